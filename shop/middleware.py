@@ -1,0 +1,41 @@
+"""What a visitor sees while PostgreSQL is away: an honest 503 with Retry-After, never a stack trace."""
+
+import logging
+from collections.abc import Callable
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from shop.problems import problem
+
+logger = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS = 5
+
+
+class unavailable_when_the_database_is_away:  # noqa: N801 - middleware reads as a function in settings
+    """Answer 503 when a view could not reach the database."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Turn a lost or refused connection into a 503; anything else stays an error."""
+        if not isinstance(error, OperationalError | InterfaceError):
+            return None
+        logger.error("database unavailable", extra={"path": request.path, "error": str(error).strip()})
+        return unavailable(request)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """The 503 answer: problem+json for the API, a page for people."""
+    response: HttpResponse
+    if request.path.startswith("/api/"):
+        response = problem(503, "The shop cannot reach its database. Send the same request again with the same key.")
+    else:
+        response = render(request, "503.html", status=503)
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response

@@ -1,0 +1,60 @@
+"""Errors of the API as application/problem+json (RFC 9457), naming the field that was wrong."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.http import JsonResponse
+from django.db import InterfaceError, OperationalError
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+
+def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None) -> JsonResponse:
+    """Build a problem+json answer. `errors` holds ``{"field", "message"}`` for each wrong field."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = errors
+    return JsonResponse(body, status=status, content_type="application/problem+json")
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> JsonResponse | Response | None:
+    """Turn an exception of a view into a problem (DRF's EXCEPTION_HANDLER)."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return None  # the middleware answers 503
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, ValidationError):
+        errors = list(flatten_errors(error.detail))
+        answer = problem(response.status_code, "; ".join(f"{e['field']}: {e['message']}" for e in errors), errors)
+    else:
+        detail = str(error.detail) if isinstance(error, APIException) else HTTPStatus(response.status_code).phrase
+        answer = problem(response.status_code, detail)
+    for name, value in response.headers.items():
+        if name.lower() not in ("content-type", "content-length"):
+            answer[name] = value
+    return answer
+
+
+def flatten_errors(detail: Any, path: str = "") -> Any:
+    """Yield ``{"field", "message"}`` for each leaf of DRF's error tree, with paths such as ``lines[0].sku``."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            if name == "non_field_errors":
+                yield from flatten_errors(inner, path)
+            elif isinstance(name, int):
+                yield from flatten_errors(inner, f"{path}[{name}]")
+            else:
+                yield from flatten_errors(inner, f"{path}.{name}" if path else str(name))
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            nested = isinstance(inner, dict | list)
+            yield from flatten_errors(inner, f"{path}[{index}]" if nested else path)
+    else:
+        yield {"field": path or "body", "message": str(detail)}

@@ -1,0 +1,248 @@
+"""All settings, read once from the environment. Without any variable set, everything works on this machine alone."""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).absolute()
+
+
+def read_port(name: str, default: int) -> int:
+    """Read a TCP port from the environment variable `name`.
+
+    :raises ImproperlyConfigured: the value is not a number between 1 and 65535.
+    """
+    value = env.str(name, default=str(default))
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+        raise ImproperlyConfigured(f"{name}={value!r} is not a port: give a number from 1 to 65535")
+    return int(value)
+
+
+def read_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Read one of `choices` from the environment variable `name`.
+
+    :raises ImproperlyConfigured: the value is none of them.
+    """
+    value = env.str(name, default=default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def read_bool(name: str) -> bool:
+    """Read a switch, off by default, from the environment variable `name`.
+
+    :raises ImproperlyConfigured: the value is neither yes nor no.
+    """
+    value = env.str(name, default="0").lower()
+    if value not in (*env.BOOLEAN_TRUE_STRINGS, "", "0", "false", "no", "off", "n", "f"):
+        raise ImproperlyConfigured(f"{name}={value!r} is neither yes nor no: give 1 or 0")
+    return value in env.BOOLEAN_TRUE_STRINGS
+
+
+PRODUCTION = read_bool("PRODUCTION")
+DEBUG = read_bool("DEBUG")
+if PRODUCTION:
+    SECRET_KEY = env.str("SECRET_KEY")
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
+else:
+    SECRET_KEY = env.str("SECRET_KEY", default="for-this-machine-only-" + "0123456789abcdef" * 3)
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+
+# Where the parts are. Every port follows from PORT, so that a second copy needs only another PORT and VAR_DIR;
+# the range 10000 to 32015 lies below the ports that Linux hands out to outgoing connections.
+PORT = read_port("PORT", 8000)
+PARTS_PORT = 10000 + PORT * 16 % 22000
+POSTGRES_PORT = read_port("POSTGRES_PORT", PARTS_PORT)
+VALKEY_PORT = read_port("VALKEY_PORT", PARTS_PORT + 1)
+KAFKA_PORT = read_port("KAFKA_PORT", PARTS_PORT + 2)  # and one more for each further broker
+KAFKA_CONTROLLER_PORT = read_port("KAFKA_CONTROLLER_PORT", PARTS_PORT + 8)
+BROKERS = int(read_choice("BROKERS", "1", ("1", "3")))
+EMBEDDED = read_choice("EMBEDDED", "system", ("system", "wheels"))
+
+#: Parts that are somewhere else, so that `manage.py up` does not start its own.
+OUTSIDE_PARTS = {
+    part
+    for part, variable in [
+        ("postgres", "DATABASE_URL"),
+        ("kafka", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("valkey", "CELERY_BROKER_URL"),
+    ]
+    if env.str(variable, default="")
+}
+
+ROOT_URLCONF = "shop.urls"
+WSGI_APPLICATION = "shop.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_filters",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "relay",
+    "shop",
+    "shop.catalogue",
+    "shop.contacts",
+    "orders",
+    "inventory",
+    "payments",
+    "notifications",
+    "analytics",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "shop.middleware.unavailable_when_the_database_is_away",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "shop.catalogue.context.shell",
+            ],
+        },
+    },
+]
+
+# PostgreSQL. The timeouts end what would otherwise hold vacuum, and with it the outbox poll, back.
+DATABASES = {
+    "default": {
+        **env.db("DATABASE_URL", default=f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/shop"),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 3,
+            "application_name": "shop",
+            "options": "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c lock_timeout=10s",
+        },
+    },
+}
+
+KAFKA_BOOTSTRAP_SERVERS = env.list(
+    "KAFKA_BOOTSTRAP_SERVERS", default=[f"127.0.0.1:{KAFKA_PORT + n}" for n in range(BROKERS)]
+)
+RELAY = {
+    "BOOTSTRAP_SERVERS": KAFKA_BOOTSTRAP_SERVERS,
+    "SOURCE": "/shop",
+    # Modules whose event classes make up the topics.
+    "EVENTS": ["shop.events"],
+    # Every consumer there is: lag, parked keys and verification are asked of these.
+    "CONSUMERS": [
+        "orders.handlers.consumer",
+        "inventory.handlers.consumer",
+        "payments.handlers.consumer",
+        "notifications.handlers.consumer",
+        "analytics.handlers.consumer",
+    ],
+    "PARTITIONS": 12,
+    "REPLICATION": 3 if BROKERS == 3 else 1,
+    # Topics that may forget: milliseconds. All others keep everything.
+    "RETENTION_MS": {"shop.activity": 7 * 24 * 3600 * 1000},
+}
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=f"redis://127.0.0.1:{VALKEY_PORT}/0")
+
+EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
+if env.str("EMAIL_URL", default=""):
+    vars().update(EMAIL_CONFIG)
+else:
+    EMAIL_BACKEND = "notifications.mailbox.EmailBackend"
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Fjord & Pine <orders@shop.example>")
+PAYMENT_GATEWAY = "payments.sandbox.SandboxGateway"
+SMS_PROVIDER = "notifications.mailbox.SandboxSms"
+
+SHOP_NAME = "Fjord & Pine"
+SHOP_CURRENCY = "EUR"
+ORDER_DEADLINE_HOURS = 24
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "shop.problems.problem_response",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Shop API",
+    "DESCRIPTION": "Browse products and place orders. Amounts are integers in minor units of the currency.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+LOGIN_URL = "admin:login"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+if PRODUCTION:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # The orchestrator asks for health inside the network, where no TLS is spoken.
+    SECURE_REDIRECT_EXEMPT = ["^healthz$"]
+CONTENT_SECURITY_POLICY = {
+    # The admin's and Swagger's own pages carry inline code; the shop's do not.
+    "EXCLUDE_URL_PREFIXES": ("/admin/", "/api/docs/"),
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    },
+}
+UNFOLD = {"SITE_TITLE": SHOP_NAME, "SITE_HEADER": SHOP_NAME, "SITE_URL": "/"}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"()": "shop.logs.LineFormatter"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"kafka": {"level": "ERROR"}, "django.request": {"level": "ERROR"}},
+}
