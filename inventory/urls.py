@@ -1,0 +1,6 @@
+"""Pages of inventory."""
+
+from django.urls import URLPattern
+
+app_name = "inventory"
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,165 @@
+"""The products of the REST API: search, category filter, cursor pagination."""
+
+from typing import Any
+
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from rest_framework import generics, serializers
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
+
+from shop.catalogue.models import Category, Product
+
+MAX_PAGE_SIZE = 100
+
+
+class ProblemError(serializers.Serializer[Any]):
+    """One wrong field of a request."""
+
+    field = serializers.CharField()
+    message = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """An error as application/problem+json (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = ProblemError(many=True, required=False)
+
+
+class CategoryAnswer(serializers.ModelSerializer[Category]):
+    class Meta:
+        model = Category
+        fields = ["slug", "name"]
+
+
+class ProductAnswer(serializers.ModelSerializer[Product]):
+    category = CategoryAnswer()
+    price = serializers.IntegerField(help_text="In minor units of the currency.")
+    picture = serializers.SerializerMethodField(
+        help_text="The picture's whole address; null without one."
+    )
+
+    class Meta:
+        model = Product
+        fields = [
+            "sku",
+            "name",
+            "description",
+            "category",
+            "price",
+            "currency",
+            "picture",
+        ]
+
+    def get_picture(self, product: Product) -> str | None:
+        if not product.picture:
+            return None
+        address: str = self.context["request"].build_absolute_uri(
+            staticfiles_storage.url(product.picture)
+        )
+        return address
+
+
+class ProductQuery(serializers.Serializer[Any]):
+    """What may be asked of the list."""
+
+    search = serializers.CharField(
+        required=False, max_length=100, help_text="Words, or beginnings of words."
+    )
+    category = serializers.SlugRelatedField(
+        slug_field="slug",
+        queryset=Category.objects.all(),
+        required=False,
+        help_text="A category's slug.",
+        error_messages={"does_not_exist": "There is no category {value}."},
+    )
+    page_size = serializers.IntegerField(
+        required=False, min_value=1, max_value=MAX_PAGE_SIZE
+    )
+
+
+class ProductCursor(CursorPagination):
+    """Pages in the order of names; a page stays in place while products come and go."""
+
+    page_size = 20
+    max_page_size = MAX_PAGE_SIZE
+    page_size_query_param = "page_size"
+    ordering = ("name", "sku")
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """Read `?cursor=`.
+
+        :raises ValidationError: it was not made by this API.
+        """
+        try:
+            cursor = super().decode_cursor(request)
+        except NotFound as error:
+            raise ValidationError(
+                {"cursor": ["This is not a cursor of this list."]}
+            ) from error
+        if cursor and "\0" in str(cursor.position):
+            raise ValidationError({"cursor": ["This is not a cursor of this list."]})
+        return cursor
+
+
+@extend_schema_view(
+    get=extend_schema(
+        operation_id="list_products",
+        parameters=[
+            OpenApiParameter(
+                "search", OpenApiTypes.STR, description="Words, or beginnings of words."
+            ),
+            OpenApiParameter(
+                "category", OpenApiTypes.STR, description="A category's slug."
+            ),
+        ],
+        responses={
+            200: ProductAnswer(many=True),
+            400: OpenApiResponse(Problem, "A parameter is wrong."),
+        },
+    )
+)
+class ProductList(generics.ListAPIView[Product]):
+    """List products, ordered by name."""
+
+    serializer_class = ProductAnswer
+    pagination_class = ProductCursor
+
+    def get_queryset(self) -> QuerySet[Product]:
+        query = ProductQuery(data=self.request.query_params)
+        query.is_valid(raise_exception=True)
+        products = Product.objects.on_sale()
+        if "search" in query.validated_data:
+            products = products.matching(query.validated_data["search"])
+        if "category" in query.validated_data:
+            products = products.filter(category=query.validated_data["category"])
+        return products
+
+
+@extend_schema_view(
+    get=extend_schema(
+        operation_id="get_product",
+        responses={
+            200: ProductAnswer,
+            404: OpenApiResponse(Problem, "There is no such product."),
+        },
+    )
+)
+class ProductDetail(generics.RetrieveAPIView[Product]):
+    """Show one product."""
+
+    queryset = Product.objects.on_sale()
+    serializer_class = ProductAnswer
+    lookup_field = "sku"

@@ -1,0 +1,14 @@
+"""The storefront's pages."""
+
+from django.urls import path
+
+from shop.catalogue import pages
+import shop.catalogue.paths  # noqa: F401 - makes <sku:...> known
+
+app_name = "catalogue"
+urlpatterns = [
+    path("", pages.show_home, name="home"),
+    path("c/<slug:slug>/", pages.show_category, name="category"),
+    path("search/", pages.show_search, name="search"),
+    path("p/<sku:sku>/", pages.show_product, name="product"),
+]

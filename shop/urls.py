@@ -1,0 +1,29 @@
+"""Every address of the shop. This is where the apps meet: pages are composed by URL."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from shop.health import answer_health
+
+api = [
+    path("", include("shop.catalogue.api_urls")),
+    path("", include("orders.api_urls")),
+]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path(
+        "api/docs/",
+        SpectacularSwaggerView.as_view(url_name="api-schema"),
+        name="api-docs",
+    ),
+    path("api/v1/", include(api)),
+    path("healthz", answer_health, name="health"),
+    path("", include("shop.catalogue.urls")),
+    path("", include("orders.urls")),
+    path("", include("inventory.urls")),
+    path("", include("notifications.urls")),
+]
+handler404 = "shop.catalogue.pages.show_not_found"
+handler500 = "shop.catalogue.pages.show_server_error"
