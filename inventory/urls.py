@@ -1,6 +1,8 @@
-"""Pages of inventory."""
+"""Fragments that the pages of other apps ask for."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from inventory import views
 
 app_name = "inventory"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("stock/", views.show_availability, name="availability")]

@@ -1,0 +1,57 @@
+"""What analytics has counted, to be read."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from analytics.models import ActivityMinute, Sale, SalesMinute
+
+
+class CountAdmin(ModelAdmin):
+    """Rows that are written by events alone: to be read, never edited."""
+
+    date_hierarchy = "minute"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def format_revenue(minor_units: int, currency: str) -> str:
+    """Say an amount in a currency of two decimals, for example ``1,234.50 EUR``."""
+    whole, cents = divmod(abs(minor_units), 100)
+    return f"{'-' if minor_units < 0 else ''}{whole:,}.{cents:02} {currency}"
+
+
+@admin.register(Sale)
+class SaleAdmin(CountAdmin):
+    list_display = ["minute", "kind", "order_id", "units", "amount"]
+    list_filter = ["kind", "currency"]
+    search_fields = ["=order_id", "=event_id"]
+
+    @admin.display(ordering="revenue", description="revenue")
+    def amount(self, sale: Sale) -> str:
+        return format_revenue(sale.revenue, sale.currency)
+
+
+@admin.register(SalesMinute)
+class SalesMinuteAdmin(CountAdmin):
+    list_display = ["minute", "kind", "orders", "units", "amount"]
+    list_filter = ["kind", "currency"]
+
+    @admin.display(ordering="revenue", description="revenue")
+    def amount(self, counted: SalesMinute) -> str:
+        return format_revenue(counted.revenue, counted.currency)
+
+
+@admin.register(ActivityMinute)
+class ActivityMinuteAdmin(CountAdmin):
+    list_display = ["minute", "kind", "count"]
+    list_filter = ["kind"]

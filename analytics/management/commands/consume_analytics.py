@@ -1,0 +1,7 @@
+from analytics.handlers import consumer
+from relay.commands import ConsumeCommand
+
+
+class Command(ConsumeCommand):
+    help = "Count orders, units, revenue and activity per minute of event time. Stops cleanly on SIGTERM."
+    consumer = consumer

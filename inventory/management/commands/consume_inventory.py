@@ -1,0 +1,7 @@
+from inventory.handlers import consumer
+from relay.commands import ConsumeCommand
+
+
+class Command(ConsumeCommand):
+    help = "Hold, sell and give back stock as orders are placed, confirmed and cancelled. Stops cleanly on SIGTERM."
+    consumer = consumer

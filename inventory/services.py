@@ -1,0 +1,186 @@
+"""Every change of stock. Each is one statement that moves the numbers and writes the movements that explain them.
+
+Numbers are moved relative to the row (`reserved + quantity`), never written from what was read, and the table's
+CHECK constraints stand behind them. Whoever moves several SKUs locks their rows in SKU order first, so that
+crossed orders wait for each other instead of deadlocking.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from inventory.models import Movement, Reservation, Stock
+
+LARGEST_RECEIPT = 1_000_000
+
+
+class UnableToReceiveStock(ValueError):
+    """The quantity is not between 1 (for an opening level 0) and `LARGEST_RECEIPT`."""
+
+
+def lock_stock(skus: Iterable[str]) -> dict[str, int]:
+    """Lock the stock rows of `skus` until the transaction ends and return what is available of each known one."""
+    # The order is that of the locking: rows are locked as the sorted scan returns them.
+    rows = Stock.objects.select_for_update().filter(sku__in=skus).order_by("sku")
+    return {stock.sku: stock.available for stock in rows}
+
+
+def hold_stock(order_id: UUID, wanted: Mapping[str, int], event_id: UUID) -> None:
+    """Reserve `wanted` (SKU to quantity) for an order.
+
+    The rows must be locked by `lock_stock` in this transaction, with enough available of each.
+
+    :raises django.db.IntegrityError: there is less than that, or the order holds one of the SKUs already.
+    """
+    skus, quantities = zip(*sorted(wanted.items()), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with wanted as (select * from unnest(%(skus)s::text[], %(quantities)s::int[]) as wanted (sku, quantity)),
+            held as (
+                update inventory_stock as stock set reserved = stock.reserved + wanted.quantity
+                from wanted where stock.sku = wanted.sku
+            ),
+            noted as (
+                insert into inventory_reservation (order_id, sku, quantity, state, created_at, changed_at)
+                select %(order_id)s, sku, quantity, 'held', %(now)s, %(now)s from wanted
+            )
+            insert into inventory_movement
+                (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
+            select sku, %(order_id)s, 'reserved', 0, quantity, %(event_id)s, '', %(now)s from wanted
+            """,
+            {
+                "skus": list(skus),
+                "quantities": list(quantities),
+                "order_id": order_id,
+                "event_id": event_id,
+                "now": timezone.now(),
+            },
+        )
+
+
+class Transition(NamedTuple):
+    """How a reservation in state `before` ends, and what each of its pieces adds to the stock."""
+
+    before: str
+    after: str
+    kind: str
+    on_hand: int
+    reserved: int
+
+
+SALE = [Transition(Reservation.State.HELD, Reservation.State.SOLD, Movement.Kind.SOLD, -1, -1)]
+GIVING_BACK = [
+    Transition(Reservation.State.HELD, Reservation.State.RELEASED, Movement.Kind.RELEASED, 0, -1),
+    # A confirmed order may be cancelled until it is shipped: its pieces are still in the house.
+    Transition(Reservation.State.SOLD, Reservation.State.RELEASED, Movement.Kind.RETURNED, 1, 0),
+]
+
+
+def settle_reservations(order_id: UUID, transitions: list[Transition], event_id: UUID) -> int:
+    """Take each reservation of an order through the transition that fits its state; return how many SKUs that were.
+
+    Must run in a transaction, and only one may settle an order at a time (its events come one after the other).
+    """
+    lock_stock(Reservation.objects.filter(order_id=order_id).values_list("sku", flat=True))
+    before, after, kinds, on_hand, reserved = zip(*transitions, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with ended as (
+                select reservation.id, sku, after, kind, quantity * on_hand as on_hand, quantity * reserved as reserved
+                from inventory_reservation as reservation
+                join unnest(%(before)s::text[], %(after)s::text[], %(kinds)s::text[],
+                            %(on_hand)s::int[], %(reserved)s::int[])
+                    as transition (before, after, kind, on_hand, reserved) on before = state
+                where order_id = %(order_id)s
+            ),
+            settled as (
+                update inventory_reservation as reservation set state = ended.after, changed_at = %(now)s
+                from ended where reservation.id = ended.id
+            ),
+            moved as (
+                update inventory_stock as stock
+                set on_hand = stock.on_hand + ended.on_hand, reserved = stock.reserved + ended.reserved
+                from ended where stock.sku = ended.sku
+            )
+            insert into inventory_movement
+                (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
+            select sku, %(order_id)s, kind, on_hand, reserved, %(event_id)s, '', %(now)s from ended
+            """,
+            {
+                "before": list(before),
+                "after": list(after),
+                "kinds": list(kinds),
+                "on_hand": list(on_hand),
+                "reserved": list(reserved),
+                "order_id": order_id,
+                "event_id": event_id,
+                "now": timezone.now(),
+            },
+        )
+        return cursor.rowcount
+
+
+def receive_opening_stock(levels: Mapping[str, int]) -> int:
+    """Begin the stock of every SKU of `levels` that inventory does not know yet; leave the others alone.
+
+    Return how many were begun. A level of 0 begins a row without a movement.
+
+    :raises UnableToReceiveStock: a level is negative or absurdly large; nothing was begun.
+    """
+    for sku, quantity in levels.items():
+        if not 0 <= quantity <= LARGEST_RECEIPT:
+            raise UnableToReceiveStock(f"{sku}: {quantity} is not between 0 and {LARGEST_RECEIPT}")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with begun as (
+                insert into inventory_stock (sku, on_hand, reserved)
+                select sku, quantity, 0
+                from unnest(%(skus)s::text[], %(quantities)s::int[]) as levels (sku, quantity) order by sku
+                on conflict (sku) do nothing returning sku, on_hand
+            ),
+            explained as (
+                insert into inventory_movement
+                    (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
+                select sku, null, 'received', on_hand, 0, %(event_id)s, 'opening stock', %(now)s
+                from begun where on_hand > 0
+            )
+            select count(*) from begun
+            """,
+            {
+                "skus": list(levels),
+                "quantities": list(levels.values()),
+                "event_id": uuid7(),
+                "now": timezone.now(),
+            },
+        )
+        begun: int = cursor.fetchone()[0]
+        return begun
+
+
+def receive_stock(sku: str, quantity: int, reason: str) -> None:
+    """Add `quantity` pieces to a SKU's stock, which begins with them when inventory does not know it yet.
+
+    :raises UnableToReceiveStock: the quantity is not positive or absurdly large.
+    """
+    if not 0 < quantity <= LARGEST_RECEIPT:
+        raise UnableToReceiveStock(f"{sku}: {quantity} is not between 1 and {LARGEST_RECEIPT}")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with received as (
+                insert into inventory_stock as stock (sku, on_hand, reserved) values (%(sku)s, %(quantity)s, 0)
+                on conflict (sku) do update set on_hand = stock.on_hand + excluded.on_hand
+            )
+            insert into inventory_movement
+                (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
+            values (%(sku)s, null, 'received', %(quantity)s, 0, %(event_id)s, %(reason)s, %(now)s)
+            """,
+            {"sku": sku, "quantity": quantity, "event_id": uuid7(), "reason": reason, "now": timezone.now()},
+        )

@@ -1,0 +1,35 @@
+"""What is left of a product, as fragments that htmx puts into other apps' pages."""
+
+import re
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+
+from inventory.models import Stock
+
+MOST_SKUS = 100
+LOW_STOCK = 5
+_SKU = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+
+
+@require_safe
+@cache_control(no_store=True)
+def show_availability(request: HttpRequest) -> HttpResponse:
+    """Answer ``?sku=A&sku=B`` (at most 100) with one out-of-band span for each; what can be no SKU is left out."""
+    skus = list(dict.fromkeys(sku for sku in request.GET.getlist("sku") if _SKU.fullmatch(sku)))
+    if len(skus) > MOST_SKUS:
+        return HttpResponseBadRequest(f"sku: ask for at most {MOST_SKUS} at a time", content_type="text/plain")
+    available = {stock.sku: stock.available for stock in Stock.objects.filter(sku__in=skus)}
+    shown = [(sku, *describe_availability(available.get(sku, 0))) for sku in skus]
+    return render(request, "inventory/availability.html", {"shown": shown})
+
+
+def describe_availability(available: int) -> tuple[str, str]:
+    """Return the level (``ok``, ``low`` or ``out``) and the words for a number of available pieces."""
+    if available <= 0:
+        return "out", "Sold out"
+    if available <= LOW_STOCK:
+        return "low", f"Only {available} left"
+    return "ok", "In stock"
