@@ -1,0 +1,105 @@
+"""Orders, their lines, their history, and the answers that were given to idempotency keys."""
+
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from uuid_utils.compat import uuid7
+
+
+class Order(models.Model):
+    """An order and everything that is known about it. Amounts are integers in minor units of `currency`."""
+
+    class Status(models.TextChoices):
+        PLACED = "placed"
+        CONFIRMED = "confirmed"
+        SHIPPED = "shipped"
+        DELIVERED = "delivered"
+        CANCELLED = "cancelled"
+
+    class Stock(models.TextChoices):
+        PENDING = "pending"
+        RESERVED = "reserved"
+        REJECTED = "rejected"
+
+    class Payment(models.TextChoices):
+        PENDING = "pending"
+        AUTHORIZED = "authorized"
+        DECLINED = "declined"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    number = models.CharField(max_length=16, unique=True)
+    status = models.CharField(max_length=10, choices=Status, default=Status.PLACED)
+    stock = models.CharField(max_length=10, choices=Stock, default=Stock.PENDING, help_text="What inventory answered.")
+    payment = models.CharField(
+        max_length=10, choices=Payment, default=Payment.PENDING, help_text="What payments answered."
+    )
+    reason = models.CharField(max_length=40, blank=True, help_text="Why it was cancelled.")
+    contact_id = models.UUIDField()
+    currency = models.CharField(max_length=3)
+    total = models.PositiveBigIntegerField()
+    placed_at = models.DateTimeField()
+    deadline_at = models.DateTimeField(help_text="Cancelled by then unless confirmed.")
+    confirmed_at = models.DateTimeField(null=True)
+    shipped_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-placed_at"]
+        indexes = [
+            models.Index(fields=["-placed_at"], name="order_newest"),
+            models.Index(fields=["deadline_at"], name="order_overdue", condition=Q(status="placed")),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    def get_absolute_url(self) -> str:
+        return reverse("orders:order-detail", args=[self.pk])
+
+
+class OrderLine(models.Model):
+    """What was ordered, with name and price as they were then."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines")
+    sku = models.CharField("SKU", max_length=32)
+    name = models.CharField(max_length=120)
+    quantity = models.PositiveIntegerField()
+    unit_price = models.PositiveIntegerField()
+    line_total = models.PositiveBigIntegerField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.name}"
+
+
+class Transition(models.Model):
+    """One step in an order's history. Append-only."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="history")
+    event = models.CharField(max_length=32, help_text="What happened, for example StockReserved.")
+    event_id = models.UUIDField(unique=True)
+    before = models.CharField(max_length=10, blank=True)
+    after = models.CharField(max_length=10)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.event}: {self.before or 'nothing'} -> {self.after}"
+
+
+class IdempotencyKey(models.Model):
+    """The answer that a key was given, stored in the transaction of the order itself."""
+
+    key = models.CharField(max_length=255, primary_key=True)
+    request_hash = models.CharField(max_length=64)
+    order = models.OneToOneField(Order, on_delete=models.CASCADE, related_name="idempotency")
+    answer = models.JSONField(help_text="Without the access token, which is derived again.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"key of {self.order_id}"

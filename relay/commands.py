@@ -1,0 +1,22 @@
+"""The base of the consume_* commands."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from relay.consumer import Consumer
+from relay.loop import stop_on_signals
+from relay.receiver import Receiver
+
+
+class ConsumeCommand(BaseCommand):
+    """Runs `consumer` until SIGTERM or Ctrl-C. Several processes of one consumer share its partitions."""
+
+    consumer: Consumer
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Consume until a signal comes."""
+        stopping = stop_on_signals()
+        self.stderr.write(f"consuming {', '.join(self.consumer.topics)} as {self.consumer.name}")
+        Receiver(self.consumer).run(stopping)

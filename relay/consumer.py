@@ -1,0 +1,200 @@
+"""Kafka -> handlers: each event is applied exactly once, and the events of a key in their order.
+
+The cursor of a key moves in the transaction of the handlers' effects; the offset is committed after it. What Kafka
+delivers again is known by its sequence number, what it skips is read from the outbox, and what fails parks its key
+while every other key flows.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from django.db import connection, transaction
+
+from relay.cursors import Key, LockedCursor, lock_cursors, move_cursors, park_cursor, unpark_cursor
+from relay.event import Event
+from relay.failpoint import failpoint
+from relay.kafka import Delivery
+from relay.loop import TRANSIENT
+from relay.topics import known_events
+
+logger = logging.getLogger(__name__)
+
+# Others publish for the same keys meanwhile and wait for these locks: keep a transaction short.
+BATCH_SECONDS = 0.1
+# Pauses before a parked key is tried again; after the last one it waits for a person.
+RETRY_SECONDS = [1.0, 10.0, 60.0, 600.0]
+UNKNOWN_TYPE_RETRY_SECONDS = [60.0] * 100
+
+E = TypeVar("E", bound=Event)
+Handler = Callable[[Any], None]
+
+
+class UnreadableMessage(ValueError):
+    """A record of the topic is not an event of ours. Waits for a person, since it will not get better by itself."""
+
+
+class UnknownEventType(LookupError):
+    """A type that this process does not know: a newer producer is ahead of it. Waits for a newer consumer."""
+
+
+class MissingEvents(LookupError):
+    """Kafka skipped sequence numbers that the outbox does not hold either."""
+
+
+class Consumer:
+    """A named consumer: which events it handles, and how a batch of deliveries is applied."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._handlers: dict[str, list[Handler]] = {}
+        self._topics: set[str] = set()
+
+    def on(self, event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
+        """Declare a handler of `event_class`. It runs inside the consumer's transaction and may raise: the key parks."""
+
+        def declare(handler: Callable[[E], None]) -> Callable[[E], None]:
+            self._handlers.setdefault(event_class.type_name(), []).append(handler)
+            self._topics.add(event_class.topic)
+            return handler
+
+        return declare
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics of the handled events. Every event of these moves the cursor, handled or not."""
+        return sorted(self._topics)
+
+    def process(self, deliveries: Sequence[Delivery]) -> None:
+        """Apply each delivery, drop it as a duplicate, or park its key; then return.
+
+        :raises OperationalError, InterfaceError: the database is at fault, not an event. Part of the batch may be
+            applied; giving the whole batch again is safe.
+        """
+        remaining = in_waves(deliveries)
+        while remaining:
+            remaining = remaining[self._process_first(remaining) :]
+
+    def _process_first(self, deliveries: list[Delivery]) -> int:
+        """Apply as many as fit into the time box and return their number. Bisects when one of them fails."""
+        try:
+            return self._apply(deliveries)
+        except TRANSIENT:
+            raise
+        except Exception as error:
+            if len(deliveries) == 1:
+                self._park(deliveries[0], error)
+                return 1
+            return self._process_first(deliveries[: len(deliveries) // 2])
+
+    def _apply(self, deliveries: list[Delivery]) -> int:
+        deadline = time.monotonic() + BATCH_SECONDS
+        with transaction.atomic():
+            cursors = lock_cursors(self.name, [(d.topic, d.key) for d in deliveries])
+            before = {key: cursor.last for key, cursor in cursors.items()}
+            done = 0
+            for delivery in deliveries:
+                self._apply_one(cursors[delivery.topic, delivery.key], delivery)
+                done += 1
+                if time.monotonic() > deadline:
+                    break
+            move_cursors(cursor for key, cursor in cursors.items() if cursor.last != before[key])
+            failpoint("consumer.applied")
+        failpoint("consumer.committed")
+        return done
+
+    def _apply_one(self, cursor: LockedCursor, delivery: Delivery) -> None:
+        if cursor.parked_at is not None:
+            return  # read again from the outbox, in order, when the key is redriven
+        if delivery.problem:
+            raise UnreadableMessage(delivery.problem)
+        if delivery.sequence <= cursor.last:
+            return  # a duplicate
+        if delivery.sequence > cursor.last + 1:
+            for _, event_type, body in read_outbox(cursor, before=delivery.sequence):
+                self._handle(cursor, event_type, body)
+        if delivery.sequence != cursor.last + 1:
+            raise MissingEvents(f"after sequence {cursor.last} came {delivery.sequence}; the outbox has none between")
+        self._handle(cursor, delivery.type, delivery.value)
+
+    def _handle(self, cursor: LockedCursor, event_type: str, value: bytes | str) -> None:
+        """Run the handlers of the event that follows the cursor, and move the cursor past it."""
+        event_class = known_events().get(event_type)
+        if event_class is None or event_class.topic != cursor.topic:
+            raise UnknownEventType(f"unknown type {event_type!r} in {cursor.topic}")
+        handlers = self._handlers.get(event_type, [])
+        if handlers:
+            event = event_class.decode(value)
+            if event.key != cursor.key:
+                raise UnreadableMessage(f"the {event_type} inside belongs to key {event.key!r}")
+            for handler in handlers:
+                handler(event)
+        cursor.last += 1
+
+    def _park(self, delivery: Delivery, error: Exception) -> None:
+        with transaction.atomic():
+            cursor = lock_cursors(self.name, [(delivery.topic, delivery.key)])[delivery.topic, delivery.key]
+            self._park_locked(cursor, error)
+
+    def _park_locked(self, cursor: LockedCursor, error: Exception) -> None:
+        pauses = RETRY_SECONDS
+        if isinstance(error, UnreadableMessage):
+            pauses = []
+        elif isinstance(error, UnknownEventType):
+            pauses = UNKNOWN_TYPE_RETRY_SECONDS
+        next_try_at = park_cursor(cursor, f"{type(error).__name__}: {error}", pauses)
+        where = {"consumer": self.name, "topic": cursor.topic, "key": cursor.key, "next_try_at": next_try_at}
+        logger.error("key parked", extra=where, exc_info=error)
+
+    def catch_up(self, key: Key) -> bool:
+        """Apply everything that the outbox holds for `key` after its cursor, and unpark it; tell whether that worked.
+
+        Each event has a transaction of its own, so that a failure keeps what came before it.
+        """
+        while True:
+            try:
+                with transaction.atomic():
+                    cursor = lock_cursors(self.name, [key])[key]
+                    following = next(read_outbox(cursor), None)
+                    if following is None:
+                        unpark_cursor(cursor)
+                        return True
+                    self._handle(cursor, following[1], following[2])
+                    move_cursors([cursor])
+            except TRANSIENT:
+                raise
+            except Exception as error:
+                with transaction.atomic():
+                    self._park_locked(lock_cursors(self.name, [key])[key], error)
+                return False
+
+
+def in_waves(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Order a batch so that wave n holds each key's n-th delivery, sorted by key.
+
+    Handlers publish and lock by key: with every consumer going through the keys in one order, none deadlocks.
+    """
+    seen: Counter[Key] = Counter()
+    waves: list[tuple[int, str, str, Delivery]] = []
+    for delivery in deliveries:
+        key = (delivery.topic, delivery.key)
+        waves.append((seen[key], *key, delivery))
+        seen[key] += 1
+    return [wave[3] for wave in sorted(waves, key=lambda wave: wave[:3])]
+
+
+def read_outbox(cursor: LockedCursor, *, before: int | None = None) -> Iterator[tuple[int, str, str]]:
+    """Yield (sequence, type, body) of the events that follow the cursor without a gap, up to `before` exclusively."""
+    with connection.cursor() as db:
+        db.execute(
+            "select sequence, type, body from relay_outbox where topic = %s and key = %s and sequence > %s"
+            " and (%s::bigint is null or sequence < %s) order by sequence limit 500",
+            [cursor.topic, cursor.key, cursor.last, before, before],
+        )
+        rows = db.fetchall()
+    for expected, row in enumerate(rows, start=cursor.last + 1):
+        if row[0] != expected:
+            return
+        yield row

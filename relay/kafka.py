@@ -1,0 +1,284 @@
+"""The only module that imports kafka-python. What it hands out has none of that library's types in it.
+
+Everything here must be made after a fork: the clients run threads.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import (
+    InvalidRecordError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+)
+from kafka.structs import OffsetAndMetadata
+
+# Errors that say something about the record; every other one says something about the way to the broker.
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError)
+_DELIVERY_TIMEOUT_SECONDS = 10.0
+
+
+class BrokerUnavailable(Exception):
+    """Kafka could not be reached, or did not answer in time. What was under way has an unknown outcome."""
+
+
+class RecordRefused(Exception):
+    """The broker will not take this record, however often it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to be sent. `headers` are CloudEvents attributes in binary mode."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record as it was received, or the reason why it can't be read (`problem`)."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    sequence: int
+    type: str
+    value: bytes
+    problem: str = ""
+
+
+class Producer:
+    """An idempotent producer with acks=all. After a failure close it and make another: its state is unknown."""
+
+    def __init__(self) -> None:
+        """Connect.
+
+        :raises BrokerUnavailable: no broker answered.
+        """
+        with _broker_errors():
+            self._producer = KafkaProducer(
+                bootstrap_servers=settings.RELAY["BOOTSTRAP_SERVERS"],
+                client_id="relay",
+                acks="all",
+                enable_idempotence=True,
+                compression_type="lz4",
+                batch_size=256 * 1024,
+                linger_ms=5,
+                allow_auto_create_topics=False,
+                max_block_ms=int(_DELIVERY_TIMEOUT_SECONDS * 1000),
+                request_timeout_ms=5000,
+                delivery_timeout_ms=int(_DELIVERY_TIMEOUT_SECONDS * 1000),
+                bootstrap_timeout_ms=5000,
+                reconnect_backoff_max_ms=1000,
+            )
+
+    def send(self, records: Sequence[Outgoing]) -> list[Exception | None]:
+        """Send `records` and wait for each one's own answer; nothing in the list means that it is in the log.
+
+        The wait is bounded, whatever the broker does: what has no answer by then gets BrokerUnavailable.
+        """
+        deadline = time.monotonic() + _DELIVERY_TIMEOUT_SECONDS + 2
+        futures: list[Any] = []
+        outcomes: list[Exception | None] = []
+        try:
+            for record in records:
+                futures.append(
+                    self._producer.send(
+                        record.topic, key=record.key.encode(), value=record.value, headers=record.headers
+                    )
+                )
+        except KafkaError as error:
+            outcomes = [_explain(error)] * (len(records) - len(futures))
+        for index, future in enumerate(futures):
+            try:
+                future.get(timeout=max(0.0, deadline - time.monotonic()))
+                outcomes.insert(index, None)
+            except KafkaError as error:
+                outcomes.insert(index, _explain(error))
+        return outcomes
+
+    def close(self) -> None:
+        """Give up what is under way. Never raises: closing a broken producer may fail too."""
+        with suppress(Exception):
+            self._producer.close(timeout=0)
+
+
+class Source:
+    """A member of the consumer group `group`. Offsets are committed by the caller only, after the effects."""
+
+    def __init__(self, group: str, topics: Sequence[str]) -> None:
+        """Join the group.
+
+        :raises BrokerUnavailable: no broker answered.
+        """
+        with _broker_errors():
+            self._consumer = KafkaConsumer(
+                *topics,
+                bootstrap_servers=settings.RELAY["BOOTSTRAP_SERVERS"],
+                client_id=group,
+                group_id=group,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                allow_auto_create_topics=False,
+                partition_assignment_strategy=(CooperativeStickyAssignor,),
+                session_timeout_ms=10_000,
+                heartbeat_interval_ms=2_000,
+                request_timeout_ms=15_000,
+                metadata_max_age_ms=10_000,
+                bootstrap_timeout_ms=5000,
+                reconnect_backoff_max_ms=1000,
+            )
+
+    def poll(self, *, seconds: float, max_records: int = 500) -> list[Delivery]:
+        """Wait up to `seconds` for records; each partition's come in the order of the log."""
+        with _broker_errors():
+            polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=max_records)
+        return [_read(record) for records in polled.values() for record in records]
+
+    def commit(self, deliveries: Sequence[Delivery]) -> None:
+        """Record that everything up to these deliveries is done.
+
+        :raises BrokerUnavailable: the commit failed, for example because the group has moved on. Nothing is lost: the
+            same records come again, here or elsewhere, and their cursors show that they are done.
+        """
+        following: dict[TopicPartition, OffsetAndMetadata] = {}
+        for delivery in deliveries:
+            partition = TopicPartition(delivery.topic, delivery.partition)
+            known = following.get(partition)
+            if known is None or delivery.offset >= known.offset:
+                following[partition] = OffsetAndMetadata(delivery.offset + 1, "", -1)
+        with _broker_errors():
+            self._consumer.commit(following, timeout_ms=5000)
+
+    def close(self) -> None:
+        """Leave the group, so that another member takes over at once. Never raises."""
+        with suppress(Exception):
+            self._consumer.close(autocommit=False, timeout_ms=3000)
+
+
+def create_topics(topics: Sequence[str]) -> list[str]:
+    """Create the missing ones of `topics` and return their names.
+
+    :raises BrokerUnavailable: no broker answered.
+    """
+    configuration = settings.RELAY
+    with _admin() as admin:
+        missing = [topic for topic in topics if topic not in admin.list_topics()]
+        for topic in missing:
+            retention = configuration.get("RETENTION_MS", {}).get(topic, -1)
+            wanted = {
+                "num_partitions": configuration["PARTITIONS"],
+                "replication_factor": configuration["REPLICATION"],
+                "configs": {
+                    "retention.ms": str(retention),
+                    "min.insync.replicas": "2" if configuration["REPLICATION"] >= 3 else "1",
+                },
+            }
+            with suppress(TopicAlreadyExistsError):
+                admin.create_topics({topic: wanted}, wait_for_metadata=True)
+    return missing
+
+
+def find_missing_topics(topics: Sequence[str]) -> list[str]:
+    """Return those of `topics` that the cluster does not have.
+
+    :raises BrokerUnavailable: no broker answered.
+    """
+    with _admin() as admin:
+        present = set(admin.list_topics())
+    return [topic for topic in topics if topic not in present]
+
+
+def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
+    """Read everything that stands in `topics` now, from the beginning, outside any group.
+
+    :raises BrokerUnavailable: no broker answered.
+    """
+    with _broker_errors():
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.RELAY["BOOTSTRAP_SERVERS"],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            allow_auto_create_topics=False,
+            bootstrap_timeout_ms=5000,
+        )
+    try:
+        with _broker_errors():
+            partitions = [TopicPartition(t, p) for t in topics for p in sorted(consumer.partitions_for_topic(t) or ())]
+            ends = consumer.end_offsets(partitions) if partitions else {}
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            idle_since = time.monotonic()
+            while any(consumer.position(partition) < end for partition, end in ends.items()):
+                polled = consumer.poll(timeout_ms=500, max_records=5000)
+                if polled:
+                    idle_since = time.monotonic()
+                elif time.monotonic() - idle_since > _DELIVERY_TIMEOUT_SECONDS:
+                    raise BrokerUnavailable("the broker stopped answering while its log was read")
+                for partition, records in polled.items():
+                    yield from (_read(record) for record in records if record.offset < ends[partition])
+    finally:
+        with suppress(Exception):
+            consumer.close(autocommit=False, timeout_ms=1000)
+
+
+@contextmanager
+def _admin() -> Iterator[Any]:
+    with _broker_errors():
+        admin = KafkaAdminClient(
+            bootstrap_servers=settings.RELAY["BOOTSTRAP_SERVERS"], bootstrap_timeout_ms=3000, request_timeout_ms=10_000
+        )
+        try:
+            yield admin
+        finally:
+            with suppress(Exception):
+                admin.close()
+
+
+@contextmanager
+def _broker_errors() -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise _explain(error) from error
+
+
+def _explain(error: Exception) -> Exception:
+    kind = RecordRefused if isinstance(error, _REFUSALS) else BrokerUnavailable
+    return kind(f"{type(error).__name__}: {error}")
+
+
+def _read(record: Any) -> Delivery:
+    """Take a record apart; what is missing or malformed is told in `problem`, never raised."""
+    headers = dict(record.headers)
+    problems = []
+    if record.key is None:
+        problems.append("it has no key")
+    if not headers.get("ce_type"):
+        problems.append("it has no ce_type header")
+    sequence = headers.get("ce_sequence") or b""
+    if not (sequence.isdigit() and 0 < int(sequence) < 2**63):
+        problems.append(f"its ce_sequence header is {sequence[:40]!r}, not a positive number")
+    where = f"unreadable message at {record.topic}[{record.partition}]@{record.offset}: "
+    return Delivery(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=(record.key or b"").decode(errors="backslashreplace").replace("\0", "\\0"),
+        sequence=0 if problems else int(sequence),
+        type=(headers.get("ce_type") or b"").decode(errors="backslashreplace"),
+        value=record.value or b"",
+        problem=where + ", ".join(problems) if problems else "",
+    )

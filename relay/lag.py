@@ -1,0 +1,61 @@
+"""What is still to be done: rows that wait for Kafka, and events that a consumer has not applied yet."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+from django.utils.module_loading import import_string
+
+from relay.consumer import Consumer
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """Rows of the outbox that are not in Kafka yet, and the age of the oldest in seconds."""
+
+    rows: int
+    oldest_seconds: float
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Published and unpublished events that a consumer has not applied, the keys they belong to, and parked keys."""
+
+    events: int
+    keys: int
+    parked: int
+
+
+def all_consumers() -> list[Consumer]:
+    """Every consumer of RELAY["CONSUMERS"]."""
+    return [import_string(path) for path in settings.RELAY["CONSUMERS"]]
+
+
+def read_unpublished() -> Unpublished:
+    """Count what waits in the outbox."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8,"
+            " count(refused_reason) from relay_outbox where published_at is null"
+        )
+        return Unpublished(*cursor.fetchone())
+
+
+def read_lag(consumer: Consumer) -> Lag:
+    """Compare the end of every stream with the consumer's cursor."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select coalesce(sum(s.last - coalesce(c.last, s.floor)), 0)::bigint, count(*)
+            from relay_stream s left join relay_cursor c on c.consumer = %s and c.topic = s.topic and c.key = s.key
+            where s.topic = any(%s) and s.last > coalesce(c.last, s.floor)
+            """,
+            [consumer.name, consumer.topics],
+        )
+        events, keys = cursor.fetchone()
+        cursor.execute(
+            "select count(*) from relay_cursor where consumer = %s and parked_at is not null", [consumer.name]
+        )
+        (parked,) = cursor.fetchone()
+    return Lag(events, keys, parked)

@@ -1,0 +1,47 @@
+"""What every long-running process of the relay shares: stop on a signal, and pause longer after each failure."""
+
+import logging
+import signal
+import threading
+from types import FrameType
+
+from django.db import InterfaceError, OperationalError, connection
+
+from relay.kafka import BrokerUnavailable
+
+logger = logging.getLogger(__name__)
+
+# Says nothing about an event: deadlock, serialisation, lock time-out, lost connection, broker away. Never parked.
+TRANSIENT = (OperationalError, InterfaceError, BrokerUnavailable)
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stopping = threading.Event()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stopping
+
+
+class Backoff:
+    """Pauses that grow from a tenth of a second to five seconds, and start anew after a success."""
+
+    def __init__(self, stopping: threading.Event, *, longest: float = 5.0) -> None:
+        self._stopping = stopping
+        self._longest = longest
+        self._pause = 0.1
+
+    def succeed(self) -> None:
+        """Start anew: the next pause is the shortest."""
+        self._pause = 0.1
+
+    def pause(self, what: str, error: Exception) -> None:
+        """Log the failure, drop the database connection, which may be dead, and wait (less if stopping)."""
+        logger.warning("%s: will try again", what, extra={"error": f"{type(error).__name__}: {error}".strip()})
+        connection.close()
+        self._stopping.wait(self._pause)
+        self._pause = min(self._longest, self._pause * 2)

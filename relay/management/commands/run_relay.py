@@ -1,0 +1,17 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from relay.forwarder import Forwarder
+from relay.loop import stop_on_signals
+
+
+class Command(BaseCommand):
+    help = "Forward the outbox to Kafka until SIGTERM or Ctrl-C. A second relay waits until the first one's lease ends."
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Forward until a signal comes."""
+        stopping = stop_on_signals()
+        self.stderr.write("forwarding the outbox to Kafka")
+        Forwarder().run(stopping)

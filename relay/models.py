@@ -1,0 +1,97 @@
+"""The relay's tables. Only the relay's own SQL writes to them; the admin shows them and redrives."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+
+class Stream(models.Model):
+    """One row per key of a topic: the last sequence number given out.
+
+    Its row lock, held until the publisher's commit, makes commit order, position order and sequence order the same.
+    """
+
+    pk = models.CompositePrimaryKey("topic", "key")
+    topic = models.TextField()
+    key = models.TextField()
+    last = models.BigIntegerField()
+    floor = models.BigIntegerField(db_default=0, help_text="Every sequence up to this one is pruned.")
+
+
+class Outbox(models.Model):
+    """An event that was committed with its cause and is on its way to Kafka, or has been sent."""
+
+    position = models.BigAutoField(primary_key=True)
+    topic = models.TextField()
+    key = models.TextField()
+    sequence = models.BigIntegerField(help_text="1, 2, 3 … within its key, without gaps.")
+    event_id = models.UUIDField()
+    type = models.TextField(help_text="The CloudEvents type, for example OrderPlaced.v1.")
+    occurred_at = models.DateTimeField()
+    body = models.TextField(help_text="The JSON value, exactly as sent.")
+    created_at = models.DateTimeField(db_default=Now())
+    published_at = models.DateTimeField(null=True)
+    refused_reason = models.TextField(
+        null=True, help_text="Why Kafka refused it for good. Nothing later of its key is sent until this is cleared."
+    )
+
+    class Meta:
+        verbose_name = "outbox row"
+        indexes = [
+            models.Index(fields=["position"], name="outbox_unpublished", condition=Q(published_at=None)),
+            models.Index(fields=["topic", "key", "sequence"], name="outbox_of_key"),
+            models.Index(fields=["topic", "key"], name="outbox_refused", condition=~Q(refused_reason=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.topic}/{self.key} #{self.sequence}"
+
+
+class Cursor(models.Model):
+    """How far a consumer has come in one key. It moves in the transaction of the effects."""
+
+    consumer = models.TextField()
+    topic = models.TextField()
+    key = models.TextField()
+    last = models.BigIntegerField(help_text="Every event up to this sequence is applied.")
+    parked_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True, db_default="")
+    attempts = models.IntegerField(db_default=0)
+    next_try_at = models.DateTimeField(null=True, help_text="Empty while parked: it waits for a person.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(F("consumer"), F("topic"), F("key"), name="cursor_of_key")]
+        indexes = [models.Index(fields=["consumer", "next_try_at"], name="cursor_parked", condition=~Q(parked_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.consumer} {self.topic}/{self.key} at {self.last}"
+
+
+class ParkedKey(Cursor):
+    """A cursor that waits: its key's events are not applied until it is redriven."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "parked key"
+
+
+class Lease(models.Model):
+    """Who may forward. The epoch grows with every change of owner, so a relay that slept too long is recognised."""
+
+    name = models.TextField(primary_key=True)
+    owner = models.TextField()
+    epoch = models.BigIntegerField()
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.owner} in epoch {self.epoch}"
+
+
+class Heartbeat(models.Model):
+    """When a process last completed a round of its work."""
+
+    name = models.TextField(primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at:%H:%M:%S}"

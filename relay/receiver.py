@@ -1,0 +1,87 @@
+"""The process around a consumer: poll, apply, commit the offset, and look after keys that wait or fell behind."""
+
+import logging
+import threading
+import time
+
+from relay.consumer import Consumer
+from relay.cursors import find_behind, find_due
+from relay.failpoint import failpoint
+from relay.heartbeat import Pulse
+from relay.kafka import BrokerUnavailable, Delivery, Source
+from relay.loop import TRANSIENT, Backoff
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+RETRY_EVERY_SECONDS = 0.5
+# What lies behind for this long without standing in Kafka any more is healed from the outbox.
+BEHIND_SECONDS = 120.0
+SWEEP_EVERY_SECONDS = 30.0
+
+
+class Receiver:
+    """One consumer process."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self._pulse = Pulse(consumer.name)
+        self._retry_at = 0.0
+        self._sweep_at = time.monotonic() + SWEEP_EVERY_SECONDS
+
+    def run(self, stopping: threading.Event) -> None:
+        """Consume until `stopping` is set. Waits out every absence of the database and of Kafka."""
+        backoff = Backoff(stopping)
+        source: Source | None = None
+        while not stopping.is_set():
+            try:
+                source = source or Source(self._consumer.name, self._consumer.topics)
+                self._round(source, stopping)
+                backoff.succeed()
+            except TRANSIENT as error:
+                # A new member starts again from the committed offset: what is already applied is known by its cursor.
+                if source is not None:
+                    source.close()
+                    source = None
+                backoff.pause(f"{self._consumer.name} cannot consume", error)
+        if source is not None:
+            source.close()
+
+    def _round(self, source: Source, stopping: threading.Event) -> None:
+        deliveries = source.poll(seconds=POLL_SECONDS)
+        if deliveries:
+            if not self._process(deliveries, stopping):
+                return
+            failpoint("consumer.processed")
+            try:
+                source.commit(deliveries)
+            except BrokerUnavailable as error:
+                # Not a loss: the same records come again and are dropped by their cursors.
+                logger.warning("offsets not committed", extra={"consumer": self._consumer.name, "error": str(error)})
+        self._tend(idle=not deliveries)
+        self._pulse.beat()
+
+    def _process(self, deliveries: list[Delivery], stopping: threading.Event) -> bool:
+        """Apply the batch, again and again while the database is away; False if told to stop before it worked."""
+        backoff = Backoff(stopping)
+        while not stopping.is_set():
+            try:
+                self._consumer.process(deliveries)
+            except TRANSIENT as error:
+                backoff.pause(f"{self._consumer.name} cannot apply", error)
+            else:
+                return True
+        return False
+
+    def _tend(self, *, idle: bool) -> None:
+        """Redrive parked keys that are due and, when there is nothing else to do, heal what Kafka has lost."""
+        now = time.monotonic()
+        if now >= self._retry_at:
+            self._retry_at = now + RETRY_EVERY_SECONDS
+            for key in find_due(self._consumer.name):
+                self._consumer.catch_up(key)
+        if idle and now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_EVERY_SECONDS
+            for key in find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS):
+                logger.warning("healing from the outbox", extra={"consumer": self._consumer.name, "key": key})
+                self._consumer.catch_up(key)
