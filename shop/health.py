@@ -18,10 +18,6 @@ def answer_health(request: HttpRequest) -> JsonResponse:
         with connection.cursor() as cursor:
             cursor.execute("select 1")
     except DatabaseError as error:
-        logger.error(
-            "health: database unavailable", extra={"error": str(error).strip()}
-        )
-        return JsonResponse(
-            {"status": "unavailable", "database": "unavailable"}, status=503
-        )
+        logger.error("health: database unavailable", extra={"error": str(error).strip()})
+        return JsonResponse({"status": "unavailable", "database": "unavailable"}, status=503)
     return JsonResponse({"status": "ok", "database": "ok"})

@@ -58,9 +58,7 @@ class ProductQuerySet(QuerySet["Product"]):
         )
         sku = re.sub(r"[^\w-]", "", text)
         shelves = Category.objects.filter(name__icontains=" ".join(words))
-        found = self.filter(
-            Q(search=query) | Q(sku__iexact=sku) | Q(category__in=shelves)
-        )
+        found = self.filter(Q(search=query) | Q(sku__iexact=sku) | Q(category__in=shelves))
         return found.annotate(rank=SearchRank(F("search"), query))
 
 
@@ -71,25 +69,15 @@ class Product(models.Model):
         "SKU",
         max_length=32,
         primary_key=True,
-        validators=[
-            RegexValidator(
-                rf"\A{SKU_PATTERN}\Z", "Use capital letters, digits and hyphens."
-            )
-        ],
+        validators=[RegexValidator(rf"\A{SKU_PATTERN}\Z", "Use capital letters, digits and hyphens.")],
     )
-    category = models.ForeignKey(
-        Category, on_delete=models.PROTECT, related_name="products"
-    )
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="products")
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     price = models.PositiveIntegerField(help_text="In minor units, for example cents.")
     currency = models.CharField(max_length=3, default="EUR")
-    picture = models.CharField(
-        max_length=200, blank=True, help_text="A path below the static files."
-    )
-    is_active = models.BooleanField(
-        default=True, help_text="Unticked: not shown and not sold."
-    )
+    picture = models.CharField(max_length=200, blank=True, help_text="A path below the static files.")
+    is_active = models.BooleanField(default=True, help_text="Unticked: not shown and not sold.")
     created_at = models.DateTimeField(auto_now_add=True)
     search = models.GeneratedField(
         expression=SearchVector("name", config="english", weight="A")

@@ -1,9 +1,6 @@
 """The storefront's pages."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-
-from shop.catalogue.models import Category, Product
 
 
 def show_home(request: HttpRequest) -> HttpResponse:

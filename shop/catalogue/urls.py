@@ -2,8 +2,8 @@
 
 from django.urls import path
 
-from shop.catalogue import pages
 import shop.catalogue.paths  # noqa: F401 - makes <sku:...> known
+from shop.catalogue import pages
 
 app_name = "catalogue"
 urlpatterns = [

@@ -55,9 +55,7 @@ class Migration(migrations.Migration):
                 ("description", models.TextField(blank=True)),
                 (
                     "price",
-                    models.PositiveIntegerField(
-                        help_text="In minor units, for example cents."
-                    ),
+                    models.PositiveIntegerField(help_text="In minor units, for example cents."),
                 ),
                 ("currency", models.CharField(default="EUR", max_length=3)),
                 (
@@ -70,9 +68,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "is_active",
-                    models.BooleanField(
-                        default=True, help_text="Unticked: not shown and not sold."
-                    ),
+                    models.BooleanField(default=True, help_text="Unticked: not shown and not sold."),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
@@ -80,13 +76,9 @@ class Migration(migrations.Migration):
                     models.GeneratedField(
                         db_persist=True,
                         expression=django.contrib.postgres.search.CombinedSearchVector(
-                            django.contrib.postgres.search.SearchVector(
-                                "name", config="english", weight="A"
-                            ),
+                            django.contrib.postgres.search.SearchVector("name", config="english", weight="A"),
                             "||",
-                            django.contrib.postgres.search.SearchVector(
-                                "description", config="english", weight="C"
-                            ),
+                            django.contrib.postgres.search.SearchVector("description", config="english", weight="C"),
                             django.contrib.postgres.search.SearchConfig("english"),
                         ),
                         output_field=django.contrib.postgres.search.SearchVectorField(),
@@ -104,13 +96,9 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["name", "sku"],
                 "indexes": [
-                    django.contrib.postgres.indexes.GinIndex(
-                        fields=["search"], name="product_search"
-                    ),
+                    django.contrib.postgres.indexes.GinIndex(fields=["search"], name="product_search"),
                     models.Index(fields=["name", "sku"], name="product_listing"),
-                    models.Index(
-                        fields=["category", "name", "sku"], name="product_shelf"
-                    ),
+                    models.Index(fields=["category", "name", "sku"], name="product_shelf"),
                 ],
             },
         ),
