@@ -1,0 +1,89 @@
+"""What a payment gateway must do, and what an answer must look like before it is believed."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal, Protocol, cast
+
+import msgspec
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+Outcome = Literal["approved", "declined"]
+
+
+class GatewayUnavailable(Exception):
+    """The gateway gave no answer. Whether it did what it was asked is unknown."""
+
+
+class MalformedAnswer(Exception):
+    """The gateway's answer is not one that could be meant for this call; the message names the wrong value."""
+
+
+class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway did. `reference` names the authorization; `amount` is in minor units of `currency`."""
+
+    outcome: Outcome
+    reference: str
+    amount: int
+    currency: str
+    reason: str = ""
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the gateway's own books."""
+
+    idempotency_key: str
+    operation: str
+    reference: str
+    amount: int
+    currency: str
+    outcome: str
+    reason: str
+    created_at: datetime
+
+
+class Gateway(Protocol):
+    """A payment gateway. A key that it has seen before gets the same answer again and moves no money.
+
+    Every call returns within `settlement.CLAIM_SECONDS` or raises GatewayUnavailable.
+    """
+
+    def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
+        """Hold `amount` on the card behind `token`."""
+
+    def capture(self, key: str, reference: str, amount: int) -> GatewayAnswer:
+        """Take `amount` of what is held under `reference`."""
+
+    def void(self, key: str, reference: str) -> GatewayAnswer:
+        """Give back everything that is held under `reference`."""
+
+    def lookup(self, key: str) -> GatewayAnswer | None:
+        """Return the answer that was given under `key`, None when the gateway has never seen it."""
+
+    def read_ledger(self) -> Iterator[LedgerEntry]:
+        """Yield everything the gateway has booked, oldest first."""
+
+
+def load_gateway() -> Gateway:
+    """Return the gateway that settings.PAYMENT_GATEWAY names."""
+    return cast(Gateway, import_string(settings.PAYMENT_GATEWAY)())
+
+
+def check_answer(answer: object, *, reference: str, amount: int, currency: str) -> GatewayAnswer:
+    """Return `answer` if it can belong to a call about `amount` of `currency` under `reference` ("" when new).
+
+    :raises MalformedAnswer: it has another shape, amount, currency or reference; the message holds the value.
+    """
+    try:
+        checked = msgspec.convert(answer, GatewayAnswer, from_attributes=True)
+    except msgspec.ValidationError as error:
+        raise MalformedAnswer(f"the answer has a wrong shape: {error}, got {answer!r:.200}") from error
+    if checked.amount != amount:
+        raise MalformedAnswer(f"the answer is about an amount of {checked.amount}, asked was {amount}")
+    if checked.currency != currency:
+        raise MalformedAnswer(f"the answer is in currency {checked.currency!r}, asked was {currency!r}")
+    if checked.outcome == "approved" and not checked.reference:
+        raise MalformedAnswer("the answer is approved, but its reference is empty")
+    if reference and checked.reference != reference:
+        raise MalformedAnswer(f"the answer is about reference {checked.reference!r}, asked was {reference!r}")
+    return checked

@@ -1,0 +1,9 @@
+"""Run the payments consumer until SIGTERM."""
+
+from payments.handlers import consumer
+from relay.commands import ConsumeCommand
+
+
+class Command(ConsumeCommand):
+    help = "Open, capture and void payments as orders change."
+    consumer = consumer

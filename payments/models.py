@@ -1,0 +1,83 @@
+"""The payment is the queue: `wanted` says what is still to be asked of the gateway, `status` what it has done."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+
+class Operation(models.TextChoices):
+    """What the gateway can be asked to do."""
+
+    authorize = "authorize"
+    capture = "capture"
+    void = "void"
+
+
+class Payment(models.Model):
+    """The money of one order, in minor units of `currency`.
+
+    A worker may call the gateway for a payment only while it holds the claim; claims and pauses run by the
+    database's clock.
+    """
+
+    class Status(models.TextChoices):
+        pending = "pending"
+        authorized = "authorized"
+        declined = "declined"
+        captured = "captured"
+        voided = "voided"
+
+    class Wanted(models.TextChoices):
+        authorize = "authorize"
+        capture = "capture"
+        void = "void"
+        nothing = "nothing"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    order_id = models.UUIDField(unique=True)
+    event_id = models.UUIDField(unique=True, help_text="The OrderPlaced that caused it.")
+    amount = models.PositiveBigIntegerField(help_text="In minor units, for example cents.")
+    currency = models.CharField(max_length=3)
+    payment_token = models.CharField(max_length=255, blank=True, help_text="Forgotten once the gateway has answered.")
+    status = models.CharField(max_length=10, choices=Status, default=Status.pending)
+    wanted = models.CharField(max_length=10, choices=Wanted, default=Wanted.authorize)
+    reason = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined.")
+    gateway_reference = models.CharField(max_length=100, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True, help_text="Until then one worker alone may call.")
+    due_at = models.DateTimeField(db_default=Now(), help_text="When the sweep looks at it again.")
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["due_at"], name="payment_due", condition=~Q(wanted="nothing"))]
+        constraints = [
+            models.CheckConstraint(
+                name="payment_wants_what_can_be_done",
+                condition=Q(status="pending", wanted__in=["authorize", "void"])
+                | Q(status="authorized", wanted__in=["capture", "void", "nothing"])
+                | Q(status__in=["declined", "captured", "voided"], wanted="nothing"),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"payment {self.id}"
+
+
+class Attempt(models.Model):
+    """One operation at the gateway, stored before it is called. Its key is the same on every retry."""
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts")
+    operation = models.CharField(max_length=10, choices=Operation)
+    idempotency_key = models.CharField(max_length=64, unique=True)
+    calls = models.PositiveIntegerField(default=0, help_text="How often the gateway was asked.")
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.operation} of payment {self.payment_id}"

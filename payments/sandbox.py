@@ -1,0 +1,163 @@
+"""A gateway for this machine: scripted by the payment token, with books of its own that only it writes.
+
+It shares the database server with the shop but never its connection, so that its bookings commit by themselves, as a
+real gateway's do: whether the shop then records them or crashes.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connections
+from psycopg.rows import class_row, dict_row
+
+from payments.gateway import GatewayAnswer, GatewayUnavailable, LedgerEntry, Outcome
+
+Connection = psycopg.Connection[Any]
+SLOW_SECONDS = 3.0
+#: What each token does when it is authorized: None is approved, else the reason it is declined with.
+TOKENS = {"tok_ok": None, "tok_slow": None, "tok_declined": "card declined"}
+
+
+class KeyReused(Exception):
+    """The idempotency key was used before for another operation, reference or amount."""
+
+
+class SandboxGateway:
+    """Answers by token: tok_ok, tok_declined, and tok_slow, which is approved after three seconds."""
+
+    def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
+        """Hold `amount`, unless the token is to be declined.
+
+        :raises GatewayUnavailable: the books can't be reached.
+        :raises KeyReused: the key stands for something else.
+        """
+        known = self.lookup(key)
+        if known is None and token == "tok_slow":
+            time.sleep(SLOW_SECONDS)
+        reason = TOKENS.get(token, "no such token")
+        reference = "" if reason else f"auth_{secrets.token_hex(12)}"
+        with open_books() as books:
+            return book(books, key, "authorize", reference, amount, currency, reason)
+
+    def capture(self, key: str, reference: str, amount: int) -> GatewayAnswer:
+        """Take what is held: once, and never more than that.
+
+        :raises GatewayUnavailable: the books can't be reached.
+        :raises KeyReused: the key stands for something else.
+        """
+        with open_books() as books:
+            held = lock_authorization(books, reference)
+            reason = find_obstacle(books, reference) if held else "no such authorization"
+            if held and not reason and amount > held.amount:
+                reason = f"only {held.amount} is authorized"
+            return book(books, key, "capture", reference, amount, held.currency if held else "", reason)
+
+    def void(self, key: str, reference: str) -> GatewayAnswer:
+        """Give back what is held, unless it was captured or given back before.
+
+        :raises GatewayUnavailable: the books can't be reached.
+        :raises KeyReused: the key stands for something else.
+        """
+        with open_books() as books:
+            held = lock_authorization(books, reference)
+            reason = find_obstacle(books, reference) if held else "no such authorization"
+            amount, currency = (held.amount, held.currency) if held else (0, "")
+            return book(books, key, "void", reference, amount, currency, reason)
+
+    def lookup(self, key: str) -> GatewayAnswer | None:
+        """Return the answer that was given under `key`, None when there was none.
+
+        :raises GatewayUnavailable: the books can't be reached.
+        """
+        with open_books() as books:
+            return find_answer(books, key)
+
+    def read_ledger(self) -> Iterator[LedgerEntry]:
+        """Yield every entry, oldest first.
+
+        :raises GatewayUnavailable: the books can't be reached.
+        """
+        with open_books() as books, books.cursor("ledger", row_factory=class_row(LedgerEntry)) as cursor:
+            yield from cursor.execute(
+                "select idempotency_key, operation, reference, amount, currency, outcome, reason, created_at"
+                " from sandbox_gateway.ledger order by id"
+            )
+
+
+@contextmanager
+def open_books() -> Iterator[Connection]:
+    """Open a connection that is the gateway's own and commits at the end.
+
+    :raises GatewayUnavailable: PostgreSQL is away.
+    """
+    parameters = connections["default"].get_connection_params()
+    try:
+        with psycopg.connect(**{**parameters, "application_name": "sandbox gateway"}) as books:
+            yield books
+    except psycopg.OperationalError as error:
+        raise GatewayUnavailable(str(error).strip()) from error
+
+
+def find_answer(books: Connection, key: str) -> GatewayAnswer | None:
+    """Return what was answered under `key`."""
+    with books.cursor(row_factory=class_row(GatewayAnswer)) as cursor:
+        return cursor.execute(
+            "select outcome, reference, amount, currency, reason from sandbox_gateway.ledger"
+            " where idempotency_key = %s",
+            [key],
+        ).fetchone()
+
+
+def lock_authorization(books: Connection, reference: str) -> GatewayAnswer | None:
+    """Return what is held under `reference`; until the commit nobody else captures or voids it."""
+    with books.cursor(row_factory=class_row(GatewayAnswer)) as cursor:
+        return cursor.execute(
+            "select outcome, reference, amount, currency, reason from sandbox_gateway.ledger"
+            " where reference = %s and operation = 'authorize' and outcome = 'approved' for update",
+            [reference],
+        ).fetchone()
+
+
+def find_obstacle(books: Connection, reference: str) -> str | None:
+    """Say why an authorization can be neither captured nor voided any more; None when it can."""
+    ended = books.execute(
+        "select operation from sandbox_gateway.ledger"
+        " where reference = %s and operation in ('capture', 'void') and outcome = 'approved'",
+        [reference],
+    ).fetchone()
+    return None if ended is None else f"already {'captured' if ended[0] == 'capture' else 'voided'}"
+
+
+def book(
+    books: Connection, key: str, operation: str, reference: str, amount: int, currency: str, reason: str | None
+) -> GatewayAnswer:
+    """Book an answer, or return the one that this key was given before.
+
+    :raises KeyReused: the key stands for another operation, reference or amount.
+    """
+    outcome: Outcome = "declined" if reason else "approved"
+    with books.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(
+            "insert into sandbox_gateway.ledger"
+            " (idempotency_key, operation, reference, amount, currency, outcome, reason)"
+            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (idempotency_key) do nothing",
+            [key, operation, reference, amount, currency, outcome, reason or ""],
+        )
+        known = cursor.execute(
+            "select operation, outcome, reference, amount, currency, reason from sandbox_gateway.ledger"
+            " where idempotency_key = %s",
+            [key],
+        ).fetchone()
+    assert known is not None
+    booked = known.pop("operation")
+    if (
+        booked != operation
+        or known["amount"] != amount
+        or (operation != "authorize" and known["reference"] != reference)
+    ):
+        raise KeyReused(f"{key!r} was used for {booked} of {known['amount']}, now for {operation} of {amount}")
+    return GatewayAnswer(**known)
