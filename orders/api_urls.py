@@ -1,5 +1,10 @@
-"""The REST API of orders."""
+"""Addresses of the REST API of orders, below /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from orders.api import OrderList, OrderView
+
+urlpatterns = [
+    path("orders/", OrderList.as_view(), name="order-list"),
+    path("orders/<uuid:order_id>/", OrderView.as_view(), name="order-detail"),
+]

@@ -1,9 +1,8 @@
 """The life of an order as one pure table: (what is known, what happened) -> (what is known now, what to publish).
 
     placed --- stock reserved and payment authorized ---> confirmed ---> shipped ---> delivered
-       |                                                      |
-       +--- stock rejected, payment declined, --------------->+--- customer or staff --> cancelled
-            customer, staff, deadline
+       |
+       +------ stock rejected, payment declined, cancelled on request, deadline passed ---> cancelled
 
 The two answers come in any order and at once. An answer that comes after the end changes nothing: whoever holds
 something for the order gives it back on OrderCancelled. What cannot happen raises.
@@ -72,7 +71,7 @@ def decide(state: State, happening: Happening) -> Decision:
     if happening in _ANSWERS:
         return _decide_on_answer(state, happening)
     match happening, state.status:
-        case (Happening.CANCEL_REQUESTED, "placed" | "confirmed") | (Happening.DEADLINE_PASSED, "placed"):
+        case Happening.CANCEL_REQUESTED | Happening.DEADLINE_PASSED, "placed":
             return Decision(replace(state, status="cancelled"), "OrderCancelled", _REASONS[happening])
         case Happening.DEADLINE_PASSED, _:
             return Decision(state)
@@ -82,7 +81,7 @@ def decide(state: State, happening: Happening) -> Decision:
             return Decision(replace(state, status="shipped"), "OrderShipped")
         case Happening.MARKED_DELIVERED, "shipped":
             return Decision(replace(state, status="delivered"), "OrderDelivered")
-        case Happening.PAYMENT_CAPTURED, "confirmed" | "shipped" | "delivered" | "cancelled":
+        case Happening.PAYMENT_CAPTURED, "confirmed" | "shipped" | "delivered":
             return Decision(state)
         case Happening.PAYMENT_VOIDED, "cancelled":
             return Decision(state)

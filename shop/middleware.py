@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,6 +12,21 @@ from shop.problems import problem
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
+
+
+class limit_api_bodies:  # noqa: N801 - middleware reads as a function in settings
+    """Refuse a body of the API over DATA_UPLOAD_MAX_MEMORY_SIZE before a byte of it is read."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+        if request.path.startswith("/api/") and length.isdigit() and int(length) > limit:
+            message = f"The body has {length} bytes, the limit is {limit}."
+            return problem(413, message, [{"field": "body", "message": message}])
+        return self.get_response(request)
 
 
 class unavailable_when_the_database_is_away:  # noqa: N801 - middleware reads as a function in settings

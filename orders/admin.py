@@ -1,0 +1,93 @@
+"""Orders for staff: read-only, with actions that go through the saga and publish its events."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+from orders.models import Order, OrderLine, Transition
+from orders.saga import Happening, ImpossibleTransition
+from orders.services import advance_order
+
+
+class _ReadOnlyInline(TabularInline):  # type: ignore[misc]
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class LineInline(_ReadOnlyInline):
+    """What was ordered."""
+
+    model = OrderLine
+    fields = ["sku", "name", "quantity", "unit_price", "line_total"]
+
+
+class HistoryInline(_ReadOnlyInline):
+    """What happened."""
+
+    model = Transition
+    fields = ["at", "event", "before", "after", "event_id"]
+    verbose_name_plural = "history"
+
+
+@admin.register(Order)
+class OrderAdmin(ModelAdmin):  # type: ignore[misc]
+    """Orders, newest first."""
+
+    list_display = ["number", "status", "reason", "shown_total", "placed_at", "stock", "payment"]
+    list_filter = ["status", "reason", "stock", "payment", "placed_at"]
+    search_fields = ["number", "id"]
+    date_hierarchy = "placed_at"
+    inlines = [LineInline, HistoryInline]
+    actions = ["mark_shipped", "mark_delivered", "cancel"]
+    list_per_page = 50
+
+    @admin.display(description="total", ordering="total")
+    def shown_total(self, order: Order) -> str:
+        """The total in major units."""
+        return f"{order.total / 100:.2f} {order.currency}"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.action(description="Mark as shipped", permissions=["view"])
+    def mark_shipped(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
+        """The parcels have left the house."""
+        self._advance(request, orders, Happening.MARKED_SHIPPED)
+
+    @admin.action(description="Mark as delivered", permissions=["view"])
+    def mark_delivered(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
+        """The parcels have arrived."""
+        self._advance(request, orders, Happening.MARKED_DELIVERED)
+
+    @admin.action(description="Cancel", permissions=["view"])
+    def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
+        """Cancel; stock and money go back by themselves."""
+        self._advance(request, orders, Happening.CANCEL_REQUESTED)
+
+    def _advance(self, request: HttpRequest, orders: QuerySet[Order], happening: Happening) -> None:
+        """Advance each order in its own transaction, so that one that can't holds up no other."""
+        done = []
+        for order in orders:
+            try:
+                with transaction.atomic():
+                    done.append(advance_order(order.pk, happening).number)
+            except ImpossibleTransition as error:
+                self.message_user(request, f"{order.number}: {error}.", messages.ERROR)
+        if done:
+            self.message_user(request, f"Done: {', '.join(done)}.", messages.SUCCESS)

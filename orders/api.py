@@ -1,0 +1,104 @@
+"""The REST API of orders."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponseBase
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from orders.models import Order
+from orders.serializers import OrderDetail, OrderRequest, PlacedOrder, Problem
+from orders.services import IdempotencyKeyReused, UnknownProducts, place_order
+from shop.problems import problem
+from shop.tokens import opens_order
+
+_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="1 to 255 visible ASCII characters, new for each order. Sending the same again is always safe.",
+)
+_TOKEN = OpenApiParameter(
+    "X-Order-Token",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="The `access_token` of the answer that the order was placed with.",
+)
+
+
+class OrderList(APIView):
+    """Where orders are placed."""
+
+    @extend_schema(
+        operation_id="orders_create",
+        summary="Place an order",
+        parameters=[_KEY],
+        request=OrderRequest,
+        responses={
+            201: PlacedOrder,
+            400: OpenApiResponse(Problem, description="A field is wrong, or the Idempotency-Key is missing."),
+            413: OpenApiResponse(Problem, description="The body is over 64 KB."),
+            422: OpenApiResponse(Problem, description="The Idempotency-Key was used with another body."),
+            503: OpenApiResponse(Problem, description="Try again after `Retry-After` seconds, with the same key."),
+        },
+    )
+    def post(self, request: Request) -> HttpResponseBase:
+        """Place an order. Whether the goods are there and the payment works out is found afterwards."""
+        key = read_idempotency_key(request)
+        body = OrderRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            placement = place_order(idempotency_key=key, request=body.validated_data)
+        except IdempotencyKeyReused as error:
+            return problem(422, str(error), [{"field": "Idempotency-Key", "message": str(error)}])
+        except UnknownProducts as error:
+            unknown = {index: {"sku": [f"There is no product {sku!r}."]} for index, sku in error.skus.items()}
+            raise ValidationError({"lines": unknown}) from error
+        headers = {"Location": request.build_absolute_uri(reverse("order-detail", args=[placement.answer["id"]]))}
+        if placement.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return Response(placement.answer, status=status.HTTP_201_CREATED, headers=headers)
+
+
+class OrderView(APIView):
+    """One order."""
+
+    @extend_schema(
+        operation_id="orders_retrieve",
+        summary="Read an order",
+        parameters=[_TOKEN],
+        responses={
+            200: OrderDetail,
+            404: OpenApiResponse(Problem, description="There is no such order, or the token is not its own."),
+        },
+    )
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """Read an order as it is now."""
+        if not opens_order(request.headers.get("X-Order-Token", ""), order_id):
+            raise NotFound("There is no such order, or the X-Order-Token header is not its access token.")
+        order = Order.objects.prefetch_related("lines").filter(pk=order_id).first()
+        if order is None:
+            raise NotFound("There is no such order.")
+        return Response(OrderDetail(order).data)
+
+
+def read_idempotency_key(request: Request) -> str:
+    """Return the Idempotency-Key header.
+
+    :raises ValidationError: it is missing, too long, or has other than visible ASCII characters.
+    """
+    key: Any = request.headers.get("Idempotency-Key", "")
+    if not key:
+        raise ValidationError({"Idempotency-Key": ["Send this header: a new random value for each order."]})
+    if len(key) > 255 or not (key.isascii() and key.isprintable()):
+        raise ValidationError({"Idempotency-Key": ["Give at most 255 visible ASCII characters."]})
+    return str(key)

@@ -1,0 +1,7 @@
+from orders.handlers import consumer
+from relay.commands import ConsumeCommand
+
+
+class Command(ConsumeCommand):
+    help = "Confirm or cancel orders as inventory and payments answer."
+    consumer = consumer

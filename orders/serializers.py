@@ -1,0 +1,136 @@
+"""What the API takes and gives. Unknown fields are refused by name, so that a typo never loses what was meant."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A serializer that names the fields it does not know."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Validate, refusing unknown fields beside what else is wrong."""
+        unknown = (
+            {str(name): ["Unknown field."] for name in data if name not in self.fields}
+            if isinstance(data, dict)
+            else {}
+        )
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if unknown and isinstance(error.detail, dict):
+                raise serializers.ValidationError({**error.detail, **unknown}) from None
+            raise
+        if unknown:
+            raise serializers.ValidationError(unknown)
+        return value
+
+
+class ShippingAddress(StrictSerializer):
+    """Where the parcel goes."""
+
+    name = serializers.CharField(max_length=120)
+    line1 = serializers.CharField(max_length=120)
+    line2 = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
+    postal_code = serializers.CharField(max_length=16)
+    city = serializers.CharField(max_length=80)
+    country = serializers.RegexField(
+        r"^[A-Z]{2}\Z",
+        help_text="ISO 3166-1 alpha-2, for example DE.",
+        error_messages={"invalid": "Give two capital letters, for example DE."},
+    )
+
+
+class RequestedLine(StrictSerializer):
+    """How many of what."""
+
+    sku = serializers.CharField(max_length=32)
+    quantity = serializers.IntegerField(min_value=1, max_value=999)
+
+
+class OrderRequest(StrictSerializer):
+    """The body of POST /api/v1/orders/."""
+
+    email = serializers.EmailField(max_length=254)
+    phone = serializers.RegexField(
+        r"^\+?[0-9][0-9 ()/-]{4,18}\Z",
+        required=False,
+        allow_blank=True,
+        default="",
+        error_messages={"invalid": "Give 5 to 20 digits, for example +49 30 1234567."},
+    )
+    shipping_address = ShippingAddress()
+    lines = serializers.ListField(child=RequestedLine(), min_length=1, max_length=50)
+    payment_token = serializers.RegexField(
+        r"^[A-Za-z0-9_-]{3,128}\Z",
+        error_messages={"invalid": "Give the gateway's token: 3 to 128 letters, digits, _ or -."},
+    )
+
+    def validate_lines(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Refuse a SKU that stands in two lines."""
+        seen: set[str] = set()
+        errors: dict[int, Any] = {}
+        for index, line in enumerate(lines):
+            if line["sku"] in seen:
+                errors[index] = {"sku": [f"{line['sku']} stands in another line already: add the quantities up."]}
+            seen.add(line["sku"])
+        if errors:
+            raise serializers.ValidationError(errors)
+        return lines
+
+
+class AnsweredLine(serializers.Serializer[Any]):
+    """A line with name and price as they were when the order was placed. Amounts in minor units."""
+
+    sku = serializers.CharField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = serializers.IntegerField()
+    line_total = serializers.IntegerField()
+
+
+class OrderDetail(serializers.Serializer[Any]):
+    """An order as it is now."""
+
+    id = serializers.UUIDField()
+    number = serializers.CharField()
+    status = serializers.ChoiceField(["placed", "confirmed", "shipped", "delivered", "cancelled"])
+    reason = serializers.CharField(help_text="Why it was cancelled, else empty.")
+    currency = serializers.CharField()
+    total = serializers.IntegerField()
+    lines = AnsweredLine(many=True)
+    placed_at = serializers.DateTimeField()
+    confirmed_at = serializers.DateTimeField(allow_null=True)
+    shipped_at = serializers.DateTimeField(allow_null=True)
+    delivered_at = serializers.DateTimeField(allow_null=True)
+    cancelled_at = serializers.DateTimeField(allow_null=True)
+
+
+class PlacedOrder(serializers.Serializer[Any]):
+    """The answer to POST /api/v1/orders/: the same again whenever the same key comes with the same body."""
+
+    id = serializers.UUIDField()
+    number = serializers.CharField()
+    status = serializers.ChoiceField(["placed"])
+    currency = serializers.CharField()
+    total = serializers.IntegerField()
+    lines = AnsweredLine(many=True)
+    placed_at = serializers.DateTimeField()
+    access_token = serializers.CharField(help_text="Send it as X-Order-Token to read the order.")
+
+
+class ProblemError(serializers.Serializer[Any]):
+    """One wrong field."""
+
+    field = serializers.CharField(help_text="For example lines[0].sku.")
+    message = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """An error as application/problem+json (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = ProblemError(many=True, required=False)

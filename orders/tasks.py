@@ -1,0 +1,23 @@
+"""Deadlines live in the database; this sweep keeps them."""
+
+import logging
+
+from celery import shared_task
+from django.db import transaction
+from django.db.models.functions import Now
+
+from orders.models import Order
+from orders.saga import Happening
+from orders.services import advance_order
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def cancel_overdue_orders() -> None:
+    """Cancel the orders that are still waiting for an answer after their deadline, each in its own transaction."""
+    overdue = Order.objects.filter(status=Order.Status.PLACED, deadline_at__lt=Now()).order_by("deadline_at")
+    for order_id in overdue.values_list("pk", flat=True)[:500]:
+        with transaction.atomic():
+            advance_order(order_id, Happening.DEADLINE_PASSED)
+        logger.warning("order overdue", extra={"order_id": str(order_id)})
