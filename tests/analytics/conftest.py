@@ -1,0 +1,79 @@
+"""Events as analytics hears of them: each is handled in a transaction of its own, as the consumer does."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+import pytest
+from django.db import transaction
+
+from analytics.handlers import (
+    count_cancelled_order,
+    count_cart_change,
+    count_confirmed_order,
+    count_placed_order,
+    count_view,
+)
+from shop.events import CartChanged, OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced, ProductViewed
+
+CONTACT = uuid.UUID(int=1)
+E = TypeVar("E")
+
+
+class Shop:
+    """Says what happens at a moment, and lets analytics count it."""
+
+    def place(self, at: datetime, quantities: list[int], total: int, currency: str = "EUR") -> OrderPlaced:
+        event = OrderPlaced(
+            occurred_at=at,
+            order_id=uuid.uuid4(),
+            number="N1",
+            contact_id=CONTACT,
+            currency=currency,
+            total=total,
+            lines=[OrderedLine(sku=f"S{n}", quantity=quantity, unit_price=1) for n, quantity in enumerate(quantities)],
+            payment_token="tok_ok",
+        )
+        return self._count(count_placed_order, event)
+
+    def confirm(self, at: datetime, units: int, total: int, currency: str = "EUR") -> OrderConfirmed:
+        event = OrderConfirmed(
+            occurred_at=at,
+            order_id=uuid.uuid4(),
+            number="N1",
+            contact_id=CONTACT,
+            currency=currency,
+            total=total,
+            units=units,
+        )
+        return self._count(count_confirmed_order, event)
+
+    def cancel(self, at: datetime, units: int, total: int) -> OrderCancelled:
+        event = OrderCancelled(
+            occurred_at=at,
+            order_id=uuid.uuid4(),
+            number="N1",
+            contact_id=CONTACT,
+            currency="EUR",
+            total=total,
+            units=units,
+            reason="payment_declined",
+        )
+        return self._count(count_cancelled_order, event)
+
+    def view(self, at: datetime) -> ProductViewed:
+        return self._count(count_view, ProductViewed(occurred_at=at, visitor=uuid.uuid4(), sku="S0"))
+
+    def change_cart(self, at: datetime) -> CartChanged:
+        return self._count(count_cart_change, CartChanged(occurred_at=at, visitor=uuid.uuid4(), sku="S0", quantity=1))
+
+    def _count(self, handler: Callable[[E], None], event: E) -> E:
+        with transaction.atomic():
+            handler(event)
+        return event
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()

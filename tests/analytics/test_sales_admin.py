@@ -1,0 +1,53 @@
+"""Staff read what was counted, and change none of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from analytics.admin import format_revenue
+from analytics.models import ActivityMinute, Sale, SalesMinute
+
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+MODELS = {"sale": Sale, "salesminute": SalesMinute, "activityminute": ActivityMinute}
+
+
+@pytest.fixture
+def counts(db: None, shop: Any) -> None:
+    shop.place(NOON, [2], 123_450)
+    shop.view(NOON)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_lists_and_details_open_for_staff(admin_client: Client, counts: None, model: str) -> None:
+    row = MODELS[model].objects.get()
+    changelist = admin_client.get(reverse(f"admin:analytics_{model}_changelist") + "?minute__year=2026")
+    detail = admin_client.get(reverse(f"admin:analytics_{model}_change", args=[row.pk]))
+    assert (changelist.status_code, detail.status_code) == (200, 200)
+    assert b"May 4, 2026" in changelist.content
+
+
+def test_revenue_is_shown_as_an_amount(admin_client: Client, counts: None) -> None:
+    page = admin_client.get(reverse("admin:analytics_salesminute_changelist"))
+    assert b"1,234.50 EUR" in page.content
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_edit_is_refused(admin_client: Client, counts: None, model: str) -> None:
+    row = MODELS[model].objects.get()
+    addresses = [
+        reverse(f"admin:analytics_{model}_add"),
+        reverse(f"admin:analytics_{model}_change", args=[row.pk]),
+        reverse(f"admin:analytics_{model}_delete", args=[row.pk]),
+    ]
+    assert [admin_client.post(address, {"post": "yes"}).status_code for address in addresses] == [403] * 3
+
+
+@pytest.mark.parametrize(
+    ("minor_units", "words"),
+    [(0, "0.00 EUR"), (5, "0.05 EUR"), (100_000, "1,000.00 EUR"), (-150, "-1.50 EUR")],
+)
+def test_amounts_are_written_with_two_decimals(minor_units: int, words: str) -> None:
+    assert format_revenue(minor_units, "EUR") == words

@@ -1,0 +1,71 @@
+"""Orders as inventory hears of them: each event is handled in a transaction of its own, as the consumer does."""
+
+import uuid
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+
+from inventory.handlers import give_back_stock, reserve_stock, sell_stock
+from inventory.models import Stock
+from relay.event import concrete_events
+from relay.models import Outbox
+from shop.events import InventoryEvent, OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced
+
+CONTACT = uuid.UUID(int=1)
+
+
+class Orders:
+    """Drives inventory's handlers and reads what they published."""
+
+    def place(self, *lines: tuple[str, int], order_id: UUID | None = None) -> UUID:
+        """Place an order of (sku, quantity) lines and return its id."""
+        event = OrderPlaced(
+            order_id=order_id or uuid.uuid4(),
+            number="N1",
+            contact_id=CONTACT,
+            currency="EUR",
+            total=100,
+            lines=[OrderedLine(sku=sku, quantity=quantity, unit_price=100) for sku, quantity in lines],
+            payment_token="tok_ok",
+        )
+        with transaction.atomic():
+            reserve_stock(event)
+        return event.order_id
+
+    def confirm(self, order_id: UUID) -> OrderConfirmed:
+        event = OrderConfirmed(order_id=order_id, number="N1", contact_id=CONTACT, currency="EUR", total=100, units=1)
+        with transaction.atomic():
+            sell_stock(event)
+        return event
+
+    def cancel(self, order_id: UUID) -> OrderCancelled:
+        event = OrderCancelled(
+            order_id=order_id, number="N1", contact_id=CONTACT, currency="EUR", total=100, units=1, reason="because"
+        )
+        with transaction.atomic():
+            give_back_stock(event)
+        return event
+
+    def answers(self, order_id: UUID) -> list[InventoryEvent]:
+        """What inventory published for the order, in order."""
+        rows = Outbox.objects.filter(topic="shop.inventory", key=str(order_id)).order_by("sequence")
+        decoded = [concrete_events()[row.type].decode(row.body) for row in rows]
+        return [event for event in decoded if isinstance(event, InventoryEvent)]
+
+
+@pytest.fixture
+def orders() -> Orders:
+    return Orders()
+
+
+@pytest.fixture
+def numbers() -> Callable[[str], tuple[int, int]]:
+    """Read (on hand, reserved) of a SKU."""
+
+    def read(sku: str) -> tuple[int, int]:
+        stock = Stock.objects.get(sku=sku)
+        return stock.on_hand, stock.reserved
+
+    return read

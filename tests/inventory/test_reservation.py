@@ -1,0 +1,181 @@
+"""What inventory does with the life of an order."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from inventory.handlers import NothingHeldForOrder, consumer
+from inventory.models import Movement, Reservation, Stock
+from inventory.services import hold_stock, receive_opening_stock
+from inventory.verification import find_stock_differences
+from shop.events import StockRejected, StockReserved
+
+pytestmark = pytest.mark.django_db
+Numbers = Callable[[str], tuple[int, int]]
+
+
+@pytest.fixture(autouse=True)
+def opening_stock(db: None) -> None:
+    receive_opening_stock({"CUP": 10, "POT": 2, "TEA": 0})
+
+
+@pytest.fixture(autouse=True)
+def stock_adds_up_in_the_end(opening_stock: None) -> Any:
+    yield
+    assert list(find_stock_differences()) == []
+
+
+def test_an_order_holds_every_line(orders: Any, numbers: Numbers) -> None:
+    order_id = orders.place(("POT", 2), ("CUP", 3))
+
+    assert numbers("CUP") == (10, 3)
+    assert numbers("POT") == (2, 2)
+    assert [type(answer) for answer in orders.answers(order_id)] == [StockReserved]
+    held = Reservation.objects.filter(order_id=order_id).order_by("sku")
+    assert [(r.sku, r.quantity, r.state) for r in held] == [("CUP", 3, "held"), ("POT", 2, "held")]
+
+
+def test_one_short_line_leaves_every_line_alone(orders: Any, numbers: Numbers) -> None:
+    order_id = orders.place(("CUP", 1), ("POT", 3), ("TEA", 1))
+
+    assert numbers("CUP") == (10, 0)
+    assert numbers("POT") == (2, 0)
+    assert not Reservation.objects.exists()
+    assert not Movement.objects.filter(order_id=order_id).exists()
+    (answer,) = orders.answers(order_id)
+    assert isinstance(answer, StockRejected)
+    assert [(s.sku, s.requested, s.available) for s in answer.shortages] == [("POT", 3, 2), ("TEA", 1, 0)]
+
+
+def test_what_others_hold_is_not_available(orders: Any) -> None:
+    orders.place(("POT", 1))
+    order_id = orders.place(("POT", 2))
+
+    (answer,) = orders.answers(order_id)
+    assert [(s.sku, s.requested, s.available) for s in answer.shortages] == [("POT", 2, 1)]
+
+
+def test_a_sku_that_inventory_does_not_know_is_a_shortage(orders: Any, numbers: Numbers) -> None:
+    order_id = orders.place(("CUP", 1), ("GHOST", 1))
+
+    assert numbers("CUP") == (10, 0)
+    (answer,) = orders.answers(order_id)
+    assert [(s.sku, s.requested, s.available) for s in answer.shortages] == [("GHOST", 1, 0)]
+
+
+def test_lines_of_one_sku_count_together(orders: Any, numbers: Numbers) -> None:
+    held = orders.place(("CUP", 4), ("POT", 1), ("CUP", 5))
+    rejected = orders.place(("POT", 1), ("POT", 1))
+
+    assert numbers("CUP") == (10, 9)
+    assert Reservation.objects.get(order_id=held, sku="CUP").quantity == 9
+    (answer,) = orders.answers(rejected)
+    assert [(s.requested, s.available) for s in answer.shortages] == [(2, 1)]
+
+
+def test_a_confirmed_order_takes_its_pieces_off_the_books(orders: Any, numbers: Numbers) -> None:
+    order_id = orders.place(("CUP", 3), ("POT", 1))
+    orders.confirm(order_id)
+
+    assert numbers("CUP") == (7, 0)
+    assert numbers("POT") == (1, 0)
+    assert set(Reservation.objects.values_list("state", flat=True)) == {"sold"}
+
+
+def test_a_cancelled_order_gives_back_what_it_holds(orders: Any, numbers: Numbers) -> None:
+    order_id = orders.place(("CUP", 3), ("POT", 2))
+    orders.cancel(order_id)
+
+    assert numbers("CUP") == (10, 0)
+    assert numbers("POT") == (2, 0)
+    assert set(Reservation.objects.values_list("state", flat=True)) == {"released"}
+
+
+def test_an_order_cancelled_after_its_confirmation_puts_its_pieces_back(orders: Any, numbers: Numbers) -> None:
+    order_id = orders.place(("CUP", 3))
+    orders.confirm(order_id)
+    orders.cancel(order_id)
+
+    assert numbers("CUP") == (10, 0)
+    assert list(Movement.objects.filter(order_id=order_id).order_by("id").values_list("kind", flat=True)) == [
+        "reserved",
+        "sold",
+        "returned",
+    ]
+
+
+def test_cancelling_a_rejected_order_changes_nothing(orders: Any, numbers: Numbers) -> None:
+    order_id = orders.place(("POT", 3))
+    orders.cancel(order_id)
+
+    assert numbers("POT") == (2, 0)
+    assert not Movement.objects.filter(order_id=order_id).exists()
+
+
+def test_an_order_touches_only_its_own_reservations(orders: Any, numbers: Numbers) -> None:
+    orders.place(("CUP", 2))
+    orders.cancel(orders.place(("CUP", 3)))
+    orders.confirm(orders.place(("CUP", 4)))
+
+    assert numbers("CUP") == (6, 2)
+
+
+def test_confirming_an_order_that_holds_nothing_is_an_error(orders: Any) -> None:
+    rejected = orders.place(("POT", 3))
+    cancelled = orders.place(("POT", 1))
+    orders.cancel(cancelled)
+
+    for order_id in (rejected, cancelled, uuid.uuid4()):
+        with pytest.raises(NothingHeldForOrder, match=str(order_id)):
+            orders.confirm(order_id)
+
+
+def test_every_movement_carries_the_id_of_its_event(orders: Any) -> None:
+    order_id = orders.place(("CUP", 1), ("POT", 1))
+    confirmed = orders.confirm(order_id)
+
+    sold = Movement.objects.filter(order_id=order_id, kind="sold")
+    assert {(m.sku, m.event_id) for m in sold} == {("CUP", confirmed.event_id), ("POT", confirmed.event_id)}
+
+
+def test_the_tables_refuse_to_hold_more_than_there_is() -> None:
+    with pytest.raises(IntegrityError, match="stock_reserved_is_on_hand"), transaction.atomic():
+        hold_stock(uuid.uuid4(), {"POT": 3}, uuid.uuid4())
+    with pytest.raises(IntegrityError, match="stock_reserved_is_not_negative"), transaction.atomic():
+        Stock.objects.filter(sku="POT").update(reserved=-1)
+    with pytest.raises(IntegrityError, match="stock_on_hand_is_not_negative"), transaction.atomic():
+        Stock.objects.filter(sku="POT").update(on_hand=-1, reserved=-2)
+
+
+def test_the_tables_refuse_a_second_reservation_and_a_second_movement_of_an_event() -> None:
+    order_id, event_id = uuid.uuid4(), uuid.uuid4()
+    hold_stock(order_id, {"CUP": 1}, event_id)
+    with pytest.raises(IntegrityError, match="reservation_once_per_order_and_sku"), transaction.atomic():
+        hold_stock(order_id, {"CUP": 1}, uuid.uuid4())
+    with pytest.raises(IntegrityError, match="movement_once_per_event_and_sku"), transaction.atomic():
+        hold_stock(uuid.uuid4(), {"CUP": 1}, event_id)
+
+
+@pytest.mark.parametrize(
+    ("kind", "on_hand", "reserved"),
+    [("received", -1, 0), ("reserved", 0, -1), ("released", 1, -1), ("sold", -1, -2), ("returned", -1, 0)],
+)
+def test_the_ledger_refuses_a_movement_that_does_not_fit_its_kind(kind: str, on_hand: int, reserved: int) -> None:
+    order_id = None if kind == "received" else uuid.uuid4()
+    with pytest.raises(IntegrityError, match="movement_deltas_fit_kind"), transaction.atomic():
+        Movement.objects.create(
+            sku="CUP",
+            kind=kind,
+            order_id=order_id,
+            on_hand_delta=on_hand,
+            reserved_delta=reserved,
+            event_id=uuid.uuid4(),
+            created_at="2026-01-01T00:00Z",
+        )
+
+
+def test_inventory_listens_to_orders_alone() -> None:
+    assert consumer.topics == ["shop.orders"]

@@ -1,0 +1,85 @@
+"""Staff see the stock and its ledger; by hand they can only receive pieces."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from inventory.models import Movement, Reservation, Stock
+from inventory.services import receive_opening_stock
+from inventory.verification import find_stock_differences
+
+pytestmark = pytest.mark.django_db
+Numbers = Callable[[str], tuple[int, int]]
+
+
+@pytest.fixture(autouse=True)
+def an_order(orders: Any) -> None:
+    receive_opening_stock({"CUP": 10})
+    orders.place(("CUP", 3))
+
+
+@pytest.mark.parametrize("model", ["stock", "reservation", "movement"])
+def test_lists_and_details_open_for_staff(admin_client: Client, model: str) -> None:
+    row = {"stock": Stock, "reservation": Reservation, "movement": Movement}[model].objects.first()
+    assert row is not None
+    changelist = admin_client.get(reverse(f"admin:inventory_{model}_changelist") + "?q=CUP")
+    detail = admin_client.get(reverse(f"admin:inventory_{model}_change", args=[row.pk]))
+    assert (changelist.status_code, detail.status_code) == (200, 200)
+    assert b"CUP" in changelist.content
+    assert b"CUP" in detail.content
+
+
+@pytest.mark.parametrize("model", ["reservation", "movement"])
+def test_the_ledger_refuses_every_edit(admin_client: Client, model: str) -> None:
+    row = {"reservation": Reservation, "movement": Movement}[model].objects.first()
+    assert row is not None
+    addresses = [
+        reverse(f"admin:inventory_{model}_add"),
+        reverse(f"admin:inventory_{model}_change", args=[row.pk]),
+        reverse(f"admin:inventory_{model}_delete", args=[row.pk]),
+    ]
+    assert [admin_client.post(address, {"sku": "X", "quantity": 9}).status_code for address in addresses] == [403] * 3
+
+
+def test_a_receipt_is_booked_with_its_reason_and_the_numbers_cannot_be_typed(
+    admin_client: Client, numbers: Numbers
+) -> None:
+    answer = admin_client.post(
+        reverse("admin:inventory_stock_change", args=["CUP"]),
+        {"quantity": 5, "reason": "delivery 4711", "on_hand": 999, "reserved": 0, "sku": "POT"},
+    )
+
+    assert answer.status_code == 302
+    assert numbers("CUP") == (15, 3)
+    assert Movement.objects.get(reason="delivery 4711").on_hand_delta == 5
+    assert list(find_stock_differences()) == []
+
+
+def test_a_new_sku_is_received_with_its_first_pieces(admin_client: Client, numbers: Numbers) -> None:
+    answer = admin_client.post(
+        reverse("admin:inventory_stock_add"), {"sku": "NEW", "quantity": 7, "reason": "first delivery"}
+    )
+    assert answer.status_code == 302
+    assert numbers("NEW") == (7, 0)
+    assert list(find_stock_differences()) == []
+
+
+@pytest.mark.parametrize("quantity", ["0", "-1", "many", "1000001"])
+def test_a_receipt_of_an_impossible_quantity_is_refused(admin_client: Client, numbers: Numbers, quantity: str) -> None:
+    answer = admin_client.post(
+        reverse("admin:inventory_stock_change", args=["CUP"]), {"quantity": quantity, "reason": "a mistake"}
+    )
+    assert answer.status_code == 200
+    assert numbers("CUP") == (10, 3)
+
+
+def test_stock_cannot_be_deleted(admin_client: Client) -> None:
+    assert admin_client.post(reverse("admin:inventory_stock_delete", args=["CUP"]), {"post": "yes"}).status_code == 403
+    assert Stock.objects.filter(sku="CUP").exists()
+
+
+def test_customers_see_none_of_it(client: Client) -> None:
+    assert client.get(reverse("admin:inventory_stock_changelist")).status_code == 302

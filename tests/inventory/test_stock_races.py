@@ -1,0 +1,66 @@
+"""Many consumers at once: nothing is sold twice, and crossed orders wait for each other instead of deadlocking."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from inventory.services import receive_opening_stock
+from inventory.verification import find_stock_differences
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Numbers = Callable[[str], tuple[int, int]]
+THREADS = 16
+
+
+def run_in_threads(work: Callable[[int], None]) -> None:
+    """Run `work(n)` in 16 threads at once, each on a connection of its own; an error of any is raised."""
+
+    def run_alone(n: int) -> None:
+        try:
+            work(n)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for future in [pool.submit(run_alone, n) for n in range(THREADS)]:
+            future.result()
+
+
+def test_sixteen_threads_hold_exactly_the_hundred_pieces_there_are(orders: Any, numbers: Numbers) -> None:
+    receive_opening_stock({"LAST": 100})
+    answers: Counter[str] = Counter()
+
+    def buy(n: int) -> None:
+        for _ in range(10):
+            (answer,) = orders.answers(orders.place(("LAST", 1)))
+            answers[type(answer).__name__] += 1
+
+    run_in_threads(buy)
+
+    assert answers == {"StockReserved": 100, "StockRejected": 60}
+    assert numbers("LAST") == (100, 100)
+    assert list(find_stock_differences()) == []
+
+
+def test_crossed_orders_of_several_skus_never_deadlock(orders: Any, numbers: Numbers) -> None:
+    skus = [f"X{n}" for n in range(6)]
+    receive_opening_stock(dict.fromkeys(skus, 40))
+
+    def buy(n: int) -> None:
+        dice = random.Random(n)
+        for turn in range(10):
+            order_id = orders.place(*[(sku, dice.randint(1, 2)) for sku in dice.sample(skus, 4)])
+            if type(orders.answers(order_id)[0]).__name__ == "StockReserved":
+                [orders.confirm, orders.cancel, lambda _: None][turn % 3](order_id)
+
+    run_in_threads(buy)
+
+    assert list(find_stock_differences()) == []
+    for sku in skus:
+        on_hand, reserved = numbers(sku)
+        assert 0 <= reserved <= on_hand <= 40
