@@ -14,9 +14,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orders.models import Order
-from orders.serializers import OrderDetail, OrderRequest, PlacedOrder, Problem
+from orders.serializers import OrderDetail, OrderRequest, PlacedOrder
 from orders.services import IdempotencyKeyReused, UnknownProducts, place_order
-from shop.problems import problem
+from shop.problems import Problem, problem
 from shop.tokens import opens_order
 
 _KEY = OpenApiParameter(

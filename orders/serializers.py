@@ -117,20 +117,3 @@ class PlacedOrder(serializers.Serializer[Any]):
     lines = AnsweredLine(many=True)
     placed_at = serializers.DateTimeField()
     access_token = serializers.CharField(help_text="Send it as X-Order-Token to read the order.")
-
-
-class ProblemError(serializers.Serializer[Any]):
-    """One wrong field."""
-
-    field = serializers.CharField(help_text="For example lines[0].sku.")
-    message = serializers.CharField()
-
-
-class Problem(serializers.Serializer[Any]):
-    """An error as application/problem+json (RFC 9457)."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    errors = ProblemError(many=True, required=False)

@@ -3,11 +3,29 @@
 from http import HTTPStatus
 from typing import Any
 
-from django.http import JsonResponse
 from django.db import InterfaceError, OperationalError
+from django.http import JsonResponse
+from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+
+class ProblemError(serializers.Serializer[Any]):
+    """One wrong field."""
+
+    field = serializers.CharField(help_text="For example lines[0].sku.")
+    message = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """An error as application/problem+json (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = ProblemError(many=True, required=False)  # type: ignore[assignment]
 
 
 def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None) -> JsonResponse:

@@ -17,25 +17,9 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
 from shop.catalogue.models import Category, Product
+from shop.problems import Problem
 
 MAX_PAGE_SIZE = 100
-
-
-class ProblemError(serializers.Serializer[Any]):
-    """One wrong field of a request."""
-
-    field = serializers.CharField()
-    message = serializers.CharField()
-
-
-class Problem(serializers.Serializer[Any]):
-    """An error as application/problem+json (RFC 9457)."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    errors = ProblemError(many=True, required=False)  # type: ignore[assignment]
 
 
 class CategoryAnswer(serializers.ModelSerializer[Category]):

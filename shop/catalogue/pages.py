@@ -1,27 +1,90 @@
-"""The storefront's pages."""
+"""The storefront's pages: home, shelves, search, product, and what is shown when a page cannot be."""
 
+from typing import Any
+
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from shop.activity import identify_visitor, record_activity
+from shop.catalogue.models import Category, Product, ProductQuerySet
+from shop.events import ProductViewed
+from shop.problems import problem
+
+PAGE_SIZE = 24
+LONGEST_SEARCH = 100
+GIFT_PRICE = 3000
+SORTS = {
+    "name": ("Name", ("name", "sku")),
+    "price": ("Price, low to high", ("price", "name", "sku")),
+    "-price": ("Price, high to low", ("-price", "name", "sku")),
+    "new": ("Newest", ("-created_at", "name", "sku")),
+}
 
 
+@require_safe
 def show_home(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("home")
+    """The front page: the finest piece of each shelf, and small gifts."""
+    on_sale = Product.objects.on_sale()
+    finest = on_sale.order_by("category__name", "-price", "sku").distinct("category__name")
+    gifts = on_sale.filter(price__lt=GIFT_PRICE).order_by("-price", "sku")
+    gifts_by_shelf = {gift.category_id: gift for gift in gifts}
+    return render(
+        request,
+        "catalogue/home.html",
+        {"featured": list(finest), "gifts": list(gifts_by_shelf.values())[:4], "gift_price": GIFT_PRICE},
+    )
 
 
+@require_safe
 def show_category(request: HttpRequest, slug: str) -> HttpResponse:
-    return HttpResponse("c")
+    """One shelf, page by page."""
+    category = get_object_or_404(Category, slug=slug)
+    products = Product.objects.on_sale().filter(category=category)
+    return render_listing(request, "catalogue/category.html", products, "name", {"category": category})
 
 
+@require_safe
 def show_search(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("s")
+    """What was found for ``?q=``, best first."""
+    text = request.GET.get("q", "").replace("\0", "").strip()[:LONGEST_SEARCH]
+    products = Product.objects.on_sale().matching(text)
+    return render_listing(request, "catalogue/search.html", products, "best", {"text": text})
 
 
+def render_listing(
+    request: HttpRequest, template: str, products: ProductQuerySet, default_sort: str, context: dict[str, Any]
+) -> HttpResponse:
+    """Render one page of `products`: the whole page, or only its cards for htmx's "show more"."""
+    sorts = {"best": ("Best match", ("-rank", "name", "sku")), **SORTS} if default_sort == "best" else SORTS
+    sort = request.GET.get("sort", default_sort)
+    sort = sort if sort in sorts else default_sort
+    page = Paginator(products.order_by(*sorts[sort][1]), PAGE_SIZE).get_page(request.GET.get("page"))
+    context |= {"page": page, "sort": sort, "sorts": [(key, label) for key, (label, _) in sorts.items()]}
+    more = getattr(request, "htmx", False) and request.headers.get("HX-Target") == "more"
+    return render(request, "catalogue/_cards.html" if more else template, context)
+
+
+@require_safe
 def show_product(request: HttpRequest, sku: str) -> HttpResponse:
-    return HttpResponse("p")
+    """One product, with others of its shelf."""
+    product = get_object_or_404(Product.objects.on_sale(), sku=sku)
+    related = Product.objects.on_sale().filter(category=product.category).exclude(sku=sku).order_by("?")[:4]
+    if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
+        record_activity(ProductViewed(visitor=identify_visitor(request), sku=sku))
+    return render(request, "catalogue/product.html", {"product": product, "related": list(related)})
 
 
 def show_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return HttpResponse("404", status=404)
+    """404, as a problem for the API."""
+    if request.path.startswith("/api/"):
+        return problem(404, "There is nothing at this address.")
+    return render(request, "404.html", status=404)
 
 
 def show_server_error(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("500", status=500)
+    """500, as a problem for the API."""
+    if request.path.startswith("/api/"):
+        return problem(500, "The shop made a mistake. It has been written down.")
+    return render(request, "500.html", status=500)
