@@ -84,10 +84,11 @@ class Consumer:
         except TRANSIENT:
             raise
         except Exception as error:
-            if len(deliveries) == 1:
-                self._park(deliveries[0], error)
-                return 1
-            return self._process_first(deliveries[: len(deliveries) // 2])
+            failure = error
+        if len(deliveries) == 1:
+            self._park(deliveries[0], failure)
+            return 1
+        return self._process_first(deliveries[: len(deliveries) // 2])
 
     def _apply(self, deliveries: list[Delivery]) -> int:
         deadline = time.monotonic() + BATCH_SECONDS
@@ -145,7 +146,8 @@ class Consumer:
         elif isinstance(error, UnknownEventType):
             pauses = UNKNOWN_TYPE_RETRY_SECONDS
         next_try_at = park_cursor(cursor, f"{type(error).__name__}: {error}", pauses)
-        where = {"consumer": self.name, "topic": cursor.topic, "key": cursor.key, "next_try_at": next_try_at}
+        again = next_try_at.isoformat() if next_try_at else "when a person redrives it"
+        where = {"consumer": self.name, "topic": cursor.topic, "key": cursor.key, "tried_again": again}
         logger.error("key parked", extra=where, exc_info=error)
 
     def catch_up(self, key: Key) -> bool:

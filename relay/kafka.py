@@ -201,6 +201,29 @@ def find_missing_topics(topics: Sequence[str]) -> list[str]:
     return [topic for topic in topics if topic not in present]
 
 
+def read_committed(groups: Sequence[str]) -> dict[str, dict[tuple[str, int], int]]:
+    """Return each group's committed offset by (topic, partition): everything below it is done.
+
+    :raises BrokerUnavailable: no broker answered.
+    """
+    with _admin() as admin:
+        offsets = admin.list_group_offsets(list(groups))
+    return {
+        group: {(partition.topic, partition.partition): committed.offset for partition, committed in found.items()}
+        for group, found in offsets.items()
+    }
+
+
+def is_reachable() -> bool:
+    """Tell whether a broker answers."""
+    try:
+        with _admin() as admin:
+            admin.list_topics()
+    except BrokerUnavailable:
+        return False
+    return True
+
+
 def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
     """Read everything that stands in `topics` now, from the beginning, outside any group.
 

@@ -1,0 +1,137 @@
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error, connection
+from kombu.utils.url import parse_url
+
+from relay import kafka
+from relay.heartbeat import STALE_AFTER_SECONDS, read_ages
+from relay.lag import all_consumers, read_lag, read_unpublished
+
+LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
+
+
+class Command(BaseCommand):
+    help = "Show where every part is, whether it is up, and what is still to be done."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add --json."""
+        parser.add_argument("--json", action="store_true", help="Print it as JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read and show the state; a part that is away is shown as down, it is no error."""
+        status = read_status()
+        if options["json"]:
+            self.stdout.write(json.dumps(status, indent=2))
+            return
+        for part, state in status["parts"].items():
+            mark = self.style.SUCCESS("up  ") if state["up"] else self.style.ERROR("down")
+            self.stdout.write(f"{mark} {part:<14} {status['addresses'].get(part, '')} {state['detail']}".rstrip())
+        if status["outbox"] is None:
+            self.stdout.write("the database is away: nothing else can be told")
+            return
+        self.stdout.write(
+            "\noutbox: {unpublished} unpublished, the oldest {oldest_seconds:.1f} s old".format(**status["outbox"])
+        )
+        for name, lag in status["consumers"].items():
+            self.stdout.write(f"{name:<14} lag {lag['lag']} events in {lag['keys']} keys, parked keys: {lag['parked']}")
+
+
+def read_status() -> dict[str, Any]:
+    """Collect addresses, parts, the outbox and the consumers as JSON-like data."""
+    database, ages = read_database()
+    outbox, consumers = (read_outbox(), read_consumers()) if database["up"] else (None, None)
+    return {
+        "addresses": read_addresses(),
+        "parts": {
+            "postgres": database,
+            "kafka": tell(kafka.is_reachable),
+            "valkey": tell(ping_valkey),
+            "web": tell(ask_web),
+            **{name: tell_age(ages.get(name)) for name in LOOPS},
+            # The heartbeat of Celery is a periodic task, so it shows the beat as well.
+            "beat": tell_age(ages.get("celery")),
+        },
+        "outbox": outbox,
+        "consumers": consumers,
+    }
+
+
+def read_addresses() -> dict[str, str]:
+    """Where everything is to be found."""
+    web = f"http://127.0.0.1:{settings.PORT}"
+    database = settings.DATABASES["default"]
+    return {
+        "web": f"{web}/",
+        "api": f"{web}/api/docs/",
+        "admin": f"{web}/admin/",
+        "kafka": ",".join(settings.KAFKA_BOOTSTRAP_SERVERS),
+        "postgres": f"{database['HOST']}:{database['PORT']}/{database['NAME']}",
+        "valkey": "{hostname}:{port}".format(**parse_url(settings.CELERY_BROKER_URL)),
+    }
+
+
+def read_database() -> tuple[dict[str, Any], dict[str, float]]:
+    """Tell whether PostgreSQL answers and, if so, the age of each process's heartbeat."""
+    try:
+        connection.ensure_connection()
+        return {"up": True, "detail": ""}, read_ages()
+    except Error as error:
+        return {"up": False, "detail": str(error).splitlines()[0]}, {}
+
+
+def read_outbox() -> dict[str, Any]:
+    """What waits for Kafka."""
+    unpublished = read_unpublished()
+    return {
+        "unpublished": unpublished.rows,
+        "oldest_seconds": round(unpublished.oldest_seconds, 3),
+        "refused": unpublished.refused,
+    }
+
+
+def read_consumers() -> dict[str, Any]:
+    """What waits for each consumer."""
+    lags = {consumer.name: asdict(read_lag(consumer)) for consumer in all_consumers()}
+    return {name: {"lag": lag["events"], "keys": lag["keys"], "parked": lag["parked"]} for name, lag in lags.items()}
+
+
+def tell(check: Callable[[], bool]) -> dict[str, Any]:
+    """Turn the outcome of a check into a part's state."""
+    return {"up": check(), "detail": ""}
+
+
+def tell_age(age: float | None) -> dict[str, Any]:
+    """A looping process is up when its last round is young enough."""
+    if age is None:
+        return {"up": False, "detail": "has never completed a round"}
+    return {"up": age < STALE_AFTER_SECONDS, "detail": f"last round {age:.1f} s ago"}
+
+
+def ask_web() -> bool:
+    """Ask the web process whether it is well."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{settings.PORT}/healthz", timeout=3) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def ping_valkey() -> bool:
+    """Say PING to the Celery broker."""
+    url = parse_url(settings.CELERY_BROKER_URL)
+    try:
+        with socket.create_connection((url["hostname"], url["port"] or 6379), timeout=2) as channel:
+            channel.sendall(b"PING\r\n")
+            # Without a password a protected server answers -NOAUTH, which is an answer too.
+            return channel.recv(64)[:1] in (b"+", b"-")
+    except OSError:
+        return False

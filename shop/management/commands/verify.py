@@ -1,0 +1,44 @@
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
+
+from relay.kafka import BrokerUnavailable
+from shop.management.verification import verify
+
+
+class Command(BaseCommand):
+    help = "Check that orders, outbox, Kafka, stock, money, messages and sales add up. Exit 1 if anything differs."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add --wait and --json."""
+        parser.add_argument(
+            "--wait", type=float, default=0.0, metavar="S", help="Let what is in flight drain first, at most S seconds."
+        )
+        parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
+
+    def handle(self, *args: Any, wait: float, **options: Any) -> None:
+        """Verify and report."""
+        if wait < 0:
+            raise CommandError(f"--wait {wait} is negative: give seconds")
+        try:
+            report = verify(wait_seconds=wait)
+        except BrokerUnavailable as error:
+            raise CommandError(f"Kafka is not to be reached, so its log can't be checked: {error}") from error
+        except Error as error:
+            raise CommandError(f"the database is not to be reached: {error}") from error
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_dict(), indent=2))
+        else:
+            for part, count in report.counts.items():
+                self.stdout.write(f"{count:>8}  {part.replace('_', ' ')}")
+            for part, count in report.in_flight.items():
+                self.stdout.write(f"{count:>8}  in flight: {part.replace('_', ' ')}")
+            for difference in report.differences:
+                self.stdout.write(self.style.ERROR(f"broken: {difference.rule}: {difference.difference}"))
+            if not report.differences:
+                self.stdout.write(self.style.SUCCESS("no difference found"))
+        if report.differences:
+            raise SystemExit(1)

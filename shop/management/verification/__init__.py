@@ -1,0 +1,80 @@
+"""Does everything add up? The rules, the difference that each one finds, and what is merely still in flight."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from analytics.verification import find_sales_differences
+from inventory.verification import find_stock_differences
+from payments.verification import find_money_differences
+from relay import kafka
+from relay.lag import all_consumers
+from relay.topics import known_topics
+from shop.management.verification.drain import wait_until_drained
+from shop.management.verification.effects import (
+    find_duplicate_effects,
+    find_effects_without_event,
+    find_events_without_effect,
+    find_unpaid_orders,
+)
+from shop.management.verification.log import Log, find_cursor_differences, find_log_differences
+from shop.management.verification.outbox import find_orders_without_events, find_stream_gaps, read_ends
+from shop.management.verification.sales import find_recount_differences
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A rule that does not hold, and where."""
+
+    rule: str
+    difference: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found. `in_flight` and `counts` are no differences."""
+
+    differences: list[Difference] = field(default_factory=list)
+    in_flight: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON-like data, with ``ok`` saying whether no difference was found."""
+        return {"ok": not self.differences, **asdict(self)}
+
+
+def verify(*, wait_seconds: float = 0.0) -> Report:
+    """Check every rule on the running system, after waiting up to `wait_seconds` for what is in flight.
+
+    :raises BrokerUnavailable: Kafka's log can't be read.
+    :raises OperationalError: the database can't be read.
+    """
+    report = Report(in_flight=wait_until_drained(wait_seconds))
+    # The order matters: an offset is committed after its cursor has moved, and a row is marked after it was sent.
+    committed = kafka.read_committed([consumer.name for consumer in all_consumers()])
+    ends = read_ends()
+    log = Log.read(known_topics())
+    rules: dict[str, Callable[[], Iterator[str]]] = {
+        "every order has its events": find_orders_without_events,
+        "every stream is gapless": find_stream_gaps,
+        "every published row is in Kafka, first occurrences in order": lambda: find_log_differences(ends, log),
+        "every cursor stands at the end of its key": lambda: find_cursor_differences(ends, log, committed),
+        "every effect has its event": find_effects_without_event,
+        "no event has its effect twice": find_duplicate_effects,
+        "every applied event has its effect": find_events_without_effect,
+        "stock adds up": find_stock_differences,
+        "money adds up": find_money_differences,
+        "orders and payments agree": find_unpaid_orders,
+        "sales add up": find_sales_differences,
+        "analytics equals a recount from the orders": find_recount_differences,
+    }
+    for rule, find in rules.items():
+        report.differences += [Difference(rule, difference) for difference in find()]
+    report.counts = {
+        "streams": len(ends.streams),
+        "records_in_kafka": log.records,
+        "repeats_in_kafka": log.repeats,
+        "foreign_records_in_kafka": log.count_foreign(ends),
+        "parked_keys": len(ends.parked),
+    }
+    return report

@@ -1,0 +1,28 @@
+"""What is in flight: rows, events, calls and messages that will be done without anybody's help."""
+
+import time
+
+from notifications.models import Message
+from payments.verification import find_money_in_flight
+from relay.lag import all_consumers, read_lag, read_unpublished
+
+POLL_SECONDS = 0.5
+
+
+def read_in_flight() -> dict[str, int]:
+    """Count what is not done yet, by part; what is done everywhere is left out."""
+    counts = {"unpublished_rows": read_unpublished().rows}
+    counts |= {f"events_for_{consumer.name}": read_lag(consumer).events for consumer in all_consumers()}
+    counts["gateway_calls"] = find_money_in_flight()
+    counts["messages"] = Message.objects.filter(status=Message.Status.PENDING).count()
+    return {part: count for part, count in counts.items() if count}
+
+
+def wait_until_drained(seconds: float) -> dict[str, int]:
+    """Wait until nothing is in flight, at most `seconds`, and return what still is."""
+    deadline = time.monotonic() + seconds
+    while True:
+        in_flight = read_in_flight()
+        if not in_flight or time.monotonic() >= deadline:
+            return in_flight
+        time.sleep(POLL_SECONDS)
