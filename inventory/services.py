@@ -123,7 +123,8 @@ def settle_reservations(order_id: UUID, transitions: list[Transition], event_id:
                 "now": timezone.now(),
             },
         )
-        return cursor.rowcount
+        settled: int = cursor.rowcount
+        return settled
 
 
 def receive_opening_stock(levels: Mapping[str, int]) -> int:

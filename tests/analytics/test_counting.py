@@ -3,7 +3,6 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 import time_machine
@@ -12,13 +11,14 @@ from django.db import IntegrityError, connection, transaction
 from analytics.handlers import consumer, count_confirmed_order
 from analytics.models import ActivityMinute, Sale
 from analytics.verification import find_sales_differences, sales_by_minute
+from tests.analytics.conftest import Shop
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
 
 
 @pytest.mark.django_db
-def test_orders_of_one_minute_add_up(shop: Any) -> None:
+def test_orders_of_one_minute_add_up(shop: Shop) -> None:
     shop.place(NOON, [2, 1], 500)
     shop.place(NOON + timedelta(seconds=59, microseconds=999_999), [4], 250)
     shop.place(LATER, [1], 100)
@@ -31,7 +31,7 @@ def test_orders_of_one_minute_add_up(shop: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_placed_confirmed_and_cancelled_are_counted_apart(shop: Any) -> None:
+def test_placed_confirmed_and_cancelled_are_counted_apart(shop: Shop) -> None:
     shop.place(NOON, [3], 300)
     shop.confirm(NOON, 2, 200)
     shop.cancel(NOON, 1, 100)
@@ -44,7 +44,7 @@ def test_placed_confirmed_and_cancelled_are_counted_apart(shop: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_currencies_are_never_mixed(shop: Any) -> None:
+def test_currencies_are_never_mixed(shop: Shop) -> None:
     shop.confirm(NOON, 1, 1000, "EUR")
     shop.confirm(NOON, 1, 900, "NOK")
     shop.confirm(NOON, 1, 50, "NOK")
@@ -56,7 +56,7 @@ def test_currencies_are_never_mixed(shop: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_late_event_counts_in_the_minute_in_which_it_happened(shop: Any) -> None:
+def test_a_late_event_counts_in_the_minute_in_which_it_happened(shop: Shop) -> None:
     with time_machine.travel(NOON + timedelta(hours=3), tick=False):
         shop.place(NOON + timedelta(seconds=30), [1], 100)
         shop.view(NOON + timedelta(seconds=30))
@@ -66,7 +66,7 @@ def test_a_late_event_counts_in_the_minute_in_which_it_happened(shop: Any) -> No
 
 
 @pytest.mark.django_db
-def test_the_minute_is_the_same_in_every_time_zone(shop: Any) -> None:
+def test_the_minute_is_the_same_in_every_time_zone(shop: Shop) -> None:
     kathmandu = timezone(timedelta(hours=5, minutes=45))
     shop.place(NOON, [1], 100)
     shop.place((NOON + timedelta(seconds=20)).astimezone(kathmandu), [1], 100)
@@ -75,7 +75,7 @@ def test_the_minute_is_the_same_in_every_time_zone(shop: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_views_and_cart_changes_are_counted_apart(shop: Any) -> None:
+def test_views_and_cart_changes_are_counted_apart(shop: Shop) -> None:
     for moment in (NOON, NOON + timedelta(seconds=5), LATER):
         shop.view(moment)
     shop.change_cart(NOON)
@@ -88,7 +88,7 @@ def test_views_and_cart_changes_are_counted_apart(shop: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_sale_carries_the_id_of_its_event_and_stands_only_once(shop: Any) -> None:
+def test_a_sale_carries_the_id_of_its_event_and_stands_only_once(shop: Shop) -> None:
     event = shop.confirm(NOON, 2, 200)
 
     sale = Sale.objects.get()
@@ -99,7 +99,7 @@ def test_a_sale_carries_the_id_of_its_event_and_stands_only_once(shop: Any) -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_counters_lose_nothing_under_eight_threads(shop: Any) -> None:
+def test_counters_lose_nothing_under_eight_threads(shop: Shop) -> None:
     def count(n: int) -> None:
         try:
             for turn in range(25):

@@ -11,7 +11,7 @@ from inventory.handlers import give_back_stock, reserve_stock, sell_stock
 from inventory.models import Stock
 from relay.event import concrete_events
 from relay.models import Outbox
-from shop.events import InventoryEvent, OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced
+from shop.events import InventoryEvent, OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced, StockRejected
 
 CONTACT = uuid.UUID(int=1)
 
@@ -53,6 +53,12 @@ class Orders:
         rows = Outbox.objects.filter(topic="shop.inventory", key=str(order_id)).order_by("sequence")
         decoded = [concrete_events()[row.type].decode(row.body) for row in rows]
         return [event for event in decoded if isinstance(event, InventoryEvent)]
+
+    def shortages(self, order_id: UUID) -> list[tuple[str, int, int]]:
+        """(sku, requested, available) of what the order could not have; its rejection is the only answer."""
+        (answer,) = self.answers(order_id)
+        assert isinstance(answer, StockRejected)
+        return [(shortage.sku, shortage.requested, shortage.available) for shortage in answer.shortages]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from inventory.services import receive_opening_stock
+from tests.inventory.conftest import Orders
 
 pytestmark = pytest.mark.django_db
 
@@ -16,7 +17,7 @@ def ask(client: Client, *skus: str) -> Any:
     return client.get(reverse("inventory:availability") + "?" + urlencode([("sku", sku) for sku in skus]))
 
 
-def test_each_level_has_its_words_and_its_class(client: Client, orders: Any) -> None:
+def test_each_level_has_its_words_and_its_class(client: Client, orders: Orders) -> None:
     receive_opening_stock({"MANY": 6, "FEW": 5, "ONE": 3, "NONE": 0})
     orders.place(("ONE", 2))
 

@@ -1,7 +1,6 @@
 """Staff see the stock and its ledger; by hand they can only receive pieces."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -10,20 +9,21 @@ from django.urls import reverse
 from inventory.models import Movement, Reservation, Stock
 from inventory.services import receive_opening_stock
 from inventory.verification import find_stock_differences
+from tests.inventory.conftest import Orders
 
 pytestmark = pytest.mark.django_db
 Numbers = Callable[[str], tuple[int, int]]
 
 
 @pytest.fixture(autouse=True)
-def an_order(orders: Any) -> None:
+def an_order(orders: Orders) -> None:
     receive_opening_stock({"CUP": 10})
     orders.place(("CUP", 3))
 
 
 @pytest.mark.parametrize("model", ["stock", "reservation", "movement"])
 def test_lists_and_details_open_for_staff(admin_client: Client, model: str) -> None:
-    row = {"stock": Stock, "reservation": Reservation, "movement": Movement}[model].objects.first()
+    row = {"stock": Stock, "reservation": Reservation, "movement": Movement}[model]._default_manager.first()
     assert row is not None
     changelist = admin_client.get(reverse(f"admin:inventory_{model}_changelist") + "?q=CUP")
     detail = admin_client.get(reverse(f"admin:inventory_{model}_change", args=[row.pk]))
@@ -34,7 +34,7 @@ def test_lists_and_details_open_for_staff(admin_client: Client, model: str) -> N
 
 @pytest.mark.parametrize("model", ["reservation", "movement"])
 def test_the_ledger_refuses_every_edit(admin_client: Client, model: str) -> None:
-    row = {"reservation": Reservation, "movement": Movement}[model].objects.first()
+    row = {"reservation": Reservation, "movement": Movement}[model]._default_manager.first()
     assert row is not None
     addresses = [
         reverse(f"admin:inventory_{model}_add"),

@@ -1,6 +1,5 @@
 """Every breakage by hand is named."""
 
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -8,12 +7,13 @@ from django.db import connection
 
 from inventory.services import receive_opening_stock
 from inventory.verification import find_stock_differences
+from tests.inventory.conftest import Orders
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def order_ids(orders: Any) -> dict[str, UUID]:
+def order_ids(orders: Orders) -> dict[str, UUID]:
     """An order in each state, so that every rule has something to look at."""
     receive_opening_stock({"CUP": 20, "POT": 5})
     ids = {state: orders.place(("CUP", 2), ("POT", 1)) for state in ("held", "sold", "released", "returned")}
