@@ -16,6 +16,7 @@ app.conf.update(
         "socket_timeout": 1,
         "socket_connect_timeout": 0.5,
         "visibility_timeout": 600,
+        "max_retries": 0,
     },
     task_publish_retry=False,
     task_ignore_result=True,
