@@ -1,4 +1,4 @@
-"""What visitors do, published as events. It never stands in the way of a page: what cannot be said at once is not said."""
+"""What visitors do, published as events, never in the way of a page: what cannot be said at once is not said."""
 
 import logging
 from uuid import UUID, uuid4

@@ -11,7 +11,7 @@ from django.contrib.postgres.search import (
 )
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
 from django.urls import reverse
 
 SKU_PATTERN = "[A-Z0-9][A-Z0-9-]{0,31}"
@@ -50,7 +50,7 @@ class ProductQuerySet(QuerySet["Product"]):
         """
         words = re.findall(r"\w+", text)[:SEARCH_WORDS]
         if not words:
-            return self.none()
+            return self.none().annotate(rank=Value(0.0))
         query = SearchQuery(
             " & ".join(f"{word}:*" for word in words),
             search_type="raw",

@@ -15,6 +15,7 @@ from shop.problems import problem
 PAGE_SIZE = 24
 LONGEST_SEARCH = 100
 GIFT_PRICE = 3000
+MOST_GIFTS = 4
 SORTS = {
     "name": ("Name", ("name", "sku")),
     "price": ("Price, low to high", ("price", "name", "sku")),
@@ -25,16 +26,15 @@ SORTS = {
 
 @require_safe
 def show_home(request: HttpRequest) -> HttpResponse:
-    """The front page: the finest piece of each shelf, and small gifts."""
-    on_sale = Product.objects.on_sale()
-    finest = on_sale.order_by("category__name", "-price", "sku").distinct("category__name")
-    gifts = on_sale.filter(price__lt=GIFT_PRICE).order_by("-price", "sku")
-    gifts_by_shelf = {gift.category_id: gift for gift in gifts}
-    return render(
-        request,
-        "catalogue/home.html",
-        {"featured": list(finest), "gifts": list(gifts_by_shelf.values())[:4], "gift_price": GIFT_PRICE},
-    )
+    """The front page: a way to each shelf, the finest piece of each, and small gifts."""
+    by_shelf = Product.objects.on_sale().distinct("category__name")
+    tiles = list(by_shelf.order_by("category__name", "price", "sku"))
+    featured = list(by_shelf.order_by("category__name", "-price", "sku"))
+    gifts = list(by_shelf.filter(price__lt=GIFT_PRICE).order_by("category__name", "-price", "sku"))
+    # A product's stock is shown once on a page, since its element is found by its id.
+    gifts = [gift for gift in gifts if gift not in featured][:MOST_GIFTS]
+    context = {"tiles": tiles, "featured": featured, "gifts": gifts, "gift_price": GIFT_PRICE}
+    return render(request, "catalogue/home.html", context | {"shown": featured + gifts})
 
 
 @require_safe
@@ -70,10 +70,11 @@ def render_listing(
 def show_product(request: HttpRequest, sku: str) -> HttpResponse:
     """One product, with others of its shelf."""
     product = get_object_or_404(Product.objects.on_sale(), sku=sku)
-    related = Product.objects.on_sale().filter(category=product.category).exclude(sku=sku).order_by("?")[:4]
+    related = list(Product.objects.on_sale().filter(category=product.category).exclude(sku=sku).order_by("?")[:4])
     if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
         record_activity(ProductViewed(visitor=identify_visitor(request), sku=sku))
-    return render(request, "catalogue/product.html", {"product": product, "related": list(related)})
+    context = {"product": product, "related": related, "shown": [product, *related]}
+    return render(request, "catalogue/product.html", context)
 
 
 def show_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,0 +1,96 @@
+"""Where an order stands, in words for its customer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orders.models import Order
+
+HEADINGS = {
+    "placed": "We have your order",
+    "confirmed": "Your order is confirmed",
+    "shipped": "Your order is on its way",
+    "delivered": "Your order has arrived",
+    "cancelled": "Your order was cancelled",
+}
+EXPLANATIONS = {
+    "placed": "It is safe with us. We are setting your things aside and asking your bank; this takes a few seconds.",
+    "confirmed": "Your things are set aside and the payment went through. We will write as soon as the parcel leaves.",
+    "shipped": "The parcel has left our house. It usually arrives within three days.",
+    "delivered": "We hope you will have it for a long time.",
+    "cancelled": "",
+}
+REASONS = {
+    "out_of_stock": "Something in it sold out before we could set it aside, so nothing of it will be sent.",
+    "payment_declined": "Your bank declined the payment. Nothing was charged; please order again with another card.",
+    "cancelled_on_request": "It was cancelled as you asked.",
+    "deadline_passed": "We could not complete it in time. We are sorry.",
+}
+STOCK = {
+    "pending": "Setting your things aside",
+    "reserved": "Your things are set aside",
+    "rejected": "Something sold out",
+}
+PAYMENT = {"pending": "Asking your bank", "authorized": "Payment approved", "declined": "Payment declined"}
+POLL_SECONDS = {"placed": 2, "confirmed": 15, "shipped": 60}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One point of the timeline: `state` is done, now, todo or failed."""
+
+    label: str
+    state: str
+    at: datetime | None
+    details: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """All that the order page shows about the state of an order.
+
+    `version` changes whenever anything shown here does; `poll_seconds` is 0 when nothing will change any more.
+    """
+
+    heading: str
+    explanation: str
+    steps: list[Step]
+    version: str
+    poll_seconds: int
+
+
+def describe_progress(order: Order) -> Progress:
+    """Describe where `order` stands now."""
+    explanation = EXPLANATIONS[order.status]
+    if order.status == Order.Status.CANCELLED:
+        explanation = REASONS.get(order.reason, "Nothing of it will be sent.")
+        if order.payment == Order.Payment.AUTHORIZED:
+            explanation += " What your bank had set aside for it is given back."
+    return Progress(
+        heading=HEADINGS[order.status],
+        explanation=explanation,
+        steps=list_steps(order),
+        version=f"{order.status}-{order.stock}-{order.payment}",
+        poll_seconds=POLL_SECONDS.get(order.status, 0),
+    )
+
+
+def list_steps(order: Order) -> list[Step]:
+    """The timeline: what has happened, what is happening, and what will."""
+    checks = [
+        (describe_answer(order.stock), STOCK[order.stock]),
+        (describe_answer(order.payment), PAYMENT[order.payment]),
+    ]
+    placed = order.status == Order.Status.PLACED
+    steps = [Step("Placed", "now" if placed else "done", order.placed_at, checks)]
+    for name in ("confirmed", "shipped", "delivered"):
+        at = getattr(order, f"{name}_at")
+        if at or order.status != Order.Status.CANCELLED:
+            steps.append(Step(name.capitalize(), "done" if at else "todo", at, []))
+    if order.status == Order.Status.CANCELLED:
+        steps.append(Step("Cancelled", "failed", order.cancelled_at, []))
+    return steps
+
+
+def describe_answer(answer: str) -> str:
+    """The state of a check, as a Step's."""
+    return {"pending": "now", "rejected": "failed", "declined": "failed"}.get(answer, "done")
