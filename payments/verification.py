@@ -63,17 +63,17 @@ def compare(payment: Payment, entries: Iterable[LedgerEntry]) -> Iterator[str]:
         booked[entry.operation if entry.outcome == "approved" else f"declined {entry.operation}"].append(entry)
     for operation, there in booked.items():
         if operation not in expected_entries(payment):
-            yield f"{who} the gateway has booked a {describe(there[0])}"
+            yield f"{who} the gateway has booked: {describe(there[0])}"
     for operation in expected_entries(payment):
         there = booked[operation]
         if len(there) != 1:
             yield f"{who} the gateway has {len(there)} entries for its {operation}, not one"
         for entry in there:
             if (entry.amount, entry.currency) != (payment.amount, payment.currency):
-                yield f"{who} over {payment.amount} {payment.currency}; the gateway has booked a {describe(entry)}"
+                yield f"{who} over {payment.amount} {payment.currency}; the gateway has booked: {describe(entry)}"
             if payment.gateway_reference != entry.reference:
                 yield (
-                    f"{who} under reference {payment.gateway_reference!r}; the gateway has booked a {describe(entry)}"
+                    f"{who} under reference {payment.gateway_reference!r}; the gateway has booked: {describe(entry)}"
                     f" under {entry.reference!r}"
                 )
     authorized, captured = (sum(entry.amount for entry in booked[name]) for name in ("authorize", "capture"))

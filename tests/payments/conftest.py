@@ -1,0 +1,104 @@
+"""A payment to test with, the gateway's books, and a doorbell that only notes who was rung for."""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import transaction
+
+from payments.gateway import LedgerEntry
+from payments.handlers import open_payment
+from payments.models import Payment
+from payments.sandbox import SandboxGateway, open_books
+from relay.models import Outbox
+from shop.events import OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced
+
+PlacePayment = Callable[..., Payment]
+ReadBooks = Callable[[], list[tuple[str, str, int]]]
+
+
+@pytest.fixture(autouse=True)
+def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids that the doorbell was rung with; nothing goes to a broker, unless the test is marked `real_doorbell`."""
+    ids: list[str] = []
+    if "real_doorbell" not in request.fixturenames:
+        monkeypatch.setattr("shop.doorbell._ring_now", lambda task, *args: ids.extend(args))
+    return ids
+
+
+@pytest.fixture
+def real_doorbell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this test ring for real, with a doorbell that has not failed lately."""
+    monkeypatch.setattr("shop.doorbell._quiet_until", 0.0)
+
+
+@pytest.fixture
+def books(request: pytest.FixtureRequest) -> ReadBooks:
+    """Empty the gateway's books, and return a function that reads (operation, outcome, amount) of every entry."""
+    request.getfixturevalue("transactional_db" if "transactional_db" in request.fixturenames else "db")
+    with open_books() as connection:
+        connection.execute("truncate sandbox_gateway.ledger")
+    return lambda: [(entry.operation, entry.outcome, entry.amount) for entry in read_entries()]
+
+
+def read_entries() -> list[LedgerEntry]:
+    return list(SandboxGateway().read_ledger())
+
+
+@pytest.fixture
+def place(books: ReadBooks) -> PlacePayment:
+    """A function that does what payments does on OrderPlaced, and returns the payment."""
+
+    def place_payment(token: str = "tok_ok", amount: int = 4999) -> Payment:
+        event = OrderPlaced(
+            order_id=uuid4(),
+            number="F-1001",
+            contact_id=uuid4(),
+            currency="EUR",
+            total=amount,
+            lines=[OrderedLine(sku="LAMP", quantity=1, unit_price=amount)],
+            payment_token=token,
+        )
+        with transaction.atomic():
+            open_payment(event)
+        return Payment.objects.get(event_id=event.event_id)
+
+    return place_payment
+
+
+@pytest.fixture
+def confirmed() -> Callable[[Payment], OrderConfirmed]:
+    """A function that makes the OrderConfirmed of a payment's order."""
+    return lambda payment: OrderConfirmed(
+        order_id=payment.order_id,
+        number="F-1001",
+        contact_id=uuid4(),
+        currency=payment.currency,
+        total=payment.amount,
+        units=1,
+    )
+
+
+@pytest.fixture
+def cancelled() -> Callable[[Payment], OrderCancelled]:
+    """A function that makes the OrderCancelled of a payment's order."""
+    return lambda payment: OrderCancelled(
+        order_id=payment.order_id,
+        number="F-1001",
+        contact_id=uuid4(),
+        currency=payment.currency,
+        total=payment.amount,
+        units=1,
+        reason="sold out",
+    )
+
+
+@pytest.fixture
+def said() -> Callable[[UUID], list[str]]:
+    """A function that lists the types of the events published about an order's payment, in their order."""
+
+    def read_types(order_id: UUID) -> list[str]:
+        rows = Outbox.objects.filter(topic="shop.payments", key=str(order_id)).order_by("sequence")
+        return list(rows.values_list("type", flat=True))
+
+    return read_types

@@ -1,0 +1,97 @@
+"""Ringing for Celery never stands in the way, whether its broker answers, is gone, or hangs."""
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models.functions import Now
+
+from payments import tasks
+from payments.models import Payment
+from payments.tasks import settle_payment, sweep_payments
+from shop import doorbell
+from shop.celery import app
+from shop.doorbell import ring
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def broker_away(real_doorbell: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Celery's broker is an address where nobody listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
+    yield from use_broker(address, monkeypatch)
+
+
+@pytest.fixture
+def broker_frozen(real_doorbell: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Celery's broker accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield from use_broker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", monkeypatch)
+
+
+def use_broker(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(app.conf, "broker_url", address)
+    monkeypatch.setattr(app.conf, "broker_write_url", address)
+    app.amqp._producer_pool = app._pool = None
+    yield
+    app.amqp._producer_pool = app._pool = None
+
+
+def test_with_the_broker_away_a_handler_commits_quickly_and_the_sweep_settles_later(
+    broker_away: None, place: Any, books: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place()  # the first ring loads Celery's transport
+    doorbell._quiet_until = 0.0
+    started = time.monotonic()
+    payments = [place() for _ in range(20)]
+    assert time.monotonic() - started < 1.0
+    assert books() == []
+    Payment.objects.update(due_at=Now() - timedelta(seconds=1))
+    rung: list[str] = []
+    monkeypatch.setattr(doorbell, "_ring_now", lambda task, *args: rung.extend(args))
+    sweep_payments()
+    assert {str(payment.pk) for payment in payments} < set(rung)
+    for payment_id in rung:
+        tasks.settle_payment(payment_id)
+    assert set(Payment.objects.values_list("status", flat=True)) == {"authorized"}
+    assert books() == [("authorize", "approved", 4999)] * 21
+
+
+def test_a_frozen_broker_holds_up_a_batch_once(broker_frozen: None, place: Any) -> None:
+    started = time.monotonic()
+    for _ in range(5):
+        place()
+    assert time.monotonic() - started < 3.0
+
+
+def test_the_doorbell_rings_again_after_its_quiet_time(broker_away: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    delay = settle_payment.delay
+
+    def note_and_delay(payment_id: str) -> None:
+        tried.append(payment_id)
+        delay(payment_id)
+
+    monkeypatch.setattr(settle_payment, "delay", note_and_delay)
+    ring(settle_payment, "first")
+    ring(settle_payment, "second")
+    assert tried == ["first"]
+    monkeypatch.setattr(doorbell, "QUIET_SECONDS", 0.0)
+    doorbell._quiet_until = 0.0
+    ring(settle_payment, "third")
+    ring(settle_payment, "fourth")
+    assert tried == ["first", "third", "fourth"]
+
+
+def test_nobody_is_rung_for_what_was_rolled_back(place: Any, rung: list[str]) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        place()
+        raise ZeroDivisionError
+    assert rung == []

@@ -1,0 +1,151 @@
+"""verify names every difference between the payments and the gateway's books."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from payments.models import Payment
+from payments.sandbox import SandboxGateway, open_books
+from payments.tasks import settle_payment
+from payments.verification import find_money_differences, find_money_in_flight
+
+pytestmark = pytest.mark.django_db
+Till = Callable[[str], Payment]
+
+
+@pytest.fixture
+def till(place: Any) -> Till:
+    """A function that brings a new payment to a status."""
+
+    def settle_until(status: str) -> Payment:
+        payment: Payment = place("tok_declined" if status == "declined" else "tok_ok")
+        if status == "voided before":
+            Payment.objects.filter(pk=payment.pk).update(wanted="void")
+        settle_payment(str(payment.pk))
+        if status in ("captured", "voided"):
+            Payment.objects.filter(pk=payment.pk).update(wanted="capture" if status == "captured" else "void")
+            settle_payment(str(payment.pk))
+        payment.refresh_from_db()
+        return payment
+
+    return settle_until
+
+
+def break_books(sql: str, *values: object) -> None:
+    with open_books() as books:
+        assert books.execute(sql, values).rowcount == 1
+
+
+@pytest.fixture
+def names(till: Till) -> Any:
+    """A function that expects one difference that names this payment, its order and what is wrong."""
+
+    def expect(payment: Payment, *parts: str) -> None:
+        differences = list(find_money_differences())
+        assert len(differences) == 1, differences
+        for part in (str(payment.pk), str(payment.order_id), *parts):
+            assert part in differences[0]
+
+    return expect
+
+
+def test_payments_in_every_state_agree_with_the_books(till: Till) -> None:
+    for status in ("authorized", "declined", "captured", "voided", "voided before"):
+        till(status)
+    assert list(find_money_differences()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "operation"),
+    [("authorized", "authorize"), ("captured", "capture"), ("voided", "void"), ("declined", "authorize")],
+)
+def test_a_deleted_ledger_entry_is_named(till: Till, status: str, operation: str) -> None:
+    payment = till(status)
+    till("captured")
+    break_books("delete from sandbox_gateway.ledger where idempotency_key = %s", f"{payment.pk}:{operation}")
+    differences = list(find_money_differences())
+    assert any(
+        f"payment {payment.pk} of order {payment.order_id} is {status}" in line
+        and f"0 entries for its {operation}" in line
+        for line in (line.replace("declined authorize", "authorize") for line in differences)
+    )
+
+
+def test_a_changed_amount_is_named(till: Till, names: Any) -> None:
+    payment = till("authorized")
+    till("captured")
+    break_books("update sandbox_gateway.ledger set amount = 4000 where idempotency_key = %s", f"{payment.pk}:authorize")
+    names(payment, "over 4999 EUR", "authorize of 4000 EUR")
+
+
+def test_a_changed_currency_is_named(till: Till, names: Any) -> None:
+    payment = till("declined")
+    break_books(
+        "update sandbox_gateway.ledger set currency = 'USD' where idempotency_key = %s", f"{payment.pk}:authorize"
+    )
+    names(payment, "over 4999 EUR", "4999 USD")
+
+
+def test_a_capture_that_payments_does_not_know_is_named(till: Till, names: Any) -> None:
+    payment = till("authorized")
+    SandboxGateway().capture(f"{payment.pk}:capture", payment.gateway_reference, 4999)
+    names(payment, "is authorized, but the gateway has booked: approved capture of 4999 EUR")
+
+
+def test_a_second_charge_under_another_key_is_named(till: Till) -> None:
+    payment = till("captured")
+    SandboxGateway().authorize(f"{payment.pk}:authorize:again", "tok_ok", 4999, "EUR")
+    differences = " ".join(find_money_differences())
+    assert (
+        f"order {payment.order_id} is captured, but the gateway has 2 entries for its authorize, not one" in differences
+    )
+
+
+def test_more_captured_than_authorized_is_named(till: Till) -> None:
+    payment = till("captured")
+    break_books("update sandbox_gateway.ledger set amount = 9999 where idempotency_key = %s", f"{payment.pk}:capture")
+    assert "9999 is captured of 4999 authorized" in " ".join(find_money_differences())
+
+
+def test_a_charge_without_a_payment_is_named(books: Any) -> None:
+    stranger = uuid4()
+    SandboxGateway().authorize(f"{stranger}:authorize", "tok_ok", 700, "EUR")
+    SandboxGateway().authorize("made up", "tok_ok", 800, "EUR")
+    differences = " ".join(find_money_differences())
+    assert f"authorize of 700 EUR belongs to payment {stranger}, which does not exist" in differences
+    assert "authorize of 800 EUR carries the key 'made up', which is no payment's" in differences
+
+
+def test_a_payment_marked_captured_by_hand_is_named(till: Till) -> None:
+    payment = till("authorized")
+    Payment.objects.filter(pk=payment.pk).update(status="captured")
+    assert f"payment {payment.pk} of order {payment.order_id} is captured, but the gateway has 0 entries" in " ".join(
+        find_money_differences()
+    )
+
+
+def test_what_is_in_flight_is_counted_apart(till: Till, place: Any) -> None:
+    till("captured")
+    place()
+    moving = till("authorized")
+    Payment.objects.filter(pk=moving.pk).update(wanted="capture")
+    SandboxGateway().capture(f"{moving.pk}:capture", moving.gateway_reference, 4999)
+    assert list(find_money_differences()) == []
+    assert find_money_in_flight() == 2
+
+
+def test_a_payment_that_moves_while_the_books_are_read_is_not_different(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = till("authorized")
+    read_ledger = SandboxGateway.read_ledger
+
+    def capture_then_read(gateway: SandboxGateway) -> Any:
+        Payment.objects.filter(pk=payment.pk).update(wanted="capture")
+        settle_payment(str(payment.pk))
+        return read_ledger(gateway)
+
+    monkeypatch.setattr(SandboxGateway, "read_ledger", capture_then_read)
+    assert list(find_money_differences()) == []

@@ -1,0 +1,146 @@
+"""A payment from OrderPlaced to its end, one worker at a time."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from payments import sandbox
+from payments.handlers import PaymentNotAuthorized, PaymentNotVoidable, want_capture, want_void
+from payments.models import Attempt
+from payments.tasks import settle_payment
+from relay.models import Outbox
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_placed_order_is_authorized(place: Any, books: Any, said: Any) -> None:
+    payment = place(amount=4999)
+    settle_payment(str(payment.pk))
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted, payment.claimed_until) == ("authorized", "nothing", None)
+    assert books() == [("authorize", "approved", 4999)]
+    assert said(payment.order_id) == ["PaymentAuthorized.v1"]
+    body = json.loads(Outbox.objects.get(type="PaymentAuthorized.v1").body)
+    assert (body["amount"], body["currency"], body["order_id"]) == (4999, "EUR", str(payment.order_id))
+
+
+def test_a_confirmed_order_is_captured_once(place: Any, books: Any, said: Any, confirmed: Any) -> None:
+    payment = place()
+    settle_payment(str(payment.pk))
+    want_capture(confirmed(payment))
+    settle_payment(str(payment.pk))
+    settle_payment(str(payment.pk))
+    payment.refresh_from_db()
+    assert payment.status == "captured"
+    assert books() == [("authorize", "approved", 4999), ("capture", "approved", 4999)]
+    assert said(payment.order_id) == ["PaymentAuthorized.v1", "PaymentCaptured.v1"]
+
+
+@pytest.mark.parametrize(("token", "reason"), [("tok_declined", "card declined"), ("tok_stolen", "no such token")])
+def test_a_declined_payment_says_why(place: Any, books: Any, said: Any, token: str, reason: str) -> None:
+    payment = place(token)
+    settle_payment(str(payment.pk))
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted, payment.reason) == ("declined", "nothing", reason)
+    assert books() == [("authorize", "declined", 4999)]
+    assert said(payment.order_id) == ["PaymentDeclined.v1"]
+    assert json.loads(Outbox.objects.get(type="PaymentDeclined.v1").body)["reason"] == reason
+
+
+def test_a_slow_card_is_authorized_after_its_pause(place: Any, books: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "SLOW_SECONDS", 0.3)
+    payment = place("tok_slow")
+    started = time.monotonic()
+    settle_payment(str(payment.pk))
+    assert time.monotonic() - started >= 0.3
+    payment.refresh_from_db()
+    assert payment.status == "authorized"
+
+
+@pytest.mark.parametrize("token", ["tok_ok", "tok_declined"])
+def test_the_token_is_forgotten_once_the_gateway_has_answered(place: Any, token: str) -> None:
+    payment = place(token)
+    assert payment.payment_token == token
+    settle_payment(str(payment.pk))
+    payment.refresh_from_db()
+    assert payment.payment_token == ""
+
+
+def test_a_cancelled_order_gets_its_money_back(place: Any, books: Any, said: Any, cancelled: Any) -> None:
+    payment = place()
+    settle_payment(str(payment.pk))
+    want_void(cancelled(payment))
+    settle_payment(str(payment.pk))
+    payment.refresh_from_db()
+    assert payment.status == "voided"
+    assert books() == [("authorize", "approved", 4999), ("void", "approved", 4999)]
+    assert said(payment.order_id) == ["PaymentAuthorized.v1", "PaymentVoided.v1"]
+    assert json.loads(Outbox.objects.get(type="PaymentVoided.v1").body)["amount"] == 4999
+
+
+def test_an_order_cancelled_before_the_gateway_was_asked_is_never_charged(
+    place: Any, books: Any, said: Any, cancelled: Any
+) -> None:
+    payment = place()
+    want_void(cancelled(payment))
+    settle_payment(str(payment.pk))
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted, payment.payment_token) == ("voided", "nothing", "")
+    assert books() == []
+    assert said(payment.order_id) == ["PaymentVoided.v1"]
+    assert json.loads(Outbox.objects.get(type="PaymentVoided.v1").body)["amount"] == 0
+
+
+def test_a_declined_payment_has_nothing_to_give_back(place: Any, books: Any, cancelled: Any) -> None:
+    payment = place("tok_declined")
+    settle_payment(str(payment.pk))
+    want_void(cancelled(payment))
+    settle_payment(str(payment.pk))
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted) == ("declined", "nothing")
+    assert books() == [("authorize", "declined", 4999)]
+
+
+def test_an_order_confirmed_without_an_authorization_is_refused_by_name(place: Any, confirmed: Any) -> None:
+    payment = place()
+    with pytest.raises(PaymentNotAuthorized, match=f"payment {payment.pk} is pending and wants authorize"):
+        want_capture(confirmed(payment))
+
+
+def test_a_captured_payment_is_not_voided(place: Any, confirmed: Any, cancelled: Any) -> None:
+    payment = place()
+    settle_payment(str(payment.pk))
+    want_capture(confirmed(payment))
+    with pytest.raises(PaymentNotVoidable, match="authorized and wants capture"):
+        want_void(cancelled(payment))
+    settle_payment(str(payment.pk))
+    with pytest.raises(PaymentNotVoidable, match="captured and wants nothing"):
+        want_void(cancelled(payment))
+
+
+def test_an_attempt_is_stored_with_its_key_and_its_outcome(place: Any, confirmed: Any) -> None:
+    payment = place()
+    settle_payment(str(payment.pk))
+    want_capture(confirmed(payment))
+    settle_payment(str(payment.pk))
+    attempts = Attempt.objects.filter(payment=payment, finished_at__isnull=False)
+    assert list(attempts.values_list("idempotency_key", "calls", "outcome")) == [
+        (f"{payment.pk}:authorize", 1, "approved"),
+        (f"{payment.pk}:capture", 1, "approved"),
+    ]
+
+
+def test_a_task_for_an_unknown_payment_does_nothing(books: Any) -> None:
+    settle_payment("0192f0c8-0000-7000-8000-000000000000")
+    assert books() == []
+
+
+def test_the_doorbell_rings_with_the_payments_id_alone(
+    place: Any, rung: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        payment = place()
+    assert rung == [str(payment.pk)]
