@@ -56,6 +56,7 @@ else:
 
 # Where the parts are. Every port follows from PORT, so that a second copy needs only another PORT and VAR_DIR;
 # the range 10000 to 32015 lies below the ports that Linux hands out to outgoing connections.
+HOST = env.str("HOST", default="127.0.0.1")  # where the web listens; the other parts stay on 127.0.0.1
 PORT = read_port("PORT", 8000)
 PARTS_PORT = 10000 + PORT * 16 % 22000
 POSTGRES_PORT = read_port("POSTGRES_PORT", PARTS_PORT)

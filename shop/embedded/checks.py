@@ -1,0 +1,120 @@
+"""What must hold before anything is started: free ports, and outside parts that answer."""
+
+import socket
+from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg
+from django.conf import settings
+
+from shop.embedded import kafka
+from shop.embedded.parts import Part
+
+
+class CannotBegin(Exception):
+    """The surroundings are not right. The message says what to change."""
+
+
+def check_ports(parts: Iterable[Part]) -> None:
+    """Refuse ports that another program holds, or that two parts would share.
+
+    :raises CannotBegin: naming the port, the part and the variable that sets it.
+    """
+    taken_by: dict[int, str] = {}
+    for part in parts:
+        for variable, port in part.ports.items():
+            if port in taken_by:
+                raise CannotBegin(
+                    f"port {port} is needed by {taken_by[port]} and by {part.name}: set {variable} to another"
+                )
+            taken_by[port] = part.name
+            if not _is_free(settings.HOST if part.name == "web" else "127.0.0.1", port):
+                raise CannotBegin(
+                    f"port {port}, which {part.name} needs, is taken{_name_holder(port)}: "
+                    f"stop that, or set {variable} to another port{_mention_port(variable)}"
+                )
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen()
+        except OSError:
+            return False
+    return True
+
+
+def _name_holder(port: int) -> str:
+    """Who holds it, as far as one may know."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.laddr
+                and connection.laddr.port == port
+                and connection.status == psutil.CONN_LISTEN
+            ):
+                return (
+                    f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+                    if connection.pid
+                    else ""
+                )
+    except psutil.Error:
+        pass
+    return ""
+
+
+def _mention_port(variable: str) -> str:
+    return "" if variable == "PORT" else " (or PORT: every port follows from it)"
+
+
+def check_outside_parts() -> None:
+    """Refuse to begin when a part that the environment names is not reachable.
+
+    :raises CannotBegin: naming the variable.
+    """
+    checks: dict[str, tuple[str, Callable[[], None]]] = {
+        "postgres": ("DATABASE_URL", _check_postgres),
+        "kafka": ("KAFKA_BOOTSTRAP_SERVERS", _check_kafka),
+        "valkey": ("CELERY_BROKER_URL", _check_broker),
+    }
+    for part in sorted(settings.OUTSIDE_PARTS):
+        variable, check = checks[part]
+        try:
+            check()
+        except Exception as error:
+            reason = str(error).strip() or type(error).__name__
+            raise CannotBegin(
+                f"{variable} names a {part} that does not answer: {reason}. Start it, or unset {variable}"
+            ) from error
+
+
+def _check_postgres() -> None:
+    database = settings.DATABASES["default"]
+    psycopg.connect(
+        host=database["HOST"],
+        port=database["PORT"] or None,
+        user=database["USER"],
+        password=database["PASSWORD"],
+        dbname=database["NAME"],
+        connect_timeout=3,
+    ).close()
+
+
+def _check_kafka() -> None:
+    servers = [urlsplit(f"//{server}") for server in settings.KAFKA_BOOTSTRAP_SERVERS]
+    if not any(
+        kafka.answers(server.hostname or "", server.port or 9092) for server in servers
+    ):
+        raise ConnectionError(
+            f"none of {', '.join(settings.KAFKA_BOOTSTRAP_SERVERS)} speaks Kafka"
+        )
+
+
+def _check_broker() -> None:
+    from kombu import Connection
+
+    with Connection(settings.CELERY_BROKER_URL, connect_timeout=3) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0.2)

@@ -1,0 +1,139 @@
+"""Asks every part whether it is well, from a process of its own, so that a part that hangs can't hang the supervisor.
+
+Each round is printed as one JSON line: when it began, which servers answered, and how long ago each process last
+completed a round of its work.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+
+import psycopg
+from django.conf import settings
+from django.db import Error, connection
+
+from relay.heartbeat import read_ages
+from shop.embedded import kafka, run_files
+from shop.embedded.logs import PartLog
+
+_PAUSE_SECONDS = 0.15  # while something is starting
+_LONG_PAUSE_SECONDS = 0.5
+
+
+def watch() -> None:
+    """Ask about the parts that are alive, for ever. Monotonic times are comparable between a machine's processes."""
+    probes = _list_probes()
+    while True:
+        began = time.monotonic()
+        states = {name: row["state"] for name, row in run_files.read_parts().items()}
+        alive = {
+            name for name, state in states.items() if state in ("starting", "running")
+        }
+        answering = [name for name in alive & probes.keys() if probes[name]()]
+        ages = _read_ages() if alive - probes.keys() else {}
+        print(
+            json.dumps({"began": began, "answering": answering, "ages": ages}),
+            flush=True,
+        )
+        time.sleep(
+            _PAUSE_SECONDS if "starting" in states.values() else _LONG_PAUSE_SECONDS
+        )
+
+
+def _list_probes() -> dict[str, Callable[[], bool]]:
+    return {
+        "postgres": _postgres_answers,
+        "valkey": _valkey_answers,
+        "web": _web_answers,
+        **{
+            name: partial(kafka.answers, "127.0.0.1", settings.KAFKA_PORT + index)
+            for index, name in enumerate(kafka.name_brokers())
+        },
+    }
+
+
+def _postgres_answers() -> bool:
+    try:
+        psycopg.connect(
+            host="127.0.0.1",
+            port=settings.POSTGRES_PORT,
+            user="postgres",
+            dbname="postgres",
+            connect_timeout=2,
+        ).close()
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _valkey_answers() -> bool:
+    from redis import Redis, RedisError
+
+    client = Redis(
+        port=settings.VALKEY_PORT, socket_timeout=1, socket_connect_timeout=1
+    )
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+    finally:
+        client.close()
+
+
+def _web_answers() -> bool:
+    host = (
+        settings.ALLOWED_HOSTS[0].lstrip(".")
+        if "*" not in settings.ALLOWED_HOSTS
+        else "localhost"
+    )
+    client = HTTPConnection(
+        "127.0.0.1" if settings.HOST == "0.0.0.0" else settings.HOST,
+        settings.PORT,
+        timeout=2,
+    )
+    try:
+        client.request("GET", "/healthz", headers={"Host": host})
+        return client.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        client.close()
+
+
+def _read_ages() -> dict[str, float]:
+    """Ages of the heartbeats; nothing while the database or its table is not there."""
+    try:
+        return read_ages()
+    except Error:
+        connection.close()
+        return {}
+
+
+class ReportLog(PartLog):
+    """The watcher's output, read by the supervisor: the newest report instead of lines to show."""
+
+    def __init__(self) -> None:
+        super().__init__("health", number=0)
+        self._began = 0.0
+        self._answering: frozenset[str] = frozenset()
+        self._ages: dict[str, float] = {}
+
+    def take(self, line: str) -> None:
+        """Keep a report; show what else the watcher says, which is a failure of its own."""
+        if not line.startswith("{"):
+            super().take(line)
+            return
+        report = json.loads(line)
+        self._began, self._answering, self._ages = (
+            report["began"],
+            frozenset(report["answering"]),
+            report["ages"],
+        )
+
+    def is_well(self, name: str, *, since: float) -> bool:
+        """Whether the part `name` was seen to be well after the monotonic time `since`."""
+        if name in self._answering:
+            return self._began > since
+        return name in self._ages and self._began - self._ages[name] > since

