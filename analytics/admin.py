@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from analytics.models import ActivityMinute, Sale, SalesMinute
+from shop.catalogue.money import format_money
 
 
 class CountAdmin(ModelAdmin):
@@ -24,12 +25,6 @@ class CountAdmin(ModelAdmin):
         return False
 
 
-def format_revenue(minor_units: int, currency: str) -> str:
-    """Say an amount in a currency of two decimals, for example ``1,234.50 EUR``."""
-    whole, cents = divmod(abs(minor_units), 100)
-    return f"{'-' if minor_units < 0 else ''}{whole:,}.{cents:02} {currency}"
-
-
 @admin.register(Sale)
 class SaleAdmin(CountAdmin):
     list_display = ["minute", "kind", "order_id", "units", "amount"]
@@ -38,7 +33,7 @@ class SaleAdmin(CountAdmin):
 
     @admin.display(ordering="revenue", description="revenue")
     def amount(self, sale: Sale) -> str:
-        return format_revenue(sale.revenue, sale.currency)
+        return format_money(sale.revenue, sale.currency)
 
 
 @admin.register(SalesMinute)
@@ -48,7 +43,7 @@ class SalesMinuteAdmin(CountAdmin):
 
     @admin.display(ordering="revenue", description="revenue")
     def amount(self, counted: SalesMinute) -> str:
-        return format_revenue(counted.revenue, counted.currency)
+        return format_money(counted.revenue, counted.currency)
 
 
 @admin.register(ActivityMinute)

@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWi
 
 from inventory.models import Movement, Reservation, Stock
 from inventory.services import LARGEST_RECEIPT, receive_stock
+from shop.catalogue.models import Product
 
 
 class ReceiptForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -26,6 +27,12 @@ class ReceiptForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
     class Meta:
         model = Stock
         fields = ["sku"]
+
+    def clean_sku(self) -> str:
+        sku: str = self.cleaned_data["sku"]
+        if not Product.objects.filter(sku=sku).exists():
+            raise forms.ValidationError("The catalogue has no product with this SKU.")
+        return sku
 
 
 @admin.register(Stock)

@@ -8,17 +8,17 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from inventory.models import Stock
+from shop.catalogue.models import SKU_PATTERN
 
 MOST_SKUS = 100
 LOW_STOCK = 5
-_SKU = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
 @require_safe
 @cache_control(no_store=True)
 def show_availability(request: HttpRequest) -> HttpResponse:
     """Answer ``?sku=A&sku=B`` (at most 100) with one out-of-band span for each; what can be no SKU is left out."""
-    skus = list(dict.fromkeys(sku for sku in request.GET.getlist("sku") if _SKU.fullmatch(sku)))
+    skus = list(dict.fromkeys(sku for sku in request.GET.getlist("sku") if re.fullmatch(SKU_PATTERN, sku)))
     if len(skus) > MOST_SKUS:
         return HttpResponseBadRequest(f"sku: ask for at most {MOST_SKUS} at a time", content_type="text/plain")
     available = {stock.sku: stock.available for stock in Stock.objects.filter(sku__in=skus)}

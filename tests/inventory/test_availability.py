@@ -32,12 +32,12 @@ def test_each_level_has_its_words_and_its_class(client: Client, orders: Orders) 
     ]
 
 
-@pytest.mark.parametrize("sku", ['"><script>', "A B", "", "Ä", "A" * 33, "A\n", "\0", "-A"])
+@pytest.mark.parametrize("sku", ['"><script>', "A B", "", "Ä", "A" * 33, "A\n", "\0", "-A", "a"])
 def test_what_can_be_no_sku_is_left_out(client: Client, sku: str) -> None:
-    answer = ask(client, sku, "FINE-1.a_b")
+    answer = ask(client, sku, "FINE-1")
     assert answer.status_code == 200
     assert answer.content.count(b"<span") == 1
-    assert b'id="stock-FINE-1.a_b"' in answer.content
+    assert b'id="stock-FINE-1"' in answer.content
 
 
 def test_a_sku_asked_twice_is_answered_once(client: Client) -> None:

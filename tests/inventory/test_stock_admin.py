@@ -9,6 +9,7 @@ from django.urls import reverse
 from inventory.models import Movement, Reservation, Stock
 from inventory.services import receive_opening_stock
 from inventory.verification import find_stock_differences
+from shop.catalogue.models import Category, Product
 from tests.inventory.conftest import Orders
 
 pytestmark = pytest.mark.django_db
@@ -58,13 +59,23 @@ def test_a_receipt_is_booked_with_its_reason_and_the_numbers_cannot_be_typed(
     assert list(find_stock_differences()) == []
 
 
-def test_a_new_sku_is_received_with_its_first_pieces(admin_client: Client, numbers: Numbers) -> None:
+def test_a_new_product_is_received_with_its_first_pieces(admin_client: Client, numbers: Numbers) -> None:
+    category = Category.objects.create(slug="kitchen", name="Kitchen")
+    Product.objects.create(sku="NEW", category=category, name="A new cup", price=100)
     answer = admin_client.post(
         reverse("admin:inventory_stock_add"), {"sku": "NEW", "quantity": 7, "reason": "first delivery"}
     )
     assert answer.status_code == 302
     assert numbers("NEW") == (7, 0)
     assert list(find_stock_differences()) == []
+
+
+def test_pieces_of_what_is_no_product_are_refused(admin_client: Client) -> None:
+    answer = admin_client.post(
+        reverse("admin:inventory_stock_add"), {"sku": "TYPO", "quantity": 7, "reason": "first delivery"}
+    )
+    assert "no product with this SKU" in answer.content.decode()
+    assert not Stock.objects.filter(sku="TYPO").exists()
 
 
 @pytest.mark.parametrize("quantity", ["0", "-1", "many", "1000001"])
