@@ -1,7 +1,7 @@
 """What an event is: an immutable struct that knows its topic and its key, and how it looks on the wire."""
 
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
 import msgspec
@@ -9,6 +9,16 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 _encoder = msgspec.json.Encoder()
+
+
+class _Stamp(msgspec.Struct, frozen=True):
+    """What a received event must carry itself; its class's defaults are for new events only."""
+
+    event_id: UUID
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+_stamp_decoder = msgspec.json.Decoder(_Stamp)
 
 
 class UnableToDecodeEvent(ValueError):
@@ -49,6 +59,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         :raises UnableToDecodeEvent: the value is not JSON, or a field is missing or of another type.
         """
         try:
+            _stamp_decoder.decode(value)
             return msgspec.json.decode(value, type=cls)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnableToDecodeEvent(f"not a {cls.type_name()}: {error}") from error

@@ -1,0 +1,119 @@
+"""What a customer notices while a part is stopped, and how long the part takes to catch up.
+
+    python -m benchmarks.outages [--orders 200] [--json]
+
+Starts a shop of its own, places orders over HTTP with everything up, then with each part stopped in turn. The limit
+beside each line is 1.5 times the p95 with everything up, measured around it in the same run.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass
+
+import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
+from tests.client import Customer, make_order
+from tests.running_shop import RunningShop
+
+PARTS = ["inventory", "payments", "notifications", "analytics", "orders", "celery", "valkey", "relay", "kafka"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One outage: latencies of POST /api/v1/orders/ in milliseconds, the drain in seconds."""
+
+    stopped: str
+    answers_201: int
+    orders: int
+    p50: float
+    p95: float
+    p99: float
+    against_all_up: float
+    drain_seconds: float
+
+
+def place_orders(customer: Customer, sku: str, count: int) -> tuple[list[float], int]:
+    """Place orders one after another; return the latencies in milliseconds and how many were answered 201."""
+    body = make_order((sku, 1))
+    answers = [customer.place(body) for _ in range(count)]
+    return [answer.seconds * 1000 for answer in answers], sum(answer.status == 201 for answer in answers)
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """The given percentile, for example 95."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def wait_until_drained() -> float:
+    """Wait until nothing is in flight and return the seconds that it took."""
+    from shop.management.verification.drain import read_in_flight
+
+    began = time.monotonic()
+    while read_in_flight():
+        if time.monotonic() - began > 300:
+            raise AssertionError(f"not drained after 300 s: {read_in_flight()}")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def measure(shop: RunningShop, sku: str, count: int) -> list[Line]:
+    """Stop each part in turn."""
+    customer = Customer(shop.base_url)
+    place_orders(customer, sku, 50)
+    wait_until_drained()
+    lines = []
+    for part in PARTS:
+        # All up is measured again before each outage: these machines are noisy.
+        up, up_201 = place_orders(customer, sku, count)
+        up_drain = wait_until_drained()
+        shop.part_stop(part)
+        down, down_201 = place_orders(customer, sku, count)
+        shop.part_start(part)
+        drain = wait_until_drained()
+        for name, values, told, drained in [("nothing", up, up_201, up_drain), (part, down, down_201, drain)]:
+            ratio = percentile(values, 95) / percentile(up, 95)
+            p50, p95, p99 = (percentile(values, percent) for percent in (50, 95, 99))
+            lines.append(Line(name, told, count, p50, p95, p99, ratio, drained))
+    all_up = [line for line in lines if line.stopped == "nothing"]
+    median_up = sorted(all_up, key=lambda line: line.p95)[len(all_up) // 2]
+    return [median_up, *(line for line in lines if line.stopped != "nothing")]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=200)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    import os
+    import shutil
+    from pathlib import Path
+
+    import django
+
+    os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]).with_name("bench"))
+    shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
+    django.setup()
+    from tests.flows.test_life_of_an_order import find_sku
+
+    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]))
+    shop.start(timeout=240)
+    try:
+        sku = find_sku(shop)
+        shop.manage("shell", "-c", f"from inventory.services import receive_stock; receive_stock({sku!r}, 50000, 'bench')")
+        lines = measure(shop, sku, options.orders)
+    finally:
+        shop.stop()
+    print(f"{'stopped':<15}{'201':>9}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'p95 ratio':>11}{'drain s':>9}")
+    for line in lines:
+        print(
+            f"{line.stopped:<15}{line.answers_201:>5}/{line.orders}{line.p50:>9.1f}{line.p95:>9.1f}{line.p99:>9.1f}"
+            f"{line.against_all_up:>11.2f}{line.drain_seconds:>9.1f}"
+        )
+    if options.json:
+        print(json.dumps([asdict(line) for line in lines]))
+
+
+if __name__ == "__main__":
+    main()

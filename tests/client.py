@@ -1,0 +1,136 @@
+"""A customer of the running shop: places orders by the API and does not give up before it has an answer."""
+
+import itertools
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+ADDRESS = {"name": "Ada Test", "line1": "Testweg 1", "postal_code": "10115", "city": "Berlin", "country": "DE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer. `seconds` is how long the client waited for it."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+    seconds: float
+
+
+def call(method: str, url: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 15) -> Answer:
+    """Send a request; an HTTP error is an answer, too.
+
+    :raises OSError: there was no answer, so its outcome is unknown.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
+    began = time.monotonic()
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return _read(answer.status, answer.read(), dict(answer.headers), began)
+    except urllib.error.HTTPError as error:
+        return _read(error.code, error.read(), dict(error.headers), began)
+
+
+def _read(status: int, body: bytes, headers: dict[str, str], began: float) -> Answer:
+    seconds = time.monotonic() - began
+    try:
+        return Answer(status, json.loads(body), headers, seconds)
+    except ValueError:
+        return Answer(status, body.decode(errors="replace"), headers, seconds)
+
+
+def make_order(*lines: tuple[str, int], token: str = "tok_ok", **fields: Any) -> dict[str, Any]:
+    """Build the body of an order."""
+    return {
+        "email": "ada@example.com",
+        "shipping_address": ADDRESS,
+        "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in lines],
+        "payment_token": token,
+        **fields,
+    }
+
+
+@dataclass
+class Customer:
+    """Knows the shop's address."""
+
+    base_url: str
+
+    def place(self, body: dict[str, Any], key: str | None = None, timeout: float = 15) -> Answer:
+        """POST an order."""
+        headers = {"Idempotency-Key": key or str(uuid4())}
+        return call("POST", f"{self.base_url}/api/v1/orders/", body, headers, timeout)
+
+    def read(self, placed: Answer) -> Any:
+        """GET an order that was placed."""
+        url = f"{self.base_url}/api/v1/orders/{placed.body['id']}/"
+        return call("GET", url, headers={"X-Order-Token": placed.body["access_token"]}).body
+
+    def wait_for(self, placed: Answer, *statuses: str, seconds: float = 30) -> Any:
+        """Read an order until it has one of `statuses`; return it as it is then."""
+        deadline = time.monotonic() + seconds
+        while True:
+            order = self.read(placed)
+            if order["status"] in statuses:
+                return order
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the order is still {order['status']} after {seconds} s, not {statuses}")
+            time.sleep(0.1)
+
+
+@dataclass
+class OrderStream:
+    """Orders that keep coming in while something else happens. Unknown answers are retried with the same key."""
+
+    customer: Customer
+    body: dict[str, Any]
+    per_second: float = 10
+    threads: int = 3
+    prefix: str = field(default_factory=lambda: f"stream-{uuid4()}")
+    told: dict[str, str] = field(default_factory=dict)
+    refused: list[Answer] = field(default_factory=list)
+    retries: int = 0
+
+    def __enter__(self) -> "OrderStream":
+        self._stopping = threading.Event()
+        self._numbers = itertools.count()
+        self._threads = [threading.Thread(target=self._keep_ordering) for _ in range(self.threads)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _keep_ordering(self) -> None:
+        while not self._stopping.is_set():
+            self._order(f"{self.prefix}-{next(self._numbers)}")
+            self._stopping.wait(self.threads / self.per_second)
+
+    def _order(self, key: str) -> None:
+        """Ask until there is an answer, also when stopping: an unknown outcome is not left behind."""
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            try:
+                answer = self.customer.place(self.body, key)
+            except OSError:
+                self.retries += 1
+            else:
+                if answer.status == 201:
+                    self.told[key] = answer.body["id"]
+                    return
+                if answer.status < 500:
+                    self.refused.append(answer)
+                    return
+                self.retries += 1
+            time.sleep(0.2)
+        raise AssertionError(f"no answer for {key} in 90 s")

@@ -1,0 +1,43 @@
+"""One copy of the whole shop runs for all tests; the tests that need a database use a second one in its PostgreSQL."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shop.celery import app as celery_app
+from tests.running_shop import RunningShop
+
+# The cheap tests first, those that pull plugs last.
+ORDER = ["relay", "flows", "browser", "embedded", "faults"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the folders of ORDER after all others, in that order."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return ORDER.index(folder) + 1 if folder in ORDER else 0
+
+    items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def running_shop() -> Iterator[RunningShop]:
+    """The whole shop, started by `manage.py up` with an empty folder."""
+    folder = Path(os.environ["VAR_DIR"])
+    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=folder)
+    shop.end_leftovers()
+    shutil.rmtree(folder, ignore_errors=True)
+    shop.start(timeout=240)
+    yield shop
+    shop.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(running_shop: RunningShop) -> None:
+    """Have PostgreSQL up before pytest-django makes its test database there."""
+    # The doorbell of unit tests rings where the running shop's Celery does not listen.
+    celery_app.conf.broker_url = celery_app.conf.broker_url.removesuffix("/0") + "/1"

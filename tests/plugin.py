@@ -1,0 +1,25 @@
+"""Gives this run of the tests a copy of the shop of its own: ports and folder, set before Django reads its settings."""
+
+import os
+import socket
+from pathlib import Path
+
+
+def is_free(port: int) -> bool:
+    """Tell whether the port, and those of the parts that follow from it (see shop/settings.py), can be listened on."""
+    parts = 10000 + port * 16 % 22000
+    for number in (port, *range(parts, parts + 12)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError:
+                return False
+    return True
+
+
+for variable in ("DEBUG", "PRODUCTION", "BROKERS", "POSTGRES_PORT", "KAFKA_PORT", "VALKEY_PORT", "EMAIL_URL"):
+    os.environ.pop(variable, None)
+os.environ["PORT"] = str(next(port for port in range(8700, 9000) if is_free(port)))
+os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / "test")
+os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"

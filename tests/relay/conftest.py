@@ -1,0 +1,15 @@
+from collections.abc import Iterator
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from relay.topics import known_events
+
+
+@pytest.fixture(autouse=True)
+def library_events(settings: Settings) -> Iterator[None]:
+    """Let the relay know the events of tests.relay.events and no others."""
+    settings.RELAY = {**settings.RELAY, "EVENTS": ["tests.relay.events"], "PARTITIONS": 3}
+    known_events.cache_clear()
+    yield
+    known_events.cache_clear()
