@@ -51,15 +51,9 @@ def _name_holder(port: int) -> str:
     """Who holds it, as far as one may know."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if (
-                connection.laddr
-                and connection.laddr.port == port
-                and connection.status == psutil.CONN_LISTEN
-            ):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
                 return (
-                    f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
-                    if connection.pid
-                    else ""
+                    f" by {psutil.Process(connection.pid).name()} (process {connection.pid})" if connection.pid else ""
                 )
     except psutil.Error:
         pass
@@ -105,16 +99,12 @@ def _check_postgres() -> None:
 
 def _check_kafka() -> None:
     servers = [urlsplit(f"//{server}") for server in settings.KAFKA_BOOTSTRAP_SERVERS]
-    if not any(
-        kafka.answers(server.hostname or "", server.port or 9092) for server in servers
-    ):
-        raise ConnectionError(
-            f"none of {', '.join(settings.KAFKA_BOOTSTRAP_SERVERS)} speaks Kafka"
-        )
+    if not any(kafka.answers(server.hostname or "", server.port or 9092) for server in servers):
+        raise ConnectionError(f"none of {', '.join(settings.KAFKA_BOOTSTRAP_SERVERS)} speaks Kafka")
 
 
 def _check_broker() -> None:
-    from kombu import Connection
+    from kombu.connection import Connection
 
-    with Connection(settings.CELERY_BROKER_URL, connect_timeout=3) as connection:
+    with Connection(settings.CELERY_BROKER_URL, connect_timeout=3) as connection:  # type: ignore[no-untyped-call]
         connection.ensure_connection(max_retries=1, interval_start=0.2)

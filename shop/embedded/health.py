@@ -28,18 +28,14 @@ def watch() -> None:
     while True:
         began = time.monotonic()
         states = {name: row["state"] for name, row in run_files.read_parts().items()}
-        alive = {
-            name for name, state in states.items() if state in ("starting", "running")
-        }
+        alive = {name for name, state in states.items() if state in ("starting", "running")}
         answering = [name for name in alive & probes.keys() if probes[name]()]
         ages = _read_ages() if alive - probes.keys() else {}
         print(
             json.dumps({"began": began, "answering": answering, "ages": ages}),
             flush=True,
         )
-        time.sleep(
-            _PAUSE_SECONDS if "starting" in states.values() else _LONG_PAUSE_SECONDS
-        )
+        time.sleep(_PAUSE_SECONDS if "starting" in states.values() else _LONG_PAUSE_SECONDS)
 
 
 def _list_probes() -> dict[str, Callable[[], bool]]:
@@ -71,9 +67,7 @@ def _postgres_answers() -> bool:
 def _valkey_answers() -> bool:
     from redis import Redis, RedisError
 
-    client = Redis(
-        port=settings.VALKEY_PORT, socket_timeout=1, socket_connect_timeout=1
-    )
+    client = Redis(port=settings.VALKEY_PORT, socket_timeout=1, socket_connect_timeout=1)
     try:
         return bool(client.ping())
     except RedisError:
@@ -83,11 +77,7 @@ def _valkey_answers() -> bool:
 
 
 def _web_answers() -> bool:
-    host = (
-        settings.ALLOWED_HOSTS[0].lstrip(".")
-        if "*" not in settings.ALLOWED_HOSTS
-        else "localhost"
-    )
+    host = settings.ALLOWED_HOSTS[0].lstrip(".") if "*" not in settings.ALLOWED_HOSTS else "localhost"
     client = HTTPConnection(
         "127.0.0.1" if settings.HOST == "0.0.0.0" else settings.HOST,
         settings.PORT,

@@ -1,4 +1,4 @@
-"""Kafka as local processes: one node, or three that keep every record twice over. Every node is broker and controller."""
+"""Kafka as local processes: one node, or three that hold every record each. A node is broker and controller."""
 
 import os
 import re
@@ -26,11 +26,7 @@ _DIRECTORY_IDS = [
 
 def name_brokers() -> list[str]:
     """Return the parts' names: `kafka`, or `kafka-1` to `kafka-3`."""
-    return (
-        ["kafka"]
-        if settings.BROKERS == 1
-        else [f"kafka-{n + 1}" for n in range(settings.BROKERS)]
-    )
+    return ["kafka"] if settings.BROKERS == 1 else [f"kafka-{n + 1}" for n in range(settings.BROKERS)]
 
 
 def exec_broker(index: int) -> None:
@@ -81,8 +77,8 @@ def _refuse_other_cluster() -> None:
     before = marker.read_text() if marker.exists() else ""
     if before not in ("", str(settings.BROKERS)):
         raise CannotStart(
-            f"{FOLDER} holds the data of a cluster with BROKERS={before}, not {settings.BROKERS}: set BROKERS={before}, "
-            "or VAR_DIR to another folder, or empty this one with `make reset`"
+            f"{FOLDER} holds a cluster made with BROKERS={before}, not {settings.BROKERS}: set BROKERS={before}, "
+            "VAR_DIR to another folder, or empty this one with `make reset`"
         )
     marker.write_text(str(settings.BROKERS))
 
@@ -91,9 +87,7 @@ def _find_java() -> Path:
     """The system's Java when it is new enough, else the one that came with the Python packages."""
     system = shutil.which("java") if settings.EMBEDDED == "system" else None
     if system:
-        told = subprocess.run(
-            [system, "-version"], capture_output=True, text=True, check=False
-        ).stderr
+        told = subprocess.run([system, "-version"], capture_output=True, text=True, check=False).stderr
         version = re.search(r'version "(\d+)', told)
         if version and int(version[1]) >= _OLDEST_JAVA:
             return Path(system)
@@ -107,8 +101,7 @@ def _format(java: list[str], properties: Path, data: Path) -> None:
     shutil.rmtree(data, ignore_errors=True)
     print("formatting Kafka's folder", flush=True)
     voters = ",".join(
-        f"{n + 1}@127.0.0.1:{settings.KAFKA_CONTROLLER_PORT + n}:{_DIRECTORY_IDS[n]}"
-        for n in range(settings.BROKERS)
+        f"{n + 1}@127.0.0.1:{settings.KAFKA_CONTROLLER_PORT + n}:{_DIRECTORY_IDS[n]}" for n in range(settings.BROKERS)
     )
     formatting = subprocess.run(
         [
@@ -127,9 +120,7 @@ def _format(java: list[str], properties: Path, data: Path) -> None:
         check=False,
     )
     if formatting.returncode:
-        raise CannotStart(
-            f"Kafka's folder could not be formatted: {formatting.stdout}{formatting.stderr}"
-        )
+        raise CannotStart(f"Kafka's folder could not be formatted: {formatting.stdout}{formatting.stderr}")
 
 
 def _write_properties(index: int) -> str:
@@ -137,10 +128,7 @@ def _write_properties(index: int) -> str:
         settings.KAFKA_PORT + index,
         settings.KAFKA_CONTROLLER_PORT + index,
     )
-    controllers = ",".join(
-        f"127.0.0.1:{settings.KAFKA_CONTROLLER_PORT + n}"
-        for n in range(settings.BROKERS)
-    )
+    controllers = ",".join(f"127.0.0.1:{settings.KAFKA_CONTROLLER_PORT + n}" for n in range(settings.BROKERS))
     replicas = settings.BROKERS
     in_sync = 2 if replicas == 3 else 1
     return f"""\

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jgo import MavenContext
+    from jgo.maven import MavenContext
 
 PINNED = Path(__file__).with_name("kafka_jars.sha256")
 _DOWNLOADS_AT_ONCE = 8
@@ -27,10 +27,7 @@ class JarsUnusable(Exception):
 
 def read_pinned() -> dict[str, str]:
     """Return the pinned SHA-256 sum of every jar by its Maven coordinate, `group:artifact:version`."""
-    return {
-        jar: sha256
-        for sha256, jar in (line.split() for line in PINNED.read_text().splitlines())
-    }
+    return {jar: sha256 for sha256, jar in (line.split() for line in PINNED.read_text().splitlines())}
 
 
 def provide_jars() -> list[Path]:
@@ -43,11 +40,7 @@ def provide_jars() -> list[Path]:
     with _locked(folder.parent):
         if not folder.exists():
             _fetch(pinned, folder)
-    wrong = [
-        jar
-        for jar, sha256 in pinned.items()
-        if not _is_right(folder / _file_name(jar), sha256)
-    ]
+    wrong = [jar for jar, sha256 in pinned.items() if not _is_right(folder / _file_name(jar), sha256)]
     if wrong:
         raise JarsUnusable(
             f"{', '.join(wrong)} in {folder} is missing or is not what {PINNED.name} pins by its SHA-256 sum. "
@@ -63,41 +56,28 @@ def are_there() -> bool:
 
 def _name_folder() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (
-        caches
-        / "shop"
-        / f"kafka-{hashlib.sha256(PINNED.read_bytes()).hexdigest()[:16]}"
-    )
+    return caches / "shop" / f"kafka-{hashlib.sha256(PINNED.read_bytes()).hexdigest()[:16]}"
 
 
 @contextmanager
 def _locked(cache: Path) -> Iterator[None]:
     """Let one process at a time fetch; the others find what it fetched."""
-    with open(cache / "lock", "w") as lock:
+    with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _fetch(pinned: dict[str, str], folder: Path) -> None:
     """Fetch into a folder beside `folder`, check every sum, and only then give it its name."""
-    from jgo import MavenContext  # slow to import, and needed once per machine
+    from jgo.maven import MavenContext  # slow to import, and needed once per machine
 
-    print(
-        f"fetching Kafka, {len(pinned)} jars, 44 MB, into {folder.parent}", flush=True
-    )
+    print(f"fetching Kafka, {len(pinned)} jars, 44 MB, into {folder.parent}", flush=True)
     unfinished = Path(tempfile.mkdtemp(prefix="fetching-", dir=folder.parent))
     try:
-        repository = MavenContext(
-            repo_cache=unfinished / "maven", local_repos=[], timeout=60
-        )
+        repository = MavenContext(repo_cache=unfinished / "maven", local_repos=[], timeout=60)
         (unfinished / "jars").mkdir()
         with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
-            fetches = [
-                pool.submit(
-                    _fetch_jar, repository, jar, pinned[jar], unfinished / "jars"
-                )
-                for jar in pinned
-            ]
+            fetches = [pool.submit(_fetch_jar, repository, jar, pinned[jar], unfinished / "jars") for jar in pinned]
             for done, fetch in enumerate(as_completed(fetches), start=1):
                 fetch.result()
                 if done % 8 == 0 or done == len(fetches):
@@ -110,18 +90,11 @@ def _fetch(pinned: dict[str, str], folder: Path) -> None:
 def _fetch_jar(repository: "MavenContext", jar: str, sha256: str, folder: Path) -> None:
     group, artifact, version = jar.split(":")
     try:
-        path = (
-            repository.project(group, artifact)
-            .at_version(version)
-            .artifact(packaging="jar")
-            .resolve()
-        )
+        path = repository.project(group, artifact).at_version(version).artifact(packaging="jar").resolve()
     except Exception as error:
         raise JarsUnusable(f"{jar} could not be fetched: {error}") from error
     if not _is_right(path, sha256):
-        raise JarsUnusable(
-            f"{jar} was fetched, but its SHA-256 sum is not the one pinned in {PINNED.name}: not used"
-        )
+        raise JarsUnusable(f"{jar} was fetched, but its SHA-256 sum is not the one pinned in {PINNED.name}: not used")
     path.replace(folder / _file_name(jar))
 
 

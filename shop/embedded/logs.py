@@ -8,9 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-_LONGEST_FILE = (
-    20_000_000  # bytes; then the file becomes <name>.log.1 and a new one begins
-)
+_LONGEST_FILE = 20_000_000  # bytes; then the file becomes <name>.log.1 and a new one begins
 _LAST_LINES = 15
 _LABEL_WIDTH = 13
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)

@@ -51,11 +51,7 @@ class PartProcess:
     def is_late(self) -> bool:
         """Whether it has been tried for longer than it may take, and was never ready."""
         tried = self._first_start and self.state not in ("stopping", "stopped")
-        return bool(
-            tried
-            and not self.was_ready
-            and time.monotonic() - self._first_start > self.part.ready_seconds
-        )
+        return bool(tried and not self.was_ready and time.monotonic() - self._first_start > self.part.ready_seconds)
 
     def start(self, record: Callable[[str, int, float], None]) -> Child:
         """Start the process; `record` learns of it before it does anything."""
@@ -63,9 +59,7 @@ class PartProcess:
         self._first_start = self._first_start or self.started_at
         self.state = "starting"
         name = self.part.name
-        self.child = start_child(
-            name, self.part.run, lambda pid, born: record(name, pid, born)
-        )
+        self.child = start_child(name, self.part.run, lambda pid, born: record(name, pid, born))
         self._output = self.child.output
         return self.child
 
@@ -103,11 +97,7 @@ class PartProcess:
 
     def kill_if_due(self, *, at_once: bool = False) -> None:
         """Kill a process that was asked to stop and has had its time."""
-        if (
-            self.child
-            and self.state == "stopping"
-            and (at_once or time.monotonic() > self._kill_at)
-        ):
+        if self.child and self.state == "stopping" and (at_once or time.monotonic() > self._kill_at):
             with suppress(ProcessLookupError):
                 os.kill(self.child.pid, signal.SIGKILL)
 
@@ -120,9 +110,7 @@ class PartProcess:
             return False
         if self._output is not None:
             self.log.read(self._output)
-        kill_all(
-            find_session(self.child.pid, self.child.born) + self.part.find_others()
-        )
+        kill_all(find_session(self.child.pid, self.child.born) + self.part.find_others())
         self.child = None
         self._decide(os.waitstatus_to_exitcode(status))
         return True
@@ -141,11 +129,7 @@ class PartProcess:
         now = time.monotonic()
         if now - self.started_at >= _STEADY_AFTER_SECONDS:
             self._pause = _FIRST_PAUSE_SECONDS
-        how = (
-            f"was ended by {signal.Signals(-code).name}"
-            if code < 0
-            else f"ended with code {code}"
-        )
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         tell(f"{self.part.name} {how}: starts again in {self._pause:g} s")
         self.restarts += 1
         self.state = "waiting"

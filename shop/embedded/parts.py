@@ -25,11 +25,12 @@ def list_commands(host: str, port: int) -> dict[str, str]:
     """Return the command line of every Python process by its part's name; the web listens on `host` and `port`."""
     return {
         "web": f"gunicorn shop.wsgi --bind {host}:{port} --worker-class gthread --workers {WEB_WORKERS}"
-        f" --threads {WEB_THREADS}",
+        f" --threads {WEB_THREADS} --no-control-socket",
         "relay": "manage.py run_relay",
         **{name: f"manage.py consume_{name}" for name in CONSUMERS},
-        "celery": "celery -A shop worker --pool threads --concurrency 8 --loglevel warning",
-        "beat": "celery -A shop beat --loglevel warning",
+        "celery": "celery -A shop --quiet worker --pool threads --concurrency 8 --loglevel warning"
+        " --without-mingle --without-gossip",
+        "beat": "celery -A shop --quiet beat --loglevel warning",
     }
 
 
@@ -48,12 +49,8 @@ class Part:
     stop_stage: int = 0  # lower ones are stopped first
     ready_seconds: float = 60  # how long it may take from its first start
     is_job: bool = False
-    ports: dict[str, int] = field(
-        default_factory=dict
-    )  # the variable that sets a port -> the port
-    find_others: Callable[[], list[psutil.Process]] = (
-        list  # processes of its that are not in its session
-    )
+    ports: dict[str, int] = field(default_factory=dict)  # the variable that sets a port -> the port
+    find_others: Callable[[], list[psutil.Process]] = list  # processes of its that are not in its session
 
 
 def list_parts() -> list[Part]:
@@ -74,9 +71,7 @@ def list_parts() -> list[Part]:
                 ports={"PORT": settings.PORT} if name == "web" else {},
             )
         )
-    return [
-        part for part in parts if part.name.split("-")[0] not in settings.OUTSIDE_PARTS
-    ]
+    return [part for part in parts if part.name.split("-")[0] not in settings.OUTSIDE_PARTS]
 
 
 def _list_outside_parts(brokers: list[str]) -> list[Part]:
@@ -96,9 +91,7 @@ def _list_outside_parts(brokers: list[str]) -> list[Part]:
                 name,
                 partial(kafka.exec_broker, index),
                 stop_stage=1,
-                ready_seconds=120
-                if are_there()
-                else 900,  # fetching them depends on the way to the registry
+                ready_seconds=120 if are_there() else 900,  # fetching them depends on the way to the registry
                 ports={
                     "KAFKA_PORT": settings.KAFKA_PORT + index,
                     "KAFKA_CONTROLLER_PORT": settings.KAFKA_CONTROLLER_PORT + index,
@@ -153,8 +146,6 @@ def import_programs() -> None:
     import shop.wsgi  # noqa: F401
 
     for consumer in settings.RELAY["CONSUMERS"]:
-        with suppress(
-            ImportError
-        ):  # it fails again in its own process, under its own name
+        with suppress(ImportError):  # it fails again in its own process, under its own name
             import_string(consumer)
     get_resolver().url_patterns  # noqa: B018 - a cached property

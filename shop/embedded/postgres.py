@@ -51,9 +51,7 @@ def exec_server() -> None:
     # The supervisor has ended every server on these data, so a lock that is still there is a dead one's.
     (data / "postmaster.pid").unlink(missing_ok=True)
     server = binaries / "postgres"
-    options = [
-        word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")
-    ]
+    options = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
     os.execv(server, [str(server), "-D", str(data), *options])
 
 
@@ -66,24 +64,16 @@ def find_data_folder() -> Path:
 
 
 def find_processes() -> list[psutil.Process]:
-    """Return every process of a server on these data. Backends have sessions of their own, but all work in its folder."""
+    """Return every process of a server on these data. Backends have their own sessions, but all work in its folder."""
     data = os.path.realpath(find_data_folder() / "data")
     processes = psutil.process_iter(["name", "cwd"])
-    return [
-        process
-        for process in processes
-        if process.info["name"] == "postgres" and process.info["cwd"] == data
-    ]
+    return [process for process in processes if process.info["name"] == "postgres" and process.info["cwd"] == data]
 
 
 def _find_binaries() -> Path:
     """The system's PostgreSQL: the version that the data were made by, else the newest. Without one, the packages'."""
     if settings.EMBEDDED == "system":
-        versions = {
-            path.parent.name: path
-            for path in Path("/usr/lib/postgresql").glob("*/bin")
-            if path.is_dir()
-        }
+        versions = {path.parent.name: path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.is_dir()}
         made_by = find_data_folder() / "data" / "PG_VERSION"
         if made_by.exists() and made_by.read_text().strip() in versions:
             return versions[made_by.read_text().strip()]
@@ -117,17 +107,13 @@ def _initialise(binaries: Path, data: Path) -> None:
         check=False,
     )
     if made.returncode:
-        raise CannotStart(
-            f"PostgreSQL's data folder could not be made: {made.stdout}{made.stderr}"
-        )
+        raise CannotStart(f"PostgreSQL's data folder could not be made: {made.stdout}{made.stderr}")
     unfinished.rename(data)
 
 
 def _refuse_other_version(binaries: Path, data: Path) -> None:
     made_by = (data / "PG_VERSION").read_text().strip()
-    told = subprocess.run(
-        [binaries / "postgres", "--version"], capture_output=True, text=True, check=True
-    ).stdout
+    told = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
     version = told.split()[2].split(".")[0]
     if made_by != version:
         raise CannotStart(
@@ -158,11 +144,7 @@ def _open_up(binaries: Path) -> Path:
 def _is_open(folder: Path) -> bool:
     """Whether every existing folder on the way lets everybody pass."""
     folder = Path(os.path.realpath(folder))
-    return all(
-        path.stat().st_mode & stat.S_IXOTH
-        for path in (folder, *folder.parents)
-        if path.exists()
-    )
+    return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents) if path.exists())
 
 
 def name_temporary_folder(for_path: str) -> Path:
@@ -176,6 +158,4 @@ def _make_own_folder(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o711, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid not in (0, _UNPRIVILEGED):
-        raise CannotStart(
-            f"{folder} belongs to somebody else: remove it, or set TMPDIR to another folder"
-        )
+        raise CannotStart(f"{folder} belongs to somebody else: remove it, or set TMPDIR to another folder")

@@ -40,9 +40,7 @@ class Child:
     output: int
 
 
-def start_child(
-    name: str, run: Callable[[], None], record: Callable[[int, float], None]
-) -> Child:
+def start_child(name: str, run: Callable[[], None], record: Callable[[int, float], None]) -> Child:
     """Fork a child that leads a new session and calls `run`, which may replace the process.
 
     `record` is called with the child's number and time of birth before the child does anything: a supervisor that is
@@ -88,9 +86,7 @@ def _become_child(name: str, output: int, leave: int, run: Callable[[], None]) -
         print(error, flush=True)
         code = CANNOT_START
     except SystemExit as error:
-        code = (
-            error.code if isinstance(error.code, int) else int(error.code is not None)
-        )
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
             print(error.code, flush=True)
     except BaseException:
@@ -107,14 +103,9 @@ def find_session(leader: int, born: float) -> list[psutil.Process]:
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter(["create_time"]):
         with suppress(psutil.Error, ProcessLookupError):
-            if (
-                os.getsid(process.pid) == leader
-                and process.info["create_time"] >= born - 1
-            ):
+            if os.getsid(process.pid) == leader and process.info["create_time"] >= born - 1:
                 found[process.pid] = process
-                found.update(
-                    (child.pid, child) for child in process.children(recursive=True)
-                )
+                found.update((child.pid, child) for child in process.children(recursive=True))
     return list(found.values())
 
 
@@ -146,9 +137,7 @@ class ProcessRecord:
         self._children[name] = (pid, born)
         write_atomically(self._path, self._children)
 
-    def end_leftovers(
-        self, also: Callable[[], list[psutil.Process]], *, seconds: float = 5
-    ) -> list[str]:
+    def end_leftovers(self, also: Callable[[], list[psutil.Process]], *, seconds: float = 5) -> list[str]:
         """End what a former supervisor's children and `also()` are still running, and return the children's names.
 
         Asks with SIGTERM first and kills after `seconds`.
@@ -157,27 +146,17 @@ class ProcessRecord:
             former = json.loads(self._path.read_text())
         except (OSError, ValueError):
             former = {}
-        sessions = {
-            name: find_session(pid, born) for name, (pid, born) in former.items()
-        }
-        processes = {
-            process.pid: process
-            for session in (*sessions.values(), also())
-            for process in session
-        }
+        sessions = {name: find_session(pid, born) for name, (pid, born) in former.items()}
+        processes = {process.pid: process for session in (*sessions.values(), also()) for process in session}
         for process in processes.values():
             with suppress(psutil.Error):
                 # SIGINT is PostgreSQL's fast shutdown; its SIGTERM would wait for every client.
-                process.send_signal(
-                    signal.SIGINT if process.name() == "postgres" else signal.SIGTERM
-                )
+                process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
         _gone, alive = psutil.wait_procs(processes.values(), timeout=seconds)
         kill_all(alive)
         kill_all(also())
         self._path.unlink(missing_ok=True)
-        return [name for name, session in sessions.items() if session] or (
-            ["postgres"] if processes else []
-        )
+        return [name for name, session in sessions.items() if session] or (["postgres"] if processes else [])
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:

@@ -30,21 +30,27 @@ class AnotherSupervisor(Exception):
 
 
 class Lock:
-    """Held until the process ends. A record lock: unlike flock's, it does not pass to forked children."""
+    """Held until the process ends. A record lock: unlike flock's, it does not pass to forked children.
 
-    def __init__(self) -> None:
-        """Take it.
+    The file holds the process number of its last holder.
+    """
+
+    def __init__(self, *, sign: bool = True) -> None:
+        """Take it, and `sign` it with the process number.
 
         :raises AnotherSupervisor: it is taken.
         """
         FOLDER.mkdir(parents=True, exist_ok=True)
         self._file = os.open(FOLDER / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        # Whoever asks whether a supervisor lives holds it for an instant.
-        if not wait_until(self._take, seconds=0.5):
+        # Whoever only asks holds it for an instant.
+        if not wait_until(self._take, seconds=0.5 if sign else 0):
             os.close(self._file)
             raise AnotherSupervisor(
-                f"another `manage.py up` runs on {settings.VAR_DIR}: stop it, or set VAR_DIR and PORT to run a second copy"
+                f"another `manage.py up` runs on {settings.VAR_DIR}: stop it, or set VAR_DIR and PORT for a second copy"
             )
+        if sign:
+            os.ftruncate(self._file, 0)
+            os.write(self._file, str(os.getpid()).encode())
 
     def _take(self) -> bool:
         try:
@@ -63,7 +69,7 @@ def supervisor_lives() -> bool:
     if not FOLDER.exists():
         return False
     try:
-        Lock().release()
+        Lock(sign=False).release()
     except AnotherSupervisor:
         return True
     return False
@@ -81,7 +87,7 @@ def clear() -> None:
 def read_stopped() -> set[str]:
     """Return the names of the parts that are to be stopped."""
     with suppress(FileNotFoundError):
-        return set(os.listdir(STOPPED))
+        return {mark.name for mark in STOPPED.iterdir()}
     return set()
 
 

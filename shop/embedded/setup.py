@@ -27,15 +27,9 @@ def _create_database() -> None:
         dbname="postgres",
         autocommit=True,
     ) as connection:
-        known = connection.execute(
-            "select from pg_database where datname = %s", [database["NAME"]]
-        ).fetchone()
+        known = connection.execute("select from pg_database where datname = %s", [database["NAME"]]).fetchone()
         if known is None:
-            connection.execute(
-                psycopg.sql.SQL("create database {}").format(
-                    psycopg.sql.Identifier(database["NAME"])
-                )
-            )
+            connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(database["NAME"])))
 
 
 def load_demo_data() -> None:

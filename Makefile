@@ -1,0 +1,50 @@
+# Everything is run through here or through `.venv/bin/python manage.py`. Environment variables pass through:
+# PORT, VAR_DIR, BROKERS=3, EMBEDDED=wheels, DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS, CELERY_BROKER_URL.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
+
+.PHONY: help up reset test check requirements
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
+
+up: $(VENV)/installed ## start the shop and all that it needs; Ctrl-C stops it (BROKERS=3, EMBEDDED=wheels, PORT=...)
+	@$(BIN)/python manage.py up
+
+reset: $(VENV)/installed ## delete all data and logs below var/
+	@$(BIN)/python manage.py reset
+
+test: $(VENV)/installed-dev ## run every test, on the real parts
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev ## format, lint, types, import rules, migrations, deployment, API schema
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	PRODUCTION=1 ALLOWED_HOSTS=shop.example SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+requirements: $(VENV)/installed-dev ## pin the newest versions that pyproject.toml allows, with hashes
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-emit-index-url \
+		--constraint requirements.txt --extra dev pyproject.toml --output-file requirements-dev.txt
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt | $(BIN)/python
+	$(INSTALL) --requirement requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt | $(BIN)/python
+	$(INSTALL) --requirement requirements-dev.txt
+	@touch $@

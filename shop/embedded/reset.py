@@ -1,0 +1,34 @@
+"""Removes what `manage.py up` keeps: the data of the parts, their logs and the supervisor's notes. Nothing else."""
+
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+
+from shop.embedded import postgres, run_files
+from shop.embedded.processes import ProcessRecord
+
+_OURS = ("postgres", "kafka", "valkey", "log", "run")
+
+
+def remove_data() -> list[Path]:
+    """End what a killed supervisor has left running, remove everything that was kept, and return what was removed.
+
+    :raises AnotherSupervisor: it is in use.
+    """
+    folder = Path(settings.VAR_DIR)
+    if not folder.exists():
+        return []
+    lock = run_files.Lock()
+    ProcessRecord(run_files.PROCESSES).end_leftovers(postgres.find_processes)
+    doomed = [*(folder / name for name in _OURS), *folder.glob("celerybeat*"), postgres.find_data_folder()]
+    removed = [path for path in dict.fromkeys(doomed) if path.exists()]
+    for path in removed:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    lock.release()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+    return removed
