@@ -1,0 +1,9 @@
+"""Run the notifications consumer until SIGTERM."""
+
+from notifications.handlers import consumer
+from relay.commands import ConsumeCommand
+
+
+class Command(ConsumeCommand):
+    help = "Write the messages that customers get as their orders change."
+    consumer = consumer

@@ -1,0 +1,75 @@
+"""What the shop tells a customer. No address, name or number of a person stands here: those are asked of contacts."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+
+class Message(models.Model):
+    """One message about an order through one channel: the row is the queue of what is still to be sent.
+
+    A worker may send it only while it holds the claim; claims and pauses run by the database's clock. The id is also
+    the idempotency key towards the provider and the Message-ID of an e-mail, the same on every attempt.
+    """
+
+    class Kind(models.TextChoices):
+        confirmed = "confirmed"
+        shipped = "shipped"
+        delivered = "delivered"
+        cancelled = "cancelled"
+
+    class Channel(models.TextChoices):
+        email = "email", "e-mail"
+        sms = "sms", "SMS"
+        shop = "shop", "in the shop"
+
+    class Status(models.TextChoices):
+        pending = "pending"
+        sent = "sent"
+        failed = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    order_id = models.UUIDField(db_index=True)
+    event_id = models.UUIDField(help_text="The event that caused it.")
+    contact_id = models.UUIDField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    channel = models.CharField(max_length=5, choices=Channel)
+    status = models.CharField(max_length=10, choices=Status, default=Status.pending)
+    subject = models.CharField(max_length=120)
+    body = models.TextField()
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=200, blank=True, help_text="Why the last attempt failed.")
+    claimed_until = models.DateTimeField(null=True, blank=True, help_text="Until then one worker alone may send it.")
+    due_at = models.DateTimeField(db_default=Now(), help_text="When the sweep looks at it again.")
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["event_id", "channel"], name="message_once_per_channel")]
+        indexes = [
+            models.Index(fields=["due_at"], name="message_due", condition=Q(status="pending")),
+            models.Index(fields=["-created_at"], name="message_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"message {self.id}"
+
+
+class SandboxDelivery(models.Model):
+    """What the local stand-ins for mail and SMS have delivered. It holds no address either."""
+
+    channel = models.CharField(max_length=5, choices=Message.Channel)
+    message_id = models.CharField(max_length=255, unique=True, help_text="The key it was sent under; a repeat is lost.")
+    subject = models.CharField(max_length=255, blank=True)
+    body = models.TextField()
+    delivered_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-delivered_at", "-id"]
+        verbose_name_plural = "sandbox deliveries"
+        indexes = [models.Index(fields=["-delivered_at", "-id"], name="delivery_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.message_id}"

@@ -1,0 +1,63 @@
+"""Was every message sent, and sent once? Each difference is a sentence that names message and order."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import CharField, Count, Exists, OuterRef
+from django.db.models.functions import Cast
+
+from notifications.models import Message, SandboxDelivery
+
+Channel, Status = Message.Channel, Message.Status
+
+
+def find_messages_in_flight() -> int:
+    """Count the messages that are still to be sent."""
+    return Message.objects.filter(status=Status.pending).count()
+
+
+def find_message_differences() -> Iterator[str]:
+    """Compare the messages with what the local stand-ins for mail and SMS delivered, where those are used."""
+    for row in Message.objects.order_by().values("event_id", "channel").annotate(times=Count("pk")).filter(times__gt=1):
+        yield f"event {row['event_id']} has {row['times']} messages for channel {row['channel']}, not one"
+    for channel in sandbox_channels():
+        yield from find_undelivered(channel)
+        yield from find_unexplained(channel)
+
+
+def sandbox_channels() -> list[Message.Channel]:
+    """The channels whose deliveries are kept on this machine and so can be compared."""
+    used = {
+        Channel.email: settings.EMAIL_BACKEND == "notifications.mailbox.EmailBackend",
+        Channel.sms: settings.SMS_PROVIDER == "notifications.mailbox.SandboxSms",
+    }
+    return [channel for channel, is_used in used.items() if is_used]
+
+
+def find_undelivered(channel: Message.Channel) -> Iterator[str]:
+    """Name messages that are said to be sent but were not, or that are said to have failed but were sent."""
+    delivery = SandboxDelivery.objects.filter(channel=channel, message_id=Cast(OuterRef("pk"), CharField()))
+    messages = Message.objects.filter(channel=channel).annotate(delivered=Exists(delivery))
+    for message in messages.filter(status=Status.sent, delivered=False).iterator():
+        yield f"{message} of order {message.order_id} is sent, but no {channel} was delivered"
+    for message in messages.filter(status=Status.failed, delivered=True).iterator():
+        yield f"{message} of order {message.order_id} is failed, but its {channel} was delivered"
+
+
+def find_unexplained(channel: Message.Channel) -> Iterator[str]:
+    """Name deliveries under the id of a message that does not exist."""
+    message = Message.objects.filter(channel=channel).annotate(key=Cast("pk", CharField()))
+    explained = Exists(message.filter(key=OuterRef("message_id")))
+    for delivery in SandboxDelivery.objects.filter(~explained, channel=channel).iterator():
+        if is_message_id(delivery.message_id):
+            yield f"the {channel} delivered as {delivery.message_id} belongs to no message"
+
+
+def is_message_id(key: str) -> bool:
+    """Tell a message's id from the Message-ID of a mail that Django sent for other reasons."""
+    try:
+        UUID(key)
+    except ValueError:
+        return False
+    return True

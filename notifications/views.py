@@ -1,0 +1,83 @@
+"""The messages of an order for its customer, and the local mailbox for staff."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.admin.views.decorators import staff_member_required
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.http import require_safe
+
+from notifications.models import Message, SandboxDelivery
+from notifications.verification import is_message_id
+from shop.contacts.models import Contact
+from shop.tokens import may_see_order
+
+DELIVERIES_PER_PAGE = 25
+
+
+@require_safe
+@cache_control(private=True, no_store=True)
+def show_order_messages(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """The messages in the shop about one order, newest first: a fragment for the order's page.
+
+    :raises Http404: the visitor may not see the order, or it does not exist; the two look the same.
+    """
+    if not may_see_order(request, order_id):
+        raise Http404
+    messages = Message.objects.filter(order_id=order_id, channel=Message.Channel.shop)
+    return render(request, "notifications/order_messages.html", {"order_messages": messages})
+
+
+@require_safe
+@never_cache
+@staff_member_required
+def show_mailbox(request: HttpRequest) -> HttpResponse:
+    """What the local stand-ins for mail and SMS delivered, newest first; ``channel`` and ``q`` narrow it down."""
+    channel, query = request.GET.get("channel", ""), request.GET.get("q", "").strip().replace("\0", "")
+    deliveries = SandboxDelivery.objects.all()
+    if channel in Message.Channel.values:
+        deliveries = deliveries.filter(channel=channel)
+    if query:
+        deliveries = deliveries.filter(Q(subject__icontains=query) | Q(body__icontains=query))
+    page = Paginator(deliveries, DELIVERIES_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "letters": address_letters(list(page.object_list)),
+        "channel": channel,
+        "query": query,
+        "channels": [Message.Channel.email, Message.Channel.sms],
+    }
+    return render(request, "notifications/mailbox.html", context)
+
+
+def address_letters(deliveries: list[SandboxDelivery]) -> list[dict[str, Any]]:
+    """Put each delivery, its order and its recipient together, for the template.
+
+    The recipient is asked of the contacts now: it is "erased" when the person is gone.
+    """
+    ids = [delivery.message_id for delivery in deliveries if is_message_id(delivery.message_id)]
+    messages = {str(message.pk): message for message in Message.objects.filter(pk__in=ids)}
+    contacts = Contact.objects.in_bulk({message.contact_id for message in messages.values()})
+    letters = []
+    for delivery in deliveries:
+        message = messages.get(delivery.message_id)
+        contact = contacts.get(message.contact_id) if message else None
+        letters.append(
+            {
+                "delivery": delivery,
+                "order_id": message.order_id if message else None,
+                "recipient": describe_recipient(delivery, contact) if message else "unknown",
+            }
+        )
+    return letters
+
+
+def describe_recipient(delivery: SandboxDelivery, contact: Contact | None) -> str:
+    """Say whom a delivery went to."""
+    if contact is None:
+        return "erased"
+    return f"{contact.name}, {contact.phone if delivery.channel == Message.Channel.sms else contact.email}"

@@ -1,0 +1,109 @@
+"""Who is told what, through which channel, when an order changes."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from notifications.handlers import consumer
+from notifications.models import Message, SandboxDelivery
+from notifications.texts import OTHER_REASON, REASONS, write_texts
+from relay.models import Outbox
+from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
+
+pytestmark = pytest.mark.django_db
+EVENTS: list[tuple[type[Any], dict[str, str]]] = [
+    (OrderConfirmed, {}),
+    (OrderShipped, {}),
+    (OrderDelivered, {}),
+    (OrderCancelled, {"reason": "out_of_stock"}),
+]
+
+
+@pytest.mark.parametrize(("event_class", "fields"), EVENTS)
+def test_each_change_is_told_through_every_channel(
+    shopper: Any, event_class: type[Any], fields: dict[str, str]
+) -> None:
+    ada = shopper()
+    event_id = ada.hear(event_class, **fields)
+    told = Message.objects.filter(event_id=event_id).order_by("channel")
+    kind = event_class.__name__.removeprefix("Order").lower()
+    assert list(told.values_list("channel", "status", "kind")) == [
+        ("email", "pending", kind),
+        ("shop", "sent", kind),
+        ("sms", "pending", kind),
+    ]
+    assert all("FP-1001" in message.subject and "FP-1001" in message.body for message in told)
+    assert ada.message("shop").sent_at is not None
+
+
+def test_without_a_telephone_there_is_no_sms(shopper: Any) -> None:
+    shopper(phone="").hear(OrderConfirmed)
+    assert set(Message.objects.values_list("channel", flat=True)) == {"email", "shop"}
+
+
+@pytest.mark.parametrize("reason", ["out_of_stock", "payment_declined", "cancelled_on_request", "deadline_passed"])
+def test_a_cancellation_says_why_in_words_for_people(shopper: Any, reason: str) -> None:
+    ada = shopper()
+    ada.hear(OrderCancelled, reason=reason)
+    for channel in ("email", "sms", "shop"):
+        body = ada.message(channel).body
+        assert REASONS[reason] in body
+        assert reason not in body
+
+
+def test_a_reason_that_nobody_has_words_for_is_not_shown_as_it_is() -> None:
+    texts = write_texts(Message.Kind.cancelled, "FP-1001", "E_4711_internal")
+    assert OTHER_REASON in texts.body
+    assert "4711" not in texts.body + texts.short + texts.subject
+
+
+@pytest.mark.parametrize("kind", Message.Kind.values)
+def test_the_texts_are_plain_and_an_sms_is_short(kind: str, settings: Any) -> None:
+    settings.SHOP_NAME = "Fjord & Pine"
+    texts = write_texts(Message.Kind(kind), "FP-1001", "payment_declined")
+    assert "&amp;" not in texts.body + texts.short
+    assert texts.body.startswith("Hello,")
+    assert "{" not in texts.body + texts.short + texts.subject
+    assert "\n" not in texts.short + texts.subject
+    assert len(texts.short) <= 160
+
+
+def test_the_doorbell_rings_for_what_is_to_be_sent(
+    shopper: Any, rung: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        ada = shopper()
+        ada.hear(OrderConfirmed)
+    assert sorted(rung) == sorted(str(ada.message(channel).pk) for channel in ("email", "sms"))
+    assert all(UUID(argument) for argument in rung)
+
+
+def test_an_event_has_at_most_one_message_per_channel(shopper: Any) -> None:
+    ada = shopper()
+    ada.hear(OrderConfirmed)
+    again = ada.message("email")
+    again.pk = None
+    with pytest.raises(IntegrityError, match="message_once_per_channel"), transaction.atomic():
+        again.save(force_insert=True)
+
+
+def test_no_personal_data_is_in_messages_events_or_task_arguments(
+    shopper: Any, rung: list[str], caplog: pytest.LogCaptureFixture, django_capture_on_commit_callbacks: Any
+) -> None:
+    caplog.set_level("DEBUG")
+    with django_capture_on_commit_callbacks(execute=True):
+        ada = shopper()
+        for event_class, fields in EVENTS:
+            ada.hear(event_class, **fields)
+    ada.send_all()
+    assert SandboxDelivery.objects.count() == 8
+    rows = [*Message.objects.values(), *SandboxDelivery.objects.values(), *Outbox.objects.values("body")]
+    everything = str(rows) + str(rung) + "".join(f"{vars(record)}" for record in caplog.records)
+    for canary in ("Canary", "canary", "15112345678", "98765"):
+        assert canary not in everything
+
+
+def test_notifications_listens_to_orders_alone() -> None:
+    assert consumer.topics == ["shop.orders"]

@@ -1,0 +1,230 @@
+"""How a message leaves the house: once, also when workers die, meet, or the provider is away."""
+
+import smtplib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core import mail
+from django.db import connections
+from django.db.models.functions import Now
+
+from notifications import sending, tasks
+from notifications.mailbox import EmailBackend, SandboxSms
+from notifications.models import Message, SandboxDelivery
+from notifications.tasks import send_message, sweep_messages
+from shop.events import OrderConfirmed
+
+pytestmark = pytest.mark.django_db
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it runs."""
+
+
+def die(*args: object, **named: object) -> None:
+    raise Killed
+
+
+def let_claims_expire() -> None:
+    """What a minute would do."""
+    past = Now() - timedelta(seconds=1)
+    Message.objects.filter(status="pending").update(claimed_until=past, due_at=past)
+
+
+def test_mail_and_sms_are_delivered_under_their_message_id(shopper: Any) -> None:
+    ada = shopper()
+    ada.hear(OrderConfirmed)
+    ada.send_all()
+    for channel in ("email", "sms"):
+        message = ada.message(channel)
+        assert (message.status, message.attempts, message.claimed_until) == ("sent", 1, None)
+        delivery = SandboxDelivery.objects.get(channel=channel)
+        assert delivery.message_id == str(message.pk)
+        assert delivery.body == message.body
+    assert SandboxDelivery.objects.get(channel="email").subject == "Your order FP-1001 is confirmed"
+
+
+def test_an_e_mail_goes_to_the_contact_with_the_messages_id(shopper: Any, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    settings.DEFAULT_FROM_EMAIL = "Fjord & Pine <orders@shop.example>"
+    ada = shopper()
+    ada.hear(OrderConfirmed)
+    ada.send_all()
+    [letter] = mail.outbox
+    assert letter.to == ["ada.canary@mail.example"]
+    assert letter.extra_headers["Message-ID"] == f"<{ada.message('email').pk}@shop.example>"
+
+
+def test_an_sms_goes_to_the_contacts_number_through_the_provider_that_the_settings_name(
+    shopper: Any, settings: Any
+) -> None:
+    settings.SMS_PROVIDER = f"{__name__}.NotingSms"
+    NotingSms.sent.clear()
+    ada = shopper()
+    ada.hear(OrderConfirmed)
+    ada.send_all()
+    message = ada.message("sms")
+    assert NotingSms.sent == [(str(message.pk), "+4915112345678", message.body)]
+
+
+class NotingSms:
+    sent: list[tuple[str, str, str]] = []
+
+    def send(self, message_id: str, to: str, text: str) -> None:
+        self.sent.append((message_id, to, text))
+
+
+def test_a_sent_message_is_not_sent_again(shopper: Any) -> None:
+    ada = shopper()
+    ada.hear(OrderConfirmed)
+    ada.send_all()
+    send_message(str(ada.message("email").pk))
+    assert ada.message("email").attempts == 1
+
+
+def test_a_task_for_an_unknown_message_does_nothing(db: None) -> None:
+    send_message(str(uuid4()))
+    assert not SandboxDelivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_crash_between_sending_and_recording_delivers_once(
+    shopper: Any, rung: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = shopper(phone="")
+    ada.hear(OrderConfirmed)
+    message = ada.message("email")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(tasks, "record_sent", die)
+        send_message(str(message.pk))
+    assert SandboxDelivery.objects.count() == 1
+    assert ada.message("email").status == "pending"
+    rung.clear()
+    sweep_messages()
+    assert rung == []
+    let_claims_expire()
+    sweep_messages()
+    assert rung == [str(message.pk)]
+    send_message(str(message.pk))
+    assert (ada.message("email").status, SandboxDelivery.objects.count()) == ("sent", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_send_a_message_once(shopper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = shopper(phone="")
+    ada.hear(OrderConfirmed)
+    calls = []
+    gate = threading.Barrier(4)
+    monkeypatch.setattr(EmailBackend, "send_messages", lambda backend, letters: calls.append(letters))
+
+    def send_in_thread() -> None:
+        gate.wait(10)
+        try:
+            send_message(str(ada.message("email").pk))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(send_in_thread) for _ in range(4)]:
+            future.result(timeout=20)
+    assert len(calls) == 1
+
+
+def test_a_provider_that_is_away_is_tried_again_after_growing_pauses_and_given_up_in_the_end(
+    shopper: Any, rung: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = shopper(phone="")
+    ada.hear(OrderConfirmed)
+    monkeypatch.setattr(EmailBackend, "send_messages", refuse)
+    pauses = []
+    for _ in range(sending.MAX_ATTEMPTS):
+        send_message(str(ada.message("email").pk))
+        waiting = Message.objects.annotate(now=Now()).get(channel="email")
+        pauses.append(round((waiting.due_at - waiting.now).total_seconds()))
+    assert pauses[:4] == [5, 10, 20, 40]
+    assert max(pauses) == 3600
+    failed = ada.message("email")
+    assert (failed.status, failed.attempts, failed.error) == ("failed", 12, "ConnectionRefusedError")
+    let_claims_expire()
+    sweep_messages()
+    assert rung == []
+
+
+def refuse(*args: object) -> None:
+    raise ConnectionRefusedError("nobody at ada.canary@mail.example")
+
+
+def test_a_refusal_that_quotes_the_address_does_not_bring_it_into_rows_or_logs(
+    shopper: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def quote_address(*args: object) -> None:
+        raise smtplib.SMTPDataError(550, b"no such user ada.canary@mail.example")
+
+    ada = shopper(phone="")
+    ada.hear(OrderConfirmed)
+    monkeypatch.setattr(EmailBackend, "send_messages", quote_address)
+    send_message(str(ada.message("email").pk))
+    assert ada.message("email").error == "SMTPDataError 550"
+    assert "message not sent" in caplog.text
+    assert "canary" not in "".join(f"{vars(record)}" for record in caplog.records)
+
+
+def test_a_message_to_an_erased_contact_fails_and_says_so(shopper: Any) -> None:
+    ada = shopper()
+    ada.hear(OrderConfirmed)
+    ada.erase()
+    ada.send_all()
+    for channel in ("email", "sms"):
+        assert (ada.message(channel).status, ada.message(channel).error) == ("failed", "contact erased")
+    assert not SandboxDelivery.objects.exists()
+
+
+def test_an_order_of_an_erased_contact_still_changes(shopper: Any) -> None:
+    ada = shopper()
+    ada.erase()
+    ada.hear(OrderConfirmed)
+    ada.send_all()
+    assert ada.message("email").error == "contact erased"
+    assert ada.message("shop").status == "sent"
+
+
+def test_a_number_that_was_taken_away_fails_the_sms(shopper: Any) -> None:
+    ada = shopper()
+    ada.hear(OrderConfirmed)
+    ada.contact.phone = ""
+    ada.contact.save()
+    ada.send_all()
+    assert (ada.message("sms").status, ada.message("sms").error) == ("failed", "no telephone number")
+
+
+def test_a_worker_that_slept_past_its_claim_records_nothing(shopper: Any) -> None:
+    ada = shopper(phone="")
+    ada.hear(OrderConfirmed)
+    slept = sending.claim_message(ada.message("email").pk)
+    assert slept is not None
+    let_claims_expire()
+    send_message(str(slept.pk))
+    sending.record_failure(slept, "too late")
+    assert (ada.message("email").status, ada.message("email").error) == ("sent", "")
+
+
+def test_the_sweep_leaves_a_message_to_its_doorbell_for_a_moment(shopper: Any, rung: list[str]) -> None:
+    shopper().hear(OrderConfirmed)
+    sweep_messages()
+    assert rung == []
+
+
+def test_the_mailbox_takes_a_message_id_once(db: None) -> None:
+    for text in ("first", "second"):
+        SandboxSms().send("m1", "+49", text)
+    assert list(SandboxDelivery.objects.values_list("body", flat=True)) == ["first"]
+
+
+def test_a_mail_that_django_sends_for_other_reasons_is_delivered_too(db: None) -> None:
+    for _ in range(2):
+        mail.send_mail("Reset", "Follow the link", None, ["staff@shop.example"])
+    assert SandboxDelivery.objects.filter(subject="Reset").count() == 2
