@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
+
+# A line break in a name would end up in a letter's head or a parcel's label.
+ONE_LINE = RegexValidator(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "Give it in one line.", inverse_match=True)
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -29,11 +33,11 @@ class StrictSerializer(serializers.Serializer[Any]):
 class ShippingAddress(StrictSerializer):
     """Where the parcel goes."""
 
-    name = serializers.CharField(max_length=120)
-    line1 = serializers.CharField(max_length=120)
-    line2 = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
-    postal_code = serializers.CharField(max_length=16)
-    city = serializers.CharField(max_length=80)
+    name = serializers.CharField(max_length=120, validators=[ONE_LINE])
+    line1 = serializers.CharField(max_length=120, validators=[ONE_LINE])
+    line2 = serializers.CharField(max_length=120, validators=[ONE_LINE], required=False, allow_blank=True, default="")
+    postal_code = serializers.CharField(max_length=16, validators=[ONE_LINE])
+    city = serializers.CharField(max_length=80, validators=[ONE_LINE])
     country = serializers.RegexField(
         r"^[A-Z]{2}\Z",
         help_text="ISO 3166-1 alpha-2, for example DE.",

@@ -3,7 +3,7 @@
 import logging
 
 from celery import shared_task
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
 from orders.models import Order
@@ -11,13 +11,21 @@ from orders.saga import Happening
 from orders.services import advance_order
 
 logger = logging.getLogger(__name__)
+SWEEP_LIMIT = 500
 
 
 @shared_task
 def cancel_overdue_orders() -> None:
-    """Cancel the orders that are still waiting for an answer after their deadline, each in its own transaction."""
+    """Cancel the orders that are still waiting for an answer after their deadline, each in its own transaction.
+
+    One that can't be cancelled now, for example because it is locked, holds up no other: the next sweep sees it again.
+    """
     overdue = Order.objects.filter(status=Order.Status.PLACED, deadline_at__lt=Now()).order_by("deadline_at")
-    for order_id in overdue.values_list("pk", flat=True)[:500]:
-        with transaction.atomic():
-            advance_order(order_id, Happening.DEADLINE_PASSED)
-        logger.warning("order overdue", extra={"order_id": str(order_id)})
+    for order_id in list(overdue.values_list("pk", flat=True)[:SWEEP_LIMIT]):
+        try:
+            with transaction.atomic():
+                advance_order(order_id, Happening.DEADLINE_PASSED)
+        except DatabaseError as error:
+            logger.error("overdue order not cancelled", extra={"order_id": str(order_id), "error": str(error).strip()})
+        else:
+            logger.warning("order overdue", extra={"order_id": str(order_id)})

@@ -23,7 +23,7 @@ class limit_api_bodies:  # noqa: N801 - middleware reads as a function in settin
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
-        if request.path.startswith("/api/") and length.isdigit() and int(length) > limit:
+        if request.path.startswith("/api/") and length.isdecimal() and int(length) > limit:
             message = f"The body has {length} bytes, the limit is {limit}."
             return problem(413, message, [{"field": "body", "message": message}])
         return self.get_response(request)

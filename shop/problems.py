@@ -6,7 +6,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django.http import JsonResponse
 from rest_framework import serializers
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -53,7 +53,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> JsonResponse 
         answer = problem(response.status_code, "; ".join(f"{e['field']}: {e['message']}" for e in errors), errors)
     else:
         detail = str(error.detail) if isinstance(error, APIException) else HTTPStatus(response.status_code).phrase
-        answer = problem(response.status_code, detail)
+        errors = [{"field": "body", "message": detail}] if isinstance(error, ParseError) else []
+        answer = problem(response.status_code, detail, errors)
     for name, value in response.headers.items():
         if name.lower() not in ("content-type", "content-length"):
             answer[name] = value

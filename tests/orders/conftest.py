@@ -1,0 +1,117 @@
+"""A small catalogue, the body of an order, and a client that places it."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from orders.models import IdempotencyKey, Order
+from orders.saga import Happening
+from orders.services import advance_order, place_order
+from relay.event import Event, concrete_events
+from relay.models import Outbox
+from shop.catalogue.models import Category, Product
+from shop.contacts.models import Contact
+
+ADDRESS = {
+    "name": "Ada Lovelace",
+    "line1": "12 St James Square",
+    "line2": "Flat 3",
+    "postal_code": "SW1Y 4JH",
+    "city": "London",
+    "country": "GB",
+}
+MakeBody = Callable[..., dict[str, Any]]
+PlaceOrder = Callable[..., Order]
+
+
+class Api:
+    """Calls the API as a customer's program would."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def post(self, body: Any, key: str | None = None, **headers: str) -> Any:
+        """POST an order; `body` is sent as it is when it is bytes, else as JSON."""
+        headers = {"Idempotency-Key": str(uuid4()) if key is None else key, **headers}
+        return self._client.post("/api/v1/orders/", body, content_type="application/json", headers=headers)
+
+    def get(self, order_id: object, token: str | None) -> Any:
+        """GET an order."""
+        headers = {} if token is None else {"X-Order-Token": token}
+        return self._client.get(f"/api/v1/orders/{order_id}/", headers=headers)
+
+
+@pytest.fixture
+def api(client: Client) -> Api:
+    client.raise_request_exception = False
+    return Api(client)
+
+
+@pytest.fixture
+def products(db: None) -> None:
+    """A lamp for 49.90, a mug for 12.50, and a chair that is no longer sold."""
+    category = Category.objects.create(slug="home", name="Home")
+    for sku, name, price, is_active in [
+        ("LAMP", "Lamp", 4990, True),
+        ("MUG", "Mug", 1250, True),
+        ("CHAIR", "Chair", 9900, False),
+    ]:
+        Product.objects.create(sku=sku, name=name, price=price, category=category, is_active=is_active)
+
+
+@pytest.fixture
+def make_body() -> MakeBody:
+    """A function that builds the body of an order for one lamp and three mugs; its arguments replace fields."""
+
+    def make(**changes: Any) -> dict[str, Any]:
+        return {
+            "email": "ada@example.org",
+            "phone": "+44 20 7946 0018",
+            "shipping_address": ADDRESS,
+            "lines": [{"sku": "LAMP", "quantity": 1}, {"sku": "MUG", "quantity": 3}],
+            "payment_token": "tok_ok",
+            **changes,
+        }
+
+    return make
+
+
+@pytest.fixture
+def place(products: None, make_body: MakeBody) -> PlaceOrder:
+    """A function that places an order and lets things happen to it."""
+
+    def place_and_advance(*happenings: Happening) -> Order:
+        placement = place_order(idempotency_key=str(uuid4()), request=make_body())
+        for happening in happenings:
+            with transaction.atomic():
+                advance_order(placement.answer["id"], happening, uuid4() if happening.name in ANSWERS else None)
+        return Order.objects.get(pk=placement.answer["id"])
+
+    return place_and_advance
+
+
+ANSWERS = {"STOCK_RESERVED", "STOCK_REJECTED", "PAYMENT_AUTHORIZED", "PAYMENT_DECLINED"}
+CONFIRMED = (Happening.STOCK_RESERVED, Happening.PAYMENT_AUTHORIZED)
+
+
+def read_events(order: Order) -> list[Event]:
+    """What orders has published about the order, in order."""
+    rows = Outbox.objects.filter(topic="shop.orders", key=str(order.pk)).order_by("sequence")
+    return [concrete_events()[row.type].decode(row.body) for row in rows]
+
+
+def name_events(order: Order) -> list[str]:
+    """The types of what orders has published about the order."""
+    return [type(event).__name__ for event in read_events(order)]
+
+
+def count_everything() -> dict[str, int]:
+    """How much of anything is stored."""
+    return {model.__name__: model.objects.count() for model in (Order, IdempotencyKey, Contact, Outbox)}
+
+
+NOTHING = {"Order": 0, "IdempotencyKey": 0, "Contact": 0, "Outbox": 0}
