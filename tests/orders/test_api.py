@@ -94,7 +94,7 @@ def test_the_same_key_and_body_give_the_same_answer_and_one_order(api: Api, make
     first = api.post(make_body(), key="k-1")
     # Another order of names and other white space are the same request.
     again = api.post(json.dumps(dict(reversed(make_body().items())), indent=3).encode(), key="k-1")
-    assert (again.status_code, again.json(), again["Location"]) == (201, first.json(), first["Location"])
+    assert (again.status_code, again.content, again["Location"]) == (201, first.content, first["Location"])
     assert "Idempotency-Replayed" not in first
     assert again["Idempotency-Replayed"] == "true"
     assert count_everything() == {"Order": 1, "IdempotencyKey": 1, "Contact": 1, "Outbox": 1}

@@ -1,0 +1,151 @@
+"""Orders for staff: to be read, never typed into, and moved on by actions of those who may."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from orders.models import Order, OrderLine, Transition
+from orders.saga import Happening
+from relay.models import Outbox
+from tests.orders.conftest import CONFIRMED, PlaceOrder, name_events
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/orders/order/"
+LogIn = Callable[..., Client]
+VIEW = ("view_order", "view_orderline", "view_transition")
+
+
+@pytest.fixture
+def log_in(client: Client) -> LogIn:
+    """A function that logs somebody of the staff in, who has these permissions."""
+
+    def log_in_with(*permissions: str, is_staff: bool = True) -> Client:
+        user = User.objects.create_user("somebody", is_staff=is_staff)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        return client
+
+    return log_in_with
+
+
+def act(client: Client, action: str, *orders: Order) -> list[str]:
+    """Run an action on orders and return what is said about it."""
+    chosen = [str(order.pk) for order in orders]
+    answer = client.post(LIST, {"action": action, "_selected_action": chosen}, follow=True)
+    assert answer.status_code == 200
+    return [f"{message.level_tag}: {message}" for message in answer.context["messages"]]
+
+
+def status_of(order: Order) -> str:
+    return Order.objects.get(pk=order.pk).status
+
+
+def test_list_and_detail_open_for_who_may_look(log_in: LogIn, place: PlaceOrder) -> None:
+    order = place(*CONFIRMED)
+    client = log_in(*VIEW)
+    listed = client.get(LIST).content.decode()
+    assert order.number in listed
+    assert "87.40 EUR" in listed
+    assert client.get(LIST, {"q": order.number, "status": "confirmed"}).status_code == 200
+    page = client.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
+    for shown in (order.number, "Lamp", "StockReserved", "PaymentAuthorized", "OrderPlaced"):
+        assert shown in page
+
+
+def test_nothing_on_the_pages_can_be_typed_into_or_saved(log_in: LogIn, place: PlaceOrder) -> None:
+    order = place()
+    client = log_in(*VIEW, "change_order", "add_order", "delete_order", "change_orderline", "delete_orderline")
+    address = reverse("admin:orders_order_change", args=[order.pk])
+    page = client.get(address).content.decode()
+    typed_into = re.findall(r'name="((?:_save|lines-0-|history-0-|status|total|reason)[^"]*)"', page)
+    assert set(typed_into) <= {f"{inline}-0-{hidden}" for inline in ("lines", "history") for hidden in ("id", "order")}
+    assert "deletelink" not in page
+    assert client.post(address, {"status": "delivered", "_save": "1"}).status_code == 403
+    assert client.get(reverse("admin:orders_order_add")).status_code == 403
+    assert client.post(reverse("admin:orders_order_delete", args=[order.pk]), {"post": "yes"}).status_code == 403
+    act(client, "delete_selected", order)
+    assert status_of(order) == "placed"
+    assert OrderLine.objects.count() == 2
+
+
+def test_staff_who_may_take_an_order_through_its_life(log_in: LogIn, place: PlaceOrder) -> None:
+    order = place(*CONFIRMED)
+    client = log_in(*VIEW, "change_order")
+    assert act(client, "mark_shipped", order) == [f"success: Done: {order.number}."]
+    assert status_of(order) == "shipped"
+    assert act(client, "mark_delivered", order) == [f"success: Done: {order.number}."]
+    assert status_of(order) == "delivered"
+    assert name_events(order) == ["OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"]
+    steps = order.history.values_list("event", "before", "after").order_by("id")
+    assert list(steps)[-2:] == [("MarkedShipped", "confirmed", "shipped"), ("MarkedDelivered", "shipped", "delivered")]
+
+
+def test_staff_may_cancel_an_order_that_waits(log_in: LogIn, place: PlaceOrder) -> None:
+    order = place(Happening.STOCK_RESERVED)
+    act(log_in(*VIEW, "change_order"), "cancel", order)
+    order.refresh_from_db()
+    assert (order.status, order.reason) == ("cancelled", "cancelled_on_request")
+    assert name_events(order) == ["OrderPlaced", "OrderCancelled"]
+
+
+@pytest.mark.parametrize(
+    ("action", "happenings"),
+    [
+        ("mark_shipped", ()),
+        ("mark_shipped", (Happening.PAYMENT_DECLINED,)),
+        ("mark_delivered", CONFIRMED),
+        ("cancel", (*CONFIRMED, Happening.MARKED_SHIPPED)),
+    ],
+)
+def test_what_can_not_be_done_is_told_and_changes_nothing(
+    log_in: LogIn, place: PlaceOrder, action: str, happenings: tuple[Happening, ...]
+) -> None:
+    order = place(*happenings)
+    before = (status_of(order), Transition.objects.count(), Outbox.objects.count())
+    (told,) = act(log_in(*VIEW, "change_order"), action, order)
+    assert told.startswith(f"error: {order.number}: ")
+    assert (status_of(order), Transition.objects.count(), Outbox.objects.count()) == before
+
+
+def test_one_that_can_not_holds_up_no_other(log_in: LogIn, place: PlaceOrder) -> None:
+    ready, waiting, also_ready = place(*CONFIRMED), place(), place(*CONFIRMED)
+    told = act(log_in(*VIEW, "change_order"), "mark_shipped", ready, waiting, also_ready)
+    assert len(told) == 2
+    assert [status_of(order) for order in (ready, waiting, also_ready)] == ["shipped", "placed", "shipped"]
+
+
+@pytest.mark.parametrize("action", ["mark_shipped", "mark_delivered", "cancel"])
+def test_who_may_only_look_can_not_act(log_in: LogIn, place: PlaceOrder, action: str) -> None:
+    order = place(*CONFIRMED, *([Happening.MARKED_SHIPPED] if action == "mark_delivered" else []))
+    waiting = place()
+    client = log_in(*VIEW)
+    assert f'value="{action}"' not in client.get(LIST).content.decode()
+    before = [status_of(order), status_of(waiting)]
+    act(client, action, order, waiting)
+    assert [status_of(order), status_of(waiting)] == before
+
+
+@pytest.mark.parametrize("permissions", [(), ("view_transition",)])
+def test_staff_without_permission_see_nothing_and_can_do_nothing(
+    log_in: LogIn, place: PlaceOrder, permissions: tuple[str, ...]
+) -> None:
+    order = place(*CONFIRMED)
+    client = log_in(*permissions)
+    assert client.get(LIST).status_code == 403
+    assert client.get(reverse("admin:orders_order_change", args=[order.pk])).status_code == 403
+    answer = client.post(LIST, {"action": "mark_shipped", "_selected_action": [str(order.pk)]})
+    assert answer.status_code == 403
+    assert status_of(order) == "confirmed"
+
+
+def test_customers_are_asked_to_log_in(log_in: LogIn, place: PlaceOrder) -> None:
+    order = place(*CONFIRMED)
+    client = log_in("change_order", *VIEW, is_staff=False)
+    assert client.get(LIST)["Location"].startswith("/admin/login/")
+    answer = client.post(LIST, {"action": "mark_shipped", "_selected_action": [str(order.pk)]})
+    assert answer["Location"].startswith("/admin/login/")
+    assert status_of(order) == "confirmed"

@@ -1,0 +1,207 @@
+"""Moving an order through its life: two answers at once, deadlines, and what is written down."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from orders import handlers, tasks
+from orders.models import Order, Transition
+from orders.saga import Happening, ImpossibleTransition
+from orders.services import advance_order
+from relay.event import Event
+from relay.models import Outbox
+from shop.events import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderDelivered,
+    OrderShipped,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentVoided,
+    Shortage,
+    StockRejected,
+    StockReserved,
+)
+from tests.orders.conftest import CONFIRMED, PlaceOrder, name_events, read_events
+
+pytestmark = pytest.mark.django_db
+H = Happening
+
+
+def advance(order: Order, happening: Happening, event_id: UUID | None = None) -> Order:
+    with transaction.atomic():
+        return advance_order(order.pk, happening, event_id)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_both_answers_at_once_confirm_exactly_once(place: PlaceOrder) -> None:
+    """Without the lock each thread sees the other's answer as pending, and the order is never confirmed."""
+    orders = [place() for _ in range(20)]
+    barrier = threading.Barrier(2)
+
+    def answer(happening: Happening) -> None:
+        try:
+            for order in orders:
+                barrier.wait(30)
+                advance(order, happening, uuid4())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(answer, happening) for happening in CONFIRMED]:
+            future.result()
+
+    for order in orders:
+        order.refresh_from_db()
+        assert (order.status, order.stock, order.payment) == ("confirmed", "reserved", "authorized")
+        assert name_events(order) == ["OrderPlaced", "OrderConfirmed"]
+
+
+def test_each_step_publishes_its_event_and_keeps_its_time(place: PlaceOrder) -> None:
+    order = place(*CONFIRMED, H.MARKED_SHIPPED, H.MARKED_DELIVERED)
+    _, confirmed, shipped, delivered = read_events(order)
+    about = {"order_id": order.pk, "number": order.number, "contact_id": order.contact_id}
+    stamps = [{"event_id": e.event_id, "occurred_at": e.occurred_at} for e in (confirmed, shipped, delivered)]
+    assert confirmed == OrderConfirmed(**about, **stamps[0], currency="EUR", total=8740, units=4)
+    assert shipped == OrderShipped(**about, **stamps[1])
+    assert delivered == OrderDelivered(**about, **stamps[2])
+    times = [event.occurred_at for event in (confirmed, shipped, delivered)]
+    assert [order.confirmed_at, order.shipped_at, order.delivered_at] == times
+    assert order.cancelled_at is None
+    assert [row.sequence for row in Outbox.objects.order_by("sequence")] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("happening", "reason"),
+    [
+        (H.STOCK_REJECTED, "out_of_stock"),
+        (H.PAYMENT_DECLINED, "payment_declined"),
+        (H.CANCEL_REQUESTED, "cancelled_on_request"),
+        (H.DEADLINE_PASSED, "deadline_passed"),
+    ],
+)
+def test_a_cancelled_order_says_why(place: PlaceOrder, happening: Happening, reason: str) -> None:
+    order = place(happening)
+    _, cancelled = read_events(order)
+    assert isinstance(cancelled, OrderCancelled)
+    assert (cancelled.reason, cancelled.total, cancelled.units) == (reason, 8740, 4)
+    assert (order.status, order.reason, order.cancelled_at) == ("cancelled", reason, cancelled.occurred_at)
+
+
+def test_the_history_tells_every_step_and_its_cause(place: PlaceOrder) -> None:
+    order = place()
+    causes = [uuid4(), uuid4()]
+    for happening, cause in zip(CONFIRMED, causes, strict=True):
+        advance(order, happening, cause)
+    advance(order, H.MARKED_SHIPPED)
+    steps = list(Transition.objects.values_list("event", "before", "after", "event_id"))
+    published = {row.type: row.event_id for row in Outbox.objects.all()}
+    assert steps == [
+        ("OrderPlaced", "", "placed", published["OrderPlaced.v1"]),
+        ("StockReserved", "placed", "placed", causes[0]),
+        ("PaymentAuthorized", "placed", "confirmed", causes[1]),
+        ("MarkedShipped", "confirmed", "shipped", published["OrderShipped.v1"]),
+    ]
+
+
+def test_a_late_answer_is_written_down_and_publishes_nothing(place: PlaceOrder) -> None:
+    order = place(H.CANCEL_REQUESTED)
+    cause = uuid4()
+    advance(order, H.PAYMENT_AUTHORIZED, cause)
+    order.refresh_from_db()
+    assert (order.status, order.payment, order.reason) == ("cancelled", "authorized", "cancelled_on_request")
+    assert name_events(order) == ["OrderPlaced", "OrderCancelled"]
+    assert order.history.get(event_id=cause).after == "cancelled"
+
+
+def test_what_can_not_happen_changes_nothing(place: PlaceOrder) -> None:
+    order = place(*CONFIRMED)
+    before = Order.objects.values().get(pk=order.pk), Transition.objects.count(), Outbox.objects.count()
+    for happening in (H.MARKED_DELIVERED, H.CANCEL_REQUESTED, H.STOCK_RESERVED):
+        with pytest.raises(ImpossibleTransition, match=f"{happening}"):
+            advance(order, happening, uuid4())
+    assert (Order.objects.values().get(pk=order.pk), Transition.objects.count(), Outbox.objects.count()) == before
+
+
+def test_cancelling_twice_is_cancelling_once(place: PlaceOrder) -> None:
+    order = place(H.CANCEL_REQUESTED)
+    advance(order, H.CANCEL_REQUESTED)
+    assert name_events(order) == ["OrderPlaced", "OrderCancelled"]
+    assert order.history.count() == 2
+
+
+def test_an_order_that_is_not_there_can_not_be_advanced() -> None:
+    with pytest.raises(Order.DoesNotExist):
+        with transaction.atomic():
+            advance_order(uuid4(), H.STOCK_RESERVED, uuid4())
+
+
+def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
+    confirmed, stock_out, unpaid = place(), place(), place()
+
+    def money(order: Order) -> dict[str, object]:
+        return {"order_id": order.pk, "amount": order.total, "currency": order.currency}
+
+    shortages = [Shortage(sku="LAMP", requested=1, available=0)]
+    said: list[tuple[object, Event]] = [
+        (handlers.note_reserved_stock, StockReserved(order_id=confirmed.pk)),
+        (handlers.note_authorized_payment, PaymentAuthorized(**money(confirmed))),
+        (handlers.note_captured_payment, PaymentCaptured(**money(confirmed))),
+        (handlers.note_rejected_stock, StockRejected(order_id=stock_out.pk, shortages=shortages)),
+        (handlers.note_voided_payment, PaymentVoided(**money(stock_out))),
+        (handlers.note_declined_payment, PaymentDeclined(**money(unpaid), reason="card declined")),
+    ]
+    for handler, event in said:
+        with transaction.atomic():
+            handler(event)  # type: ignore[operator]
+        assert Transition.objects.get(event_id=event.event_id).event == type(event).__name__
+    for order in (confirmed, stock_out, unpaid):
+        order.refresh_from_db()
+    assert confirmed.status == "confirmed"
+    assert (stock_out.status, stock_out.reason) == ("cancelled", "out_of_stock")
+    assert (unpaid.status, unpaid.reason) == ("cancelled", "payment_declined")
+
+
+def make_overdue(order: Order) -> Order:
+    Order.objects.filter(pk=order.pk).update(deadline_at=timezone.now() - timedelta(seconds=1))
+    return order
+
+
+def test_an_order_is_given_a_deadline(place: PlaceOrder) -> None:
+    order = place()
+    assert order.deadline_at - order.placed_at == timedelta(hours=24)
+
+
+def test_the_sweep_cancels_what_is_overdue_and_nothing_else(place: PlaceOrder) -> None:
+    overdue, half = make_overdue(place()), make_overdue(place(H.STOCK_RESERVED))
+    waiting, confirmed = place(), make_overdue(place(*CONFIRMED))
+    tasks.cancel_overdue_orders()
+    tasks.cancel_overdue_orders()
+    for order in (overdue, half):
+        order.refresh_from_db()
+        assert (order.status, order.reason) == ("cancelled", "deadline_passed")
+        assert name_events(order) == ["OrderPlaced", "OrderCancelled"]
+    for order, status in [(waiting, "placed"), (confirmed, "confirmed")]:
+        order.refresh_from_db()
+        assert order.status == status
+
+
+def test_an_order_that_can_not_be_cancelled_holds_up_no_other(
+    place: PlaceOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make_overdue(place()), make_overdue(place())
+
+    def fail_for_first(order_id: UUID, happening: Happening) -> Order:
+        if order_id == first.pk:
+            raise DatabaseError("canceling statement due to lock timeout")
+        return advance_order(order_id, happening)
+
+    monkeypatch.setattr(tasks, "advance_order", fail_for_first)
+    tasks.cancel_overdue_orders()
+    assert set(Order.objects.filter(status="cancelled")) == {second}
