@@ -138,8 +138,13 @@ def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
         # The token leaves the address, so that it is neither bookmarked nor passed on.
         remember_order(request, order_id)
         return redirect("orders:order-detail", order_id)
-    contact = Contact.objects.filter(pk=order.contact_id).first()
-    context: dict[str, Any] = {"order": order, "progress": describe_progress(order), "contact": contact}
+    products = Product.objects.in_bulk([line.sku for line in order.lines.all()])
+    context: dict[str, Any] = {
+        "order": order,
+        "lines": [(line, products.get(line.sku)) for line in order.lines.all()],
+        "progress": describe_progress(order),
+        "contact": Contact.objects.filter(pk=order.contact_id).first(),
+    }
     return render(request, "orders/order.html", context)
 
 
@@ -156,13 +161,13 @@ def show_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 @require_POST
 def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Cancel an order for its customer, until it is shipped."""
+    """Cancel an order for its customer, until it is confirmed: from then on its payment is being taken."""
     order = get_visible_order(request, order_id)
     try:
         with transaction.atomic():
             advance_order(order.pk, Happening.CANCEL_REQUESTED)
     except ImpossibleTransition:
-        messages.error(request, "It has left our house already, so it can no longer be cancelled.")
+        messages.error(request, "It is confirmed already, so it can no longer be cancelled here.")
     return redirect("orders:order-detail", order_id)
 
 
