@@ -43,7 +43,7 @@ def provide_jars() -> list[Path]:
     wrong = [jar for jar, sha256 in pinned.items() if not _is_right(folder / _file_name(jar), sha256)]
     if wrong:
         raise JarsUnusable(
-            f"{', '.join(wrong)} in {folder} is missing or is not what {PINNED.name} pins by its SHA-256 sum. "
+            f"{wrong[0]}{f' and {len(wrong) - 1} more' if len(wrong) > 1 else ''} in {folder} is missing or is not what {PINNED.name} pins by its SHA-256 sum. "
             "Delete that folder to have all of them fetched again"
         )
     return [folder / _file_name(jar) for jar in sorted(pinned)]

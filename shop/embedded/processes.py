@@ -66,18 +66,10 @@ def _become_child(name: str, output: int, leave: int, run: Callable[[], None]) -
     """Never returns."""
     code = 1
     try:
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        for signum in _RESTORED_SIGNALS:
-            signal.signal(signum, signal.SIG_DFL)
+        _detach()
         if os.read(leave, 1) != b"1":
             os._exit(0)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        # Above all the others' read ends: whoever holds one lets a log fill up that nobody reads.
-        os.closerange(3, 4096)
+        _redirect(output)
         with suppress(OSError):
             Path("/proc/self/comm").write_text(name)
         run()
@@ -98,6 +90,26 @@ def _become_child(name: str, output: int, leave: int, run: Callable[[], None]) -
         os._exit(code)
 
 
+def _detach() -> None:
+    """Lead a new session, with no signal handler of the supervisor's."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for signum in _RESTORED_SIGNALS:
+        signal.signal(signum, signal.SIG_DFL)
+
+
+def _redirect(output: int) -> None:
+    """Print to the pipe `output`, read nothing, and hold no other file open."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    # Above all the others' read ends: whoever holds one lets a log fill up that nobody reads.
+    os.closerange(3, 4096)
+    # Whatever these were before: a test's captured ones are closed by now.
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+
+
 def find_session(leader: int, born: float) -> list[psutil.Process]:
     """Return what is alive of the session that the process `leader`, born at `born`, began, with all descendants."""
     found: dict[int, psutil.Process] = {}
@@ -115,7 +127,15 @@ def kill_all(processes: Iterable[psutil.Process], *, seconds: float = 5) -> None
     for process in doomed:
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(doomed, timeout=seconds)
+    wait_until(lambda: not any(map(is_alive, doomed)), seconds=seconds)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs. A dead one that its parent has not asked after does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def write_atomically(path: Path, content: object) -> None:
@@ -152,8 +172,8 @@ class ProcessRecord:
             with suppress(psutil.Error):
                 # SIGINT is PostgreSQL's fast shutdown; its SIGTERM would wait for every client.
                 process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
-        _gone, alive = psutil.wait_procs(processes.values(), timeout=seconds)
-        kill_all(alive)
+        wait_until(lambda: not any(map(is_alive, processes.values())), seconds=seconds)
+        kill_all(filter(is_alive, processes.values()))
         kill_all(also())
         self._path.unlink(missing_ok=True)
         return [name for name, session in sessions.items() if session] or (["postgres"] if processes else [])

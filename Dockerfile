@@ -1,0 +1,15 @@
+# One image for every Python process; docker-compose.yml gives each its command.
+FROM python:3.11-slim
+
+RUN useradd --create-home --uid 1000 shop
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt
+COPY . .
+RUN install --directory --owner shop --group shop /app/var
+
+# manage.py is executable and /app is on the path, so that the commands read as everywhere else.
+ENV PATH=/app:$PATH PYTHONUNBUFFERED=1 VAR_DIR=/app/var
+USER shop
+EXPOSE 8000
+CMD ["gunicorn", "shop.wsgi", "--bind", "0.0.0.0:8000"]
