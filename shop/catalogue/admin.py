@@ -1,0 +1,55 @@
+"""The shelves in the admin. A product is taken off sale, never deleted: stock and orders know it by its SKU."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from shop.catalogue.models import Category, Product
+from shop.catalogue.money import format_money
+
+
+@admin.register(Category)
+class CategoryAdmin(ModelAdmin):
+    list_display = ["name", "slug"]
+    search_fields = ["name"]
+    prepopulated_fields = {"slug": ["name"]}
+
+
+@admin.register(Product)
+class ProductAdmin(ModelAdmin):
+    list_display = ["thumbnail", "name", "sku", "category", "formatted_price", "is_active"]
+    list_display_links = ["thumbnail", "name"]
+    list_filter = ["category", "is_active"]
+    list_select_related = ["category"]
+    search_fields = ["name", "sku", "description"]
+    autocomplete_fields = ["category"]
+    fields = ["sku", "name", "category", "description", "price", "currency", "picture", "is_active", "created_at"]
+    actions = ["take_off_sale", "put_on_sale"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Product | None = None) -> list[str]:
+        return ["currency", "created_at", *(["sku"] if obj else [])]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
+        return False
+
+    @admin.display(description="")
+    def thumbnail(self, product: Product) -> SafeString | str:
+        if not product.picture:
+            return ""
+        return format_html('<img src="{}" width="40" height="40" alt="">', static(product.picture))
+
+    @admin.display(description="price", ordering="price")
+    def formatted_price(self, product: Product) -> str:
+        return format_money(product.price, product.currency)
+
+    @admin.action(description="Take off sale")
+    def take_off_sale(self, request: HttpRequest, products: QuerySet[Product]) -> None:
+        self.message_user(request, f"{products.update(is_active=False)} taken off sale.")
+
+    @admin.action(description="Put on sale")
+    def put_on_sale(self, request: HttpRequest, products: QuerySet[Product]) -> None:
+        self.message_user(request, f"{products.update(is_active=True)} put on sale.")
