@@ -4,11 +4,14 @@ from email.utils import parseaddr
 from typing import Protocol, cast
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
 from django.utils.module_loading import import_string
 
 from notifications.models import Message
 from shop.contacts.models import Contact
+
+#: A mail server that says nothing for so long is given up, before the worker's claim on the message ends.
+SMTP_TIMEOUT_SECONDS = 20
 
 
 class Undeliverable(Exception):
@@ -37,7 +40,8 @@ def deliver(message: Message) -> None:
         cast(SmsProvider, import_string(settings.SMS_PROVIDER)()).send(str(message.pk), contact.phone, message.body)
     else:
         headers = {"Message-ID": f"<{message.pk}@{sender_domain()}>"}
-        EmailMessage(message.subject, message.body, to=[contact.email], headers=headers).send()
+        connection = get_connection(timeout=SMTP_TIMEOUT_SECONDS)
+        EmailMessage(message.subject, message.body, to=[contact.email], headers=headers, connection=connection).send()
 
 
 def sender_domain() -> str:

@@ -18,7 +18,7 @@ from notifications.models import Message
 logger = logging.getLogger(__name__)
 
 #: How long a worker may hold a message. Sending must be over by then.
-CLAIM_SECONDS = 60
+CLAIM_SECONDS = 30
 #: After that the sweep rings for a message whose doorbell nobody heard.
 GRACE_SECONDS = 3
 #: The pauses double from 5 seconds to an hour: a mail server may be away for two hours before messages fail.

@@ -30,7 +30,7 @@ def die(*args: object, **named: object) -> None:
 
 
 def let_claims_expire() -> None:
-    """What a minute would do."""
+    """What half a minute would do."""
     past = Now() - timedelta(seconds=1)
     Message.objects.filter(status="pending").update(claimed_until=past, due_at=past)
 
