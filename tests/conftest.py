@@ -1,7 +1,6 @@
 """One copy of the whole shop runs for all tests; the tests that need a database use a second one in its PostgreSQL."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,10 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def running_shop() -> Iterator[RunningShop]:
     """The whole shop, started by `manage.py up` with an empty folder."""
-    folder = Path(os.environ["VAR_DIR"])
-    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=folder)
+    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]))
     shop.end_leftovers()
-    shutil.rmtree(folder, ignore_errors=True)
     shop.start(timeout=240)
     yield shop
     shop.stop()

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.prefork import Prefork
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 _LAST_LINES = 40
 
@@ -25,6 +27,7 @@ class RunningShop:
         self._only = only
         self.environment = {**os.environ, "PORT": str(port), "VAR_DIR": str(var_dir), **env}
         self._process: subprocess.Popen[bytes] | None = None
+        self._prefork: Prefork | None = None
 
     def start(self, timeout: float = 120) -> None:
         """Start it and wait until everything is healthy.
@@ -82,12 +85,15 @@ class RunningShop:
         assert self._process, "the shop was not started"
         return self._process.pid
 
-    def stop(self, timeout: float = 60) -> int | None:
-        """Stop it as Ctrl-C would and return the exit code; after `timeout` seconds kill the supervisor."""
+    def stop(self, timeout: float = 60, *, signum: signal.Signals = signal.SIGTERM) -> int | None:
+        """Ask it to stop and return the exit code; after `timeout` seconds kill the supervisor."""
+        if self._prefork is not None:
+            self._prefork.close()
+            self._prefork = None
         if self._process is None:
             return None
         with suppress(ProcessLookupError):
-            self._process.terminate()
+            self._process.send_signal(signum)
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -115,16 +121,13 @@ class RunningShop:
 
     def manage(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` with `arguments` in the shop's environment."""
-        return subprocess.run(
-            self._command(*arguments),
-            cwd=BASE_DIR,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        return self.run(*arguments, timeout=timeout)
+
+    def run(self, *arguments: str, point: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run a management command or `celery …`; with `point` it kills itself there (see tests.faults.failing)."""
+        if self._prefork is None:
+            self._prefork = Prefork(self.environment)
+        return self._prefork.run(*arguments, point=point, timeout=timeout)
 
     def list_parts(self) -> dict[str, dict[str, Any]]:
         """Return every part's state, pid and restarts, as the supervisor tells them now."""

@@ -1,56 +1,48 @@
-"""Runs a command that kills itself (kill -9) at a point where a crash is worst.
+"""Makes a command kill itself (kill -9) at a point where a crash is worst.
 
-    python -m tests.faults.failing POINT COMMAND [ARGUMENT ...]
-
-POINT is a label of relay.failpoint, or gateway.charged: after the gateway has charged, before that is written down.
+A point is a label of relay.failpoint, or gateway.charged: after the gateway has charged, before that is written down.
 """
 
 import os
 import signal
-import sys
-from typing import Any
+from typing import Any, NoReturn
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+
+def kill_self() -> NoReturn:
+    """kill -9: nothing is flushed, closed or rolled back by this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still alive")
 
 
 def die_at(point: str) -> None:
-    """Install the crash."""
-    import django
-
-    django.setup()
+    """Install the crash in this process."""
     if point == "gateway.charged":
         from payments.sandbox import SandboxGateway
 
         authorize = SandboxGateway.authorize
 
-        def charge_and_die(gateway: SandboxGateway, *args: Any, **kwargs: Any) -> Any:
+        def charge_and_die(gateway: SandboxGateway, *args: Any, **kwargs: Any) -> NoReturn:
             authorize(gateway, *args, **kwargs)
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill_self()
 
-        SandboxGateway.authorize = charge_and_die  # type: ignore[method-assign, assignment]
+        SandboxGateway.authorize = charge_and_die  # type: ignore[method-assign]
         return
     from relay import failpoint
 
     def die(label: str) -> None:
         if label == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill_self()
 
     failpoint.hook = die
 
 
-def main() -> None:
-    """Install the crash and run the command."""
-    point, command, *arguments = sys.argv[1:]
-    die_at(point)
+def run_command(command: str, *arguments: str) -> None:
+    """Run a management command, or a command of Celery, as its own command line would."""
     if command == "celery":
         from shop.celery import app
 
-        app.worker_main(arguments)
-        return
-    from django.core.management import call_command
+        app.worker_main(list(arguments))
+    else:
+        from django.core.management import ManagementUtility
 
-    call_command(command, *arguments)
-
-
-if __name__ == "__main__":
-    main()
+        ManagementUtility(["manage.py", command, *arguments]).execute()

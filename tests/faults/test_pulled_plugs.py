@@ -1,8 +1,6 @@
 """kill -9 at the worst moments, while orders come in; then count."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -26,8 +24,7 @@ def stream(running_shop: RunningShop) -> Iterator[OrderStream]:
 
 def connect(shop: RunningShop) -> psycopg.Connection[tuple[object, ...]]:
     """Connect to the running shop's database."""
-    host, _, name = json.loads(shop.manage("status", "--json").stdout)["addresses"]["postgres"].partition("/")
-    return psycopg.connect(f"postgres://postgres@{host}/{name}", autocommit=True)
+    return psycopg.connect(shop.addresses["postgres"], autocommit=True)
 
 
 def give_stock(shop: RunningShop, sku: str) -> None:
@@ -39,15 +36,7 @@ def give_stock(shop: RunningShop, sku: str) -> None:
 
 def run_until_it_kills_itself(shop: RunningShop, point: str, *command: str) -> None:
     """Run a command with a crash in it, and see that it died of it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.failing", point, *command], env=shop.environment, start_new_session=True
-    )
-    try:
-        assert process.wait(60) == SIGKILLED
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    assert shop.run(*command, point=point, timeout=60).returncode == SIGKILLED
 
 
 def assert_nothing_lost(shop: RunningShop, stream: OrderStream) -> None:
@@ -60,6 +49,7 @@ def assert_nothing_lost(shop: RunningShop, stream: OrderStream) -> None:
     assert len(set(stream.told.values())) == len(stream.told) > 0
     assert stream.refused == []
     result = shop.manage("verify", "--wait", "90", "--json")
+    assert result.stdout, result.stderr
     report = json.loads(result.stdout)
     assert report["differences"] == []
     assert report["in_flight"] == {}

@@ -19,6 +19,7 @@ def find_sku(shop: RunningShop, *, sold_out: bool = False) -> str:
 def assert_adds_up(shop: RunningShop) -> None:
     """Nothing differs after everything has drained."""
     result = shop.manage("verify", "--wait", "60", "--json")
+    assert result.stdout, result.stderr
     report = json.loads(result.stdout)
     assert report["differences"] == []
     assert report["in_flight"] == {}

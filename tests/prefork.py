@@ -1,0 +1,97 @@
+"""Runs commands in the running shop's environment without paying for Python's start-up each time.
+
+A process that has Django loaded forks a child for each command; the child's own connections are made after the fork.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class Prefork:
+    """The loaded process. One command runs at a time."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.prefork"],
+            cwd=BASE_DIR,
+            env={**environment, "DJANGO_SETTINGS_MODULE": "shop.settings"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, point: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run a management command, or `celery …`; with `point` it kills itself there (tests.faults.failing).
+
+        The command is killed after `timeout` seconds.
+        """
+        assert self._process.stdin and self._process.stdout
+        with tempfile.NamedTemporaryFile("r") as output, tempfile.NamedTemporaryFile("r") as errors:
+            request = {"arguments": arguments, "point": point, "timeout": timeout}
+            files = {"output": output.name, "errors": errors.name}
+            self._process.stdin.write(json.dumps(request | files) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+            assert answer, "the preloaded process has died"
+            return subprocess.CompletedProcess(arguments, json.loads(answer), output.read(), errors.read())
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+def serve() -> None:
+    """Answer each request on standard input with the exit code of its command; negative means killed by a signal."""
+    import django
+
+    django.setup()
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            run_child(request)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def run_child(request: dict[str, Any]) -> None:
+    """Run one command in this forked process and end it."""
+    import signal
+
+    from tests.faults.failing import die_at, run_command
+
+    for descriptor, name in ((1, request["output"]), (2, request["errors"])):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), descriptor)
+    os.setsid()
+    signal.alarm(int(request["timeout"]) + 1)  # its default action ends the process
+    code = 1
+    try:
+        if request["point"]:
+            die_at(request["point"])
+        run_command(*request["arguments"])
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve()
