@@ -61,7 +61,9 @@ class OrderList(APIView):
         except IdempotencyKeyReused as error:
             return problem(422, str(error), [{"field": "Idempotency-Key", "message": str(error)}])
         except UnknownProducts as error:
-            unknown = {index: {"sku": [f"There is no product {sku!r}."]} for index, sku in error.skus.items()}
+            unknown: dict[Any, Any] = {
+                index: {"sku": [f"There is no product {sku!r}."]} for index, sku in error.skus.items()
+            }
             raise ValidationError({"lines": unknown}) from error
         headers = {"Location": request.build_absolute_uri(reverse("order-detail", args=[placement.answer["id"]]))}
         if placement.replayed:

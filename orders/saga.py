@@ -42,7 +42,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The state after, and the event to publish: OrderConfirmed, OrderCancelled, OrderShipped, OrderDelivered or none."""
+    """The state after, and the name of the event to publish, if any: ``OrderConfirmed`` and so on."""
 
     state: State
     publish: str | None = None

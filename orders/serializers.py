@@ -73,7 +73,7 @@ class OrderRequest(StrictSerializer):
     def validate_lines(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Refuse a SKU that stands in two lines."""
         seen: set[str] = set()
-        errors: dict[int, Any] = {}
+        errors: dict[Any, Any] = {}
         for index, line in enumerate(lines):
             if line["sku"] in seen:
                 errors[index] = {"sku": [f"{line['sku']} stands in another line already: add the quantities up."]}

@@ -86,7 +86,7 @@ def _claim_key(key: str, request_hash: str, order: Order, answer: dict[str, Any]
             " values (%s, %s, %s, %s::jsonb, now()) on conflict (key) do nothing",
             [key, request_hash, order.id, json.dumps(answer)],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount)
 
 
 def _price(request: dict[str, Any]) -> tuple[Order, list[OrderLine]]:
@@ -169,7 +169,8 @@ def advance_order(order_id: UUID, happening: Happening, event_id: UUID | None = 
     before = State(order.status, order.stock, order.payment)
     decision = decide(before, happening)
     event = _make_event(order, decision.publish, decision.reason) if decision.publish else None
-    if event is None and event_id is None:
+    cause = event_id or (event.event_id if event else None)
+    if cause is None:
         return order  # nothing happened, and nothing told of it
     at = event.occurred_at if event else timezone.now()
     order.status, order.stock, order.payment = decision.state.status, decision.state.stock, decision.state.payment
@@ -180,7 +181,7 @@ def advance_order(order_id: UUID, happening: Happening, event_id: UUID | None = 
     Transition.objects.create(
         order=order,
         event=happening.value,
-        event_id=event_id or (event.event_id if event else None),
+        event_id=cause,
         before=before.status,
         after=order.status,
         at=at,
@@ -191,14 +192,14 @@ def advance_order(order_id: UUID, happening: Happening, event_id: UUID | None = 
 
 
 def _make_event(order: Order, name: str, reason: str) -> Event:
-    known = {"order_id": order.id, "number": order.number, "contact_id": order.contact_id}
+    known: dict[str, Any] = {"order_id": order.id, "number": order.number, "contact_id": order.contact_id}
     match name:
         case "OrderShipped":
             return OrderShipped(**known)
         case "OrderDelivered":
             return OrderDelivered(**known)
     units = sum(order.lines.values_list("quantity", flat=True))
-    amounts = {"currency": order.currency, "total": order.total, "units": units}
+    amounts: dict[str, Any] = {"currency": order.currency, "total": order.total, "units": units}
     if name == "OrderConfirmed":
         return OrderConfirmed(**known, **amounts)
     return OrderCancelled(**known, **amounts, reason=reason)

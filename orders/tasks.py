@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 SWEEP_LIMIT = 500
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def cancel_overdue_orders() -> None:
     """Cancel the orders that are still waiting for an answer after their deadline, each in its own transaction.
 

@@ -8,12 +8,21 @@ while every other key flows.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from relay.cursors import Key, LockedCursor, lock_cursors, move_cursors, park_cursor, unpark_cursor
+from relay.cursors import (
+    Key,
+    LockedCursor,
+    lock_cursors,
+    move_cursors,
+    park_cursor,
+    read_end,
+    read_outbox,
+    unpark_cursor,
+)
 from relay.event import Event
 from relay.failpoint import failpoint
 from relay.kafka import Delivery
@@ -24,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Others publish for the same keys meanwhile and wait for these locks: keep a transaction short.
 BATCH_SECONDS = 0.1
+# So is a gap that is wider than this left to the key's redrive, which takes event by event.
+MOST_HEALED = 500
 # Pauses before a parked key is tried again; after the last one it waits for a person.
 RETRY_SECONDS = [1.0, 10.0, 60.0, 600.0]
 UNKNOWN_TYPE_RETRY_SECONDS = [60.0] * 100
@@ -41,7 +52,7 @@ class UnknownEventType(LookupError):
 
 
 class MissingEvents(LookupError):
-    """Kafka skipped sequence numbers that the outbox does not hold either."""
+    """Kafka skipped sequence numbers that the outbox does not hold either, or too many to apply with one batch."""
 
 
 class Consumer:
@@ -53,7 +64,7 @@ class Consumer:
         self._topics: set[str] = set()
 
     def on(self, event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
-        """Declare a handler of `event_class`. It runs inside the consumer's transaction and may raise: the key parks."""
+        """Declare a handler of `event_class`. It runs in the consumer's transaction and may raise: the key parks."""
 
         def declare(handler: Callable[[E], None]) -> Callable[[E], None]:
             self._handlers.setdefault(event_class.type_name(), []).append(handler)
@@ -114,10 +125,10 @@ class Consumer:
         if delivery.sequence <= cursor.last:
             return  # a duplicate
         if delivery.sequence > cursor.last + 1:
-            for _, event_type, body in read_outbox(cursor, before=delivery.sequence):
+            for _, event_type, body in read_outbox(cursor, before=delivery.sequence, limit=MOST_HEALED):
                 self._handle(cursor, event_type, body)
         if delivery.sequence != cursor.last + 1:
-            raise MissingEvents(f"after sequence {cursor.last} came {delivery.sequence}; the outbox has none between")
+            raise MissingEvents(f"after sequence {cursor.last} Kafka delivered {delivery.sequence}")
         self._handle(cursor, delivery.type, delivery.value)
 
     def _handle(self, cursor: LockedCursor, event_type: str, value: bytes | str) -> None:
@@ -137,7 +148,9 @@ class Consumer:
     def _park(self, delivery: Delivery, error: Exception) -> None:
         with transaction.atomic():
             cursor = lock_cursors(self.name, [(delivery.topic, delivery.key)])[delivery.topic, delivery.key]
-            self._park_locked(cursor, error)
+            # Since the rollback another process may have parked the key or gone past the event.
+            if cursor.parked_at is None and (delivery.problem or delivery.sequence > cursor.last):
+                self._park_locked(cursor, error)
 
     def _park_locked(self, cursor: LockedCursor, error: Exception) -> None:
         pauses = RETRY_SECONDS
@@ -155,22 +168,36 @@ class Consumer:
 
         Each event has a transaction of its own, so that a failure keeps what came before it.
         """
+        moved = False
         while True:
             try:
                 with transaction.atomic():
-                    cursor = lock_cursors(self.name, [key])[key]
-                    following = next(read_outbox(cursor), None)
-                    if following is None:
-                        unpark_cursor(cursor)
+                    if not self._apply_following(key):
                         return True
-                    self._handle(cursor, following[1], following[2])
-                    move_cursors([cursor])
+                moved = True
             except TRANSIENT:
                 raise
             except Exception as error:
                 with transaction.atomic():
-                    self._park_locked(lock_cursors(self.name, [key])[key], error)
+                    cursor = lock_cursors(self.name, [key])[key]
+                    if moved:
+                        unpark_cursor(cursor)  # another event fails than before: its pauses start anew
+                    self._park_locked(cursor, error)
                 return False
+
+    def _apply_following(self, key: Key) -> bool:
+        """Apply the event that follows the cursor, or unpark the key and return False when there is none."""
+        cursor = lock_cursors(self.name, [key])[key]
+        end = read_end(key)  # before the outbox, which can only have more by then
+        following = next(read_outbox(cursor, limit=1), None)
+        if following is None:
+            if end > cursor.last:
+                raise MissingEvents(f"after sequence {cursor.last} of {end} the outbox holds nothing")
+            unpark_cursor(cursor)
+            return False
+        self._handle(cursor, following[1], following[2])
+        move_cursors([cursor])
+        return True
 
 
 def in_waves(deliveries: Sequence[Delivery]) -> list[Delivery]:
@@ -185,18 +212,3 @@ def in_waves(deliveries: Sequence[Delivery]) -> list[Delivery]:
         waves.append((seen[key], *key, delivery))
         seen[key] += 1
     return [wave[3] for wave in sorted(waves, key=lambda wave: wave[:3])]
-
-
-def read_outbox(cursor: LockedCursor, *, before: int | None = None) -> Iterator[tuple[int, str, str]]:
-    """Yield (sequence, type, body) of the events that follow the cursor without a gap, up to `before` exclusively."""
-    with connection.cursor() as db:
-        db.execute(
-            "select sequence, type, body from relay_outbox where topic = %s and key = %s and sequence > %s"
-            " and (%s::bigint is null or sequence < %s) order by sequence limit 500",
-            [cursor.topic, cursor.key, cursor.last, before, before],
-        )
-        rows = db.fetchall()
-    for expected, row in enumerate(rows, start=cursor.last + 1):
-        if row[0] != expected:
-            return
-        yield row

@@ -1,8 +1,9 @@
-"""The cursors in SQL: one row per consumer and key, locked before any handler runs."""
+"""The cursors in SQL: one row per consumer and key, locked before any handler runs, and what follows them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -29,10 +30,11 @@ update relay_cursor c set last = moved.last
 from unnest(%s::bigint[], %s::bigint[]) as moved (id, last) where c.id = moved.id
 """
 _PARK = """
-update relay_cursor set parked_at = coalesce(parked_at, clock_timestamp()), reason = %(reason)s, attempts = attempts + 1,
+update relay_cursor set parked_at = coalesce(parked_at, clock_timestamp()), reason = %(reason)s,
+    attempts = attempts + 1,
     next_try_at = clock_timestamp() + make_interval(secs => (%(pauses)s::float8[])[attempts + 1])
 where id = %(id)s
-returning attempts, next_try_at
+returning next_try_at
 """
 
 
@@ -50,7 +52,11 @@ class LockedCursor:
 def lock_cursors(consumer: str, keys: Iterable[Key]) -> dict[Key, LockedCursor]:
     """Make the missing cursors and lock all of them, in the order of their keys. Needs an open transaction."""
     ordered = sorted(set(keys))
-    parameters = {"consumer": consumer, "topics": [t for t, _ in ordered], "keys": [k for _, k in ordered]}
+    parameters: dict[str, Any] = {
+        "consumer": consumer,
+        "topics": [t for t, _ in ordered],
+        "keys": [k for _, k in ordered],
+    }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, parameters)
         cursor.execute(_LOCK, parameters)
@@ -67,11 +73,11 @@ def move_cursors(cursors: Iterable[LockedCursor]) -> None:
 
 def park_cursor(cursor: LockedCursor, reason: str, pauses: list[float]) -> datetime | None:
     """Park a locked cursor and return when it is tried again: after the next of `pauses` (seconds), if any is left."""
+    # PostgreSQL's text holds neither NUL characters nor lone surrogates.
+    text = reason.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:2000]
     with connection.cursor() as db:
-        # PostgreSQL's text holds no NUL character.
-        db.execute(_PARK, {"id": cursor.id, "reason": reason.replace("\0", "\\0")[:2000], "pauses": pauses})
-        attempts, next_try_at = db.fetchone()
-    return next_try_at  # type: ignore[no-any-return]
+        db.execute(_PARK, {"id": cursor.id, "reason": text, "pauses": pauses})
+        return db.fetchone()[0]  # type: ignore[no-any-return]
 
 
 def unpark_cursor(cursor: LockedCursor) -> None:
@@ -83,6 +89,32 @@ def unpark_cursor(cursor: LockedCursor) -> None:
         )
 
 
+def read_end(key: Key) -> int:
+    """Return the last sequence number that was given out for a key; 0 for a key that never had one here."""
+    with connection.cursor() as cursor:
+        cursor.execute("select last from relay_stream where topic = %s and key = %s", key)
+        row = cursor.fetchone()
+    return row[0] if row else 0
+
+
+def read_outbox(cursor: LockedCursor, *, before: int | None = None, limit: int = 500) -> Iterator[tuple[int, str, str]]:
+    """Yield (sequence, type, body) of the events that follow the cursor without a gap.
+
+    At most `limit` of them, and only those below the sequence number `before`.
+    """
+    with connection.cursor() as db:
+        db.execute(
+            "select sequence, type, body from relay_outbox where topic = %s and key = %s and sequence > %s"
+            " and (%s::bigint is null or sequence < %s) order by sequence limit %s",
+            [cursor.topic, cursor.key, cursor.last, before, before, limit],
+        )
+        rows = db.fetchall()
+    for expected, row in enumerate(rows, start=cursor.last + 1):
+        if row[0] != expected:
+            return
+        yield row
+
+
 def find_due(consumer: str, limit: int = 50) -> list[Key]:
     """Return the parked keys whose next try is due."""
     with connection.cursor() as cursor:
@@ -91,7 +123,7 @@ def find_due(consumer: str, limit: int = 50) -> list[Key]:
             " and next_try_at <= clock_timestamp() order by next_try_at limit %s",
             [consumer, limit],
         )
-        return cursor.fetchall()
+        return [(topic, key) for topic, key in cursor.fetchall()]
 
 
 def find_behind(consumer: str, topics: list[str], *, seconds: float, limit: int = 200) -> list[Key]:
@@ -109,4 +141,4 @@ def find_behind(consumer: str, topics: list[str], *, seconds: float, limit: int 
             """,
             [consumer, topics, seconds, limit],
         )
-        return cursor.fetchall()
+        return [(topic, key) for topic, key in cursor.fetchall()]

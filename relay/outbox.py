@@ -9,10 +9,12 @@ from relay.event import Event
 MAX_EVENT_BYTES = 512 * 1024
 
 # One statement: the lock on the stream's row is held until commit, so that within a key the order of commits,
-# of positions and of sequence numbers is the same. See docs/architecture.md.
+# of positions and of sequence numbers is the same. See docs/architecture.md. Under another isolation level than READ
+# COMMITTED it writes nothing and returns nothing.
 _PUBLISH = """
 with stream as (
-    insert into relay_stream as t (topic, key, last) values (%(topic)s, %(key)s, 1)
+    insert into relay_stream as t (topic, key, last)
+    select %(topic)s, %(key)s, 1 where current_setting('transaction_isolation') = 'read committed'
     on conflict (topic, key) do update set last = t.last + 1
     returning last)
 insert into relay_outbox (topic, key, sequence, event_id, type, occurred_at, body, created_at)
@@ -50,8 +52,6 @@ def publish(event: Event) -> int:
     """
     if not connection.in_atomic_block:
         raise PublishedOutsideTransaction(f"{event.type_name()} for key {event.key}")
-    if connection.isolation_level.name != "READ_COMMITTED":  # type: ignore[attr-defined]
-        raise WrongIsolationLevel(f"{connection.isolation_level.name} instead of READ COMMITTED")  # type: ignore[attr-defined]
     if type(event).__module__ not in settings.RELAY["EVENTS"]:
         raise UnknownTopic(f"{type(event).__module__}.{type(event).__name__} is in none of {settings.RELAY['EVENTS']}")
     body = event.encode()
@@ -69,4 +69,7 @@ def publish(event: Event) -> int:
                 "body": body.decode(),
             },
         )
-        return int(cursor.fetchone()[0])
+        row = cursor.fetchone()
+    if row is None:
+        raise WrongIsolationLevel(f"{event.type_name()} for key {event.key}")
+    return int(row[0])

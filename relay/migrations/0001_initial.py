@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
                 (
                     "refused_reason",
                     models.TextField(
-                        help_text="Why Kafka refused it for good. Nothing later of its key is sent until this is cleared.",
+                        help_text="Why Kafka refused it for good. Nothing later of its key is sent until this is cleared.",  # noqa: E501
                         null=True,
                     ),
                 ),

@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -66,8 +67,10 @@ def test_both_answers_at_once_confirm_exactly_once(place: PlaceOrder) -> None:
 def test_each_step_publishes_its_event_and_keeps_its_time(place: PlaceOrder) -> None:
     order = place(*CONFIRMED, H.MARKED_SHIPPED, H.MARKED_DELIVERED)
     _, confirmed, shipped, delivered = read_events(order)
-    about = {"order_id": order.pk, "number": order.number, "contact_id": order.contact_id}
-    stamps = [{"event_id": e.event_id, "occurred_at": e.occurred_at} for e in (confirmed, shipped, delivered)]
+    about: dict[str, Any] = {"order_id": order.pk, "number": order.number, "contact_id": order.contact_id}
+    stamps: list[dict[str, Any]] = [
+        {"event_id": event.event_id, "occurred_at": event.occurred_at} for event in (confirmed, shipped, delivered)
+    ]
     assert confirmed == OrderConfirmed(**about, **stamps[0], currency="EUR", total=8740, units=4)
     assert shipped == OrderShipped(**about, **stamps[1])
     assert delivered == OrderDelivered(**about, **stamps[2])
@@ -137,15 +140,14 @@ def test_cancelling_twice_is_cancelling_once(place: PlaceOrder) -> None:
 
 
 def test_an_order_that_is_not_there_can_not_be_advanced() -> None:
-    with pytest.raises(Order.DoesNotExist):
-        with transaction.atomic():
-            advance_order(uuid4(), H.STOCK_RESERVED, uuid4())
+    with pytest.raises(Order.DoesNotExist), transaction.atomic():
+        advance_order(uuid4(), H.STOCK_RESERVED, uuid4())
 
 
 def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
     confirmed, stock_out, unpaid = place(), place(), place()
 
-    def money(order: Order) -> dict[str, object]:
+    def money(order: Order) -> dict[str, Any]:
         return {"order_id": order.pk, "amount": order.total, "currency": order.currency}
 
     shortages = [Shortage(sku="LAMP", requested=1, available=0)]
