@@ -5,6 +5,7 @@ from unfold.admin import TabularInline
 
 from payments.models import Attempt, Payment
 from relay.admin import ReadOnly
+from shop.catalogue.money import format_money
 
 
 class AttemptInline(TabularInline):  # type: ignore[misc]
@@ -16,9 +17,14 @@ class AttemptInline(TabularInline):  # type: ignore[misc]
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnly):
-    list_display = ["order_id", "status", "wanted", "amount", "currency", "reason", "created_at"]
+    list_display = ["order_id", "status", "wanted", "shown_amount", "reason", "created_at"]
     list_filter = ["status", "wanted", "currency"]
     search_fields = ["=id", "=order_id", "gateway_reference"]
     date_hierarchy = "created_at"
     exclude = ["payment_token"]
     inlines = [AttemptInline]
+
+    @admin.display(description="amount", ordering="amount")
+    def shown_amount(self, payment: Payment) -> str:
+        """The amount as people write it."""
+        return format_money(payment.amount, payment.currency)

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.django_db
 def test_staff_see_a_payment_with_its_attempts(admin_client: Client, place: Any) -> None:
     payment = place()
     settle_payment(str(payment.pk))
-    assert str(payment.order_id) in admin_client.get(reverse("admin:payments_payment_changelist")).content.decode()
+    page = admin_client.get(reverse("admin:payments_payment_changelist")).content.decode()
+    assert str(payment.order_id) in page
+    assert "€49.99" in page
     page = admin_client.get(reverse("admin:payments_payment_change", args=[payment.pk])).content.decode()
     assert f"{payment.pk}:authorize" in page
     assert "tok_ok" not in page
