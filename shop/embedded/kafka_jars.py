@@ -42,8 +42,9 @@ def provide_jars() -> list[Path]:
             _fetch(pinned, folder)
     wrong = [jar for jar, sha256 in pinned.items() if not _is_right(folder / _file_name(jar), sha256)]
     if wrong:
+        what = f"{wrong[0]} and {len(wrong) - 1} more" if len(wrong) > 1 else wrong[0]
         raise JarsUnusable(
-            f"{wrong[0]}{f' and {len(wrong) - 1} more' if len(wrong) > 1 else ''} in {folder} is missing or is not what {PINNED.name} pins by its SHA-256 sum. "
+            f"{what} in {folder}: missing, or not what {PINNED.name} pins by its SHA-256 sum. "
             "Delete that folder to have all of them fetched again"
         )
     return [folder / _file_name(jar) for jar in sorted(pinned)]

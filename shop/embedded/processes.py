@@ -118,7 +118,7 @@ def find_session(leader: int, born: float) -> list[psutil.Process]:
             if os.getsid(process.pid) == leader and process.info["create_time"] >= born - 1:
                 found[process.pid] = process
                 found.update((child.pid, child) for child in process.children(recursive=True))
-    return list(found.values())
+    return [process for process in found.values() if is_alive(process)]
 
 
 def kill_all(processes: Iterable[psutil.Process], *, seconds: float = 5) -> None:

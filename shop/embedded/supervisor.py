@@ -15,6 +15,7 @@ from shop.embedded.parts import Part
 from shop.embedded.processes import ProcessRecord
 
 _ROUND_SECONDS = 0.1
+_SAME_SIGNAL_SECONDS = 1.0
 
 
 class StartFailed(Exception):
@@ -32,7 +33,8 @@ class Supervisor:
         self._watcher = PartProcess(Part("health", health.watch), self._reports)
         self._record = record
         self._selector = selectors.DefaultSelector()
-        self._stops = 0
+        self._asked_at = 0.0
+        self._in_haste = False
         self._told: object = None
         self._began = time.monotonic()
 
@@ -47,7 +49,7 @@ class Supervisor:
             self._advance()
             meanwhile()
             ready = False
-            while not self._stops:
+            while not self._asked_at:
                 self._advance()
                 self._look()
                 if not ready:
@@ -70,7 +72,11 @@ class Supervisor:
             signal.signal(signum, self._hear)
 
     def _hear(self, signum: int, frame: FrameType | None) -> None:
-        self._stops += 1
+        """The first signal asks to stop. `make`, `timeout` and others pass theirs on: only a later one is a second."""
+        if not self._asked_at:
+            self._asked_at = time.monotonic()
+        elif time.monotonic() - self._asked_at > _SAME_SIGNAL_SECONDS:
+            self._in_haste = True
 
     def _all(self) -> list[PartProcess]:
         return [*self._parts.values(), self._watcher]
@@ -101,7 +107,7 @@ class Supervisor:
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
         for process in self._all():
-            process.kill_if_due(at_once=self._stops > 1)
+            process.kill_if_due(at_once=self._in_haste)
             if process.notice_end() and process.state == "done":
                 self._tell_ready(process)
             elif process.state == "starting" and self._reports.is_well(process.part.name, since=process.started_at):

@@ -35,6 +35,11 @@ def run_child(
     return os.waitstatus_to_exitcode(status), printed
 
 
+def say_hello() -> None:
+    print("hello")
+    sys.exit(3)
+
+
 def fail_for_good() -> None:
     raise CannotStart("set PORT to another port")
 
@@ -44,7 +49,7 @@ def crash() -> None:
 
 
 def test_a_childs_output_and_exit_code_are_known() -> None:
-    assert run_child(lambda: os.write(1, b"hello") and sys.exit(3)) == (3, "hello")
+    assert run_child(say_hello) == (3, "hello\n")
 
 
 def test_a_part_that_can_not_start_says_why_and_has_an_exit_code_of_its_own() -> None:

