@@ -101,7 +101,9 @@ def main() -> None:
     shop.start(timeout=240)
     try:
         sku = find_sku(shop)
-        shop.manage("shell", "-c", f"from inventory.services import receive_stock; receive_stock({sku!r}, 50000, 'bench')")
+        shop.manage(
+            "shell", "-c", f"from inventory.services import receive_stock; receive_stock({sku!r}, 50000, 'bench')"
+        )
         lines = measure(shop, sku, options.orders)
     finally:
         shop.stop()

@@ -13,7 +13,7 @@ from orders.saga import Happening, ImpossibleTransition
 from orders.services import advance_order
 
 
-class _ReadOnlyInline(TabularInline):  # type: ignore[misc]
+class _ReadOnlyInline(TabularInline):
     extra = 0
     can_delete = False
 
@@ -40,7 +40,7 @@ class HistoryInline(_ReadOnlyInline):
 
 
 @admin.register(Order)
-class OrderAdmin(ModelAdmin):  # type: ignore[misc]
+class OrderAdmin(ModelAdmin):
     """Orders, newest first."""
 
     list_display = ["number", "status", "reason", "shown_total", "placed_at", "stock", "payment"]

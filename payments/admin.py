@@ -8,7 +8,7 @@ from relay.admin import ReadOnly
 from shop.catalogue.money import format_money
 
 
-class AttemptInline(TabularInline):  # type: ignore[misc]
+class AttemptInline(TabularInline):
     model = Attempt
     fields = readonly_fields = ["operation", "calls", "outcome", "started_at", "finished_at", "idempotency_key"]
     extra = max_num = 0

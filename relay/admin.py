@@ -12,7 +12,7 @@ from relay.lag import all_consumers
 from relay.models import Cursor, Outbox, ParkedKey
 
 
-class ReadOnly(ModelAdmin):  # type: ignore[misc]
+class ReadOnly(ModelAdmin):
     """Shown, never edited by hand."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

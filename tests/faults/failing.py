@@ -25,7 +25,7 @@ def die_at(point: str) -> None:
             authorize(gateway, *args, **kwargs)
             kill_self()
 
-        SandboxGateway.authorize = charge_and_die  # type: ignore[method-assign]
+        SandboxGateway.authorize = charge_and_die  # type: ignore[method-assign, assignment]
         return
     from relay import failpoint
 

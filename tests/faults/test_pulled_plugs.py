@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,7 +23,7 @@ def stream(running_shop: RunningShop) -> Iterator[OrderStream]:
     yield OrderStream(Customer(running_shop.base_url), make_order((sku, 1)))
 
 
-def connect(shop: RunningShop) -> psycopg.Connection[tuple[object, ...]]:
+def connect(shop: RunningShop) -> psycopg.Connection[Any]:
     """Connect to the running shop's database."""
     return psycopg.connect(shop.addresses["postgres"], autocommit=True)
 

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
+from pytest_django.fixtures import Settings
 
 from relay import forwarder as forwarder_module
 from relay import kafka
@@ -118,9 +119,7 @@ def test_a_row_whose_send_failed_stays_unpublished_and_is_sent_again(
     assert first_occurrences == [1, 2]
 
 
-def test_a_record_that_kafka_refuses_parks_its_key_alone(
-    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_that_kafka_refuses_parks_its_key_alone(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.outbox.MAX_EVENT_BYTES", 4_000_000)
     publish_committed(NoticePosted(board="a"))
     # Random text does not compress below the limit.
@@ -169,12 +168,12 @@ def test_only_the_owner_of_the_lease_forwards(forwarder: Forwarder) -> None:
 
 
 def test_a_broker_that_is_away_costs_nothing_but_time(
-    forwarder: Forwarder, settings: object, monkeypatch: pytest.MonkeyPatch
+    forwarder: Forwarder, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_committed(BookLent(book=uuid4()))
-    servers = forwarder_module.settings.RELAY["BOOTSTRAP_SERVERS"]
-    monkeypatch.setitem(forwarder_module.settings.RELAY, "BOOTSTRAP_SERVERS", ["127.0.0.1:1"])
+    servers = settings.RELAY["BOOTSTRAP_SERVERS"]
+    monkeypatch.setitem(settings.RELAY, "BOOTSTRAP_SERVERS", ["127.0.0.1:1"])
     with pytest.raises(kafka.BrokerUnavailable):
         forwarder.forward_round()
-    monkeypatch.setitem(forwarder_module.settings.RELAY, "BOOTSTRAP_SERVERS", servers)
+    monkeypatch.setitem(settings.RELAY, "BOOTSTRAP_SERVERS", servers)
     assert forwarder.forward_round() == 1
