@@ -96,12 +96,12 @@ class CheckoutForm(forms.Form):
     def __init__(self, *args: Any, cart: Cart, **options: Any) -> None:
         super().__init__(*args, **options)
         self.cart = cart
-        for name in self.errors if self.is_bound else []:
+        for name in self.fields.keys() & self.errors.keys():
             self.fields[name].widget.attrs |= {"aria-invalid": "true", "aria-describedby": f"error-{name}"}
 
     def clean(self) -> dict[str, Any]:
         """Ask the API's serializer, and put its complaints beside the fields they are about."""
-        values = self.cleaned_data
+        values = {name: self.cleaned_data.get(name, "") for name in self.fields}
         try:
             UUID(values["idempotency_key"])
         except ValueError:
@@ -119,6 +119,8 @@ class CheckoutForm(forms.Form):
             self.request = body.validated_data
         errors = {**body.errors, **body.errors.get("shipping_address", {})}
         for name, messages in errors.items():
+            if name in self._errors:
+                continue  # what a form's own field refuses, such as a NUL character, is told already
             if name in self.fields:
                 self.add_error(name, [self.describe(name, message) for message in messages])
             elif name != "shipping_address":
