@@ -69,13 +69,14 @@ def read_addresses() -> dict[str, str]:
     """Where everything is to be found."""
     web = f"http://127.0.0.1:{settings.PORT}"
     database = settings.DATABASES["default"]
+    broker = parse_url(settings.CELERY_BROKER_URL)
     return {
         "web": f"{web}/",
         "api": f"{web}/api/docs/",
         "admin": f"{web}/admin/",
         "kafka": ",".join(settings.KAFKA_BOOTSTRAP_SERVERS),
         "postgres": f"{database['HOST']}:{database['PORT']}/{database['NAME']}",
-        "valkey": "{hostname}:{port}".format(**parse_url(settings.CELERY_BROKER_URL)),
+        "valkey": f"{broker['hostname']}:{broker['port'] or 6379}",
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
+from payments.gateway import GatewayUnavailable
 from relay.kafka import BrokerUnavailable
 from shop.management.verification import verify
 
@@ -28,7 +29,9 @@ class Command(BaseCommand):
         except BrokerUnavailable as error:
             raise CommandError(f"Kafka is not to be reached, so its log can't be checked: {error}") from error
         except Error as error:
-            raise CommandError(f"the database is not to be reached: {error}") from error
+            raise CommandError(f"the database can't be read: {error}") from error
+        except GatewayUnavailable as error:
+            raise CommandError(f"the payment gateway's books can't be read: {error}") from error
         if options["json"]:
             self.stdout.write(json.dumps(report.as_dict(), indent=2))
         else:

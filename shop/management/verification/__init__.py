@@ -6,16 +6,17 @@ from typing import Any
 
 from analytics.verification import find_sales_differences
 from inventory.verification import find_stock_differences
+from notifications.verification import find_message_differences
 from payments.verification import find_money_differences
 from relay import kafka
 from relay.lag import all_consumers
 from relay.topics import known_topics
+from shop.management.verification.agreement import find_misplaced_stock, find_unpaid_orders, find_wrong_orders
 from shop.management.verification.drain import wait_until_drained
 from shop.management.verification.effects import (
     find_duplicate_effects,
     find_effects_without_event,
     find_events_without_effect,
-    find_unpaid_orders,
 )
 from shop.management.verification.log import Log, find_cursor_differences, find_log_differences
 from shop.management.verification.outbox import find_orders_without_events, find_stream_gaps, read_ends
@@ -48,6 +49,7 @@ def verify(*, wait_seconds: float = 0.0) -> Report:
 
     :raises BrokerUnavailable: Kafka's log can't be read.
     :raises OperationalError: the database can't be read.
+    :raises GatewayUnavailable: the gateway's books can't be read.
     """
     report = Report(in_flight=wait_until_drained(wait_seconds))
     # The order matters: an offset is committed after its cursor has moved, and a row is marked after it was sent.
@@ -64,7 +66,10 @@ def verify(*, wait_seconds: float = 0.0) -> Report:
         "every applied event has its effect": find_events_without_effect,
         "stock adds up": find_stock_differences,
         "money adds up": find_money_differences,
+        "orders add up": find_wrong_orders,
+        "orders and stock agree": find_misplaced_stock,
         "orders and payments agree": find_unpaid_orders,
+        "every message was sent once": find_message_differences,
         "sales add up": find_sales_differences,
         "analytics equals a recount from the orders": find_recount_differences,
     }

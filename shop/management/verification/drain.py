@@ -2,7 +2,7 @@
 
 import time
 
-from notifications.models import Message
+from notifications.verification import find_messages_in_flight
 from payments.verification import find_money_in_flight
 from relay.lag import all_consumers, read_lag, read_unpublished
 
@@ -14,7 +14,7 @@ def read_in_flight() -> dict[str, int]:
     counts = {"unpublished_rows": read_unpublished().rows}
     counts |= {f"events_for_{consumer.name}": read_lag(consumer).events for consumer in all_consumers()}
     counts["gateway_calls"] = find_money_in_flight()
-    counts["messages"] = Message.objects.filter(status=Message.Status.pending).count()
+    counts["messages"] = find_messages_in_flight()
     return {part: count for part, count in counts.items() if count}
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from relay import kafka
 from relay.cursors import Key
 from relay.lag import all_consumers
-from shop.management.verification.outbox import Ends
+from shop.management.verification.outbox import Ends, read_last
 
 Committed = dict[str, dict[tuple[str, int], int]]
 
@@ -66,7 +66,9 @@ class Log:
 
 
 def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
-    """Name published rows that are not in Kafka, and keys whose first occurrences do not run 1, 2, 3 …"""
+    """Name published rows that are not in Kafka, keys whose first occurrences do not run 1, 2, 3 …, and what Kafka
+    holds of a key beyond its end: it was sent, and then the database forgot it.
+    """
     for (topic, key), reached, came in log.jumps:
         if (topic, key) in ends.streams:
             yield f"in Kafka {topic}/{key} jumps from {reached} to {came}"
@@ -75,6 +77,11 @@ def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
         reached = log.reached.get((topic, key), 0)
         if reached < published and not (forgets and not reached):
             yield f"{topic}/{key} is published up to {published}, but Kafka holds it up to {reached}"
+    # The log was read later than the ends: what looks beyond them may have been published since.
+    beyond = {key: n for key, n in log.reached.items() if key in ends.streams and n > ends.streams[key][0]}
+    for (topic, key), last in read_last(list(beyond)).items():
+        if beyond[topic, key] > last:
+            yield f"{topic}/{key} ends at {last}, but Kafka holds it up to {beyond[topic, key]}"
 
 
 def find_cursor_differences(ends: Ends, log: Log, committed: Committed) -> Iterator[str]:

@@ -1,0 +1,75 @@
+"""The apps against one another: what orders, inventory and payments each say about the same order.
+
+An app is asked about an order only when it has applied everything that orders has said about it.
+"""
+
+from collections.abc import Iterator
+
+from django.db import connection
+
+
+def find_wrong_orders() -> Iterator[str]:
+    """Name the orders whose own numbers, history or event contradict each other."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select r.number, r.total, r.status, sums.lines, sums.wrong, last.after, (o.body::jsonb ->> 'total')::bigint
+            from orders_order r
+            cross join lateral (
+                select coalesce(sum(line_total), 0) as lines,
+                       count(*) filter (where line_total <> unit_price::bigint * quantity) as wrong
+                from orders_orderline where order_id = r.id) as sums
+            left join lateral (
+                select after from orders_transition where order_id = r.id order by id desc limit 1) as last on true
+            left join relay_outbox o on o.topic = 'shop.orders' and o.key = r.id::text and o.sequence = 1
+            """
+        )
+        for number, total, status, lines, wrong, after, said in cursor:
+            if total != lines:
+                yield f"order {number} has the total {total}, its lines add up to {lines}"
+            if wrong:
+                yield f"order {number} has {wrong} lines that are not quantity times price"
+            if status != after:
+                yield f"order {number} is {status}, its history ends with {after}"
+            if said is not None and said != total:
+                yield f"order {number} has the total {total}, its OrderPlaced says {said}"
+
+
+def find_unpaid_orders() -> Iterator[str]:
+    """Name orders and payments that contradict each other, leaving out what is still wanted of the gateway."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select r.number, r.status, r.total, p.status, p.amount
+            from orders_order r join payments_payment p on p.order_id = r.id
+            join relay_stream s on s.topic = 'shop.orders' and s.key = r.id::text
+            join relay_cursor c on c.consumer = 'payments' and c.topic = s.topic and c.key = s.key and c.last = s.last
+            where p.wanted = 'nothing'
+              and (p.amount <> r.total
+                   or (r.status = 'placed' and p.status not in ('authorized', 'declined'))
+                   or (r.status in ('confirmed', 'shipped', 'delivered') and p.status <> 'captured')
+                   or (r.status = 'cancelled' and p.status not in ('declined', 'voided')))
+            """
+        )
+        for number, status, total, payment, amount in cursor:
+            yield f"order {number} over {total} is {status}, its payment over {amount} is {payment}"
+
+
+def find_misplaced_stock() -> Iterator[str]:
+    """Name order lines for which inventory holds, has sold or has given back what the order's status forbids."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select r.number, r.status, l.quantity, l.sku, coalesce(v.quantity, 0), coalesce(v.state, 'reserved')
+            from orders_order r join orders_orderline l on l.order_id = r.id
+            join relay_stream s on s.topic = 'shop.orders' and s.key = r.id::text
+            join relay_cursor c on c.consumer = 'inventory' and c.topic = s.topic and c.key = s.key and c.last = s.last
+            left join inventory_reservation v on v.order_id = r.id and v.sku = l.sku
+            where v.quantity <> l.quantity
+               or (r.status = 'placed' and v.state <> 'held')
+               or (r.status in ('confirmed', 'shipped', 'delivered') and v.state is distinct from 'sold')
+               or (r.status = 'cancelled' and v.state <> 'released')
+            """
+        )
+        for number, status, ordered, sku, quantity, state in cursor:
+            yield f"order {number} of {ordered} {sku} is {status}, inventory has {quantity} {state}"

@@ -1,0 +1,140 @@
+"""A small shop in which everything runs, with a list in the place of Kafka."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+
+from inventory.services import receive_opening_stock
+from notifications.models import Message
+from notifications.tasks import send_message
+from orders.models import Order
+from orders.saga import Happening
+from orders.services import advance_order, place_order
+from payments.models import Payment
+from payments.sandbox import open_books
+from payments.tasks import settle_payment
+from relay import kafka
+from relay.kafka import Delivery
+from relay.lag import all_consumers
+from relay.models import Outbox
+from shop.catalogue.models import Category, Product
+from shop.management.verification.log import Committed
+
+ADDRESS = {
+    "name": "Ada Lovelace",
+    "line1": "12 St James Square",
+    "line2": "",
+    "postal_code": "SW1Y 4JH",
+    "city": "London",
+    "country": "GB",
+}
+
+
+class World:
+    """All apps on one database. `log` is what Kafka holds, `committed` how far each consumer has come in it."""
+
+    def __init__(self) -> None:
+        self.log: list[Delivery] = []
+        self.committed: Committed = {consumer.name: {} for consumer in all_consumers()}
+
+    def place(self, quantity: int = 2, token: str = "tok_ok", sku: str = "LAMP") -> Order:
+        """Place an order, and let nothing happen to it yet."""
+        request = {
+            "email": "ada@example.org",
+            "phone": "+44 20 7946 0018",
+            "shipping_address": ADDRESS,
+            "lines": [{"sku": sku, "quantity": quantity}],
+            "payment_token": token,
+        }
+        placement = place_order(idempotency_key=str(uuid4()), request=request)
+        return Order.objects.get(pk=placement.answer["id"])
+
+    def advance(self, order: Order, *happenings: Happening) -> None:
+        """Let staff or time do something to the order."""
+        for happening in happenings:
+            with transaction.atomic():
+                advance_order(order.pk, happening)
+
+    def run(self) -> None:
+        """Let everything happen until nothing more does."""
+        while self.forward() + self.consume() + self.work():
+            pass
+
+    def forward(self) -> int:
+        """Do what the relay does."""
+        rows = list(Outbox.objects.filter(published_at=None).order_by("position"))
+        for row in rows:
+            body = row.body.encode()
+            self.log.append(Delivery(row.topic, 0, len(self.log), row.key, row.sequence, row.type, body))
+        with connection.cursor() as cursor:
+            cursor.execute("update relay_outbox set published_at = clock_timestamp() where published_at is null")
+        return len(rows)
+
+    def consume(self) -> int:
+        """Do what the consumers do with what is new to them."""
+        count = 0
+        for consumer in all_consumers():
+            offsets = self.committed[consumer.name]
+            new = [d for d in self.log if d.topic in consumer.topics and d.offset >= offsets.get((d.topic, 0), 0)]
+            consumer.process(new)
+            offsets |= {(topic, 0): len(self.log) for topic in consumer.topics}
+            count += len(new)
+        return count
+
+    def work(self) -> int:
+        """Do what Celery does."""
+        payments = list(Payment.objects.exclude(wanted="nothing").values_list("pk", flat=True))
+        messages = list(Message.objects.filter(status="pending").values_list("pk", flat=True))
+        for payment in payments:
+            settle_payment(str(payment))
+        for message in messages:
+            send_message(str(message))
+        return len(payments) + len(messages)
+
+
+@pytest.fixture
+def world(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A shop with three products, whose Kafka is a list and whose doorbell rings nowhere."""
+    monkeypatch.setattr("shop.doorbell._ring_now", lambda task, *args: None)
+    with open_books() as books:
+        books.execute("truncate sandbox_gateway.ledger")
+    category = Category.objects.create(slug="home", name="Home")
+    for sku, price in [("LAMP", 4990), ("MUG", 1250), ("GONE", 900)]:
+        Product.objects.create(sku=sku, name=sku.title(), price=price, category=category)
+    receive_opening_stock({"LAMP": 100, "MUG": 100, "GONE": 0})
+    world = World()
+    monkeypatch.setattr(kafka, "read_log", lambda topics: iter(world.log))
+    monkeypatch.setattr(kafka, "read_committed", lambda groups: world.committed)
+    return world
+
+
+@pytest.fixture
+def orders(world: World) -> dict[str, Order]:
+    """One order for each way that an order can go, all of it done."""
+    placed = {
+        "delivered": world.place(),
+        "confirmed": world.place(sku="MUG"),
+        "declined": world.place(token="tok_declined"),
+        "sold_out": world.place(sku="GONE"),
+        "cancelled": world.place(),
+    }
+    world.advance(placed["cancelled"], Happening.CANCEL_REQUESTED)
+    world.run()
+    world.advance(placed["delivered"], Happening.MARKED_SHIPPED, Happening.MARKED_DELIVERED)
+    world.run()
+    return {name: Order.objects.get(pk=order.pk) for name, order in placed.items()}
+
+
+@pytest.fixture
+def break_by_hand(orders: dict[str, Order]) -> Callable[..., None]:
+    """A function that runs SQL which nobody should run. Braces name one of `orders`: ``{confirmed.id}``."""
+
+    def execute(*statements: str) -> None:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement.format(**orders))
+                assert cursor.rowcount != 0, f"it broke nothing: {statement}"
+
+    return execute

@@ -1,0 +1,226 @@
+"""Every rule of `verify`, broken by hand, is named in a sentence that says where."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, transaction
+
+from orders.models import Order
+from orders.saga import Happening
+from payments.gateway import GatewayUnavailable
+from payments.sandbox import open_books
+from relay import kafka
+from shop.management.verification import Report, verify
+from shop.management.verification.effects import find_duplicate_effects
+from tests.shop.breakages import BROKEN, EFFECTS, LOG, MONEY, RECOUNT, STOCK
+from tests.shop.conftest import World
+
+Orders = dict[str, Order]
+Break = Callable[..., None]
+
+
+def tell(report: Report) -> list[str]:
+    """The differences, as the command prints them."""
+    return [f"{found.rule}: {found.difference}" for found in report.differences]
+
+
+def test_where_everything_is_done_nothing_is_found(world: World, orders: Orders) -> None:
+    expected = {name: name if name in ("delivered", "confirmed") else "cancelled" for name in orders}
+    assert {name: order.status for name, order in orders.items()} == expected
+    report = verify()
+    assert tell(report) == []
+    assert report.in_flight == {}
+    assert report.counts["records_in_kafka"] == len(world.log) > 20
+    assert report.as_dict()["ok"] is True
+
+
+def test_what_is_in_flight_is_no_difference_at_any_step(world: World) -> None:
+    """Whatever the moment at which somebody asks: what is not done yet is counted, never called broken."""
+    orders = [world.place(), world.place(token="tok_declined"), world.place(sku="GONE")]
+    seen: set[str] = set()
+    steps: list[Callable[[], int]] = [world.forward, world.consume, world.work]
+    for turn in range(5):
+        if turn == 2:
+            world.place()
+        for step in steps:
+            report = verify()
+            assert tell(report) == []
+            seen |= set(report.in_flight)
+            step()
+    assert {"unpublished_rows", "events_for_orders", "gateway_calls", "messages"} <= seen
+    world.run()
+    world.advance(Order.objects.get(pk=orders[0].pk), Happening.MARKED_SHIPPED)
+    assert tell(verify()) == []
+    assert verify().in_flight["unpublished_rows"] == 1
+
+
+@pytest.mark.parametrize("breakage", BROKEN)
+def test_what_is_broken_by_hand_is_named(orders: Orders, break_by_hand: Break, breakage: str) -> None:
+    break_by_hand(breakage)
+    found = tell(verify())
+    for rule, words in BROKEN[breakage]:
+        sentence = words.format(**orders)
+        assert any(line.startswith(f"{rule}: ") and sentence in line for line in found), (sentence, found)
+
+
+def test_a_lost_payment_is_named(orders: Orders, break_by_hand: Break) -> None:
+    order = orders["confirmed"]
+    break_by_hand(
+        "delete from payments_attempt where payment_id in"
+        " (select id from payments_payment where order_id = '{confirmed.id}')",
+        "delete from payments_payment where order_id = '{confirmed.id}'",
+    )
+    told = tell(verify())
+    assert any(line.startswith(EFFECTS) and f"of order {order.pk} without leaving a payment" in line for line in told)
+    assert any(line.startswith(MONEY) and "which does not exist" in line for line in told)
+
+
+def test_a_ledger_entry_that_the_gateway_lost_is_named(orders: Orders) -> None:
+    with open_books() as books:
+        books.execute("delete from sandbox_gateway.ledger where operation = 'capture' and amount = 2500")
+    (sentence,) = tell(verify())
+    assert sentence.startswith(MONEY)
+    assert f"of order {orders['confirmed'].pk} is captured, but the gateway has 0 entries for its capture" in sentence
+
+
+@pytest.mark.parametrize(
+    ("effect", "table", "constraint", "new_id"),
+    [
+        ("movement", "inventory_movement", "movement_once_per_event_and_sku", "-1"),
+        ("message", "notifications_message", "message_once_per_channel", "gen_random_uuid()"),
+    ],
+)
+def test_an_effect_that_stands_twice_is_named(
+    break_by_hand: Break, effect: str, table: str, constraint: str, new_id: str
+) -> None:
+    with transaction.atomic():
+        break_by_hand(
+            f"alter table {table} drop constraint {constraint}",
+            f"create temp table copied as table {table}",
+            "delete from copied where ctid <> (select min(ctid) from copied where order_id = '{confirmed.id}')",
+            f"update copied set id = {new_id}",  # noqa: S608
+            f"insert into {table} table copied",
+        )
+        (sentence,) = find_duplicate_effects()
+        transaction.set_rollback(True)  # brings the constraint back
+    assert sentence.startswith("event ") and sentence.endswith(f"has its {effect} 2 times")
+
+
+def find_record(world: World, order: Order, sequence: int) -> int:
+    """Where the n-th event of the order stands in the log."""
+    found = [
+        n for n, d in enumerate(world.log) if (d.topic, d.key, d.sequence) == ("shop.orders", str(order.pk), sequence)
+    ]
+    return found[0]
+
+
+def test_an_event_that_kafka_lost_is_named(world: World, orders: Orders) -> None:
+    order = orders["confirmed"]
+    del world.log[find_record(world, order, 2)]
+    assert tell(verify()) == [f"{LOG}: shop.orders/{order.pk} is published up to 2, but Kafka holds it up to 1"]
+
+
+def test_events_of_a_key_that_stand_in_kafka_in_a_wrong_order_are_named(world: World, orders: Orders) -> None:
+    order = orders["confirmed"]
+    first, second = find_record(world, order, 1), find_record(world, order, 2)
+    world.log[first], world.log[second] = world.log[second], world.log[first]
+    assert tell(verify()) == [f"{LOG}: in Kafka shop.orders/{order.pk} jumps from 0 to 2"]
+
+
+def test_an_event_that_the_database_has_forgotten_is_named(world: World, orders: Orders) -> None:
+    order = orders["confirmed"]
+    last = world.log[find_record(world, order, 2)]
+    world.log.append(replace(last, sequence=3, offset=len(world.log)))
+    assert tell(verify()) == [f"{LOG}: shop.orders/{order.pk} ends at 2, but Kafka holds it up to 3"]
+
+
+def test_repeats_and_foreign_records_are_counted_and_are_no_difference(world: World, orders: Orders) -> None:
+    sent_again = [replace(delivery, offset=len(world.log) + n) for n, delivery in enumerate(world.log[:7])]
+    foreign = replace(world.log[0], key="somebody else's", offset=900)
+    unreadable = replace(world.log[0], problem="it has no key", offset=901)
+    world.log += [*sent_again, foreign, unreadable]
+    report = verify()
+    assert tell(report) == []
+    assert report.counts["repeats_in_kafka"] == 7
+    assert report.counts["foreign_records_in_kafka"] == 2
+
+
+def test_pruned_rows_are_left_out(orders: Orders, break_by_hand: Break) -> None:
+    break_by_hand(
+        "delete from relay_outbox where topic = 'shop.orders' and key = '{delivered.id}' and sequence <= 2",
+        "update relay_stream set floor = 2 where topic = 'shop.orders' and key = '{delivered.id}'",
+    )
+    rules = {found.rule for found in verify().differences}
+    assert rules <= {RECOUNT}  # which needs the events to know what analytics has applied
+
+
+def test_waiting_ends_as_soon_as_nothing_is_in_flight_or_the_time_is_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = world.place()
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            world.run()
+
+    monkeypatch.setattr("shop.management.verification.drain.time.sleep", nap)
+    report = verify(wait_seconds=60)
+    assert len(naps) == 3
+    assert (report.in_flight, tell(report)) == ({}, [])
+    assert Order.objects.get(pk=order.pk).status == "confirmed"
+    world.place()
+    assert verify(wait_seconds=0).in_flight["unpublished_rows"] == 1
+
+
+def run_command(*options: str) -> tuple[int, str]:
+    out = StringIO()
+    try:
+        call_command("verify", *options, stdout=out)
+    except SystemExit as ended:
+        return int(str(ended.code)), out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_the_command_exits_with_1_when_something_differs(orders: Orders, break_by_hand: Break) -> None:
+    code, out = run_command()
+    assert code == 0
+    assert "no difference found" in out
+    break_by_hand("update inventory_stock set on_hand = on_hand + 1 where sku = 'LAMP'")
+    code, out = run_command()
+    assert code == 1
+    assert "broken: stock adds up: stock of LAMP: " in out
+    code, out = run_command("--json")
+    report = json.loads(out)
+    assert (code, report["ok"]) == (1, False)
+    assert report["differences"][0]["rule"] == STOCK
+    assert report["in_flight"] == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (kafka.BrokerUnavailable("nobody answers"), "Kafka"),
+        (OperationalError("connection refused"), "database"),
+        (GatewayUnavailable("no answer"), "gateway"),
+    ],
+)
+def test_what_can_not_be_read_is_told_without_a_traceback(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("shop.management.commands.verify.verify", fail)
+    with pytest.raises(CommandError, match=words):
+        call_command("verify")
+
+
+def test_a_negative_wait_is_refused() -> None:
+    with pytest.raises(CommandError, match="-1"):
+        call_command("verify", "--wait", "-1")
