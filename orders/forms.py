@@ -119,7 +119,7 @@ class CheckoutForm(forms.Form):
             self.request = body.validated_data
         errors = {**body.errors, **body.errors.get("shipping_address", {})}
         for name, messages in errors.items():
-            if name in self._errors:
+            if self.has_error(name):
                 continue  # what a form's own field refuses, such as a NUL character, is told already
             if name in self.fields:
                 self.add_error(name, [self.describe(name, message) for message in messages])
