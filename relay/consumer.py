@@ -132,17 +132,18 @@ class Consumer:
         self._handle(cursor, delivery.type, delivery.value)
 
     def _handle(self, cursor: LockedCursor, event_type: str, value: bytes | str) -> None:
-        """Run the handlers of the event that follows the cursor, and move the cursor past it."""
+        """Run the handlers of the event that follows the cursor, if there are any, and move the cursor past it.
+
+        An event that nobody here handles is read all the same: what can't be read is not passed by in silence.
+        """
         event_class = known_events().get(event_type)
         if event_class is None or event_class.topic != cursor.topic:
             raise UnknownEventType(f"unknown type {event_type!r} in {cursor.topic}")
-        handlers = self._handlers.get(event_type, [])
-        if handlers:
-            event = event_class.decode(value)
-            if event.key != cursor.key:
-                raise UnreadableMessage(f"the {event_type} inside belongs to key {event.key!r}")
-            for handler in handlers:
-                handler(event)
+        event = event_class.decode(value)
+        if event.key != cursor.key:
+            raise UnreadableMessage(f"the {event_type} inside belongs to key {event.key!r}")
+        for handler in self._handlers.get(event_type, []):
+            handler(event)
         cursor.last += 1
 
     def _park(self, delivery: Delivery, error: Exception) -> None:

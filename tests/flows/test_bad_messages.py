@@ -1,0 +1,70 @@
+"""What somebody else writes into our topics parks its key with the reason, and stops nothing else."""
+
+import json
+import time
+from uuid import uuid4
+
+import pytest
+from kafka import KafkaProducer
+
+from tests.client import Customer, make_order
+from tests.flows.test_life_of_an_order import find_sku
+from tests.running_shop import RunningShop
+
+Headers = list[tuple[str, bytes]]
+CONSUMERS = ["analytics", "inventory", "notifications", "payments"]  # of shop.orders
+
+
+def send_raw(shop: RunningShop, key: bytes | None, value: bytes, headers: Headers) -> None:
+    producer = KafkaProducer(bootstrap_servers=shop.addresses["kafka"], allow_auto_create_topics=False)
+    producer.send("shop.orders", value=value, key=key, headers=headers).get(timeout=20)
+    producer.close()
+
+
+def wait_for_parked(shop: RunningShop, key: str, reason: str) -> None:
+    """Wait until every consumer of the topic has parked the key."""
+    code = (
+        "from relay.models import ParkedKey; import json; "
+        f"print(json.dumps(list(ParkedKey.objects.filter(key={key!r}).exclude(parked_at=None)"
+        ".values_list('consumer', 'reason'))))"
+    )
+    deadline = time.monotonic() + 20
+    parked: dict[str, str] = {}
+    while len(parked) < len(CONSUMERS) and time.monotonic() < deadline:
+        parked = dict(json.loads(shop.manage("shell", "--no-imports", "-c", code).stdout))
+        time.sleep(0.2)
+    assert sorted(parked) == CONSUMERS
+    assert all(reason in found for found in parked.values()), parked
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "reason"),
+    [
+        (b"{}", [], "it has no ce_type header"),
+        (b"{}", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"first")], "its ce_sequence header is b'first'"),
+        (b"not json", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"1")], "not a OrderPlaced.v1"),
+        (b"{}", [("ce_type", b"OrderTeleported.v1"), ("ce_sequence", b"1")], "unknown type 'OrderTeleported.v1'"),
+        (b"{}", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"7")], "after sequence 0 Kafka delivered 7"),
+    ],
+)
+def test_a_bad_message_parks_its_key_and_orders_go_on(
+    running_shop: RunningShop, value: bytes, headers: Headers, reason: str
+) -> None:
+    key = f"stranger-{uuid4()}"
+    send_raw(running_shop, key.encode(), value, headers)
+    customer = Customer(running_shop.base_url)
+    placed = customer.place(make_order((find_sku(running_shop), 1)))
+    wait_for_parked(running_shop, key, reason)
+    assert min(read_parked(running_shop)[name] for name in CONSUMERS) > 0
+    customer.wait_for(placed, "confirmed")
+
+
+def read_parked(shop: RunningShop) -> dict[str, int]:
+    """Parked keys by consumer, as `status` tells them."""
+    consumers = json.loads(shop.manage("status", "--json").stdout)["consumers"]
+    return {name: consumer["parked"] for name, consumer in consumers.items()}
+
+
+def test_a_message_without_a_key_is_parked_too(running_shop: RunningShop) -> None:
+    send_raw(running_shop, None, b"{}", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"1")])
+    wait_for_parked(running_shop, "", "it has no key")
