@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 
 import psutil
 from django.conf import settings
@@ -17,6 +18,20 @@ from shop.embedded import kafka, postgres, setup, valkey
 from shop.embedded.kafka_jars import are_there
 
 CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics")
+_PROGRAMS = (
+    "shop.wsgi",
+    "gunicorn.app.wsgiapp",
+    "gunicorn.workers.gthread",
+    "celery.__main__",
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.thread",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "kombu.transport.redis",
+)
 WEB_WORKERS = 2
 WEB_THREADS = 8
 
@@ -141,11 +156,11 @@ def run_command(command: str) -> None:
 def import_programs() -> None:
     """Import what the Python processes need, so that each of them is forked with it instead of importing it again."""
     from django.urls import get_resolver
-    from django.utils.module_loading import import_string
 
-    import shop.wsgi  # noqa: F401
+    from relay.lag import all_consumers
 
-    for consumer in settings.RELAY["CONSUMERS"]:
-        with suppress(ImportError):  # it fails again in its own process, under its own name
-            import_string(consumer)
+    for module in _PROGRAMS:
+        import_module(module)
+    with suppress(ImportError):  # it fails again in its own process, under its own name
+        all_consumers()
     get_resolver().url_patterns  # noqa: B018 - a cached property
