@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth import get_permission_codename
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,7 +14,7 @@ from relay.models import Cursor, Outbox, ParkedKey
 
 
 class ReadOnly(ModelAdmin):
-    """Shown, never edited by hand."""
+    """Shown, never edited by hand. The permission to change a model is the one to use its actions."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -23,6 +24,10 @@ class ReadOnly(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may use the actions."""
+        return bool(request.user.has_perm(f"relay.{get_permission_codename('change', self.opts)}"))
 
 
 @admin.register(Outbox)
@@ -36,7 +41,7 @@ class OutboxAdmin(ReadOnly):
     show_full_result_count = False
     actions = ["send_again"]
 
-    @admin.action(description="Send refused rows again")
+    @admin.action(description="Send refused rows again", permissions=["act"])
     def send_again(self, request: HttpRequest, rows: QuerySet[Outbox]) -> None:
         """Clear the refusal: the relay tries the row, and what waits behind it, again."""
         count = rows.exclude(refused_reason=None).update(refused_reason=None)
@@ -56,7 +61,7 @@ class ParkedKeyAdmin(ReadOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cursor]:
         return ParkedKey.objects.exclude(parked_at=None)
 
-    @admin.action(description="Redrive: read the events again from the outbox")
+    @admin.action(description="Redrive: read the events again from the outbox", permissions=["act"])
     def redrive(self, request: HttpRequest, keys: QuerySet[ParkedKey]) -> None:
         """Make the keys due now; their consumers try them again within a second."""
         consumers = {consumer.name for consumer in all_consumers()}

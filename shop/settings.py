@@ -3,60 +3,35 @@
 from pathlib import Path
 from typing import Any
 
-import environ
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 
-env = environ.Env()
+from shop.environment import (
+    env,
+    read_bool,
+    read_choice,
+    read_database,
+    read_port,
+    read_secret,
+    read_servers,
+    read_text,
+    read_url,
+)
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).absolute()
-
-
-def read_port(name: str, default: int) -> int:
-    """Read a TCP port from the environment variable `name`.
-
-    :raises ImproperlyConfigured: the value is not a number between 1 and 65535.
-    """
-    value = env.str(name, default=str(default))
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
-        raise ImproperlyConfigured(f"{name}={value!r} is not a port: give a number from 1 to 65535")
-    return int(value)
-
-
-def read_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
-    """Read one of `choices` from the environment variable `name`.
-
-    :raises ImproperlyConfigured: the value is none of them.
-    """
-    value: str = env.str(name, default=default)
-    if value not in choices:
-        raise ImproperlyConfigured(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
-    return value
-
-
-def read_bool(name: str) -> bool:
-    """Read a switch, off by default, from the environment variable `name`.
-
-    :raises ImproperlyConfigured: the value is neither yes nor no.
-    """
-    value = env.str(name, default="0").lower()
-    if value not in (*env.BOOLEAN_TRUE_STRINGS, "", "0", "false", "no", "off", "n", "f"):
-        raise ImproperlyConfigured(f"{name}={value!r} is neither yes nor no: give 1 or 0")
-    return value in env.BOOLEAN_TRUE_STRINGS
-
+VAR_DIR = Path(read_text("VAR_DIR", str(BASE_DIR / "var"))).absolute()
 
 PRODUCTION = read_bool("PRODUCTION")
 DEBUG = read_bool("DEBUG")
 if PRODUCTION:
-    SECRET_KEY = env.str("SECRET_KEY")
-    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
+    SECRET_KEY = read_secret("SECRET_KEY")
+    ALLOWED_HOSTS = read_secret("ALLOWED_HOSTS").split(",")
 else:
-    SECRET_KEY = env.str("SECRET_KEY", default="for-this-machine-only-" + "0123456789abcdef" * 3)
-    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+    SECRET_KEY = read_text("SECRET_KEY", "for-this-machine-only-" + "0123456789abcdef" * 3)
+    ALLOWED_HOSTS = read_text("ALLOWED_HOSTS", "*").split(",")
 
 # Where the parts are. Every port follows from PORT, so that a second copy needs only another PORT and VAR_DIR;
 # the range 10000 to 32015 lies below the ports that Linux hands out to outgoing connections.
-HOST = env.str("HOST", default="127.0.0.1")  # where the web listens; the other parts stay on 127.0.0.1
+HOST = read_text("HOST", "127.0.0.1")  # where the web listens; the other parts stay on 127.0.0.1
 PORT = read_port("PORT", 8000)
 PARTS_PORT = 10000 + PORT * 16 % 22000
 POSTGRES_PORT = read_port("POSTGRES_PORT", PARTS_PORT)
@@ -74,7 +49,7 @@ OUTSIDE_PARTS = {
         ("kafka", "KAFKA_BOOTSTRAP_SERVERS"),
         ("valkey", "CELERY_BROKER_URL"),
     ]
-    if env.str(variable, default="")
+    if read_text(variable, "")
 }
 
 ROOT_URLCONF = "shop.urls"
@@ -135,13 +110,16 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# PostgreSQL. The timeouts end what would otherwise hold vacuum, and with it the outbox poll, back.
+# PostgreSQL, whose address may carry options such as ?sslmode=require. The timeouts end what would otherwise hold
+# vacuum, and with it the outbox poll, back.
+_database = read_database("DATABASE_URL", f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/shop")
 DATABASES = {
     "default": {
-        **env.db("DATABASE_URL", default=f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/shop"),
+        **_database,
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            **_database.get("OPTIONS", {}),
             "connect_timeout": 3,
             "application_name": "shop",
             "options": "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c lock_timeout=10s",
@@ -149,8 +127,8 @@ DATABASES = {
     },
 }
 
-KAFKA_BOOTSTRAP_SERVERS = env.list(
-    "KAFKA_BOOTSTRAP_SERVERS", default=[f"127.0.0.1:{KAFKA_PORT + n}" for n in range(BROKERS)]
+KAFKA_BOOTSTRAP_SERVERS = read_servers(
+    "KAFKA_BOOTSTRAP_SERVERS", [f"127.0.0.1:{KAFKA_PORT + n}" for n in range(BROKERS)]
 )
 RELAY = {
     "BOOTSTRAP_SERVERS": KAFKA_BOOTSTRAP_SERVERS,
@@ -171,14 +149,16 @@ RELAY = {
     "RETENTION_MS": {"shop.activity": 7 * 24 * 3600 * 1000},
 }
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=f"redis://127.0.0.1:{VALKEY_PORT}/0")
+CELERY_BROKER_URL = read_url(
+    "CELERY_BROKER_URL", f"redis://127.0.0.1:{VALKEY_PORT}/0", ("redis", "rediss"), "redis://:password@host:6379/0"
+)
 
-EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
-if env.str("EMAIL_URL", default=""):
-    vars().update(EMAIL_CONFIG)
+if read_text("EMAIL_URL", ""):
+    _email = read_url("EMAIL_URL", "", tuple(env.EMAIL_SCHEMES), "smtp+tls://user:password@host:587")
+    vars().update(env.email_url_config(_email))
 else:
     EMAIL_BACKEND = "notifications.mailbox.EmailBackend"
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Fjord & Pine <orders@shop.example>")
+DEFAULT_FROM_EMAIL = read_text("DEFAULT_FROM_EMAIL", "Fjord & Pine <orders@shop.example>")
 PAYMENT_GATEWAY = "payments.sandbox.SandboxGateway"
 SMS_PROVIDER = "notifications.mailbox.SandboxSms"
 
@@ -239,6 +219,7 @@ CONTENT_SECURITY_POLICY = {
 }
 UNFOLD = {"SITE_TITLE": SHOP_NAME, "SITE_HEADER": SHOP_NAME, "SITE_URL": "/"}
 
+LOG_LEVEL = read_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -246,6 +227,6 @@ LOGGING = {
         "line": {"()": "shop.logs.LineFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {"kafka": {"level": "ERROR"}, "django.request": {"level": "ERROR"}},
 }

@@ -46,10 +46,10 @@ class ProductAdmin(ModelAdmin):
     def formatted_price(self, product: Product) -> str:
         return format_money(product.price, product.currency)
 
-    @admin.action(description="Take off sale")
+    @admin.action(description="Take off sale", permissions=["change"])
     def take_off_sale(self, request: HttpRequest, products: QuerySet[Product]) -> None:
         self.message_user(request, f"{products.update(is_active=False)} taken off sale.")
 
-    @admin.action(description="Put on sale")
+    @admin.action(description="Put on sale", permissions=["change"])
     def put_on_sale(self, request: HttpRequest, products: QuerySet[Product]) -> None:
         self.message_user(request, f"{products.update(is_active=True)} put on sale.")

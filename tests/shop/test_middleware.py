@@ -1,0 +1,50 @@
+"""What stands before every view."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from shop.middleware import limit_api_bodies, unavailable_when_the_database_is_away
+
+
+def pass_on(request: object) -> HttpResponse:
+    return HttpResponse("seen")
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [
+        ("/api/v1/orders/", "65536", 200),
+        ("/api/v1/orders/", "65537", 413),
+        ("/api/v1/orders/", "9" * 40, 413),
+        ("/api/v1/orders/", "", 200),
+        ("/api/v1/orders/", "nonsense", 200),
+        ("/api/v1/orders/", "-1", 200),
+        ("/api/v1/orders/", "²", 200),
+        ("/checkout/", "65537", 200),
+    ],
+)
+def test_only_bodies_of_the_api_that_are_too_long_are_refused(path: str, length: str, status: int) -> None:
+    request = RequestFactory().get(path)
+    request.META["CONTENT_LENGTH"] = length
+    assert limit_api_bodies(pass_on)(request).status_code == status
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("closed")])
+def test_a_lost_database_is_503(error: Exception) -> None:
+    middleware = unavailable_when_the_database_is_away(pass_on)
+    answer = middleware.process_exception(RequestFactory().get("/api/v1/orders/"), error)
+    assert answer is not None
+    assert answer.status_code == 503
+    assert int(answer["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("error", [IntegrityError(), DatabaseError(), KeyError()])
+def test_any_other_error_stays_an_error(error: Exception) -> None:
+    middleware = unavailable_when_the_database_is_away(pass_on)
+    request: Any = SimpleNamespace(path="/")
+    assert middleware.process_exception(request, error) is None

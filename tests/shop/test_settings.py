@@ -1,0 +1,109 @@
+"""A bad environment variable ends every command with a sentence that names it; secrets are not shown."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOWN = [
+    "PORT",
+    "DEBUG",
+    "PRODUCTION",
+    "ALLOWED_HOSTS",
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "CELERY_BROKER_URL",
+    "OUTSIDE_PARTS",
+]
+SHOW = f"""
+import json
+from django.conf import settings
+shown = {{name: getattr(settings, name) for name in {SHOWN}}}
+print(json.dumps({{"DATABASE": settings.DATABASES["default"], **shown}}, default=list))
+"""
+
+
+def manage(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run manage.py with these environment variables and no others."""
+    environment = {"PATH": os.environ["PATH"], **variables}
+    return subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def read_settings(**variables: str) -> dict[str, Any]:
+    """The settings that come of these environment variables."""
+    done = manage("shell", "-v0", "-c", SHOW, **variables)
+    assert done.returncode == 0, done.stderr
+    settings: dict[str, Any] = json.loads(done.stdout)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("PORT", "abc", "'abc'"),
+        ("PORT", "70000", "'70000'"),
+        ("KAFKA_PORT", "0", "'0'"),
+        ("DEBUG", "maybe", "'maybe'"),
+        ("PRODUCTION", "perhaps", "'perhaps'"),
+        ("EMBEDDED", "x", "'x'"),
+        ("BROKERS", "2", "'2'"),
+        ("LOG_LEVEL", "LOUD", "'LOUD'"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "broker:9092,elsewhere", "'elsewhere'"),
+        ("DATABASE_URL", "nonsense", "postgres://"),
+        ("DATABASE_URL", "mysql://me:hunter2@host/shop", "postgres://"),
+        ("DATABASE_URL", "postgres://me:hunter2@host:port/shop", "postgres://"),
+        ("DATABASE_URL", "postgres://me:hunter2@host", "names no database"),
+        ("CELERY_BROKER_URL", "amqp://me:hunter2@host", "redis://"),
+        ("EMAIL_URL", "pigeon://me:hunter2@host", "smtp"),
+    ],
+)
+def test_a_bad_variable_is_named_with_its_value_in_one_line(variable: str, value: str, words: str) -> None:
+    done = manage("check", **{variable: value})
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(variable)
+    assert words in line
+    assert "hunter2" not in line
+
+
+def test_in_production_secrets_must_be_given() -> None:
+    for given in ({}, {"SECRET_KEY": ""}, {"SECRET_KEY": "s" * 50}):
+        done = manage("check", PRODUCTION="1", **given)
+        missing = "ALLOWED_HOSTS" if given.get("SECRET_KEY") else "SECRET_KEY"
+        assert (done.returncode, done.stderr.strip()) == (1, f"{missing} is not set: with PRODUCTION it must be")
+
+
+def test_without_any_variable_everything_is_on_this_machine() -> None:
+    settings = read_settings()
+    assert (settings["PORT"], settings["DEBUG"], settings["PRODUCTION"]) == (8000, False, False)
+    assert settings["OUTSIDE_PARTS"] == []
+    assert settings["DATABASE"]["HOST"] == "127.0.0.1"
+    # An empty variable, as compose files like to set them, is one that is not set.
+    assert read_settings(DATABASE_URL="", KAFKA_BOOTSTRAP_SERVERS="", CELERY_BROKER_URL="", PORT="") == settings
+
+
+def test_outside_parts_replace_those_of_this_machine() -> None:
+    settings = read_settings(
+        DATABASE_URL="postgres://me:hunter2@db.example:6432/shop?sslmode=require",
+        KAFKA_BOOTSTRAP_SERVERS="k1.example:9092, k2.example:9092",
+        CELERY_BROKER_URL="rediss://valkey.example/3",
+    )
+    assert sorted(settings["OUTSIDE_PARTS"]) == ["kafka", "postgres", "valkey"]
+    database = settings["DATABASE"]
+    assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.example", 6432, "shop")
+    assert database["OPTIONS"]["sslmode"] == "require"
+    assert "statement_timeout" in database["OPTIONS"]["options"]
+    assert settings["KAFKA_BOOTSTRAP_SERVERS"] == ["k1.example:9092", "k2.example:9092"]
+    assert settings["CELERY_BROKER_URL"] == "rediss://valkey.example/3"

@@ -1,0 +1,103 @@
+"""`status` shows what there is, and what is away is down, not an error."""
+
+import json
+from io import StringIO
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
+
+from relay.heartbeat import beat
+from relay.outbox import publish
+from shop.events import OrderShipped
+from shop.management.commands import status as command
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PARTS = {
+    *("postgres", "kafka", "valkey", "web", "relay", "orders", "inventory", "payments", "notifications", "analytics"),
+    *("celery", "beat"),
+}
+
+
+@pytest.fixture(autouse=True)
+def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka, Valkey and the web are away."""
+    monkeypatch.setattr("relay.kafka.is_reachable", lambda: False)
+    monkeypatch.setattr(command, "ping_valkey", lambda: False)
+    monkeypatch.setattr(command, "ask_web", lambda: False)
+
+
+def read() -> dict[str, Any]:
+    out = StringIO()
+    call_command("status", "--json", stdout=out)
+    shown: dict[str, Any] = json.loads(out.getvalue())
+    return shown
+
+
+def test_every_part_has_an_address_or_a_heartbeat() -> None:
+    shown = read()
+    assert set(shown["parts"]) == PARTS
+    for name in ("web", "admin", "api", "kafka", "postgres", "valkey"):
+        assert ":" in shown["addresses"][name]
+    assert shown["parts"]["postgres"]["up"] is True
+    assert {name for name, part in shown["parts"].items() if part["up"]} == {"postgres"}
+    assert shown["parts"]["relay"]["detail"] == "has never completed a round"
+
+
+def test_a_part_is_up_while_its_heartbeat_is_fresh() -> None:
+    beat("relay")
+    beat("celery")
+    with connection.cursor() as cursor:
+        cursor.execute("insert into relay_heartbeat values ('orders', now() - interval '1 min')")
+    parts = read()["parts"]
+    assert [parts[name]["up"] for name in ("relay", "celery", "beat", "orders")] == [True, True, True, False]
+    assert parts["orders"]["detail"].startswith("last round 6")
+
+
+def test_what_is_still_to_be_done_is_counted() -> None:
+    order_id = uuid4()
+    with transaction.atomic():
+        for _ in range(2):
+            publish(OrderShipped(order_id=order_id, number="N1", contact_id=uuid4(), occurred_at=timezone.now()))
+    with connection.cursor() as cursor:
+        cursor.execute("update relay_outbox set created_at = now() - interval '90 s' where sequence = 1")
+        cursor.execute(
+            "insert into relay_cursor (consumer, topic, key, last, parked_at) values"
+            " ('inventory', 'shop.orders', %s, 1, now())",
+            [str(order_id)],
+        )
+    shown = read()
+    assert shown["outbox"]["unpublished"] == 2
+    assert 90 <= shown["outbox"]["oldest_seconds"] < 120
+    assert shown["consumers"]["inventory"] == {"lag": 1, "keys": 1, "parked": 1}
+    assert shown["consumers"]["payments"] == {"lag": 2, "keys": 1, "parked": 0}
+    assert shown["consumers"]["orders"] == {"lag": 0, "keys": 0, "parked": 0}
+
+
+def test_without_a_database_the_rest_is_shown() -> None:
+    port = connection.settings_dict["PORT"]
+    connection.close()
+    connection.settings_dict["PORT"] = 1
+    try:
+        shown = read()
+        out = StringIO()
+        call_command("status", stdout=out)
+    finally:
+        connection.settings_dict["PORT"] = port
+        connection.close()
+    assert shown["parts"]["postgres"]["up"] is False
+    assert "refused" in shown["parts"]["postgres"]["detail"]
+    assert (shown["outbox"], shown["consumers"]) == (None, None)
+    assert "the database is away" in out.getvalue()
+
+
+def test_the_table_for_people_has_a_line_for_each_part_and_consumer() -> None:
+    out = StringIO()
+    call_command("status", stdout=out)
+    lines = out.getvalue().splitlines()
+    assert {line.split()[1] for line in lines if line.startswith(("up", "down"))} == PARTS
+    assert any(line.startswith("outbox: 0 unpublished") for line in lines)
+    assert sum("lag 0 events" in line for line in lines) == 5
