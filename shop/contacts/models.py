@@ -1,4 +1,4 @@
-"""The only place with personal data. Everything else holds a contact's opaque id; erasing a person is erasing the row."""
+"""The only place with personal data. All else holds a contact's opaque id; erasing a person is erasing the row."""
 
 import uuid
 
@@ -16,9 +16,7 @@ class Contact(models.Model):
     line2 = models.CharField("address line 2", max_length=120, blank=True)
     postal_code = models.CharField(max_length=16)
     city = models.CharField(max_length=80)
-    country = models.CharField(
-        max_length=2, help_text="ISO 3166-1 alpha-2, for example DE"
-    )
+    country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2, for example DE")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
