@@ -48,11 +48,16 @@ class PartLog:
     def take(self, line: str) -> None:
         """Keep and show one line."""
         self.last_lines.append(line)
-        self._file.write(line.encode() + b"\n")
-        if self._file.tell() > _LONGEST_FILE:
-            self._file.close()
-            self._open()
         show(f"{self._label} {line}")
+        with suppress(OSError):  # a full disk is no reason to stop the shop
+            self._file.write(line.encode() + b"\n")
+            if self._file.tell() > _LONGEST_FILE:
+                self._file.close()
+                self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def label(name: str, *, colour: int = 1) -> str:

@@ -122,6 +122,7 @@ class PartProcess:
             self.state, self.was_ready = "done", True
         elif code == CANNOT_START:
             self.state = "failed"
+            tell(f"{self.part.name} can't start; it is tried again after `manage.py part stop` and `part start`")
         else:
             self._pause_after_crash(code)
 

@@ -5,6 +5,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from shop.embedded import health, run_files
@@ -133,8 +134,9 @@ class Supervisor:
     def _write_table(self) -> None:
         table = {name: process.describe() for name, process in self._parts.items() if not process.part.is_job}
         if table != self._told:
-            run_files.write_parts(table)
-            self._told = table
+            with suppress(OSError):  # a full disk must not keep it from stopping everything
+                run_files.write_parts(table)
+                self._told = table
 
     def _stop_all(self) -> None:
         """Stop those that use others before those that they use; every wait is bounded."""
@@ -147,4 +149,6 @@ class Supervisor:
                 process.ask_to_stop()
             while any(process.child for process in stopping):
                 self._look()
+        for process in self._all():
+            process.log.close()
         tell("everything is stopped")
