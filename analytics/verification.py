@@ -1,11 +1,8 @@
 """Are the counters right? Each difference is told in one sentence; none is repaired."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from django.db import connection
-
-from analytics.models import SalesMinute
 
 
 def find_sales_differences() -> Iterator[str]:
@@ -39,11 +36,3 @@ def find_sales_differences() -> Iterator[str]:
 def tell_counts(orders: int, units: int, revenue: int) -> str:
     """Say a counter in words."""
     return f"{orders} orders, {units} units, revenue {revenue}"
-
-
-def sales_by_minute() -> dict[tuple[datetime, str, str], tuple[int, int, int]]:
-    """Return every counter: (minute, kind, currency) to (orders, units, revenue in minor units)."""
-    rows = SalesMinute.objects.values_list("minute", "kind", "currency", "orders", "units", "revenue")
-    return {
-        (minute, kind, currency): (orders, units, revenue) for minute, kind, currency, orders, units, revenue in rows
-    }

@@ -130,7 +130,7 @@ DATABASES = {
 KAFKA_BOOTSTRAP_SERVERS = read_servers(
     "KAFKA_BOOTSTRAP_SERVERS", [f"127.0.0.1:{KAFKA_PORT + n}" for n in range(BROKERS)]
 )
-RELAY = {
+RELAY: dict[str, Any] = {
     "BOOTSTRAP_SERVERS": KAFKA_BOOTSTRAP_SERVERS,
     "SOURCE": "/shop",
     # Modules whose event classes make up the topics.

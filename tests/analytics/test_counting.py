@@ -9,12 +9,18 @@ import time_machine
 from django.db import IntegrityError, connection, transaction
 
 from analytics.handlers import consumer, count_confirmed_order
-from analytics.models import ActivityMinute, Sale
-from analytics.verification import find_sales_differences, sales_by_minute
+from analytics.models import ActivityMinute, Sale, SalesMinute
+from analytics.verification import find_sales_differences
 from tests.analytics.conftest import Shop
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
+
+
+def sales_by_minute() -> dict[tuple[datetime, str, str], tuple[int, int, int]]:
+    """Every counter: (minute, kind, currency) to (orders, units, revenue)."""
+    rows = SalesMinute.objects.values_list("minute", "kind", "currency", "orders", "units", "revenue")
+    return {(minute, kind, currency): (n, units, revenue) for minute, kind, currency, n, units, revenue in rows}
 
 
 @pytest.mark.django_db

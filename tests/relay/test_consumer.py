@@ -21,7 +21,8 @@ from relay.models import Cursor, Outbox
 from relay.outbox import publish
 from tests.relay.events import BookLent, BookReturned, LibraryEvent, NoticePosted
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+committed = pytest.mark.django_db(transaction=True)
 
 
 class Readers:
@@ -373,6 +374,7 @@ def together() -> Iterator[Callable[[Callable[[], object], int], None]]:
     yield run
 
 
+@committed
 def test_two_processes_with_the_same_batch_apply_each_event_once(
     readers: Readers, together: Callable[[Callable[[], object], int], None]
 ) -> None:
@@ -383,6 +385,7 @@ def test_two_processes_with_the_same_batch_apply_each_event_once(
     assert Counter(tuple(readers.applied(book)) for book in books) == {("Ada", "Bob"): 40}
 
 
+@committed
 def test_two_processes_that_redrive_the_same_key_apply_each_event_once(
     readers: Readers, together: Callable[[Callable[[], object], int], None]
 ) -> None:
@@ -436,6 +439,7 @@ def test_a_batch_runs_in_waves_of_one_event_for_each_key_sorted() -> None:
     ]
 
 
+@committed
 def test_a_batch_is_one_transaction_unless_its_time_is_up(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer_module, "BATCH_SECONDS", 60)
     books = [uuid4() for _ in range(5)]

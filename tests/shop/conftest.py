@@ -95,7 +95,7 @@ class World:
 
 
 @pytest.fixture
-def world(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
     """A shop with three products, whose Kafka is a list and whose doorbell rings nowhere."""
     monkeypatch.setattr("shop.doorbell._ring_now", lambda task, *args: None)
     with open_books() as books:
