@@ -143,6 +143,11 @@ class Source:
 
     def poll(self, *, seconds: float, max_records: int = 500) -> list[Delivery]:
         """Wait up to `seconds` for records; each partition's come in the order of the log."""
+        # kafka-python 3.0.12 forgets a rejoin that metadata made necessary and that outlasts a poll: its leader adopts
+        # the metadata while assigning, so that nobody waits for the join's end, and the member never gets a partition.
+        coordinator = self._consumer._coordinator
+        if coordinator.rejoining:
+            coordinator.rejoin_needed = True
         with _broker_errors():
             polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=max_records)
         return [_read(record) for records in polled.values() for record in records]

@@ -6,75 +6,127 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Order',
+            name="Order",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('number', models.CharField(max_length=16, unique=True)),
-                ('status', models.CharField(choices=[('placed', 'Placed'), ('confirmed', 'Confirmed'), ('shipped', 'Shipped'), ('delivered', 'Delivered'), ('cancelled', 'Cancelled')], default='placed', max_length=10)),
-                ('stock', models.CharField(choices=[('pending', 'Pending'), ('reserved', 'Reserved'), ('rejected', 'Rejected')], default='pending', help_text='What inventory answered.', max_length=10)),
-                ('payment', models.CharField(choices=[('pending', 'Pending'), ('authorized', 'Authorized'), ('declined', 'Declined')], default='pending', help_text='What payments answered.', max_length=10)),
-                ('reason', models.CharField(blank=True, help_text='Why it was cancelled.', max_length=40)),
-                ('contact_id', models.UUIDField()),
-                ('currency', models.CharField(max_length=3)),
-                ('total', models.PositiveBigIntegerField()),
-                ('placed_at', models.DateTimeField()),
-                ('deadline_at', models.DateTimeField(help_text='Cancelled by then unless confirmed.')),
-                ('confirmed_at', models.DateTimeField(null=True)),
-                ('shipped_at', models.DateTimeField(null=True)),
-                ('delivered_at', models.DateTimeField(null=True)),
-                ('cancelled_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("number", models.CharField(max_length=16, unique=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("placed", "Placed"),
+                            ("confirmed", "Confirmed"),
+                            ("shipped", "Shipped"),
+                            ("delivered", "Delivered"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="placed",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "stock",
+                    models.CharField(
+                        choices=[("pending", "Pending"), ("reserved", "Reserved"), ("rejected", "Rejected")],
+                        default="pending",
+                        help_text="What inventory answered.",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "payment",
+                    models.CharField(
+                        choices=[("pending", "Pending"), ("authorized", "Authorized"), ("declined", "Declined")],
+                        default="pending",
+                        help_text="What payments answered.",
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, help_text="Why it was cancelled.", max_length=40)),
+                ("contact_id", models.UUIDField()),
+                ("currency", models.CharField(max_length=3)),
+                ("total", models.PositiveBigIntegerField()),
+                ("placed_at", models.DateTimeField()),
+                ("deadline_at", models.DateTimeField(help_text="Cancelled by then unless confirmed.")),
+                ("confirmed_at", models.DateTimeField(null=True)),
+                ("shipped_at", models.DateTimeField(null=True)),
+                ("delivered_at", models.DateTimeField(null=True)),
+                ("cancelled_at", models.DateTimeField(null=True)),
             ],
             options={
-                'ordering': ['-placed_at'],
-                'indexes': [models.Index(fields=['-placed_at'], name='order_newest'), models.Index(condition=models.Q(('status', 'placed')), fields=['deadline_at'], name='order_overdue')],
+                "ordering": ["-placed_at"],
+                "indexes": [
+                    models.Index(fields=["-placed_at"], name="order_newest"),
+                    models.Index(
+                        condition=models.Q(("status", "placed")), fields=["deadline_at"], name="order_overdue"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('key', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('request_hash', models.CharField(max_length=64)),
-                ('answer', models.JSONField(help_text='Without the access token, which is derived again.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('order', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='idempotency', to='orders.order')),
+                ("key", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("request_hash", models.CharField(max_length=64)),
+                ("answer", models.JSONField(help_text="Without the access token, which is derived again.")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "order",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="idempotency", to="orders.order"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='OrderLine',
+            name="OrderLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sku', models.CharField(max_length=32, verbose_name='SKU')),
-                ('name', models.CharField(max_length=120)),
-                ('quantity', models.PositiveIntegerField()),
-                ('unit_price', models.PositiveIntegerField()),
-                ('line_total', models.PositiveBigIntegerField()),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='orders.order')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sku", models.CharField(max_length=32, verbose_name="SKU")),
+                ("name", models.CharField(max_length=120)),
+                ("quantity", models.PositiveIntegerField()),
+                ("unit_price", models.PositiveIntegerField()),
+                ("line_total", models.PositiveBigIntegerField()),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="lines", to="orders.order"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Transition',
+            name="Transition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event', models.CharField(help_text='What happened, for example StockReserved.', max_length=32)),
-                ('event_id', models.UUIDField(unique=True)),
-                ('before', models.CharField(blank=True, max_length=10)),
-                ('after', models.CharField(max_length=10)),
-                ('at', models.DateTimeField()),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='history', to='orders.order')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("event", models.CharField(help_text="What happened, for example StockReserved.", max_length=32)),
+                ("event_id", models.UUIDField(unique=True)),
+                ("before", models.CharField(blank=True, max_length=10)),
+                ("after", models.CharField(max_length=10)),
+                ("at", models.DateTimeField()),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="history", to="orders.order"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
     ]
