@@ -38,7 +38,7 @@ def deleted(database: Connection, table: str, where: str, *parameters: Any) -> I
     schema, _, name = table.rpartition(".")
     identifier = Identifier(schema, name) if schema else Identifier(name)
     query = SQL("with gone as (delete from {} where {} returning *) select row_to_json(gone)::text from gone")
-    rows = database.execute(query.format(identifier, SQL(where)), parameters).fetchall()  # type: ignore[arg-type]
+    rows = database.execute(query.format(identifier, SQL(where)), parameters).fetchall()
     assert rows
     try:
         yield
@@ -51,11 +51,11 @@ def deleted(database: Connection, table: str, where: str, *parameters: Any) -> I
 @contextmanager
 def changed(database: Connection, forth: str, back: str, *parameters: Any) -> Iterator[None]:
     """Change something, and change it back afterwards."""
-    assert database.execute(forth, parameters).rowcount == 1  # type: ignore[arg-type]
+    assert database.execute(forth, parameters).rowcount == 1
     try:
         yield
     finally:
-        database.execute(back, parameters)  # type: ignore[arg-type]
+        database.execute(back, parameters)
 
 
 def lose_outbox_row(database: Connection, order: dict[str, Any]) -> Any:
