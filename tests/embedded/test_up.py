@@ -37,6 +37,8 @@ def shared_shop(port: int, folder: Path) -> Iterator[RunningShop]:
     yield shop
     shop.stop()
     assert find_processes(folder) == []
+    shop.end_leftovers()  # PostgreSQL's data may lie outside the folder
+    shop.stop()
 
 
 @pytest.fixture
