@@ -89,6 +89,7 @@ def test_events_are_applied_in_order_and_the_cursor_moves_with_them(readers: Rea
 def test_a_duplicate_is_dropped_for_ever(readers: Readers) -> None:
     book = uuid4()
     deliveries = lend(book, "Ada", "Bob")
+    readers.consumer._park = None  # type: ignore[method-assign,assignment] # dropping is no failure
     readers.consumer.process([*deliveries, *deliveries])
     readers.consumer.process(deliveries[:1])
     readers.consumer.process(deliveries)
@@ -272,8 +273,9 @@ def test_successors_of_a_parked_key_wait_and_come_in_order(readers: Readers) -> 
     readers.consumer.process(lend(book, "Ada"))
     readers.consumer.process(lend(book, "Bob")[1:])
     readers.consumer.process(lend(book, "Cleo"))
-    assert readers.applied(book) == []
     readers.failing.clear()
+    readers.consumer.process(deliver(book))  # also what could be applied by now waits until the key is redriven
+    assert readers.applied(book) == []
     assert readers.catch_up(book) is True
     assert readers.applied(book) == ["Ada", "Bob", "Cleo"]
     cursor = readers.cursor(book)
