@@ -207,3 +207,13 @@ def test_an_order_that_can_not_be_cancelled_holds_up_no_other(
     monkeypatch.setattr(tasks, "advance_order", fail_for_first)
     tasks.cancel_overdue_orders()
     assert set(Order.objects.filter(status="cancelled")) == {second}
+
+
+def test_what_is_no_longer_waiting_takes_no_place_in_the_sweep(
+    place: PlaceOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "SWEEP_LIMIT", 1)
+    make_overdue(place(*CONFIRMED))
+    overdue = make_overdue(place())
+    tasks.cancel_overdue_orders()
+    assert set(Order.objects.filter(status="cancelled")) == {overdue}
