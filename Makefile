@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: help up reset test check requirements
+.PHONY: help up reset test faults bench check requirements
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -20,6 +20,12 @@ reset: $(VENV)/installed ## delete all data and logs below var/
 
 test: $(VENV)/installed-dev ## run every test, on the real parts
 	@$(BIN)/python -m pytest
+
+faults: $(VENV)/installed-dev ## only the tests that pull plugs
+	@$(BIN)/python -m pytest tests/faults
+
+bench: $(VENV)/installed-dev ## what a customer notices while a part is down, as a table
+	@$(BIN)/python -m benchmarks.outages
 
 check: $(VENV)/installed-dev ## format, lint, types, import rules, migrations, deployment, API schema
 	$(BIN)/ruff format --check .
