@@ -4,6 +4,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from relay.topics import known_events
+from tests.relay.readers import Readers
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +14,9 @@ def library_events(settings: Settings) -> Iterator[None]:
     known_events.cache_clear()
     yield
     known_events.cache_clear()
+
+
+@pytest.fixture
+def readers() -> Readers:
+    """A consumer of the library's events."""
+    return Readers()

@@ -1,0 +1,60 @@
+"""A consumer that notes what it applies, and deliveries as Kafka makes them, without a broker."""
+
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from relay.consumer import Consumer
+from relay.kafka import Delivery
+from relay.models import Cursor, Outbox
+from relay.outbox import publish
+from tests.relay.events import BookLent, NoticePosted
+
+
+class Readers:
+    """A consumer that notes what it applied, as committed rows, and that fails when told to.
+
+    `failing` maps an event's sequence number or book to the error that its handler raises.
+    """
+
+    def __init__(self) -> None:
+        self.consumer = Consumer("readers")
+        self.consumer.on(BookLent)(self.handle)
+        self.failing: dict[object, Exception] = {}
+        self.transactions: list[int] = []
+
+    def handle(self, event: BookLent) -> None:
+        publish(NoticePosted(board=str(event.book), text=event.reader))
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_current_xact_id()::text::bigint")
+            self.transactions.append(cursor.fetchone()[0])
+        for cause in (event.book, event.reader):
+            if cause in self.failing:
+                raise self.failing[cause]
+
+    def applied(self, book: UUID) -> list[str]:
+        """The readers of the book's applied events, in order."""
+        rows = Outbox.objects.filter(topic="test.notices", key=str(book)).order_by("sequence")
+        return [NoticePosted.decode(row.body).text for row in rows]
+
+    def cursor(self, book: UUID | str) -> Cursor:
+        return Cursor.objects.get(consumer="readers", topic="test.library", key=str(book))
+
+    def catch_up(self, book: UUID | str) -> bool:
+        return self.consumer.catch_up(("test.library", str(book)))
+
+
+def lend(book: UUID, *people: str) -> list[Delivery]:
+    """Publish one BookLent for each of `people` and return them as Kafka delivers them."""
+    with transaction.atomic():
+        for person in people:
+            publish(BookLent(book=book, reader=person))
+    return deliver(book)
+
+
+def deliver(book: UUID | str) -> list[Delivery]:
+    """Everything of the outbox about the book, as Kafka delivers it."""
+    rows = Outbox.objects.filter(topic="test.library", key=str(book)).order_by("sequence")
+    return [
+        Delivery("test.library", 0, row.position, row.key, row.sequence, row.type, row.body.encode()) for row in rows
+    ]
