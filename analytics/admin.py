@@ -1,28 +1,16 @@
 """What analytics has counted, to be read."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from analytics.models import ActivityMinute, Sale, SalesMinute
+from relay.admin import ReadOnly
 from shop.catalogue.money import format_money
 
 
-class CountAdmin(ModelAdmin):
+class CountAdmin(ReadOnly):
     """Rows that are written by events alone: to be read, never edited."""
 
     date_hierarchy = "minute"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Sale)

@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWi
 
 from inventory.models import Movement, Reservation, Stock
 from inventory.services import LARGEST_RECEIPT, receive_stock
+from relay.admin import ReadOnly
 from shop.catalogue.models import Product
 
 
@@ -54,28 +55,15 @@ class StockAdmin(ModelAdmin):
         return False
 
 
-class LedgerAdmin(ModelAdmin):
-    """Rows that are written by events alone: to be read, never edited."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Reservation)
-class ReservationAdmin(LedgerAdmin):
+class ReservationAdmin(ReadOnly):
     list_display = ["order_id", "sku", "quantity", "state", "created_at", "changed_at"]
     list_filter = ["state"]
     search_fields = ["=sku", "=order_id"]
 
 
 @admin.register(Movement)
-class MovementAdmin(LedgerAdmin):
+class MovementAdmin(ReadOnly):
     list_display = ["created_at", "sku", "kind", "on_hand_delta", "reserved_delta", "order_id", "reason"]
     list_filter = ["kind"]
     search_fields = ["=sku", "=order_id", "=event_id"]

@@ -22,7 +22,7 @@ class MessageAdmin(ReadOnly):
     actions = ["send_again"]
     actions_list = ["open_mailbox"]
 
-    @action(description="Send the failed ones again", permissions=["retry"])  # type: ignore[untyped-decorator]
+    @action(description="Send the failed ones again", permissions=["act"])  # type: ignore[untyped-decorator]
     def send_again(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
         """Give each failed message among the chosen ones all its attempts again."""
         ids = retry_failed(queryset)
@@ -34,7 +34,3 @@ class MessageAdmin(ReadOnly):
     def open_mailbox(self, request: HttpRequest) -> HttpResponseRedirect:
         """Show the e-mail and SMS that were delivered on this machine."""
         return redirect("notifications:mailbox")
-
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change messages may have them sent again, although nobody edits them."""
-        return request.user.has_perm("notifications.change_message")

@@ -6,11 +6,12 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
 from orders.models import Order, OrderLine, Transition
 from orders.saga import Happening, ImpossibleTransition
 from orders.services import advance_order
+from relay.admin import ReadOnly
 
 
 class _ReadOnlyInline(TabularInline):
@@ -40,7 +41,7 @@ class HistoryInline(_ReadOnlyInline):
 
 
 @admin.register(Order)
-class OrderAdmin(ModelAdmin):
+class OrderAdmin(ReadOnly):
     """Orders, newest first."""
 
     list_display = ["number", "status", "reason", "shown_total", "placed_at", "stock", "payment"]
@@ -55,19 +56,6 @@ class OrderAdmin(ModelAdmin):
     def shown_total(self, order: Order) -> str:
         """The total in major units."""
         return f"{order.total / 100:.2f} {order.currency}"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_act_permission(self, request: HttpRequest) -> bool:
-        """Fields are nobody's to edit, so the permission to change orders is the one to act on them."""
-        return bool(request.user.has_perm("orders.change_order"))
 
     @admin.action(description="Mark as shipped", permissions=["act"])
     def mark_shipped(self, request: HttpRequest, orders: QuerySet[Order]) -> None:

@@ -123,7 +123,7 @@ def _describe(order: Order, lines: list[OrderLine]) -> dict[str, Any]:
     return {
         "id": str(order.id),
         "number": order.number,
-        "status": order.status.value if isinstance(order.status, Order.Status) else order.status,
+        "status": str(order.status),
         "currency": order.currency,
         "total": order.total,
         "lines": [

@@ -27,7 +27,7 @@ class ReadOnly(ModelAdmin):
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may use the actions."""
-        return bool(request.user.has_perm(f"relay.{get_permission_codename('change', self.opts)}"))
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}"))
 
 
 @admin.register(Outbox)
