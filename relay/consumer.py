@@ -27,7 +27,7 @@ from relay.event import Event
 from relay.failpoint import failpoint
 from relay.kafka import Delivery
 from relay.loop import TRANSIENT
-from relay.topics import known_events
+from relay.topics import UnknownEventType, decode_event
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +47,6 @@ class UnreadableMessage(ValueError):
     """A record of the topic is not an event of ours. Waits for a person, since it will not get better by itself."""
 
 
-class UnknownEventType(LookupError):
-    """A type that this process does not know: a newer producer is ahead of it. Waits for a newer consumer."""
-
-
 class MissingEvents(LookupError):
     """Kafka skipped sequence numbers that the outbox does not hold either, or too many to apply with one batch."""
 
@@ -60,14 +56,14 @@ class Consumer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._handlers: dict[str, list[Handler]] = {}
+        self._handlers: dict[type[Event], list[Handler]] = {}
         self._topics: set[str] = set()
 
     def on(self, event_class: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
         """Declare a handler of `event_class`. It runs in the consumer's transaction and may raise: the key parks."""
 
         def declare(handler: Callable[[E], None]) -> Callable[[E], None]:
-            self._handlers.setdefault(event_class.type_name(), []).append(handler)
+            self._handlers.setdefault(event_class, []).append(handler)
             self._topics.add(event_class.topic)
             return handler
 
@@ -136,13 +132,10 @@ class Consumer:
 
         An event that nobody here handles is read all the same: what can't be read is not passed by in silence.
         """
-        event_class = known_events().get(event_type)
-        if event_class is None or event_class.topic != cursor.topic:
-            raise UnknownEventType(f"unknown type {event_type!r} in {cursor.topic}")
-        event = event_class.decode(value)
+        event = decode_event(event_type, cursor.topic, value)
         if event.key != cursor.key:
             raise UnreadableMessage(f"the {event_type} inside belongs to key {event.key!r}")
-        for handler in self._handlers.get(event_type, []):
+        for handler in self._handlers.get(type(event), []):
             handler(event)
         cursor.last += 1
 

@@ -1,5 +1,7 @@
 """A process is well when it has lately completed a round of its work, not when it is merely alive."""
 
+import os
+import socket
 import time
 
 from django.db import connection
@@ -8,19 +10,22 @@ STALE_AFTER_SECONDS = 15.0
 
 
 def beat(name: str) -> None:
-    """Record that the process `name` has completed a round just now (database clock)."""
+    """Record that this process, one of those called `name`, has completed a round just now (database clock)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "insert into relay_heartbeat (name, at) values (%s, clock_timestamp())"
-            " on conflict (name) do update set at = excluded.at",
-            [name],
+            "insert into relay_heartbeat (process, name, started_at, at)"
+            " values (%s, %s, clock_timestamp(), clock_timestamp())"
+            " on conflict (process) do update set at = excluded.at",
+            [f"{name}@{socket.gethostname()}:{os.getpid()}", name],
         )
 
 
 def read_ages() -> dict[str, float]:
-    """Return the age of each process's last completed round, in seconds."""
+    """Return by name the age of the last completed round, in seconds, of whichever process was the last."""
     with connection.cursor() as cursor:
-        cursor.execute("select name, extract(epoch from clock_timestamp() - at)::float8 from relay_heartbeat")
+        cursor.execute(
+            "select name, extract(epoch from clock_timestamp() - max(at))::float8 from relay_heartbeat group by name"
+        )
         return dict(cursor.fetchall())
 
 

@@ -1,4 +1,7 @@
-"""The relay's tables. Only the relay's own SQL writes to them; the admin shows them and redrives."""
+"""The relay's tables. Only the relay's own SQL writes to them; the admin shows them and redrives.
+
+`relay_outbox` is partitioned by ranges of `position`, so that what is published and applied is dropped, not deleted.
+"""
 
 from django.db import models
 from django.db.models import F, Q
@@ -24,11 +27,13 @@ class Outbox(models.Model):
     position = models.BigAutoField(primary_key=True)
     topic = models.TextField()
     key = models.TextField()
+    key_hash = models.IntegerField(help_text="Of the key; decides the relay shard and the Kafka partition.")
     sequence = models.BigIntegerField(help_text="1, 2, 3 … within its key, without gaps.")
     event_id = models.UUIDField()
     type = models.TextField(help_text="The CloudEvents type, for example OrderPlaced.v1.")
     occurred_at = models.DateTimeField()
     body = models.TextField(help_text="The JSON value, exactly as sent.")
+    traceparent = models.TextField(blank=True, db_default="", help_text="W3C trace context of the cause, if any.")
     created_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True)
     refused_reason = models.TextField(
@@ -87,11 +92,70 @@ class Lease(models.Model):
         return f"{self.name}: {self.owner} in epoch {self.epoch}"
 
 
-class Heartbeat(models.Model):
-    """When a process last completed a round of its work."""
+class ShardLease(models.Model):
+    """Which relay may forward a shard of the keys, until when (database clock).
 
-    name = models.TextField(primary_key=True)
-    at = models.DateTimeField()
+    The epoch grows with every change of owner, so a relay that slept too long is recognised.
+    """
+
+    shard = models.SmallIntegerField(primary_key=True)
+    owner = models.TextField()
+    epoch = models.BigIntegerField()
+    until = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.at:%H:%M:%S}"
+        return f"shard {self.shard}: {self.owner} in epoch {self.epoch}"
+
+
+class RelayMember(models.Model):
+    """A relay process that is at work until further notice: the shards are divided among these."""
+
+    owner = models.TextField(primary_key=True)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.owner
+
+
+class ConsumerState(models.Model):
+    """Whether a consumer is paused, by whom and why. A row without `paused_at` is the same as none."""
+
+    consumer = models.TextField(primary_key=True)
+    paused_at = models.DateTimeField(null=True)
+    paused_by = models.TextField(blank=True, db_default="", help_text="A person, or the circuit breaker.")
+    reason = models.TextField(blank=True, db_default="")
+    resume_at = models.DateTimeField(null=True, help_text="Tried again by itself then; empty: a person resumes it.")
+
+    def __str__(self) -> str:
+        return f"{self.consumer}: {'paused' if self.paused_at else 'running'}"
+
+
+class Intervention(models.Model):
+    """What a person changed by hand: who, what, before, after and why. Append-only, by a trigger."""
+
+    at = models.DateTimeField(db_default=Now())
+    actor = models.TextField()
+    action = models.TextField(help_text="For example redrive, skip, edit, replay, pause, resume, prune.")
+    consumer = models.TextField(blank=True, db_default="")
+    topic = models.TextField(blank=True, db_default="")
+    key = models.TextField(blank=True, db_default="")
+    sequence = models.BigIntegerField(null=True)
+    before = models.TextField(blank=True, db_default="")
+    after = models.TextField(blank=True, db_default="")
+    reason = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor} at {self.at:%Y-%m-%d %H:%M}"
+
+
+class Heartbeat(models.Model):
+    """When a process last completed a round of its work, and what it has counted since it started."""
+
+    process = models.TextField(primary_key=True, help_text="The name, the host and the process number.")
+    name = models.TextField(help_text="For example relay, inventory, celery. Several processes may share it.")
+    started_at = models.DateTimeField()
+    at = models.DateTimeField()
+    figures = models.JSONField(db_default={}, help_text="Counters since the start, for the metrics page.")
+
+    def __str__(self) -> str:
+        return f"{self.process} at {self.at:%H:%M:%S}"

@@ -1,5 +1,7 @@
 """Publishing: an event is committed with its cause, in the same transaction, or not at all."""
 
+from zlib import crc32
+
 from django.conf import settings
 from django.db import connection
 
@@ -17,8 +19,9 @@ with stream as (
     select %(topic)s, %(key)s, 1 where current_setting('transaction_isolation') = 'read committed'
     on conflict (topic, key) do update set last = t.last + 1
     returning last)
-insert into relay_outbox (topic, key, sequence, event_id, type, occurred_at, body, created_at)
-select %(topic)s, %(key)s, stream.last, %(event_id)s, %(type)s, %(occurred_at)s, %(body)s, clock_timestamp()
+insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, created_at)
+select %(topic)s, %(key)s, %(key_hash)s, stream.last, %(event_id)s, %(type)s, %(occurred_at)s,
+       %(body)s, clock_timestamp()
 from stream
 returning sequence
 """
@@ -38,6 +41,11 @@ class UnknownTopic(ValueError):
 
 class EventTooLarge(ValueError):
     """The event's JSON value is larger than MAX_EVENT_BYTES."""
+
+
+def hash_key(key: str) -> int:
+    """Return the number that decides a key's relay shard and Kafka partition: CRC-32 of its UTF-8, 31 bits of it."""
+    return crc32(key.encode()) & 0x7FFFFFFF
 
 
 def publish(event: Event) -> int:
@@ -63,6 +71,7 @@ def publish(event: Event) -> int:
             {
                 "topic": event.topic,
                 "key": event.key,
+                "key_hash": hash_key(event.key),
                 "event_id": event.event_id,
                 "type": event.type_name(),
                 "occurred_at": event.occurred_at,

@@ -8,6 +8,10 @@ from django.conf import settings
 from relay.event import Event, concrete_events
 
 
+class UnknownEventType(LookupError):
+    """A type that this process does not know: a newer producer is ahead of it. Waits for a newer consumer."""
+
+
 @cache
 def known_events() -> dict[str, type[Event]]:
     """Every event of the contract, by its CloudEvents type."""
@@ -15,6 +19,18 @@ def known_events() -> dict[str, type[Event]]:
     for module in modules:
         import_module(module)
     return {name: cls for name, cls in concrete_events().items() if cls.__module__ in modules}
+
+
+def decode_event(event_type: str, topic: str, value: bytes | str) -> Event:
+    """Read an event of the contract from its type and its JSON value.
+
+    :raises UnknownEventType: the contract has no such type in `topic`.
+    :raises UnableToDecodeEvent: the value is not an event of that type.
+    """
+    event_class = known_events().get(event_type)
+    if event_class is None or event_class.topic != topic:
+        raise UnknownEventType(f"unknown type {event_type!r} in {topic}")
+    return event_class.decode(value)
 
 
 def known_topics() -> list[str]:

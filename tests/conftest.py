@@ -34,7 +34,22 @@ def running_shop() -> Iterator[RunningShop]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(running_shop: RunningShop) -> None:
+def parts(request: pytest.FixtureRequest) -> Iterator[RunningShop]:
+    """PostgreSQL, Kafka and Valkey: those of the running shop, or just these when no chosen test needs all of it."""
+    if any("running_shop" in item.fixturenames for item in request.session.items if isinstance(item, pytest.Function)):
+        yield request.getfixturevalue("running_shop")
+        return
+    shop = RunningShop(
+        port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), only=("postgres", "kafka", "valkey")
+    )
+    shop.end_leftovers()
+    shop.start(timeout=240)
+    yield shop
+    shop.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(parts: RunningShop) -> None:
     """Have PostgreSQL up before pytest-django makes its test database there."""
     # The doorbell of unit tests rings where the running shop's Celery does not listen.
     celery_app.conf.broker_url = celery_app.conf.broker_url.removesuffix("/0") + "/1"

@@ -15,7 +15,8 @@ def read_age(name: str) -> float | None:
     """Return the age of the heartbeat `name` in seconds; nothing when there is none."""
     with psycopg.connect(os.environ["DATABASE_URL"], connect_timeout=3) as connection:
         row = connection.execute(
-            "select extract(epoch from clock_timestamp() - at)::float8 from relay_heartbeat where name = %s", [name]
+            "select extract(epoch from clock_timestamp() - max(at))::float8 from relay_heartbeat where name = %s",
+            [name],
         ).fetchone()
     return row[0] if row else None
 

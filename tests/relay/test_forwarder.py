@@ -16,7 +16,7 @@ from relay.outbox import publish
 from relay.topics import known_topics
 from tests.relay.events import BookLent, BookReturned, NoticePosted
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("running_shop")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
 
 
 @pytest.fixture

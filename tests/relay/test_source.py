@@ -9,7 +9,7 @@ from relay import kafka
 from relay.topics import known_topics
 from tests.relay.events import BookLent
 
-pytestmark = pytest.mark.usefixtures("running_shop")
+pytestmark = pytest.mark.usefixtures("parts")
 
 
 def send(book: BookLent) -> None:

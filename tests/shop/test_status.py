@@ -51,7 +51,10 @@ def test_a_part_is_up_while_its_heartbeat_is_fresh() -> None:
     beat("relay")
     beat("celery")
     with connection.cursor() as cursor:
-        cursor.execute("insert into relay_heartbeat values ('orders', now() - interval '1 min')")
+        cursor.execute(
+            "insert into relay_heartbeat (process, name, started_at, at)"
+            " values ('orders@x:1', 'orders', now(), now() - interval '1 min')"
+        )
     parts = read()["parts"]
     assert [parts[name]["up"] for name in ("relay", "celery", "beat", "orders")] == [True, True, True, False]
     assert parts["orders"]["detail"].startswith("last round 6")
