@@ -50,7 +50,7 @@ def test_an_unknown_type_waits_for_a_newer_consumer(readers: Readers, monkeypatc
     book = uuid4()
     deliveries = lend(book, "Ada", "Bob")
     with monkeypatch.context() as patch:
-        patch.setattr(consumer_module, "known_events", lambda: {})
+        patch.setattr("relay.topics.known_events", lambda: {})
         readers.consumer.process(deliveries)
         parked = readers.cursor(book)
         assert parked.reason == "UnknownEventType: unknown type 'BookLent.v1' in test.library"
