@@ -2,15 +2,20 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from relay.lag import all_consumers
 from relay.models import Cursor, Outbox, ParkedKey
+
+if apps.is_installed("unfold"):
+    from unfold.admin import ModelAdmin
+else:
+    from django.contrib.admin import ModelAdmin
 
 
 class ReadOnly(ModelAdmin):

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from relay import kafka
+from relay.conf import configuration
 from relay.failpoint import failpoint
 from relay.heartbeat import Pulse
 from relay.lease import Lease
@@ -152,7 +152,7 @@ def make_record(row: Row) -> kafka.Outgoing:
         "ce_specversion": "1.0",
         "ce_id": str(row.event_id),
         "ce_type": row.type,
-        "ce_source": settings.RELAY["SOURCE"],
+        "ce_source": configuration().source,
         "ce_subject": row.key,
         "ce_time": row.occurred_at.isoformat(),
         "ce_sequence": str(row.sequence),

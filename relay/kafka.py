@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
@@ -21,6 +20,8 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 from kafka.structs import OffsetAndMetadata
+
+from relay.conf import configuration
 
 # Errors that say something about the record; every other one says something about the way to the broker.
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError)
@@ -69,7 +70,7 @@ class Producer:
         """
         with _broker_errors():
             self._producer = KafkaProducer(
-                bootstrap_servers=settings.RELAY["BOOTSTRAP_SERVERS"],
+                **_connection(),
                 client_id="relay",
                 acks="all",
                 enable_idempotence=True,
@@ -126,7 +127,7 @@ class Source:
         with _broker_errors():
             self._consumer = KafkaConsumer(
                 *topics,
-                bootstrap_servers=settings.RELAY["BOOTSTRAP_SERVERS"],
+                **_connection(),
                 client_id=group,
                 group_id=group,
                 enable_auto_commit=False,
@@ -178,17 +179,17 @@ def create_topics(topics: Sequence[str]) -> list[str]:
 
     :raises BrokerUnavailable: no broker answered.
     """
-    configuration = settings.RELAY
+    wishes = configuration()
     with _admin() as admin:
         missing = [topic for topic in topics if topic not in admin.list_topics()]
         for topic in missing:
-            retention = configuration.get("RETENTION_MS", {}).get(topic, -1)
+            retention = wishes.retention_ms.get(topic, -1)
             wanted = {
-                "num_partitions": configuration["PARTITIONS"],
-                "replication_factor": configuration["REPLICATION"],
+                "num_partitions": wishes.partitions,
+                "replication_factor": wishes.replication,
                 "configs": {
                     "retention.ms": str(retention),
-                    "min.insync.replicas": "2" if configuration["REPLICATION"] >= 3 else "1",
+                    "min.insync.replicas": "2" if wishes.replication >= 3 else "1",
                 },
             }
             with suppress(TopicAlreadyExistsError):
@@ -236,7 +237,7 @@ def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
     """
     with _broker_errors():
         consumer = KafkaConsumer(
-            bootstrap_servers=settings.RELAY["BOOTSTRAP_SERVERS"],
+            **_connection(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
@@ -262,12 +263,15 @@ def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
             consumer.close(autocommit=False, timeout_ms=1000)
 
 
+def _connection() -> dict[str, Any]:
+    settings = configuration()
+    return {"bootstrap_servers": settings.bootstrap_servers, **settings.client_options}
+
+
 @contextmanager
 def _admin() -> Iterator[Any]:
     with _broker_errors():
-        admin = KafkaAdminClient(
-            bootstrap_servers=settings.RELAY["BOOTSTRAP_SERVERS"], bootstrap_timeout_ms=3000, request_timeout_ms=10_000
-        )
+        admin = KafkaAdminClient(**_connection(), bootstrap_timeout_ms=3000, request_timeout_ms=10_000)
         try:
             yield admin
         finally:

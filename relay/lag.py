@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import connection
 from django.utils.module_loading import import_string
 
+from relay.conf import configuration
 from relay.consumer import Consumer
 
 
@@ -29,7 +29,7 @@ class Lag:
 
 def all_consumers() -> list[Consumer]:
     """Every consumer of RELAY["CONSUMERS"]."""
-    return [import_string(path) for path in settings.RELAY["CONSUMERS"]]
+    return [import_string(path) for path in configuration().consumers]
 
 
 def read_unpublished() -> Unpublished:

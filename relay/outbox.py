@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from django.conf import settings
 from django.db import connection
 
+from relay.conf import configuration
 from relay.event import Event
 from relay.tracing import current_traceparent
 
@@ -111,8 +111,9 @@ def _encode(event: Event) -> dict[str, Any]:
     """Return the columns of the event's row, after checking all that can be checked before the database is asked."""
     if not connection.in_atomic_block:
         raise PublishedOutsideTransaction(f"{event.type_name()} for key {event.key}")
-    if type(event).__module__ not in settings.RELAY["EVENTS"]:
-        raise UnknownTopic(f"{type(event).__module__}.{type(event).__name__} is in none of {settings.RELAY['EVENTS']}")
+    modules = configuration().events
+    if type(event).__module__ not in modules:
+        raise UnknownTopic(f"{type(event).__module__}.{type(event).__name__} is in none of {modules}")
     body = event.encode()
     if len(body) > MAX_EVENT_BYTES:
         raise EventTooLarge(f"{event.type_name()} has {len(body)} bytes, the limit is {MAX_EVENT_BYTES}")

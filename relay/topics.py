@@ -3,8 +3,7 @@
 from functools import cache
 from importlib import import_module
 
-from django.conf import settings
-
+from relay.conf import configuration
 from relay.event import Event, concrete_events
 
 
@@ -15,7 +14,7 @@ class UnknownEventType(LookupError):
 @cache
 def known_events() -> dict[str, type[Event]]:
     """Every event of the contract, by its CloudEvents type."""
-    modules = settings.RELAY["EVENTS"]
+    modules = configuration().events
     for module in modules:
         import_module(module)
     return {name: cls for name, cls in concrete_events().items() if cls.__module__ in modules}

