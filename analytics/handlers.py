@@ -4,11 +4,18 @@ from datetime import UTC, datetime
 
 from django.db import connection
 
-from analytics.models import ActivityMinute, Kind
+from analytics.models import ActivityMinute, Kind, Sale, SalesMinute
 from relay.consumer import Consumer
 from shop.events import CartChanged, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, ProductViewed
 
-consumer = Consumer("analytics")
+
+def forget_counts() -> None:
+    """Empty the tables for a rebuild: all that stands in them follows from the events."""
+    for model in (Sale, SalesMinute, ActivityMinute):
+        model.objects.all().delete()
+
+
+consumer = Consumer("analytics", rebuild=forget_counts)
 
 
 @consumer.on(OrderPlaced)

@@ -54,8 +54,10 @@ class MissingEvents(LookupError):
 class Consumer:
     """A named consumer: which events it handles, and how a batch of deliveries is applied."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, rebuild: Callable[[], None] | None = None) -> None:
+        """Name it. `rebuild` empties all that its handlers have written, so that every event can be applied again."""
         self.name = name
+        self.rebuild = rebuild
         self._handlers: dict[type[Event], list[Handler]] = {}
         self._topics: set[str] = set()
 
