@@ -28,6 +28,7 @@ from relay.failpoint import failpoint
 from relay.kafka import Delivery
 from relay.loop import TRANSIENT
 from relay.topics import UnknownEventType, decode_event
+from relay.tracing import span_for
 
 logger = logging.getLogger(__name__)
 
@@ -123,13 +124,13 @@ class Consumer:
         if delivery.sequence <= cursor.last:
             return  # a duplicate
         if delivery.sequence > cursor.last + 1:
-            for _, event_type, body in read_outbox(cursor, before=delivery.sequence, limit=MOST_HEALED):
-                self._handle(cursor, event_type, body)
+            for _, *following in read_outbox(cursor, before=delivery.sequence, limit=MOST_HEALED):
+                self._handle(cursor, *following)
         if delivery.sequence != cursor.last + 1:
             raise MissingEvents(f"after sequence {cursor.last} Kafka delivered {delivery.sequence}")
-        self._handle(cursor, delivery.type, delivery.value)
+        self._handle(cursor, delivery.type, delivery.value, delivery.traceparent)
 
-    def _handle(self, cursor: LockedCursor, event_type: str, value: bytes | str) -> None:
+    def _handle(self, cursor: LockedCursor, event_type: str, value: bytes | str, traceparent: str) -> None:
         """Run the handlers of the event that follows the cursor, if there are any, and move the cursor past it.
 
         An event that nobody here handles is read all the same: what can't be read is not passed by in silence.
@@ -137,8 +138,10 @@ class Consumer:
         event = decode_event(event_type, cursor.topic, value)
         if event.key != cursor.key:
             raise UnreadableMessage(f"the {event_type} inside belongs to key {event.key!r}")
-        for handler in self._handlers.get(type(event), []):
-            handler(event)
+        if handlers := self._handlers.get(type(event)):
+            with span_for(self.name, cursor.topic, [traceparent]):
+                for handler in handlers:
+                    handler(event)
         cursor.last += 1
 
     def _park(self, delivery: Delivery, error: Exception) -> None:
@@ -191,7 +194,7 @@ class Consumer:
                 raise MissingEvents(f"after sequence {cursor.last} of {end} the outbox holds nothing")
             unpark_cursor(cursor)
             return False
-        self._handle(cursor, following[1], following[2])
+        self._handle(cursor, *following[1:])
         move_cursors([cursor])
         return True
 

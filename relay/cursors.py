@@ -97,14 +97,16 @@ def read_end(key: Key) -> int:
     return row[0] if row else 0
 
 
-def read_outbox(cursor: LockedCursor, *, before: int | None = None, limit: int = 500) -> Iterator[tuple[int, str, str]]:
-    """Yield (sequence, type, body) of the events that follow the cursor without a gap.
+def read_outbox(
+    cursor: LockedCursor, *, before: int | None = None, limit: int = 500
+) -> Iterator[tuple[int, str, str, str]]:
+    """Yield (sequence, type, body, traceparent) of the events that follow the cursor without a gap.
 
     At most `limit` of them, and only those below the sequence number `before`.
     """
     with connection.cursor() as db:
         db.execute(
-            "select sequence, type, body from relay_outbox where topic = %s and key = %s and sequence > %s"
+            "select sequence, type, body, traceparent from relay_outbox where topic = %s and key = %s and sequence > %s"
             " and (%s::bigint is null or sequence < %s) order by sequence limit %s",
             [cursor.topic, cursor.key, cursor.last, before, before, limit],
         )

@@ -28,7 +28,8 @@ BATCH_ROWS = 1000
 IDLE_SECONDS = 0.02
 
 _FETCH = """
-select position, topic, key, sequence, event_id, type, occurred_at, body from relay_outbox o
+select position, topic, key, sequence, event_id, type, occurred_at, body, traceparent
+from relay_outbox o
 where published_at is null
   and not exists (select from relay_outbox r
                   where r.topic = o.topic and r.key = o.key and r.refused_reason is not null)
@@ -55,6 +56,7 @@ class Row(NamedTuple):
     type: str
     occurred_at: datetime
     body: str
+    traceparent: str
 
 
 class Forwarder:
@@ -158,6 +160,8 @@ def make_record(row: Row) -> kafka.Outgoing:
         "ce_sequence": str(row.sequence),
         "content-type": "application/json",
     }
+    if row.traceparent:
+        headers["traceparent"] = row.traceparent
     return kafka.Outgoing(row.topic, row.key, row.body.encode(), [(k, v.encode()) for k, v in headers.items()])
 
 

@@ -1,23 +1,104 @@
-"""A process is well when it has lately completed a round of its work, not when it is merely alive."""
+"""A process is well when it has lately completed a round of its work, not when it is merely alive.
 
+With each beat it writes down what it has counted since it started.
+"""
+
+import json
 import os
 import socket
+import threading
 import time
+from bisect import bisect_left
+from datetime import datetime
+from functools import cache
+from typing import Any
 
 from django.db import connection
 
 STALE_AFTER_SECONDS = 15.0
+BEAT_EVERY_SECONDS = 1.0
+# Upper bounds of the histograms' buckets in seconds; a last one without a bound follows.
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_WRITE = """
+insert into relay_heartbeat (process, name, started_at, at, figures)
+values (%(process)s, %(name)s, %(started_at)s, clock_timestamp(), %(figures)s)
+on conflict (process) do update set started_at = excluded.started_at, at = excluded.at, figures = excluded.figures
+"""
+_FORGET = "delete from relay_heartbeat where process = any(%s) or at < clock_timestamp() - interval '1 hour'"
+
+
+class Pulse:
+    """The heartbeat of this process, one of those called `name`, with its counters. Threads may share it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.process = f"{name}@{socket.gethostname()}:{os.getpid()}"
+        self._started_at = datetime.now().astimezone()
+        self._beaten = 0.0
+        self._lock = threading.Lock()
+        self._counters: dict[str, int] = {}
+        self._histograms: dict[str, dict[str, Any]] = {}
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add `n` to the counter `name`; it is written with the next beat."""
+        with self._lock:
+            self._counters[name] = self._counters.get(name, 0) + n
+
+    def observe(self, name: str, seconds: float, n: int = 1) -> None:
+        """Add `n` observations of `seconds` to the histogram `name`; it is written with the next beat."""
+        with self._lock:
+            histogram = self._histograms.setdefault(name, {"buckets": [0] * (len(BUCKETS) + 1), "sum": 0.0})
+            histogram["buckets"][bisect_left(BUCKETS, seconds)] += n
+            histogram["sum"] += seconds * n
+
+    def beat(self) -> None:
+        """Record that a round is completed, unless that was done less than a second ago."""
+        now = time.monotonic()
+        if now - self._beaten < BEAT_EVERY_SECONDS:
+            return
+        if not self._beaten:
+            self._forget_the_dead()
+        self.write()
+        self._beaten = now
+
+    def write(self) -> None:
+        """Record that a round is completed just now (database clock), and the figures."""
+        with self._lock:
+            figures = json.dumps({"counters": self._counters, "histograms": self._histograms})
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _WRITE,
+                {"process": self.process, "name": self.name, "started_at": self._started_at, "figures": figures},
+            )
+
+    def _forget_the_dead(self) -> None:
+        """Delete the rows of this name's processes that are gone from this host, and every row older than an hour."""
+        prefix = self.process.rpartition(":")[0] + ":"
+        with connection.cursor() as cursor:
+            cursor.execute("select process from relay_heartbeat where starts_with(process, %s)", [prefix])
+            dead = [process for (process,) in cursor.fetchall() if not _is_alive(int(process[len(prefix) :]))]
+            cursor.execute(_FORGET, [dead])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@cache
+def _pulse_of(name: str, pid: int) -> Pulse:
+    return Pulse(name)
 
 
 def beat(name: str) -> None:
     """Record that this process, one of those called `name`, has completed a round just now (database clock)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "insert into relay_heartbeat (process, name, started_at, at)"
-            " values (%s, %s, clock_timestamp(), clock_timestamp())"
-            " on conflict (process) do update set at = excluded.at",
-            [f"{name}@{socket.gethostname()}:{os.getpid()}", name],
-        )
+    _pulse_of(name, os.getpid()).write()
 
 
 def read_ages() -> dict[str, float]:
@@ -27,17 +108,3 @@ def read_ages() -> dict[str, float]:
             "select name, extract(epoch from clock_timestamp() - max(at))::float8 from relay_heartbeat group by name"
         )
         return dict(cursor.fetchall())
-
-
-class Pulse:
-    """Beats at most once a second, so that a fast loop does not write a row per round."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._last = 0.0
-
-    def beat(self) -> None:
-        """Beat, unless less than a second has passed since the last time."""
-        if time.monotonic() - self._last >= 1.0:
-            beat(self.name)
-            self._last = time.monotonic()

@@ -58,6 +58,7 @@ class Delivery:
     type: str
     value: bytes
     problem: str = ""
+    traceparent: str = ""
 
 
 class Producer:
@@ -313,4 +314,5 @@ def _read(record: Any) -> Delivery:
         type=(headers.get("ce_type") or b"").decode(errors="backslashreplace"),
         value=record.value or b"",
         problem=where + ", ".join(problems) if problems else "",
+        traceparent=(headers.get("traceparent") or b"").decode(errors="replace"),
     )
