@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -143,14 +143,11 @@ def test_a_batch_runs_in_waves_of_one_event_for_each_key_sorted() -> None:
         make_delivery("a", 8),
         make_delivery("z", 1, topic="test.a"),
     ]
-    waves = [(delivery.topic, delivery.key, delivery.sequence) for delivery in in_waves(batch)]
+    waves = [[(delivery.topic, delivery.key, delivery.sequence) for delivery in wave] for wave in in_waves(batch)]
     assert waves == [
-        ("test.a", "z", 1),
-        ("test.library", "a", 7),
-        ("test.library", "b", 1),
-        ("test.library", "a", 8),
-        ("test.library", "b", 2),
-        ("test.library", "b", 3),
+        [("test.a", "z", 1), ("test.library", "a", 7), ("test.library", "b", 1)],
+        [("test.library", "a", 8), ("test.library", "b", 2)],
+        [("test.library", "b", 3)],
     ]
 
 
@@ -196,6 +193,45 @@ def test_every_handler_of_an_event_runs() -> None:
     consumer.on(BookLent)(lambda event: calls.append(("second", event)))
     consumer.process(lend(uuid4(), "Ada"))
     assert [name for name, _ in calls] == ["first", "second"]
+
+
+def test_a_handler_of_many_gets_each_wave_in_one_call_without_two_events_of_a_key() -> None:
+    calls: list[list[tuple[str, str]]] = []
+    consumer = Consumer("readers")
+
+    @consumer.on(BookLent, many=True)
+    def note_loans(events: Sequence[BookLent]) -> None:
+        calls.append([(event.key, event.reader) for event in events])
+
+    a, b, c = sorted((uuid4() for _ in range(3)), key=str)
+    batch = [*lend(b, "Ada", "Bob"), *lend(a, "Cleo"), *lend(c, "Dan", "Eve", "Fay")]
+    consumer.process(batch)
+    consumer.process(batch)
+    assert calls == [
+        [(str(a), "Cleo"), (str(b), "Ada"), (str(c), "Dan")],
+        [(str(b), "Bob"), (str(c), "Eve")],
+        [(str(c), "Fay")],
+    ]
+
+
+def test_what_kafka_skipped_reaches_a_handler_of_many_one_by_one_and_first() -> None:
+    calls: list[list[str]] = []
+    consumer = Consumer("readers")
+    consumer.on(BookLent, many=True)(lambda events: calls.append([event.reader for event in events]))
+    a, b = sorted((uuid4() for _ in range(2)), key=str)
+    consumer.process([lend(a, "Ada", "Bob", "Cleo")[2], *lend(b, "Dan")])
+    assert calls == [["Ada"], ["Bob"], ["Cleo", "Dan"]]
+
+
+def test_a_transaction_holds_as_many_events_as_its_time_allows() -> None:
+    pace = consumer_module.Pace()
+    for _ in range(10):
+        pace.learn(pace.size, pace.size * 0.0001)  # 0.1 ms each: 1,000 fit into 100 ms
+    assert pace.size == 1000
+    pace.learn(3, 0.0003)  # a batch that is not full says nothing
+    assert pace.size == 1000
+    pace.learn(1000, 2.0)
+    assert pace.size == 50
 
 
 def test_what_was_published_long_ago_and_never_came_is_found_and_healed(readers: Readers) -> None:

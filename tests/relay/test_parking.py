@@ -1,6 +1,7 @@
 """What fails parks its key and nothing else; what says nothing about an event parks nothing."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from uuid import uuid4
@@ -10,9 +11,11 @@ from django.db import InterfaceError, OperationalError, connection
 
 from relay import consumer as consumer_module
 from relay import kafka
+from relay.consumer import Arrival, Consumer
 from relay.cursors import find_due
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox
+from tests.relay.events import BookLent
 from tests.relay.readers import Readers, deliver, lend
 
 pytestmark = pytest.mark.django_db
@@ -135,6 +138,24 @@ def test_several_failing_keys_of_one_batch_are_all_found(readers: Readers) -> No
     assert {book for book in books if readers.applied(book)} == set(books) - set(books[::3])
 
 
+def test_one_failing_event_among_many_is_found_without_repeating_the_good_ones_needlessly() -> None:
+    books = sorted((uuid4() for _ in range(32)), key=str)
+    bad, calls = books[21], []
+    consumer = Consumer("readers")
+
+    @consumer.on(BookLent, many=True)
+    def note_loans(events: Sequence[BookLent]) -> None:
+        calls.append(len(events))
+        if bad in {event.book for event in events}:
+            raise ZeroDivisionError("no such page")
+
+    consumer.process([delivery for book in books for delivery in lend(book, "Ada")])
+    cursors = {cursor.key: cursor for cursor in Cursor.objects.all()}
+    assert [key for key, cursor in cursors.items() if cursor.parked_at] == [str(bad)]
+    assert sum(cursor.last for cursor in cursors.values()) == 31
+    assert sum(calls) <= 2.5 * len(books), calls
+
+
 def test_what_comes_before_the_failing_event_of_a_key_stays_applied(readers: Readers) -> None:
     book = uuid4()
     readers.failing["Bob"] = ZeroDivisionError()
@@ -237,9 +258,9 @@ def test_an_event_that_another_process_has_applied_meanwhile_does_not_park_its_k
     park = readers.consumer._park
     other = Readers()
 
-    def be_overtaken(delivery: Delivery, error: Exception) -> None:
+    def be_overtaken(arrival: Arrival, error: Exception) -> None:
         other.consumer.process(batch)
-        park(delivery, error)
+        park(arrival, error)
 
     readers.failing["Ada"] = ZeroDivisionError()
     readers.consumer._park = be_overtaken  # type: ignore[method-assign]
