@@ -1,24 +1,44 @@
-"""What an event is: an immutable struct that knows its topic and its key, and how it looks on the wire."""
+"""What an event is: an immutable struct that knows its topic and its key, and how it looks on the wire.
 
+A version that was once published stays readable for ever: its class turns it into its own by its upcasters.
+"""
+
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar, Self
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 import msgspec
 from django.utils import timezone
+from msgspec import Meta
 from uuid_utils.compat import uuid7
+
+#: Takes the JSON object of one version and returns that of the next.
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 _encoder = msgspec.json.Encoder()
 
 
 class _Stamp(msgspec.Struct, frozen=True):
-    """What a received event must carry itself; its class's defaults are for new events only."""
+    """What a received event must carry itself, of whatever type: its class's defaults are for new events only."""
 
-    event_id: UUID
-    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    event_id: object
+    occurred_at: object
 
 
 _stamp_decoder = msgspec.json.Decoder(_Stamp)
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+@cache
+def _decoder(cls: type["Event"]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cls)
+
+
+def unchanged(value: dict[str, Any]) -> dict[str, Any]:
+    """Return `value`: the upcaster of a version whose every event the next one can read as it stands."""
+    return value
 
 
 class UnableToDecodeEvent(ValueError):
@@ -34,9 +54,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     topic: ClassVar[str]
     version: ClassVar[int] = 1
+    #: By the version that each of them reads; together they lead to `version`.
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {}
 
-    event_id: UUID = msgspec.field(default_factory=uuid7)
-    occurred_at: datetime = msgspec.field(default_factory=timezone.now)
+    event_id: Annotated[UUID, Meta(description="A UUIDv7; the same as the header ce_id.")] = msgspec.field(
+        default_factory=uuid7
+    )
+    occurred_at: Annotated[datetime, Meta(tz=True, description="With a time zone; the same as the header ce_time.")] = (
+        msgspec.field(default_factory=timezone.now)
+    )
 
     @property
     def key(self) -> str:
@@ -44,25 +70,46 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
     @classmethod
-    def type_name(cls) -> str:
-        """The CloudEvents type, for example ``OrderPlaced.v1``."""
-        return f"{cls.__name__}.v{cls.version}"
+    def type_name(cls, version: int | None = None) -> str:
+        """The CloudEvents type of this version or of an older one, for example ``OrderPlaced.v1``."""
+        return f"{cls.__name__}.v{version or cls.version}"
+
+    @classmethod
+    def readable_versions(cls) -> range:
+        """The versions that can be read: the current one, and those from which upcasters lead to it."""
+        oldest = cls.version
+        while oldest - 1 in cls.upcasters:
+            oldest -= 1
+        return range(oldest, cls.version + 1)
 
     def encode(self) -> bytes:
         """Return the JSON value as it goes over the wire."""
         return _encoder.encode(self)
 
     @classmethod
-    def decode(cls, value: bytes | str) -> Self:
-        """Read an event of this type from its JSON value.
+    def decode(cls, value: bytes | str, *, version: int | None = None) -> Self:
+        """Read an event of this type from the JSON value of `version`, by default the current one.
 
         :raises UnableToDecodeEvent: the value is not JSON, or a field is missing or of another type.
         """
         try:
+            if version is not None and version != cls.version:
+                value = cls._upcast(value, version)
             _stamp_decoder.decode(value)
-            return msgspec.json.decode(value, type=cls)
+            return _decoder(cls).decode(value)  # type: ignore[no-any-return]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UnableToDecodeEvent(f"not a {cls.type_name()}: {error}") from error
+            raise UnableToDecodeEvent(f"not a {cls.type_name(version)}: {error}") from error
+
+    @classmethod
+    def _upcast(cls, value: bytes | str, version: int) -> bytes:
+        known = _object_decoder.decode(value)
+        for step in range(version, cls.version):
+            try:
+                known = cls.upcasters[step](known)
+            except Exception as error:
+                what = f"{cls.type_name(step)} can't become {cls.type_name(step + 1)}"
+                raise UnableToDecodeEvent(f"{what}: {type(error).__name__}: {error}") from error
+        return _encoder.encode(known)
 
 
 def concrete_events(base: type[Event] = Event) -> dict[str, type[Event]]:

@@ -13,15 +13,20 @@ class UnknownEventType(LookupError):
 
 @cache
 def known_events() -> dict[str, type[Event]]:
-    """Every event of the contract, by its CloudEvents type."""
+    """Every event class of the contract, by each CloudEvents type that it reads: its own and the older versions."""
     modules = configuration().events
     for module in modules:
         import_module(module)
-    return {name: cls for name, cls in concrete_events().items() if cls.__module__ in modules}
+    return {
+        cls.type_name(version): cls
+        for cls in concrete_events().values()
+        if cls.__module__ in modules
+        for version in cls.readable_versions()
+    }
 
 
 def decode_event(event_type: str, topic: str, value: bytes | str) -> Event:
-    """Read an event of the contract from its type and its JSON value.
+    """Read an event of the contract from its type and its JSON value. An older version becomes the current one.
 
     :raises UnknownEventType: the contract has no such type in `topic`.
     :raises UnableToDecodeEvent: the value is not an event of that type.
@@ -29,7 +34,7 @@ def decode_event(event_type: str, topic: str, value: bytes | str) -> Event:
     event_class = known_events().get(event_type)
     if event_class is None or event_class.topic != topic:
         raise UnknownEventType(f"unknown type {event_type!r} in {topic}")
-    return event_class.decode(value)
+    return event_class.decode(value, version=int(event_type.rpartition(".v")[2]))
 
 
 def known_topics() -> list[str]:

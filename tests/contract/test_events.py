@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from relay.event import Event, UnableToDecodeEvent, concrete_events
+from relay.topics import decode_event, known_events
 from shop import events
 from shop.events import OrderedLine, Shortage
 
@@ -102,9 +103,16 @@ def find_personal_fields(cls: type[msgspec.Struct]) -> set[str]:
     return {field for field in find_fields(msgspec.inspect.type_info(cls)) if PERSONAL & set(field.lower().split("_"))}
 
 
-def test_every_event_has_a_golden_and_an_example() -> None:
-    assert {path.name.removesuffix(".json") for path in GOLDEN.iterdir()} == set(TYPES)
+def test_every_event_has_an_example_and_every_version_of_it_a_golden() -> None:
+    assert {path.name.removesuffix(".json") for path in GOLDEN.iterdir()} == set(known_events())
     assert set(EXAMPLES) == set(TYPES)
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.iterdir()), ids=lambda path: path.stem)
+def test_whatever_was_ever_published_stays_readable(path: Path) -> None:
+    event_type = path.name.removesuffix(".json")
+    event_class = known_events()[event_type]
+    assert type(decode_event(event_type, event_class.topic, path.read_bytes())) is event_class
 
 
 @pytest.mark.parametrize("type_name", TYPES)
