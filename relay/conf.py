@@ -33,6 +33,15 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     #: Seconds between two canary events; 0 sends none.
     canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
 
+    @property
+    def event_modules(self) -> list[str]:
+        """The modules of all events there are: the relay has one of its own."""
+        return ["relay.canary", *self.events]
+
+    def retention_of(self, topic: str) -> int:
+        """Return for how many milliseconds a topic keeps its records; -1 is for ever."""
+        return self.retention_ms.get(topic, 3_600_000 if topic == "relay.canary" else -1)
+
 
 def configuration() -> Configuration:
     """Read settings.RELAY as it is now, with the defaults for what it leaves out. Takes two microseconds.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from relay import kafka
+from relay.canary import Canary
 from relay.conf import configuration
 from relay.failpoint import failpoint
 from relay.heartbeat import Pulse
@@ -65,6 +66,7 @@ class Forwarder:
     def __init__(self, *, name: str = "relay") -> None:
         self.lease = Lease(name, owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
         self._pulse = Pulse(name)
+        self._canary = Canary()
         self._producer: kafka.Producer | None = None
         # After a failure rows are sent one by one until the failed ones are through, to see which record is at fault.
         self._careful_rows = 0
@@ -74,6 +76,7 @@ class Forwarder:
         backoff = Backoff(stopping)
         while not stopping.is_set():
             try:
+                self._canary.tick()
                 forwarded = self.forward_round()
                 self._pulse.beat()
                 backoff.succeed()

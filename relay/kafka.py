@@ -26,6 +26,7 @@ from relay.conf import configuration
 # Errors that say something about the record; every other one says something about the way to the broker.
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError)
 _DELIVERY_TIMEOUT_SECONDS = 10.0
+_WEEK_MS = 7 * 24 * 3600 * 1000
 
 
 class BrokerUnavailable(Exception):
@@ -184,12 +185,14 @@ def create_topics(topics: Sequence[str]) -> list[str]:
     with _admin() as admin:
         missing = [topic for topic in topics if topic not in admin.list_topics()]
         for topic in missing:
-            retention = wishes.retention_ms.get(topic, -1)
+            retention = wishes.retention_of(topic)
             wanted = {
                 "num_partitions": wishes.partitions,
                 "replication_factor": wishes.replication,
                 "configs": {
                     "retention.ms": str(retention),
+                    # What is being written to is never deleted: without this a week would be kept at the least.
+                    "segment.ms": str(retention if 0 < retention < _WEEK_MS else _WEEK_MS),
                     "min.insync.replicas": "2" if wishes.replication >= 3 else "1",
                 },
             }

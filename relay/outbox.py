@@ -111,7 +111,7 @@ def _encode(event: Event) -> dict[str, Any]:
     """Return the columns of the event's row, after checking all that can be checked before the database is asked."""
     if not connection.in_atomic_block:
         raise PublishedOutsideTransaction(f"{event.type_name()} for key {event.key}")
-    modules = configuration().events
+    modules = configuration().event_modules
     if type(event).__module__ not in modules:
         raise UnknownTopic(f"{type(event).__module__}.{type(event).__name__} is in none of {modules}")
     body = event.encode()

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 
+from relay.canary import CanarySent, leave_out_canaries, note_canaries
 from relay.consumer import Consumer
 from relay.cursors import find_behind, find_due
 from relay.failpoint import failpoint
@@ -35,7 +36,7 @@ class Receiver:
         source: Source | None = None
         while not stopping.is_set():
             try:
-                source = source or Source(self._consumer.name, self._consumer.topics)
+                source = source or Source(self._consumer.name, [*self._consumer.topics, CanarySent.topic])
                 self._round(source, stopping)
                 backoff.succeed()
             except TRANSIENT as error:
@@ -66,7 +67,8 @@ class Receiver:
         backoff = Backoff(stopping)
         while not stopping.is_set():
             try:
-                self._consumer.process(deliveries)
+                self._consumer.process(leave_out_canaries(deliveries))
+                note_canaries(self._consumer.name, deliveries)
             except TRANSIENT as error:
                 backoff.pause(f"{self._consumer.name} cannot apply", error)
             else:

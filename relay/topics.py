@@ -14,7 +14,7 @@ class UnknownEventType(LookupError):
 @cache
 def known_events() -> dict[str, type[Event]]:
     """Every event class of the contract, by each CloudEvents type that it reads: its own and the older versions."""
-    modules = configuration().events
+    modules = configuration().event_modules
     for module in modules:
         import_module(module)
     return {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from relay.canary import CanarySent
 from relay.cursors import Key
 from relay.lag import all_consumers
 
@@ -20,16 +21,21 @@ class Ends:
 
 
 def read_ends() -> Ends:
-    """Read every stream, the end of its published rows, and every cursor."""
+    """Read every stream, the end of its published rows, and every cursor. Canaries may be lost: they are left out."""
     with connection.cursor() as cursor:
         # Cursors first: a stream read later can only be further on.
-        cursor.execute("select consumer, topic, key, last, parked_at is not null, reason from relay_cursor")
+        cursor.execute(
+            "select consumer, topic, key, last, parked_at is not null, reason from relay_cursor where topic <> %s",
+            [CanarySent.topic],
+        )
         rows = cursor.fetchall()
         cursor.execute(
-            "select topic, key, max(sequence) from relay_outbox where published_at is not null group by topic, key"
+            "select topic, key, max(sequence) from relay_outbox"
+            " where published_at is not null and topic <> %s group by topic, key",
+            [CanarySent.topic],
         )
         published = {(topic, key): last for topic, key, last in cursor.fetchall()}
-        cursor.execute("select topic, key, last, floor from relay_stream")
+        cursor.execute("select topic, key, last, floor from relay_stream where topic <> %s", [CanarySent.topic])
         streams = {(topic, key): (last, floor) for topic, key, last, floor in cursor.fetchall()}
     return Ends(
         streams=streams,
