@@ -1,0 +1,86 @@
+"""What was published, read from the outbox: delivered or not, rolled back or not, it is what a consumer would get."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, overload
+
+from django.db.models import Max, QuerySet
+
+from relay.event import Event
+from relay.models import Outbox
+from relay.topics import decode_event, known_events
+
+E = TypeVar("E", bound=Event)
+
+
+@overload
+def published(*, key: object = None) -> list[Event]: ...
+@overload
+def published(event_class: type[E], *, key: object = None) -> list[E]: ...
+def published(event_class: type[Event] = Event, *, key: object = None) -> list[Any]:
+    """Return the events of `event_class` (a base class stands for all below it) in the order of their publication."""
+    topics = {cls.topic for cls in known_events().values() if issubclass(cls, event_class)}
+    rows = Outbox.objects.filter(topic__in=topics)
+    if key is not None:
+        rows = rows.filter(key=str(key))
+    return [event for event in read_events(rows) if isinstance(event, event_class)]
+
+
+def assert_published(event_class: type[E], *, key: object = None, times: int = 1, **fields: object) -> E:
+    """Return the first event of `event_class` with these fields; there must be exactly `times` of them.
+
+    :raises AssertionError: there are fewer or more; the message tells what was published instead.
+    """
+    unknown = ", ".join(sorted(fields.keys() - set(event_class.__struct_fields__)))
+    if unknown or times < 1:
+        raise TypeError(f"{event_class.__name__} has no field {unknown}" if unknown else "use assert_nothing_published")
+    wanted = fields if key is None else {"key": str(key), **fields}
+    found = [event for event in published(event_class, key=key) if not find_differences(event, wanted)]
+    if len(found) == times:
+        return found[0]
+    asked = ", ".join(f"{name}={value!r}" for name, value in wanted.items())
+    raise AssertionError(
+        f"{event_class.__name__}({asked}) was published {len(found)} times, not {times}. Published was:\n"
+        + tell_events(published(), event_class, wanted)
+    )
+
+
+def assert_nothing_published(event_class: type[Event] = Event, *, key: object = None) -> None:
+    """Check that no event of `event_class` was published; with `key` none for that key.
+
+    :raises AssertionError: the message tells what was.
+    """
+    found = published(event_class, key=key)
+    if found:
+        raise AssertionError(f"nothing should have been published, but this was:\n{tell_events(found)}")
+
+
+@contextmanager
+def capture_published() -> Iterator[list[Event]]:
+    """Yield a list that holds, once the block has ended, what was published in it."""
+    last = Outbox.objects.aggregate(last=Max("position"))["last"] or 0
+    events: list[Event] = []
+    yield events
+    events += read_events(Outbox.objects.filter(position__gt=last))
+
+
+def read_events(rows: QuerySet[Outbox]) -> list[Event]:
+    """Read the events of `rows` in their order."""
+    return [decode_event(row.type, row.topic, row.body) for row in rows.order_by("position")]
+
+
+def find_differences(event: Event, wanted: Mapping[str, object]) -> dict[str, object]:
+    """Return by name what `event` holds where something else is wanted."""
+    return {name: getattr(event, name) for name, value in wanted.items() if getattr(event, name) != value}
+
+
+def tell_events(
+    events: list[Event], event_class: type[Event] | None = None, wanted: Mapping[str, object] | None = None
+) -> str:
+    """Tell each event on a line, and in those of `event_class` what is not as wanted."""
+    lines = []
+    for event in events:
+        differences = find_differences(event, wanted or {}) if event_class and isinstance(event, event_class) else {}
+        other = "".join(f"  <- {name} is {value!r}" for name, value in differences.items())
+        lines.append(f"  {event}{other}")
+    return "\n".join(lines) or "  nothing"
