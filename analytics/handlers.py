@@ -1,12 +1,13 @@
 """What analytics counts: sales and visitors' activity, in the minute in which they happened, not that of arrival."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.db import connection
 
 from analytics.models import ActivityMinute, Kind, Sale, SalesMinute
 from relay.consumer import Consumer
-from shop.events import CartChanged, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, ProductViewed
+from shop.events import ActivityEvent, CartChanged, OrderCancelled, OrderConfirmed, OrderPlaced, ProductViewed
 
 
 def forget_counts() -> None:
@@ -18,29 +19,29 @@ def forget_counts() -> None:
 consumer = Consumer("analytics", rebuild=forget_counts)
 
 
-@consumer.on(OrderPlaced)
-def count_placed_order(event: OrderPlaced) -> None:
-    record_sale(event, Kind.PLACED, sum(line.quantity for line in event.lines), event.total, event.currency)
+@consumer.on(OrderPlaced, many=True)
+def count_placed_orders(events: Sequence[OrderPlaced]) -> None:
+    record_sales(Kind.PLACED, events, [sum(line.quantity for line in event.lines) for event in events])
 
 
-@consumer.on(OrderConfirmed)
-def count_confirmed_order(event: OrderConfirmed) -> None:
-    record_sale(event, Kind.CONFIRMED, event.units, event.total, event.currency)
+@consumer.on(OrderConfirmed, many=True)
+def count_confirmed_orders(events: Sequence[OrderConfirmed]) -> None:
+    record_sales(Kind.CONFIRMED, events, [event.units for event in events])
 
 
-@consumer.on(OrderCancelled)
-def count_cancelled_order(event: OrderCancelled) -> None:
-    record_sale(event, Kind.CANCELLED, event.units, event.total, event.currency)
+@consumer.on(OrderCancelled, many=True)
+def count_cancelled_orders(events: Sequence[OrderCancelled]) -> None:
+    record_sales(Kind.CANCELLED, events, [event.units for event in events])
 
 
-@consumer.on(ProductViewed)
-def count_view(event: ProductViewed) -> None:
-    count_activity(event.occurred_at, ActivityMinute.Kind.VIEWED)
+@consumer.on(ProductViewed, many=True)
+def count_views(events: Sequence[ProductViewed]) -> None:
+    count_activity(ActivityMinute.Kind.VIEWED, events)
 
 
-@consumer.on(CartChanged)
-def count_cart_change(event: CartChanged) -> None:
-    count_activity(event.occurred_at, ActivityMinute.Kind.CART_CHANGED)
+@consumer.on(CartChanged, many=True)
+def count_cart_changes(events: Sequence[CartChanged]) -> None:
+    count_activity(ActivityMinute.Kind.CART_CHANGED, events)
 
 
 def cut_to_minute(moment: datetime) -> datetime:
@@ -48,33 +49,50 @@ def cut_to_minute(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def record_sale(event: OrderEvent, kind: Kind, units: int, revenue: int, currency: str) -> None:
-    """Write the event's Sale and add it to its minute, in one statement, so that neither exists without the other."""
+def record_sales(
+    kind: Kind, events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled], units: Sequence[int]
+) -> None:
+    """Write each event's Sale and add it to its minute, in one statement, so that neither exists without the other."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             with sale as (
                 insert into analytics_sale (event_id, kind, order_id, units, revenue, currency, minute)
-                values (%s, %s, %s, %s, %s, %s, %s) returning *
+                select event_id, %(kind)s, order_id, units, revenue, currency, minute
+                from unnest(%(events)s::uuid[], %(orders)s::uuid[], %(units)s::int[], %(revenues)s::bigint[],
+                            %(currencies)s::text[], %(minutes)s::timestamptz[])
+                    as sold (event_id, order_id, units, revenue, currency, minute)
+                returning *
             )
             insert into analytics_salesminute as counted (minute, kind, currency, orders, units, revenue)
-            select minute, kind, currency, 1, units, revenue from sale
+            select minute, kind, currency, count(*), sum(units), sum(revenue) from sale
+            group by minute, kind, currency order by minute, kind, currency
             on conflict (minute, kind, currency) do update
-            set orders = counted.orders + 1,
+            set orders = counted.orders + excluded.orders,
                 units = counted.units + excluded.units,
                 revenue = counted.revenue + excluded.revenue
             """,
-            [event.event_id, kind, event.order_id, units, revenue, currency, cut_to_minute(event.occurred_at)],
+            {
+                "kind": kind,
+                "events": [event.event_id for event in events],
+                "orders": [event.order_id for event in events],
+                "units": list(units),
+                "revenues": [event.total for event in events],
+                "currencies": [event.currency for event in events],
+                "minutes": [cut_to_minute(event.occurred_at) for event in events],
+            },
         )
 
 
-def count_activity(occurred_at: datetime, kind: ActivityMinute.Kind) -> None:
-    """Add one to the count of the minute."""
+def count_activity(kind: ActivityMinute.Kind, events: Sequence[ActivityEvent]) -> None:
+    """Add each event to the count of its minute."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            insert into analytics_activityminute as counted (minute, kind, count) values (%s, %s, 1)
-            on conflict (minute, kind) do update set count = counted.count + 1
+            insert into analytics_activityminute as counted (minute, kind, count)
+            select minute, %(kind)s, count(*) from unnest(%(minutes)s::timestamptz[]) as happened (minute)
+            group by minute order by minute
+            on conflict (minute, kind) do update set count = counted.count + excluded.count
             """,
-            [cut_to_minute(occurred_at), kind],
+            {"kind": kind, "minutes": [cut_to_minute(event.occurred_at) for event in events]},
         )

@@ -1,11 +1,16 @@
-"""How inventory reacts to orders: hold all lines or none, sell what was confirmed, give back what was cancelled."""
+"""How inventory reacts to orders: hold all lines or none, sell what was confirmed, give back what was cancelled.
+
+Each handler takes many events at once: it locks the stock of all of them in SKU order, and moves it in one statement.
+"""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-from inventory.services import GIVING_BACK, SALE, hold_stock, lock_stock, settle_reservations
+from inventory.services import GIVING_BACK, SALE, Hold, hold_stock, lock_stock, settle_reservations
 from relay.consumer import Consumer
-from relay.outbox import publish
-from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, Shortage, StockRejected, StockReserved
+from relay.outbox import publish_many
+from shop.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Shortage, StockRejected, StockReserved
 
 consumer = Consumer("inventory")
 
@@ -14,39 +19,62 @@ class NothingHeldForOrder(Exception):
     """An order was confirmed for which no stock is held. Orders confirms only what inventory reserved."""
 
 
-@consumer.on(OrderPlaced)
-def reserve_stock(event: OrderPlaced) -> None:
-    """Hold every line of the order, or none. A SKU that inventory does not know is a shortage with nothing available.
+@consumer.on(OrderPlaced, many=True)
+def reserve_stock(events: Sequence[OrderPlaced]) -> None:
+    """Hold every line of an order, or none; the orders are served in the order of the list.
 
-    Lines of one SKU count together.
+    A SKU that inventory does not know is a shortage with nothing available. Lines of one SKU count together.
     """
+    holds = [Hold(event.order_id, event.event_id, add_up_lines(event)) for event in events]
+    available = lock_stock({sku for hold in holds for sku in hold.wanted})
+    held: list[Hold] = []
+    answers: list[StockReserved | StockRejected] = []
+    for hold in holds:
+        if shortages := find_shortages(hold.wanted, available):
+            answers.append(StockRejected(order_id=hold.order_id, shortages=shortages))
+            continue
+        for sku, quantity in hold.wanted.items():
+            available[sku] -= quantity
+        held.append(hold)
+        answers.append(StockReserved(order_id=hold.order_id))
+    hold_stock(held)
+    publish_many(answers)
+
+
+@consumer.on(OrderConfirmed, many=True)
+def sell_stock(events: Sequence[OrderConfirmed]) -> None:
+    """Let what is held leave the books.
+
+    :raises NothingHeldForOrder: nothing is held for one of them; the consumer finds it and parks the order's key.
+    """
+    causes = find_causes(events)
+    for order_id in causes.keys() - settle_reservations(causes, SALE):
+        raise NothingHeldForOrder(f"order {order_id} was confirmed, but no stock is held for it")
+
+
+@consumer.on(OrderCancelled, many=True)
+def give_back_stock(events: Sequence[OrderCancelled]) -> None:
+    """Give back what the orders hold. An order that was rejected for want of stock holds nothing."""
+    settle_reservations(find_causes(events), GIVING_BACK)
+
+
+def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:
+    """Return the quantity that the order wants of each SKU."""
     wanted: Counter[str] = Counter()
     for line in event.lines:
         wanted[line.sku] += line.quantity
-    available = lock_stock(wanted)
-    shortages = [
+    return wanted
+
+
+def find_shortages(wanted: Mapping[str, int], available: Mapping[str, int]) -> list[Shortage]:
+    """Return what can't be had, in SKU order."""
+    return [
         Shortage(sku=sku, requested=quantity, available=available.get(sku, 0))
         for sku, quantity in sorted(wanted.items())
         if available.get(sku, 0) < quantity
     ]
-    if shortages:
-        publish(StockRejected(order_id=event.order_id, shortages=shortages))
-        return
-    hold_stock(event.order_id, wanted, event.event_id)
-    publish(StockReserved(order_id=event.order_id))
 
 
-@consumer.on(OrderConfirmed)
-def sell_stock(event: OrderConfirmed) -> None:
-    """Let what is held leave the books.
-
-    :raises NothingHeldForOrder: nothing is held; the consumer parks the order's key.
-    """
-    if not settle_reservations(event.order_id, SALE, event.event_id):
-        raise NothingHeldForOrder(f"order {event.order_id} was confirmed, but no stock is held for it")
-
-
-@consumer.on(OrderCancelled)
-def give_back_stock(event: OrderCancelled) -> None:
-    """Give back what the order holds. An order that was rejected for want of stock holds nothing."""
-    settle_reservations(event.order_id, GIVING_BACK, event.event_id)
+def find_causes(events: Sequence[OrderEvent]) -> dict[UUID, UUID]:
+    """Return each order's event id."""
+    return {event.order_id: event.event_id for event in events}

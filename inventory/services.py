@@ -5,7 +5,7 @@ CHECK constraints stand behind them. Whoever moves several SKUs locks their rows
 crossed orders wait for each other instead of deadlocking.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from inventory.models import Movement, Reservation, Stock
+from inventory.models import Movement, Reservation
 
 LARGEST_RECEIPT = 1_000_000
 
@@ -22,42 +22,61 @@ class UnableToReceiveStock(ValueError):
     """The quantity is not between 1 (for an opening level 0) and `LARGEST_RECEIPT`."""
 
 
-def lock_stock(skus: Iterable[str]) -> dict[str, int]:
+def lock_stock(skus: Collection[str]) -> dict[str, int]:
     """Lock the stock rows of `skus` until the transaction ends and return what is available of each known one."""
-    # The order is that of the locking: rows are locked as the sorted scan returns them.
-    rows = Stock.objects.select_for_update().filter(sku__in=skus).order_by("sku")
-    return {stock.sku: stock.available for stock in rows}
+    with connection.cursor() as cursor:
+        # The order is that of the locking: rows are locked as the sorted scan returns them.
+        cursor.execute(
+            "select sku, on_hand - reserved from inventory_stock where sku = any(%s) order by sku for update",
+            [list(skus)],
+        )
+        return dict(cursor.fetchall())
 
 
-def hold_stock(order_id: UUID, wanted: Mapping[str, int], event_id: UUID) -> None:
-    """Reserve `wanted` (SKU to quantity) for an order.
+class Hold(NamedTuple):
+    """What an event asks to be held for an order: SKU to quantity."""
+
+    order_id: UUID
+    event_id: UUID
+    wanted: Mapping[str, int]
+
+
+def hold_stock(holds: Sequence[Hold]) -> None:
+    """Reserve everything that `holds` ask for.
 
     The rows must be locked by `lock_stock` in this transaction, with enough available of each.
 
-    :raises django.db.IntegrityError: there is less than that, or the order holds one of the SKUs already.
+    :raises django.db.IntegrityError: there is less than that, or an order holds one of the SKUs already.
     """
-    skus, quantities = zip(*sorted(wanted.items()), strict=True)
+    lines = [(hold.order_id, hold.event_id, sku, hold.wanted[sku]) for hold in holds for sku in sorted(hold.wanted)]
+    if not lines:
+        return
+    orders, events, skus, quantities = zip(*lines, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            with wanted as (select * from unnest(%(skus)s::text[], %(quantities)s::int[]) as wanted (sku, quantity)),
+            with wanted as materialized (
+                select * from unnest(%(orders)s::uuid[], %(events)s::uuid[], %(skus)s::text[], %(quantities)s::int[])
+                    as wanted (order_id, event_id, sku, quantity)
+            ),
             held as (
-                update inventory_stock as stock set reserved = stock.reserved + wanted.quantity
-                from wanted where stock.sku = wanted.sku
+                update inventory_stock as stock set reserved = stock.reserved + total.quantity
+                from (select sku, sum(quantity) as quantity from wanted group by sku) as total
+                where stock.sku = total.sku
             ),
             noted as (
                 insert into inventory_reservation (order_id, sku, quantity, state, created_at, changed_at)
-                select %(order_id)s, sku, quantity, 'held', %(now)s, %(now)s from wanted
+                select order_id, sku, quantity, 'held', %(now)s, %(now)s from wanted
             )
             insert into inventory_movement
                 (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
-            select sku, %(order_id)s, 'reserved', 0, quantity, %(event_id)s, '', %(now)s from wanted
+            select sku, order_id, 'reserved', 0, quantity, event_id, '', %(now)s from wanted
             """,
             {
+                "orders": list(orders),
+                "events": list(events),
                 "skus": list(skus),
                 "quantities": list(quantities),
-                "order_id": order_id,
-                "event_id": event_id,
                 "now": timezone.now(),
             },
         )
@@ -81,23 +100,26 @@ GIVING_BACK = [
 ]
 
 
-def settle_reservations(order_id: UUID, transitions: list[Transition], event_id: UUID) -> int:
-    """Take each reservation of an order through the transition that fits its state; return how many SKUs that were.
+def settle_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> set[UUID]:
+    """Take the reservations of orders through the transition that fits their state; return the orders that had any.
 
-    Must run in a transaction, and only one may settle an order at a time (its events come one after the other).
+    `causes` gives each order's event. Must run in a transaction, and only one may settle an order at a time (its
+    events come one after the other).
     """
-    lock_stock(Reservation.objects.filter(order_id=order_id).values_list("sku", flat=True))
+    orders = list(causes)
+    lock_stock(Reservation.objects.filter(order_id__in=orders).values_list("sku", flat=True).distinct())
     before, after, kinds, on_hand, reserved = zip(*transitions, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            with ended as (
-                select reservation.id, sku, after, kind, quantity * on_hand as on_hand, quantity * reserved as reserved
-                from inventory_reservation as reservation
+            with ended as materialized (
+                select reservation.id, order_id, event_id, sku, after, kind,
+                       quantity * on_hand as on_hand, quantity * reserved as reserved
+                from unnest(%(orders)s::uuid[], %(events)s::uuid[]) as cause (order_id, event_id)
+                join inventory_reservation as reservation using (order_id)
                 join unnest(%(before)s::text[], %(after)s::text[], %(kinds)s::text[],
                             %(on_hand)s::int[], %(reserved)s::int[])
                     as transition (before, after, kind, on_hand, reserved) on before = state
-                where order_id = %(order_id)s
             ),
             settled as (
                 update inventory_reservation as reservation set state = ended.after, changed_at = %(now)s
@@ -105,12 +127,14 @@ def settle_reservations(order_id: UUID, transitions: list[Transition], event_id:
             ),
             moved as (
                 update inventory_stock as stock
-                set on_hand = stock.on_hand + ended.on_hand, reserved = stock.reserved + ended.reserved
-                from ended where stock.sku = ended.sku
+                set on_hand = stock.on_hand + total.on_hand, reserved = stock.reserved + total.reserved
+                from (select sku, sum(on_hand) as on_hand, sum(reserved) as reserved from ended group by sku) as total
+                where stock.sku = total.sku
             )
             insert into inventory_movement
                 (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
-            select sku, %(order_id)s, kind, on_hand, reserved, %(event_id)s, '', %(now)s from ended
+            select sku, order_id, kind, on_hand, reserved, event_id, '', %(now)s from ended
+            returning order_id
             """,
             {
                 "before": list(before),
@@ -118,13 +142,12 @@ def settle_reservations(order_id: UUID, transitions: list[Transition], event_id:
                 "kinds": list(kinds),
                 "on_hand": list(on_hand),
                 "reserved": list(reserved),
-                "order_id": order_id,
-                "event_id": event_id,
+                "orders": orders,
+                "events": list(causes.values()),
                 "now": timezone.now(),
             },
         )
-        settled: int = cursor.rowcount
-        return settled
+        return {order_id for (order_id,) in cursor.fetchall()}
 
 
 def receive_opening_stock(levels: Mapping[str, int]) -> int:

@@ -1,7 +1,7 @@
 """Events as analytics hears of them: each is handled in a transaction of its own, as the consumer does."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -9,11 +9,11 @@ import pytest
 from django.db import transaction
 
 from analytics.handlers import (
-    count_cancelled_order,
-    count_cart_change,
-    count_confirmed_order,
-    count_placed_order,
-    count_view,
+    count_cancelled_orders,
+    count_cart_changes,
+    count_confirmed_orders,
+    count_placed_orders,
+    count_views,
 )
 from shop.events import CartChanged, OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced, ProductViewed
 
@@ -35,7 +35,7 @@ class Shop:
             lines=[OrderedLine(sku=f"S{n}", quantity=quantity, unit_price=1) for n, quantity in enumerate(quantities)],
             payment_token="tok_ok",
         )
-        return self._count(count_placed_order, event)
+        return self._count(count_placed_orders, event)
 
     def confirm(self, at: datetime, units: int, total: int, currency: str = "EUR") -> OrderConfirmed:
         event = OrderConfirmed(
@@ -47,7 +47,7 @@ class Shop:
             total=total,
             units=units,
         )
-        return self._count(count_confirmed_order, event)
+        return self._count(count_confirmed_orders, event)
 
     def cancel(self, at: datetime, units: int, total: int) -> OrderCancelled:
         event = OrderCancelled(
@@ -60,17 +60,17 @@ class Shop:
             units=units,
             reason="payment_declined",
         )
-        return self._count(count_cancelled_order, event)
+        return self._count(count_cancelled_orders, event)
 
     def view(self, at: datetime) -> ProductViewed:
-        return self._count(count_view, ProductViewed(occurred_at=at, visitor=uuid.uuid4(), sku="S0"))
+        return self._count(count_views, ProductViewed(occurred_at=at, visitor=uuid.uuid4(), sku="S0"))
 
     def change_cart(self, at: datetime) -> CartChanged:
-        return self._count(count_cart_change, CartChanged(occurred_at=at, visitor=uuid.uuid4(), sku="S0", quantity=1))
+        return self._count(count_cart_changes, CartChanged(occurred_at=at, visitor=uuid.uuid4(), sku="S0", quantity=1))
 
-    def _count(self, handler: Callable[[E], None], event: E) -> E:
+    def _count(self, handler: Callable[[Sequence[E]], None], event: E) -> E:
         with transaction.atomic():
-            handler(event)
+            handler([event])
         return event
 
 

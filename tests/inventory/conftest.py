@@ -16,28 +16,44 @@ from shop.events import InventoryEvent, OrderCancelled, OrderConfirmed, OrderedL
 CONTACT = uuid.UUID(int=1)
 
 
+def make_placed(order_id: UUID, lines: list[tuple[str, int]]) -> OrderPlaced:
+    """An order of (sku, quantity) lines."""
+    return OrderPlaced(
+        order_id=order_id,
+        number="N1",
+        contact_id=CONTACT,
+        currency="EUR",
+        total=100,
+        lines=[OrderedLine(sku=sku, quantity=quantity, unit_price=100) for sku, quantity in lines],
+        payment_token="tok_ok",
+    )
+
+
+def make_confirmed(order_id: UUID) -> OrderConfirmed:
+    return OrderConfirmed(order_id=order_id, number="N1", contact_id=CONTACT, currency="EUR", total=100, units=1)
+
+
 class Orders:
     """Drives inventory's handlers and reads what they published."""
 
     def place(self, *lines: tuple[str, int], order_id: UUID | None = None) -> UUID:
         """Place an order of (sku, quantity) lines and return its id."""
-        event = OrderPlaced(
-            order_id=order_id or uuid.uuid4(),
-            number="N1",
-            contact_id=CONTACT,
-            currency="EUR",
-            total=100,
-            lines=[OrderedLine(sku=sku, quantity=quantity, unit_price=100) for sku, quantity in lines],
-            payment_token="tok_ok",
-        )
+        return self.place_together(list(lines), order_ids=[order_id or uuid.uuid4()])[0]
+
+    def place_together(self, *orders: list[tuple[str, int]], order_ids: list[UUID] | None = None) -> list[UUID]:
+        """Place several orders of (sku, quantity) lines, which inventory hears of at once; return their ids."""
+        events = [
+            make_placed(order_id, lines)
+            for order_id, lines in zip(order_ids or [uuid.uuid4() for _ in orders], orders, strict=True)
+        ]
         with transaction.atomic():
-            reserve_stock(event)
-        return event.order_id
+            reserve_stock(events)
+        return [event.order_id for event in events]
 
     def confirm(self, order_id: UUID) -> OrderConfirmed:
-        event = OrderConfirmed(order_id=order_id, number="N1", contact_id=CONTACT, currency="EUR", total=100, units=1)
+        event = make_confirmed(order_id)
         with transaction.atomic():
-            sell_stock(event)
+            sell_stock([event])
         return event
 
     def cancel(self, order_id: UUID) -> OrderCancelled:
@@ -45,7 +61,7 @@ class Orders:
             order_id=order_id, number="N1", contact_id=CONTACT, currency="EUR", total=100, units=1, reason="because"
         )
         with transaction.atomic():
-            give_back_stock(event)
+            give_back_stock([event])
         return event
 
     def answers(self, order_id: UUID) -> list[InventoryEvent]:

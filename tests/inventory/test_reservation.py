@@ -9,10 +9,13 @@ from django.db import IntegrityError, transaction
 
 from inventory.handlers import NothingHeldForOrder, consumer
 from inventory.models import Movement, Reservation, Stock
-from inventory.services import hold_stock, receive_opening_stock
+from inventory.services import Hold, hold_stock, receive_opening_stock
 from inventory.verification import find_stock_differences
+from relay.kafka import Delivery
+from relay.models import Cursor, Outbox
+from relay.outbox import publish
 from shop.events import StockReserved
-from tests.inventory.conftest import Orders
+from tests.inventory.conftest import Orders, make_confirmed
 
 pytestmark = pytest.mark.django_db
 Numbers = Callable[[str], tuple[int, int]]
@@ -70,6 +73,35 @@ def test_lines_of_one_sku_count_together(orders: Orders, numbers: Numbers) -> No
     assert numbers("CUP") == (10, 9)
     assert Reservation.objects.get(order_id=held, sku="CUP").quantity == 9
     assert orders.shortages(rejected) == [("POT", 2, 1)]
+
+
+def test_orders_that_come_together_are_served_one_after_the_other(orders: Orders, numbers: Numbers) -> None:
+    first, greedy, last, late = orders.place_together(
+        [("CUP", 6), ("POT", 1)], [("CUP", 5), ("POT", 1)], [("CUP", 4), ("POT", 1)], [("CUP", 1)]
+    )
+
+    assert [type(orders.answers(order)[0]) for order in (first, last)] == [StockReserved, StockReserved]
+    assert orders.shortages(greedy) == [("CUP", 5, 4)]
+    assert orders.shortages(late) == [("CUP", 1, 0)]
+    assert numbers("CUP") == (10, 10)
+    assert numbers("POT") == (2, 2)
+
+
+def test_among_orders_confirmed_together_the_one_that_holds_nothing_is_found(orders: Orders, numbers: Numbers) -> None:
+    placed = sorted((orders.place(("CUP", 1)) for _ in range(4)), key=str)
+    empty = uuid.UUID(int=placed[1].int + 1)
+    with transaction.atomic():
+        for order_id in [*placed, empty]:
+            publish(make_confirmed(order_id))
+    rows = Outbox.objects.filter(topic="shop.orders").order_by("position")
+    consumer.process(
+        [Delivery(row.topic, 0, row.position, row.key, row.sequence, row.type, row.body.encode()) for row in rows]
+    )
+
+    assert numbers("CUP") == (6, 0)
+    parked = Cursor.objects.exclude(parked_at=None).get()
+    assert parked.key == str(empty)
+    assert parked.reason == f"NothingHeldForOrder: order {empty} was confirmed, but no stock is held for it"
 
 
 def test_a_confirmed_order_takes_its_pieces_off_the_books(orders: Orders, numbers: Numbers) -> None:
@@ -139,7 +171,7 @@ def test_every_movement_carries_the_id_of_its_event(orders: Orders) -> None:
 
 def test_the_tables_refuse_to_hold_more_than_there_is() -> None:
     with pytest.raises(IntegrityError, match="stock_reserved_is_on_hand"), transaction.atomic():
-        hold_stock(uuid.uuid4(), {"POT": 3}, uuid.uuid4())
+        hold_stock([Hold(uuid.uuid4(), uuid.uuid4(), {"POT": 3})])
     with pytest.raises(IntegrityError, match="stock_reserved_is_not_negative"), transaction.atomic():
         Stock.objects.filter(sku="POT").update(reserved=-1)
     with pytest.raises(IntegrityError, match="stock_on_hand_is_not_negative"), transaction.atomic():
@@ -148,11 +180,11 @@ def test_the_tables_refuse_to_hold_more_than_there_is() -> None:
 
 def test_the_tables_refuse_a_second_reservation_and_a_second_movement_of_an_event() -> None:
     order_id, event_id = uuid.uuid4(), uuid.uuid4()
-    hold_stock(order_id, {"CUP": 1}, event_id)
+    hold_stock([Hold(order_id, event_id, {"CUP": 1})])
     with pytest.raises(IntegrityError, match="reservation_once_per_order_and_sku"), transaction.atomic():
-        hold_stock(order_id, {"CUP": 1}, uuid.uuid4())
+        hold_stock([Hold(order_id, uuid.uuid4(), {"CUP": 1})])
     with pytest.raises(IntegrityError, match="movement_once_per_event_and_sku"), transaction.atomic():
-        hold_stock(uuid.uuid4(), {"CUP": 1}, event_id)
+        hold_stock([Hold(uuid.uuid4(), event_id, {"CUP": 1})])
 
 
 @pytest.mark.parametrize(

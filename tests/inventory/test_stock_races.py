@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
+from inventory.models import Stock
 from inventory.services import receive_opening_stock
 from inventory.verification import find_stock_differences
 from shop.events import StockReserved
@@ -68,3 +69,19 @@ def test_crossed_orders_of_several_skus_never_deadlock(orders: Orders, numbers: 
     for sku in skus:
         on_hand, reserved = numbers(sku)
         assert 0 <= reserved <= on_hand <= 40
+
+
+def test_crossed_batches_of_two_processes_never_deadlock(orders: Orders) -> None:
+    """With orders and SKUs in opposite orders, each batch waits for the other at most."""
+    skus = [f"X{n}" for n in range(20)]
+    receive_opening_stock(dict.fromkeys(skus, 100_000))
+
+    def buy(n: int) -> None:
+        mine = skus if n % 2 else skus[::-1]
+        for _ in range(5):
+            orders.place_together(*([(mine[turn % 20], 1), (mine[(turn + 7) % 20], 1)] for turn in range(40)))
+
+    run_in_threads(buy)
+
+    assert list(find_stock_differences()) == []
+    assert sum(numbers.reserved for numbers in Stock.objects.all()) == THREADS * 5 * 40 * 2
