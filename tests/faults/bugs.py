@@ -6,10 +6,11 @@ from typing import Any
 from django.db import connection, transaction
 from kafka import KafkaConsumer
 
-from relay import consumer, forwarder, kafka
+from relay import consumer, forwarder, kafka, lease
 from relay.cursors import LockedCursor
 
 patch = setattr
+COLUMNS = ", ".join(forwarder.Row._fields)
 
 
 def read_by_position() -> None:
@@ -22,8 +23,7 @@ def read_by_position() -> None:
                 cursor.execute("select max(position) from relay_outbox where published_at is not null")
                 reached.append(cursor.fetchone()[0] or 0)
             cursor.execute(
-                "select position, topic, key, sequence, event_id, type, occurred_at, body from relay_outbox"
-                " where position > %s order by position limit %s",
+                f"select {COLUMNS} from relay_outbox where position > %s order by position limit %s",  # noqa: S608
                 [reached[-1], limit],
             )
             rows = [forwarder.Row(*row) for row in cursor.fetchall()]
@@ -39,7 +39,7 @@ def skip_locked() -> None:
     def fetch_unlocked(limit: int) -> list[forwarder.Row]:
         with connection.cursor() as cursor:
             cursor.execute(
-                "select position, topic, key, sequence, event_id, type, occurred_at, body from relay_outbox"
+                f"select {COLUMNS} from relay_outbox"  # noqa: S608
                 " where published_at is null order by position limit 10 for update skip locked"
             )
             return [forwarder.Row(*row) for row in cursor.fetchall()]
@@ -52,7 +52,7 @@ def skip_locked() -> None:
 
     patch(forwarder.Forwarder, "forward_round", forward_in_one_transaction)
     patch(forwarder, "fetch_unpublished", fetch_unlocked)
-    patch(forwarder.Lease, "hold", lambda lease: True)
+    patch(lease.Lease, "hold", lambda self: True)
     patch(forwarder, "_HOLD_LEASE", "select %s, %s, %s")
 
 
@@ -81,13 +81,13 @@ def commit_offset_before_effect() -> None:
 
 def ignore_cursor() -> None:
     """The consumer takes every delivery for a new one."""
-    apply_one = consumer.Consumer._apply_one
+    take = consumer.Consumer._take
 
-    def apply_again(self: consumer.Consumer, cursor: LockedCursor, delivery: kafka.Delivery) -> None:
-        cursor.last = min(cursor.last, delivery.sequence - 1)
-        apply_one(self, cursor, delivery)
+    def take_again(self: consumer.Consumer, cursor: LockedCursor, arrival: consumer.Arrival) -> bool:
+        cursor.last = min(cursor.last, arrival.sequence - 1)
+        return take(self, cursor, arrival)
 
-    patch(consumer.Consumer, "_apply_one", apply_again)
+    patch(consumer.Consumer, "_take", take_again)
 
 
 def commit_by_itself() -> None:

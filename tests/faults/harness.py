@@ -76,7 +76,7 @@ class Run:
         before: tuple[int, ...] = ()
         while time.monotonic() - began < LONGEST_SECONDS:
             self._restart_the_dead()
-            progress = read_progress()
+            progress = read_progress(self.topic)
             if progress != before or self._count("writer"):
                 before, moved_at = progress, time.monotonic()
             unpublished, committed, effects = progress
@@ -170,7 +170,7 @@ def note_effect(event: ParcelMoved) -> None:
         cursor.execute("insert into effect (key, event_id) values (%s, %s)", [event.key, event.event_id])
 
 
-def read_progress() -> tuple[int, int, int]:
+def read_progress(topic: str) -> tuple[int, int, int]:
     """Return how many rows are not published, how many are committed, and how many events have an effect.
 
     Keys that Kafka refuses are left out: they wait for a person.
@@ -179,8 +179,9 @@ def read_progress() -> tuple[int, int, int]:
         cursor.execute(
             "select count(*) filter (where published_at is null), count(*),"
             " (select count(distinct event_id) from effect)"
-            " from relay_outbox o where not exists (select from relay_outbox r where r.refused_reason is not null"
-            " and r.topic = o.topic and r.key = o.key)"
+            " from relay_outbox o where topic = %s and not exists (select from relay_outbox r"
+            " where r.refused_reason is not null and r.topic = o.topic and r.key = o.key)",
+            [topic],
         )
         row = cursor.fetchone()
     return row[0], row[1], row[2]

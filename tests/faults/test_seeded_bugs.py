@@ -19,7 +19,7 @@ SEED = int(os.environ.get("SEED", "1"))
 @pytest.fixture(autouse=True)
 def parcels(settings: Settings) -> Iterator[None]:
     """Let the relay know parcels and nothing else."""
-    settings.RELAY = {**settings.RELAY, "EVENTS": ["tests.faults.parcels"], "PARTITIONS": 3, "CONSUMERS": []}
+    settings.RELAY = {**settings.RELAY, "EVENTS": ["tests.faults.parcels"], "PARTITIONS": 3, "CANARY_SECONDS": 0}
     known_events.cache_clear()
     yield
     known_events.cache_clear()
