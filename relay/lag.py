@@ -20,11 +20,15 @@ class Unpublished:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Published and unpublished events that a consumer has not applied, the keys they belong to, and parked keys."""
+    """Published and unpublished events that a consumer has not applied, the keys they belong to, and parked keys.
+
+    `oldest_seconds` is the age of the oldest such event, those of parked keys included.
+    """
 
     events: int
     keys: int
     parked: int
+    oldest_seconds: float = 0.0
 
 
 def all_consumers() -> list[Consumer]:
@@ -47,15 +51,18 @@ def read_lag(consumer: Consumer) -> Lag:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            select coalesce(sum(s.last - coalesce(c.last, s.floor)), 0)::bigint, count(*)
+            select coalesce(sum(s.last - coalesce(c.last, s.floor)), 0)::bigint, count(*),
+                   coalesce(extract(epoch from clock_timestamp() - min(o.created_at)), 0)::float8
             from relay_stream s left join relay_cursor c on c.consumer = %s and c.topic = s.topic and c.key = s.key
+            left join relay_outbox o
+                on o.topic = s.topic and o.key = s.key and o.sequence = coalesce(c.last, s.floor) + 1
             where s.topic = any(%s) and s.last > coalesce(c.last, s.floor)
             """,
             [consumer.name, consumer.topics],
         )
-        events, keys = cursor.fetchone()
+        events, keys, oldest_seconds = cursor.fetchone()
         cursor.execute(
             "select count(*) from relay_cursor where consumer = %s and parked_at is not null", [consumer.name]
         )
         (parked,) = cursor.fetchone()
-    return Lag(events, keys, parked)
+    return Lag(events, keys, parked, oldest_seconds)

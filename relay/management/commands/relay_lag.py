@@ -1,0 +1,23 @@
+from typing import Any
+
+from relay.lag import all_consumers, read_lag, read_unpublished
+from relay.management.operation import Operation, tell_age
+
+
+class Command(Operation):
+    help = "Show what waits for Kafka, and what each consumer has not applied yet."
+
+    def operate(self, **options: Any) -> None:
+        """Read and show it."""
+        unpublished = read_unpublished()
+        lags = {consumer.name: read_lag(consumer) for consumer in all_consumers()}
+        lines = [
+            f"outbox: {unpublished.rows} unpublished, the oldest {tell_age(unpublished.oldest_seconds)} old; "
+            f"{unpublished.refused} refused",
+            f"{'consumer':<16}{'events':>9}{'keys':>9}{'oldest':>9}{'parked':>9}",
+        ]
+        lines += [
+            f"{name:<16}{lag.events:>9}{lag.keys:>9}{tell_age(lag.oldest_seconds):>9}{lag.parked:>9}"
+            for name, lag in lags.items()
+        ]
+        self.tell({"outbox": unpublished, "consumers": lags}, lines, as_json=options["json"])

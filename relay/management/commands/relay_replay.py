@@ -1,0 +1,60 @@
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from relay.management.operation import Operation
+from relay.operations.audit import find_consumer
+from relay.operations.replay import Outcome, Span, rebuild, replay
+
+
+def read_time(text: str) -> datetime:
+    """Read a time; without a zone it is one of the project's TIME_ZONE."""
+    moment = parse_datetime(text)
+    if moment is None:
+        raise ValueError(text)
+    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+class Command(Operation):
+    help = "Give a consumer events again from the outbox. What it has applied is suppressed, unless it is rebuilt."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the consumer and which events."""
+        super().add_arguments(parser)
+        self.add_change_arguments(parser)
+        parser.add_argument("consumer")
+        span = parser.add_mutually_exclusive_group(required=True)
+        span.add_argument("--since", type=read_time, metavar="TIME", help="Events since then, as 2026-11-22T08:00Z.")
+        span.add_argument("--key", help="The events of one key in all topics of the consumer, for example an order id.")
+        span.add_argument("--beginning", action="store_true", help="All events that the outbox holds.")
+        span.add_argument(
+            "--rebuild", action="store_true", help="Empty what the consumer has written and apply everything again."
+        )
+
+    def operate(self, **options: Any) -> None:
+        """Replay or rebuild."""
+        if options["since"] and options["since"] > timezone.now():
+            raise CommandError(f"--since {options['since']} lies in the future")
+        consumer = find_consumer(options["consumer"])
+        audit = {name: options[name] for name in ("actor", "reason", "dry_run")}
+        if options["rebuild"]:
+            outcome = rebuild(consumer, **audit)
+        else:
+            outcome = replay(consumer, Span(key=options["key"], since=options["since"]), **audit)
+        self.tell(outcome, tell_outcome(consumer.name, outcome, options["dry_run"]), as_json=options["json"])
+
+
+def tell_outcome(name: str, outcome: Outcome, dry_run: bool) -> list[str]:
+    """Say in lines what became of the events."""
+    lines = [
+        f"{name}: {outcome.read} events read from the outbox, {outcome.suppressed} suppressed (applied before), "
+        f"{outcome.applied} {'would be ' if dry_run else ''}applied"
+    ]
+    if outcome.waiting:
+        lines.append(f"{outcome.waiting} wait behind parked events: see relay_parked list --consumer {name}")
+    if outcome.pruned:
+        lines.append(f"refused: {outcome.pruned} older events are pruned and can't be read again")
+    return lines

@@ -1,0 +1,167 @@
+"""What a person does about a parked key: redrive it, edit the payload that it fails at, or skip that event.
+
+A redriven key stays parked until its consumer has tried it, within a second: its events stay in order.
+"""
+
+from typing import Any
+
+import msgspec
+from django.db import connection, transaction
+
+from relay.event import UnableToDecodeEvent
+from relay.operations import Refused
+from relay.operations.audit import demand_reason, record_intervention
+from relay.operations.parked import RELAY, Parked, Selection, Waiting, list_parked, show_parked
+from relay.outbox import MAX_EVENT_BYTES
+from relay.topics import UnknownEventType, decode_event
+
+# What was chosen is looked for again under the lock: it may have been done meanwhile.
+_REDRIVE_KEYS = """
+with chosen as (select * from unnest(%(consumers)s::text[], %(topics)s::text[], %(keys)s::text[])
+                as c (consumer, topic, key)),
+locked as (select id from relay_cursor join chosen using (consumer, topic, key) where parked_at is not null
+           order by topic, key for update of relay_cursor),
+redriven as (update relay_cursor c set next_try_at = clock_timestamp(), attempts = 0
+             from locked where c.id = locked.id returning c.*)
+insert into relay_intervention (actor, action, consumer, topic, key, sequence, before, after, reason)
+select %(actor)s, 'redrive', consumer, topic, key, last + 1, reason, '', %(reason)s from redriven
+"""
+_REDRIVE_ROWS = """
+with chosen as (select * from unnest(%(topics)s::text[], %(keys)s::text[], %(sequences)s::bigint[], %(reasons)s::text[])
+                as c (topic, key, sequence, refusal)),
+redriven as (update relay_outbox o set refused_reason = null from chosen c
+             where o.topic = c.topic and o.key = c.key and o.sequence = c.sequence and refused_reason is not null
+             returning o.topic, o.key, o.sequence, c.refusal)
+insert into relay_intervention (actor, action, consumer, topic, key, sequence, before, after, reason)
+select %(actor)s, 'redrive', 'relay', topic, key, sequence, refusal, '', %(reason)s from redriven
+"""
+
+
+def redrive(selection: Selection, *, actor: str, reason: str = "", dry_run: bool = False) -> list[Parked]:
+    """Let the chosen keys be tried again now, and refused rows be sent again; return what was chosen.
+
+    :raises Refused: there is no such consumer.
+    """
+    chosen = list_parked(selection)
+    keys, rows = [p for p in chosen if p.consumer != RELAY], [p for p in chosen if p.consumer == RELAY]
+    if not dry_run:
+        with transaction.atomic(), connection.cursor() as cursor:
+            for statement, parked in [(_REDRIVE_KEYS, keys), (_REDRIVE_ROWS, rows)]:
+                if parked:
+                    cursor.execute(statement, {**_columns(parked), "actor": actor, "reason": reason})
+    return chosen
+
+
+def _columns(parked: list[Parked]) -> dict[str, Any]:
+    return {
+        "consumers": [p.consumer for p in parked],
+        "topics": [p.topic for p in parked],
+        "keys": [p.key for p in parked],
+        "sequences": [p.sequence for p in parked],
+        "reasons": [p.reason for p in parked],
+    }
+
+
+def edit(consumer: str, topic: str, key: str, body: str, *, actor: str, reason: str, dry_run: bool = False) -> Waiting:
+    """Replace the payload of the event that a parked key waits at; return the event as it was.
+
+    The row of the outbox changes, from which the key is redriven. What Kafka has got already, and what other consumers
+    have applied, stays as it was.
+
+    :raises Refused: the key is not parked, the outbox does not hold the event, or `body` is not the same event.
+    """
+    demand_reason(reason)
+    with transaction.atomic(), connection.cursor() as cursor:
+        event = show_parked(consumer, topic, key, limit=0).event
+        if event is None:
+            raise Refused(f"the outbox does not hold the event that {key!r} of {topic} waits at: skip it instead")
+        check_same_event(event, topic, key, body)
+        cursor.execute(
+            "update relay_outbox set body = %s where topic = %s and key = %s and sequence = %s and body = %s",
+            [body, topic, key, event.sequence, event.body],
+        )
+        if cursor.rowcount != 1:
+            raise Refused(f"the event {event.sequence} of {key!r} was changed by somebody else: look at it again")
+        record_intervention(
+            "edit",
+            actor=actor,
+            reason=reason,
+            consumer=consumer,
+            topic=topic,
+            key=key,
+            sequence=event.sequence,
+            before=event.body,
+            after=body,
+        )
+        transaction.set_rollback(dry_run)
+    return event
+
+
+def check_same_event(event: Waiting, topic: str, key: str, body: str) -> None:
+    """Check that `body` is a payload for `event`: readable as its type, of the same key and with the same id.
+
+    :raises Refused: it is not.
+    """
+    if len(body.encode()) > MAX_EVENT_BYTES:
+        raise Refused(f"the payload has {len(body.encode())} bytes, the limit is {MAX_EVENT_BYTES}")
+    try:
+        edited = decode_event(event.type, topic, body)
+        event_id = msgspec.json.decode(body)["event_id"]
+    except (UnableToDecodeEvent, UnknownEventType) as error:
+        raise Refused(f"the payload can't be read: {error}") from error
+    if edited.key != key:
+        raise Refused(f"the payload belongs to the key {edited.key!r}, not to {key!r}: an event keeps its key")
+    if event_id != event.event_id:
+        raise Refused(f"the payload has the event_id {event_id}, not {event.event_id}: an event keeps its id")
+
+
+def skip(
+    consumer: str,
+    topic: str,
+    key: str,
+    *,
+    actor: str,
+    reason: str,
+    sequence: int | None = None,
+    dry_run: bool = False,
+) -> Parked:
+    """Move the cursor of a parked key past the event that it waits at, never to be applied; return it as it was.
+
+    What waits behind it is tried within a second. With `sequence` the key must still wait at that one.
+
+    :raises Refused: the key is not parked, waits at another event, or nothing follows its cursor.
+    """
+    demand_reason(reason)
+    if consumer == RELAY:
+        raise Refused("readers of the topic count on every sequence number: edit the row or redrive it instead")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "select from relay_cursor where consumer = %s and topic = %s and key = %s for update",
+            [consumer, topic, key],
+        )
+        shown = show_parked(consumer, topic, key, limit=0)
+        parked, event = shown.parked, shown.event
+        if sequence not in (None, parked.sequence):
+            raise Refused(f"the key {key!r} waits at event {parked.sequence}, not at {sequence}: look at it again")
+        cursor.execute("select last from relay_stream where topic = %s and key = %s", [topic, key])
+        end = cursor.fetchone()
+        if end is None or end[0] < parked.sequence:
+            raise Refused(f"no event follows in {key!r} of {topic}: redrive it instead")
+        cursor.execute(
+            "update relay_cursor set last = %s, attempts = 0, next_try_at = clock_timestamp()"
+            " where consumer = %s and topic = %s and key = %s",
+            [parked.sequence, consumer, topic, key],
+        )
+        record_intervention(
+            "skip",
+            actor=actor,
+            reason=reason,
+            consumer=consumer,
+            topic=topic,
+            key=key,
+            sequence=parked.sequence,
+            before=f"{parked.reason}\n{event.body if event else 'not in the outbox'}",
+            after="skipped",
+        )
+        transaction.set_rollback(dry_run)
+    return parked

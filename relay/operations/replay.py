@@ -1,0 +1,243 @@
+"""Giving a consumer events again, read from the outbox in the order of their positions.
+
+What it has applied is suppressed by its cursor, as on every other way; only a rebuild makes it apply events again.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import OperationalError, connection, transaction
+
+from relay.consumer import Consumer
+from relay.cursors import Key
+from relay.kafka import Delivery
+from relay.operations import Refused
+from relay.operations.audit import demand_reason, record_intervention
+from relay.operations.fence import fence_off_pruning
+
+CHUNK_ROWS = 500
+# Another transaction of the consumer holds the lock, or the database pauses: the chunk is given again.
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which events of the consumer's topics: those of one key, those written since a time, or all."""
+
+    key: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the events: `waiting` ones belong to a parked key, or follow one that Kafka refuses.
+
+    `pruned` events lie below the floor and can't be read again.
+    """
+
+    read: int = 0
+    applied: int = 0
+    suppressed: int = 0
+    waiting: int = 0
+    pruned: int = 0
+
+
+class Row(NamedTuple):
+    """A published event of the outbox."""
+
+    position: int
+    topic: str
+    key: str
+    sequence: int
+    type: str
+    body: str
+    traceparent: str
+
+    def deliver(self) -> Delivery:
+        """Return it as Kafka would deliver it."""
+        return Delivery(
+            self.topic, 0, self.position, self.key, self.sequence, self.type, self.body.encode(), self.traceparent
+        )
+
+
+def replay(consumer: Consumer, span: Span, *, actor: str, reason: str = "", dry_run: bool = False) -> Outcome:
+    """Give the consumer what `span` holds, in this process. A dry run only counts.
+
+    :raises Refused: the span begins before what the outbox still holds.
+    :raises OperationalError: the database is away; what was done stays done, and a replay may simply be repeated.
+    """
+    start = find_start(span)
+    outcome = Outcome(pruned=count_pruned(consumer, span))
+    if not dry_run:
+        record_intervention(
+            "replay", actor=actor, reason=reason, consumer=consumer.name, key=span.key or "", after=f"{span}"
+        )
+    for rows in read_chunks(consumer.topics, span, start):
+        give(consumer, rows, outcome, dry_run=dry_run)
+    return outcome
+
+
+def rebuild(consumer: Consumer, *, actor: str, reason: str, dry_run: bool = False) -> Outcome:
+    """Empty what the consumer has written, forget its cursors, and give it every event of the outbox again.
+
+    Its own processes may run meanwhile: they and the replay meet at the cursors, so that each event is applied once.
+
+    :raises Refused: it does not declare how it is rebuilt, or part of its events is pruned.
+    """
+    demand_reason(reason)
+    if consumer.rebuild is None:
+        raise Refused(
+            f"{consumer.name} does not declare that it can be rebuilt: its effects may be more than its own tables "
+            "(Consumer(..., rebuild=function that empties them))"
+        )
+    pruned = count_pruned(consumer, Span())
+    if pruned:
+        raise Refused(f"{pruned} events of {', '.join(consumer.topics)} are pruned: a rebuild would be without them")
+    if dry_run:
+        return Outcome(read=count_published(consumer.topics), applied=count_published(consumer.topics))
+    reset(consumer, actor=actor, reason=reason)
+    return replay(consumer, Span(), actor=actor, reason=f"rebuild: {reason}")
+
+
+def reset(consumer: Consumer, *, actor: str, reason: str) -> None:
+    """Delete the consumer's cursors and empty its tables in one transaction.
+
+    All consumers wait for it: one that had read its cursor before would add its effect to the emptied tables.
+
+    :raises Refused: pruning has begun meanwhile.
+    """
+    assert consumer.rebuild
+    with transaction.atomic(), connection.cursor() as cursor:
+        fence_off_pruning()
+        cursor.execute("lock table relay_cursor in exclusive mode")
+        pruned = count_pruned(consumer, Span())
+        if pruned:
+            raise Refused(f"{pruned} events were pruned a moment ago: a rebuild would be without them")
+        cursor.execute("delete from relay_cursor where consumer = %s", [consumer.name])
+        cursors = cursor.rowcount
+        consumer.rebuild()
+        record_intervention(
+            "rebuild",
+            actor=actor,
+            reason=reason,
+            consumer=consumer.name,
+            before=f"{cursors} cursors",
+            after="none",
+        )
+
+
+def find_start(span: Span) -> int:
+    """Return the first position of the span: positions and times of creation grow together, so halving finds it.
+
+    :raises Refused: the span begins before what the outbox still holds.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select coalesce(min(position), 0), coalesce(max(position), 0) from relay_outbox")
+        low, high = cursor.fetchone()
+        if span.since is None:
+            return int(low)
+        cursor.execute("select exists (select from relay_stream where floor > 0)")
+        (pruned,) = cursor.fetchone()
+        if pruned and (created := _created_at(low)) and span.since < created:
+            raise Refused(f"the outbox holds events since {created:%Y-%m-%d %H:%M:%S %Z}: what was before is pruned")
+        while low < high:
+            middle = (low + high) // 2
+            created = _created_at(middle)
+            if created is not None and created < span.since:
+                low = middle + 1
+            else:
+                high = middle
+    return int(low)
+
+
+def _created_at(position: int) -> datetime | None:
+    with connection.cursor() as cursor:
+        cursor.execute("select created_at from relay_outbox where position >= %s order by position limit 1", [position])
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def read_chunks(topics: list[str], span: Span, start: int) -> Iterator[list[Row]]:
+    """Yield the span's published events in the order of their positions."""
+    position = start - 1
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select position, topic, key, sequence, type, body, traceparent from relay_outbox"
+                " where position > %s and topic = any(%s) and published_at is not null"
+                " and (%s::text is null or key = %s) and (%s::timestamptz is null or created_at >= %s)"
+                " order by position limit %s",
+                [position, topics, span.key, span.key, span.since, span.since, CHUNK_ROWS],
+            )
+            rows = [Row(*row) for row in cursor.fetchall()]
+        if not rows:
+            return
+        yield rows
+        position = rows[-1].position
+
+
+def give(consumer: Consumer, rows: Sequence[Row], outcome: Outcome, *, dry_run: bool) -> None:
+    """Give a chunk to the consumer and add to `outcome` what its cursors say before and after."""
+    keys = sorted({(row.topic, row.key) for row in rows})
+    before, parked = read_cursors(consumer.name, keys)
+    fresh = [row for row in rows if row.sequence > before.get((row.topic, row.key), 0)]
+    outcome.read += len(rows)
+    outcome.suppressed += len(rows) - len(fresh)
+    if dry_run:
+        waiting = sum((row.topic, row.key) in parked for row in fresh)
+    else:
+        process(consumer, [row.deliver() for row in fresh])
+        after, _ = read_cursors(consumer.name, keys)
+        waiting = sum(row.sequence > after.get((row.topic, row.key), 0) for row in fresh)
+    outcome.waiting += waiting
+    outcome.applied += len(fresh) - waiting
+
+
+def process(consumer: Consumer, deliveries: list[Delivery]) -> None:
+    """Have the consumer apply a chunk; again after a deadlock or a lock time-out.
+
+    :raises OperationalError: it failed five times.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            consumer.process(deliveries)
+            return
+        except OperationalError:
+            if attempt == ATTEMPTS:
+                raise
+            time.sleep(0.2 * attempt)
+
+
+def read_cursors(consumer: str, keys: list[Key]) -> tuple[dict[Key, int], set[Key]]:
+    """Return how far the consumer has come in each of `keys`, and which of them it has parked."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select topic, key, last, parked_at is not null from relay_cursor where consumer = %s"
+            " and (topic, key) in (select * from unnest(%s::text[], %s::text[]))",
+            [consumer, [topic for topic, _ in keys], [key for _, key in keys]],
+        )
+        found = cursor.fetchall()
+    return {(t, k): last for t, k, last, _ in found}, {(t, k) for t, k, _, parked in found if parked}
+
+
+def count_pruned(consumer: Consumer, span: Span) -> int:
+    """Count the events of the span that are not in the outbox any more; for a time it is told by find_start()."""
+    if span.since is not None:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select coalesce(sum(floor), 0)::bigint from relay_stream"
+            " where topic = any(%s) and (%s::text is null or key = %s)",
+            [consumer.topics, span.key, span.key],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def count_published(topics: list[str]) -> int:
+    """Count the published events of `topics`."""
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from relay_outbox where topic = any(%s) and published_at is not null", [topics])
+        return int(cursor.fetchone()[0])
