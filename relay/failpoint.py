@@ -2,6 +2,16 @@
 
 from collections.abc import Callable
 
+#: Every label there is, in the order of the steps.
+LABELS = (
+    "relay.fetched",
+    "relay.sent",
+    "relay.marked",
+    "consumer.applied",
+    "consumer.committed",
+    "consumer.processed",
+)
+
 hook: Callable[[str], None] | None = None
 
 

@@ -30,7 +30,7 @@ class Prefork:
         )
 
     def run(self, *arguments: str, point: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        """Run a management command, or `celery …`; with `point` it kills itself there (tests.faults.failing).
+        """Run a management command, or `celery …`; with `point` it fails there (tests.faults.failing).
 
         The command is killed after `timeout` seconds.
         """
@@ -70,7 +70,7 @@ def run_child(request: dict[str, Any]) -> None:
     """Run one command in this forked process and end it."""
     import signal
 
-    from tests.faults.failing import die_at, run_command
+    from tests.faults.failing import fail_at, run_command
 
     for descriptor, name in ((1, request["output"]), (2, request["errors"])):
         os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), descriptor)
@@ -79,7 +79,7 @@ def run_child(request: dict[str, Any]) -> None:
     code = 1
     try:
         if request["point"]:
-            die_at(request["point"])
+            fail_at(request["point"])
         run_command(*request["arguments"])
         code = 0
     except SystemExit as ended:

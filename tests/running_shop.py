@@ -124,7 +124,7 @@ class RunningShop:
         return self.run(*arguments, timeout=timeout)
 
     def run(self, *arguments: str, point: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        """Run a management command or `celery …`; with `point` it kills itself there (see tests.faults.failing)."""
+        """Run a management command or `celery …`; with `point` it fails there (see tests.faults.failing)."""
         if self._prefork is None:
             self._prefork = Prefork(self.environment)
         return self._prefork.run(*arguments, point=point, timeout=timeout)

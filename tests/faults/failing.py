@@ -1,11 +1,45 @@
-"""Makes a command kill itself (kill -9) at a point where a crash is worst.
+"""Makes a command fail at a point where that is worst.
 
 A point is a label of relay.failpoint, or gateway.charged: after the gateway has charged, before that is written down.
 """
 
 import os
 import signal
+import subprocess
+import threading
+from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from django.conf import settings
+
+FREEZE_SECONDS = 5
+# A process that goes on after its fault is told to stop after this: long enough to do the harm it can.
+GOES_ON_SECONDS = 1.5
+
+
+class Fault(RuntimeError):
+    """An exception that no code expects."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where and how a process fails: `label`, kill, exception or freeze, before or after.
+
+    Before: when the label is reached, so between the step before it and the one that follows. After: when the same
+    thread reaches its next label, so directly after the step that follows.
+    """
+
+    label: str
+    kind: str = "kill"
+    when: str = "before"
+
+    def __str__(self) -> str:
+        return f"{self.label}/{self.kind}/{self.when}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Point":
+        """Read `label` or `label/kind/when`."""
+        return cls(*text.split("/"))
 
 
 def kill_self() -> NoReturn:
@@ -14,26 +48,63 @@ def kill_self() -> NoReturn:
     raise AssertionError("still alive")
 
 
-def die_at(point: str) -> None:
-    """Install the crash in this process."""
-    if point == "gateway.charged":
-        from payments.sandbox import SandboxGateway
+def freeze_self() -> None:
+    """Stop the whole process, as a machine that swaps or a paused container does, and go on after FREEZE_SECONDS."""
+    subprocess.Popen(["sh", "-c", f"sleep {FREEZE_SECONDS}; kill -CONT {os.getpid()}"], start_new_session=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
 
-        authorize = SandboxGateway.authorize
 
-        def charge_and_die(gateway: SandboxGateway, *args: Any, **kwargs: Any) -> NoReturn:
-            authorize(gateway, *args, **kwargs)
-            kill_self()
-
-        SandboxGateway.authorize = charge_and_die  # type: ignore[method-assign, assignment]
+def fail_at(text: str) -> None:
+    """Install the fault in this process. That it has happened is told by the file `fault` in VAR_DIR/run."""
+    if text == "gateway.charged":
+        _die_after_charging()
         return
     from relay import failpoint
 
-    def die(label: str) -> None:
-        if label == point:
-            kill_self()
+    point = Point.parse(text)
+    thread: int | None = None
+    happened = False
 
-    failpoint.hook = die
+    def fail(label: str) -> None:
+        nonlocal happened, thread
+        if happened:
+            return
+        here = threading.get_ident()
+        if point.when == "after" and thread != here:
+            if label == point.label and thread is None:
+                thread = here
+            return
+        if point.when == "before" and label != point.label:
+            return
+        happened = True
+        (settings.VAR_DIR / "run" / "fault").touch()
+        _fail(point)
+
+    failpoint.hook = fail
+
+
+def _fail(point: Point) -> None:
+    if point.kind == "kill":
+        kill_self()
+    if point.kind == "freeze":
+        freeze_self()
+    timer = threading.Timer(GOES_ON_SECONDS, os.kill, [os.getpid(), signal.SIGTERM])
+    timer.daemon = True
+    timer.start()
+    if point.kind == "exception":
+        raise Fault(str(point))
+
+
+def _die_after_charging() -> None:
+    from payments.sandbox import SandboxGateway
+
+    authorize = SandboxGateway.authorize
+
+    def charge_and_die(gateway: SandboxGateway, *args: Any, **kwargs: Any) -> NoReturn:
+        authorize(gateway, *args, **kwargs)
+        kill_self()
+
+    SandboxGateway.authorize = charge_and_die  # type: ignore[method-assign, assignment]
 
 
 def run_command(command: str, *arguments: str) -> None:

@@ -13,7 +13,7 @@ from tests.faults.harness import Run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
 
-SEED = int(os.environ.get("SEED", "1"))
+SEED = int(os.environ["SEED"])
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,37 @@
+"""FAULTS=all runs the long forms (`make faults`); without it a sample is drawn. SEED=… repeats a run."""
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.client import Customer, OrderStream, make_order
+from tests.faults.counting import give_stock
+from tests.flows.test_life_of_an_order import find_sku
+from tests.running_shop import RunningShop
+
+os.environ.setdefault("SEED", str(secrets.randbelow(10_000)))
+
+
+@pytest.fixture
+def stream(running_shop: RunningShop) -> Iterator[OrderStream]:
+    """A shop that is well, and a stream of orders to be started."""
+    sku = find_sku(running_shop)
+    give_stock(running_shop, sku)
+    yield OrderStream(Customer(running_shop.base_url), make_order((sku, 1)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seed and, after the long forms, each case with its seconds."""
+    reports = [report for status in ("passed", "failed") for report in terminalreporter.getreports(status)]
+    cases = [report for report in reports if report.when == "call" and "tests/faults/" in report.nodeid]
+    if not cases:
+        return
+    terminalreporter.section("faults")
+    if os.environ.get("FAULTS") == "all":
+        for case in sorted(cases, key=lambda case: case.nodeid):
+            terminalreporter.line(
+                f"{case.duration:7.1f} s  {case.outcome:<7}{case.nodeid.removeprefix('tests/faults/')}"
+            )
+    terminalreporter.line(f"seed: {os.environ['SEED']} (SEED={os.environ['SEED']} repeats it)")

@@ -1,0 +1,72 @@
+"""Every labelled point of relay and consumers x kill -9, exception, freeze x before, after, while orders come in."""
+
+import itertools
+import os
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+import pytest
+
+from relay.failpoint import LABELS
+from shop.embedded.parts import CONSUMERS
+from tests.client import OrderStream
+from tests.faults.counting import assert_nothing_lost
+from tests.faults.failing import Point
+from tests.prefork import Prefork
+from tests.running_shop import BASE_DIR, RunningShop
+
+ALL = [
+    Point(label, kind, when)
+    for label, kind, when in itertools.product(LABELS, ("kill", "exception", "freeze"), ("before", "after"))
+]
+IN_SAMPLE = 3
+SIGKILLED = -9
+SEED = os.environ["SEED"]
+
+
+def choose() -> list[Point]:
+    """All points, or a sample of those that test_pulled_plugs does not have."""
+    if os.environ.get("FAULTS") == "all":
+        return ALL
+    return Random(SEED).sample([point for point in ALL if (point.kind, point.when) != ("kill", "before")], IN_SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def faulty(running_shop: RunningShop) -> Iterator[Prefork]:
+    """Runs what is to fail, while the shop's own commands run beside it."""
+    prefork = Prefork(running_shop.environment)
+    yield prefork
+    prefork.close()
+
+
+@pytest.mark.parametrize("point", choose(), ids=str)
+def test_a_process_fails(running_shop: RunningShop, faulty: Prefork, stream: OrderStream, point: Point) -> None:
+    part = "relay" if point.label.startswith("relay.") else Random(f"{SEED} {point}").choice(CONSUMERS)
+    command = "run_relay" if part == "relay" else f"consume_{part}"
+    print(f"{part}, SEED={SEED}")
+    happened = running_shop.var_dir / "run" / "fault"
+    happened.unlink(missing_ok=True)
+    with ThreadPoolExecutor(1) as beside, stream:
+        running_shop.part_stop(part)
+        ended = beside.submit(faulty.run, command, point=str(point), timeout=60)
+        deadline = time.monotonic() + 30
+        while not happened.exists():
+            assert time.monotonic() < deadline and not ended.done(), f"{command} never came to {point}: {ended}"
+            time.sleep(0.02)
+        # The healthy process takes over while the frozen one sleeps, and is at work when it wakes up.
+        running_shop.part_start(part)
+        result = ended.result()
+        time.sleep(0.5)
+    if point.kind == "kill":
+        assert result.returncode == SIGKILLED, result.stderr
+    elif point.kind == "freeze":
+        assert result.returncode == 0, result.stderr
+    assert_nothing_lost(running_shop, stream)
+
+
+def test_every_label_is_listed() -> None:
+    sources = [path.read_text() for path in (BASE_DIR / "relay").rglob("*.py")]
+    assert {label for source in sources for label in re.findall(r'failpoint\("([^"]+)"\)', source)} == set(LABELS)
