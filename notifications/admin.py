@@ -8,7 +8,7 @@ from unfold.decorators import action
 
 from notifications.models import Message
 from notifications.sending import retry_failed
-from notifications.tasks import send_message
+from notifications.tasks import send_messages
 from relay.admin import ReadOnly
 from shop.doorbell import ring
 
@@ -25,10 +25,9 @@ class MessageAdmin(ReadOnly):
     @action(description="Send the failed ones again", permissions=["act"])  # type: ignore[untyped-decorator]
     def send_again(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
         """Give each failed message among the chosen ones all its attempts again."""
-        ids = retry_failed(queryset)
-        for message_id in ids:
-            ring(send_message, str(message_id))
-        self.message_user(request, f"{len(ids)} messages will be sent again")
+        count = retry_failed(queryset)
+        ring(send_messages)
+        self.message_user(request, f"{count} messages will be sent again")
 
     @action(description="Local mailbox", icon="inbox")  # type: ignore[untyped-decorator]
     def open_mailbox(self, request: HttpRequest) -> HttpResponseRedirect:

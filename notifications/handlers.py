@@ -1,12 +1,11 @@
-"""What customers are told when their order changes: the messages are written down here and sent by Celery."""
+"""What customers are told when their orders change: the messages are written down here and sent by Celery."""
 
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
 
 from django.db.models.functions import Now
 
 from notifications.models import Message
-from notifications.sending import GRACE_SECONDS
-from notifications.tasks import send_message
+from notifications.tasks import send_messages
 from notifications.texts import write_texts
 from relay.consumer import Consumer
 from shop.contacts.models import Contact
@@ -17,42 +16,51 @@ consumer = Consumer("notifications")
 Channel, Kind, Status = Message.Channel, Message.Kind, Message.Status
 
 
-@consumer.on(OrderConfirmed)
-def tell_confirmed(event: OrderConfirmed) -> None:
-    """Tell the customer that the order will be shipped."""
-    write_messages(event, Kind.confirmed)
+@consumer.on(OrderConfirmed, many=True)
+def tell_confirmed(events: Sequence[OrderConfirmed]) -> None:
+    """Tell the customers that their orders will be shipped."""
+    write_messages(events, Kind.confirmed)
 
 
-@consumer.on(OrderShipped)
-def tell_shipped(event: OrderShipped) -> None:
-    """Tell the customer that the parcel is on its way."""
-    write_messages(event, Kind.shipped)
+@consumer.on(OrderShipped, many=True)
+def tell_shipped(events: Sequence[OrderShipped]) -> None:
+    """Tell the customers that their parcels are on their way."""
+    write_messages(events, Kind.shipped)
 
 
-@consumer.on(OrderDelivered)
-def tell_delivered(event: OrderDelivered) -> None:
-    """Tell the customer that the parcel has arrived."""
-    write_messages(event, Kind.delivered)
+@consumer.on(OrderDelivered, many=True)
+def tell_delivered(events: Sequence[OrderDelivered]) -> None:
+    """Tell the customers that their parcels have arrived."""
+    write_messages(events, Kind.delivered)
 
 
-@consumer.on(OrderCancelled)
-def tell_cancelled(event: OrderCancelled) -> None:
-    """Tell the customer that nothing will come, and why."""
-    write_messages(event, Kind.cancelled, event.reason)
+@consumer.on(OrderCancelled, many=True)
+def tell_cancelled(events: Sequence[OrderCancelled]) -> None:
+    """Tell the customers that nothing will come, and why."""
+    write_messages(events, Kind.cancelled)
 
 
 def write_messages(
-    event: OrderConfirmed | OrderShipped | OrderDelivered | OrderCancelled, kind: Message.Kind, reason: str = ""
+    events: Sequence[OrderConfirmed | OrderShipped | OrderDelivered | OrderCancelled], kind: Message.Kind
 ) -> None:
-    """Write an e-mail, a message in the shop and, when the contact has a telephone, an SMS; ring for the senders.
-
-    The message in the shop is sent by being there.
+    """Write an e-mail, a message in the shop and, when the contact has a telephone, an SMS for each; ring for the
+    senders. The message in the shop is sent by being there.
     """
-    texts = write_texts(kind, event.number, reason)
-    has_phone = Contact.objects.filter(pk=event.contact_id).exclude(phone="").exists()
-    channels = [Channel.email, Channel.shop, *([Channel.sms] if has_phone else [])]
-    messages = [
-        Message(
+    contacts = Contact.objects.filter(pk__in=[event.contact_id for event in events]).exclude(phone="")
+    with_phone = set(contacts.values_list("pk", flat=True))
+    Message.objects.bulk_create(
+        message for event in events for message in make_messages(event, kind, has_phone=event.contact_id in with_phone)
+    )
+    ring(send_messages)
+
+
+def make_messages(
+    event: OrderConfirmed | OrderShipped | OrderDelivered | OrderCancelled, kind: Message.Kind, *, has_phone: bool
+) -> Iterator[Message]:
+    """Yield what is to be said of the event, through each channel."""
+    texts = write_texts(kind, event.number, event.reason if isinstance(event, OrderCancelled) else "")
+    for channel in [Channel.email, Channel.shop, *([Channel.sms] if has_phone else [])]:
+        yield Message(
             order_id=event.order_id,
             event_id=event.event_id,
             contact_id=event.contact_id,
@@ -62,11 +70,4 @@ def write_messages(
             body=texts.body if channel == Channel.email else texts.short,
             status=Status.sent if channel == Channel.shop else Status.pending,
             sent_at=Now() if channel == Channel.shop else None,
-            due_at=Now() + timedelta(seconds=GRACE_SECONDS),
         )
-        for channel in channels
-    ]
-    Message.objects.bulk_create(messages)
-    for message in messages:
-        if message.status == Status.pending:
-            ring(send_message, str(message.pk))

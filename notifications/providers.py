@@ -1,17 +1,24 @@
-"""How a message leaves the house: e-mail through Django's backend, SMS through the provider that the settings name."""
+"""How messages leave the house: e-mail through Django's backend, SMS through the provider that the settings name."""
 
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from email.utils import parseaddr
+from functools import cached_property
+from smtplib import SMTPResponseException
 from typing import Protocol, cast
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.utils.module_loading import import_string
 
 from notifications.models import Message
+from notifications.sending import CLAIM_SECONDS, Outcome
 from shop.contacts.models import Contact
 
-#: A mail server that says nothing for so long is given up, before the worker's claim on the message ends.
-SMTP_TIMEOUT_SECONDS = 20
+#: A mail server that says nothing for so long is given up.
+SMTP_TIMEOUT_SECONDS = 10
 
 
 class Undeliverable(Exception):
@@ -25,23 +32,73 @@ class SmsProvider(Protocol):
         """Send `text` to the telephone number `to`, or raise: whether it was sent is then unknown."""
 
 
-def deliver(message: Message) -> None:
-    """Send the message to its contact. No transaction may be open: this can take seconds.
+def deliver(messages: Sequence[Message]) -> Iterator[Outcome]:
+    """Send the claimed messages to their contacts, one after the other, and yield how each went.
 
-    :raises Undeliverable: the contact is erased or has no telephone number.
-    :raises Exception: whatever the provider raises; whether the message was sent is then unknown.
+    None is begun that might end after its claim. No transaction may be open: this can take seconds.
     """
-    contact = Contact.objects.filter(pk=message.contact_id).first()
-    if contact is None:
-        raise Undeliverable("contact erased")
-    if message.channel == Message.Channel.sms:
-        if not contact.phone:
-            raise Undeliverable("no telephone number")
-        cast(SmsProvider, import_string(settings.SMS_PROVIDER)()).send(str(message.pk), contact.phone, message.body)
-    else:
+    began = time.monotonic()
+    contacts = Contact.objects.in_bulk([message.contact_id for message in messages])
+    providers = Providers()
+    try:
+        for message in messages:
+            if time.monotonic() > began + CLAIM_SECONDS - 2 * SMTP_TIMEOUT_SECONDS:
+                yield Outcome(message, "not tried: those before it took too long", tried=False)
+                continue
+            try:
+                providers.send(message, contacts.get(message.contact_id))
+            except Undeliverable as error:
+                yield Outcome(message, str(error), for_good=True)
+            except Exception as error:
+                providers.hang_up()
+                yield Outcome(message, describe_failure(error))
+            else:
+                yield Outcome(message)
+    finally:
+        providers.hang_up()
+
+
+class Providers:
+    """The ways out. The way to the mail server is opened for the first e-mail and kept for those that follow."""
+
+    def __init__(self) -> None:
+        self._mail: BaseEmailBackend | None = None
+
+    @cached_property
+    def _sms(self) -> SmsProvider:
+        return cast(SmsProvider, import_string(settings.SMS_PROVIDER)())
+
+    def send(self, message: Message, contact: Contact | None) -> None:
+        """Send one message.
+
+        :raises Undeliverable: the contact is erased or has no telephone number.
+        :raises Exception: whatever the provider raises; whether the message was sent is then unknown.
+        """
+        if contact is None:
+            raise Undeliverable("contact erased")
+        if message.channel == Message.Channel.sms:
+            if not contact.phone:
+                raise Undeliverable("no telephone number")
+            self._sms.send(str(message.pk), contact.phone, message.body)
+            return
+        if self._mail is None:
+            self._mail = get_connection(timeout=SMTP_TIMEOUT_SECONDS)
+            self._mail.open()
         headers = {"Message-ID": f"<{message.pk}@{sender_domain()}>"}
-        connection = get_connection(timeout=SMTP_TIMEOUT_SECONDS)
-        EmailMessage(message.subject, message.body, to=[contact.email], headers=headers, connection=connection).send()
+        self._mail.send_messages([EmailMessage(message.subject, message.body, to=[contact.email], headers=headers)])
+
+    def hang_up(self) -> None:
+        """Close the way to the mail server. After an error the next e-mail opens a new one."""
+        if self._mail is not None:
+            mail, self._mail = self._mail, None
+            with suppress(Exception):  # what was sent is sent
+                mail.close()
+
+
+def describe_failure(error: Exception) -> str:
+    """Say what went wrong without the error's own text: providers like to quote the address there."""
+    name = type(error).__name__
+    return f"{name} {error.smtp_code}" if isinstance(error, SMTPResponseException) else name
 
 
 def sender_domain() -> str:

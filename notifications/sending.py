@@ -1,92 +1,117 @@
-"""The steps by which a message is sent: claim it, hand it to the provider, record how that went.
+"""The steps by which messages are sent: claim them, hand each to its provider, record how that went.
 
 It is safe to die anywhere: what was not recorded is sent again under the same message id, which the provider, or the
 reader's mail program, recognises.
 """
 
 import logging
-from datetime import timedelta
-from smtplib import SMTPResponseException
-from uuid import UUID
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from notifications.models import Message
 
 logger = logging.getLogger(__name__)
 
-#: How long a worker may hold a message. Sending must be over by then.
+#: How long a worker may hold messages. Sending must be over by then.
 CLAIM_SECONDS = 30
-#: After that the sweep rings for a message whose doorbell nobody heard.
-GRACE_SECONDS = 3
 #: The pauses double from 5 seconds to an hour: a mail server may be away for two hours before messages fail.
 MAX_ATTEMPTS = 12
 MAX_PAUSE_SECONDS = 3600
 
 Status = Message.Status
 
-
-def select_free() -> QuerySet[Message]:
-    """The messages that wait to be sent and that no worker holds."""
-    return Message.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=Now()), status=Status.pending)
-
-
-@transaction.atomic
-def claim_message(message_id: UUID) -> Message | None:
-    """Claim the message for one attempt; None when it is sent, failed, or another worker's."""
-    message = select_free().select_for_update().filter(pk=message_id).first()
-    if message is not None:
-        claimed_until = Now() + timedelta(seconds=CLAIM_SECONDS)
-        Message.objects.filter(pk=message.pk).update(claimed_until=claimed_until, attempts=F("attempts") + 1)
-        message.refresh_from_db(fields=["claimed_until", "attempts"])
-    return message
-
-
-def record_sent(message: Message) -> None:
-    """Write down that the claimed message has left the house."""
-    update_claimed(message, status=Status.sent, sent_at=Now(), error="")
-
-
-def record_failure(message: Message, reason: str, *, forever: bool = False) -> None:
-    """Write down why an attempt failed. The sweep tries again after a growing pause, until MAX_ATTEMPTS."""
-    failed = forever or message.attempts >= MAX_ATTEMPTS
-    pause = timedelta(seconds=min(5 * 2 ** (message.attempts - 1), MAX_PAUSE_SECONDS))
-    status = Status.failed if failed else Status.pending
-    update_claimed(message, status=status, error=reason[:200], due_at=Now() + pause)
-    logger.warning("message not sent", extra={"message_id": message.pk, "status": status, "why": reason})
-
-
-def update_claimed(message: Message, **changes: object) -> None:
-    """Change the message and give its claim back, unless the claim was lost to another worker meanwhile."""
-    claimed = Message.objects.filter(pk=message.pk, claimed_until=message.claimed_until)
-    if not claimed.update(claimed_until=None, **changes):
-        logger.warning("claim lost", extra={"message_id": message.pk})
+_CLAIM = """
+with due as (
+    select id from notifications_message
+    where status = 'pending' and due_at <= statement_timestamp()
+      and (claimed_until is null or claimed_until < statement_timestamp())
+    order by due_at limit %(limit)s for update skip locked
+)
+update notifications_message as message
+set claimed_until = statement_timestamp() + make_interval(secs => %(seconds)s),
+    due_at = statement_timestamp() + make_interval(secs => %(seconds)s), attempts = attempts + 1
+from due where message.id = due.id
+returning message.*
+"""
+# Those that lost their claim to another worker meanwhile are left as they are. The rows are locked in one order.
+_RECORD = """
+with told as (
+    select * from unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::int[], %s::float8[])
+        as told (id, claim, status, error, attempts, pause)
+),
+held as (
+    select message.id from notifications_message as message join told on message.id = told.id
+    where claimed_until = claim order by message.id for update of message
+)
+update notifications_message as message
+set status = told.status, error = told.error, attempts = told.attempts, claimed_until = null,
+    sent_at = case when told.status = 'sent' then statement_timestamp() end,
+    due_at = statement_timestamp() + make_interval(secs => told.pause)
+from held join told using (id) where message.id = held.id
+"""
 
 
-def describe_failure(error: Exception) -> str:
-    """Say what went wrong without the error's own text: providers like to quote the address there."""
-    name = type(error).__name__
-    return f"{name} {error.smtp_code}" if isinstance(error, SMTPResponseException) else name
+@dataclass(frozen=True)
+class Outcome:
+    """How sending a claimed message went: sent without a problem, else why not, and whether that is for good.
+
+    Not tried at all: it does not count as an attempt.
+    """
+
+    message: Message
+    problem: str = ""
+    for_good: bool = False
+    tried: bool = True
+
+    @property
+    def status(self) -> Message.Status:
+        """What becomes of the message."""
+        if not self.problem:
+            return Status.sent
+        return Status.failed if self.for_good or self.attempts >= MAX_ATTEMPTS else Status.pending
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried."""
+        return self.message.attempts - (not self.tried)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until it is tried again."""
+        return min(5.0 * 2 ** max(self.attempts - 1, 0), MAX_PAUSE_SECONDS) if self.tried else 0.0
 
 
-def retry_failed(messages: QuerySet[Message]) -> list[UUID]:
-    """Make the failed ones of `messages` wait to be sent again, with all their attempts, and return their ids."""
+def claim_messages(limit: int) -> list[Message]:
+    """Claim up to `limit` messages that wait to be sent and that nobody holds, longest due first."""
+    return list(Message.objects.raw(_CLAIM, {"limit": limit, "seconds": CLAIM_SECONDS}))
+
+
+def record_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Write down how sending went, and give the claims back. A worker that slept past its claim records nothing."""
+    rows = [
+        (told.message.pk, told.message.claimed_until, told.status, told.problem[:200], told.attempts, told.pause)
+        for told in outcomes
+    ]
+    if not rows:
+        return
+    for told in outcomes:
+        if told.problem:
+            about = {"message_id": told.message.pk, "status": told.status, "why": told.problem}
+            logger.warning("message not sent", extra=about)
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, [list(column) for column in zip(*rows, strict=True)])
+        if cursor.rowcount < len(rows):
+            logger.warning("claims lost", extra={"messages": len(rows) - cursor.rowcount})
+
+
+def retry_failed(messages: QuerySet[Message]) -> int:
+    """Make the failed ones of `messages` wait to be sent again, with all their attempts, and return their number."""
     with transaction.atomic():
         chosen = messages.order_by("pk").select_for_update().filter(status=Status.failed)
         ids = list(chosen.values_list("pk", flat=True))
         Message.objects.filter(pk__in=ids).update(status=Status.pending, attempts=0, claimed_until=None, due_at=Now())
-    return ids
-
-
-def take_due(limit: int) -> list[UUID]:
-    """Return up to `limit` messages that wait to be sent and that nobody is working on, longest due first.
-
-    Each is due again only after CLAIM_SECONDS, so that a long queue is not filled with the same ones.
-    """
-    with transaction.atomic():
-        due = select_free().filter(due_at__lt=Now()).order_by("due_at").select_for_update(skip_locked=True)
-        ids = list(due.values_list("pk", flat=True)[:limit])
-        Message.objects.filter(pk__in=ids).update(due_at=Now() + timedelta(seconds=CLAIM_SECONDS))
-    return ids
+    return len(ids)

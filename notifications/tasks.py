@@ -1,34 +1,25 @@
-"""What Celery runs for notifications. A task lost or run twice does no harm: the message's row says what to do."""
-
-from uuid import UUID
+"""What Celery runs for notifications. A task lost or run twice does no harm: the messages' rows say what to do."""
 
 from celery import shared_task
 
-from notifications.providers import Undeliverable, deliver
-from notifications.sending import claim_message, describe_failure, record_failure, record_sent, take_due
-from shop.doorbell import ring
+from notifications.providers import deliver
+from notifications.sending import claim_messages, record_outcomes
+from shop.doorbell import Shift, ring
 
-SWEEP_LIMIT = 500
+MOST_MESSAGES = 100
 
-
-@shared_task  # type: ignore[untyped-decorator]
-def send_message(message_id: str) -> None:
-    """Send the message, unless it is sent already or another worker is at it."""
-    message = claim_message(UUID(message_id))
-    if message is None:
-        return
-    try:
-        deliver(message)
-    except Undeliverable as error:
-        record_failure(message, str(error), forever=True)
-    except Exception as error:
-        record_failure(message, describe_failure(error))
-    else:
-        record_sent(message)
+_shift = Shift(workers=2)
 
 
 @shared_task  # type: ignore[untyped-decorator]
-def sweep_messages() -> None:
-    """Ring for messages that wait and that nobody works on: the ring was lost, a worker died, or a pause is over."""
-    for message_id in take_due(SWEEP_LIMIT):
-        ring(send_message, str(message_id))
+def send_messages() -> None:
+    """Send what is due, until nothing is. Beat rings, too: a ring may be lost, a worker die, a pause end."""
+    if not _shift.work(take_due):
+        ring(send_messages)
+
+
+def take_due() -> int:
+    """Send the messages that are due longest, and return how many those were."""
+    messages = claim_messages(MOST_MESSAGES)
+    record_outcomes(list(deliver(messages)))
+    return len(messages)

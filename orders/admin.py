@@ -8,10 +8,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
+from orders.advancing import advance_order
 from orders.models import Order, OrderLine, Transition
 from orders.saga import Happening, ImpossibleTransition
-from orders.services import advance_order
 from relay.admin import ReadOnly
+from shop.catalogue.money import format_money
 
 
 class _ReadOnlyInline(TabularInline):
@@ -54,8 +55,8 @@ class OrderAdmin(ReadOnly):
 
     @admin.display(description="total", ordering="total")
     def shown_total(self, order: Order) -> str:
-        """The total in major units."""
-        return f"{order.total / 100:.2f} {order.currency}"
+        """The total as people write it."""
+        return format_money(order.total, order.currency)
 
     @admin.action(description="Mark as shipped", permissions=["act"])
     def mark_shipped(self, request: HttpRequest, orders: QuerySet[Order]) -> None:

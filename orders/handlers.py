@@ -1,12 +1,16 @@
 """What orders does about the answers of inventory and payments. The saga's table decides."""
 
+from collections.abc import Sequence
+
+from orders.advancing import Move, advance_orders
 from orders.saga import Happening
-from orders.services import advance_order
 from relay.consumer import Consumer
 from shop.events import (
+    InventoryEvent,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentEvent,
     PaymentVoided,
     StockRejected,
     StockReserved,
@@ -15,37 +19,42 @@ from shop.events import (
 consumer = Consumer("orders")
 
 
-@consumer.on(StockReserved)
-def note_reserved_stock(event: StockReserved) -> None:
-    """Confirm the order if it is paid for as well."""
-    advance_order(event.order_id, Happening.STOCK_RESERVED, event.event_id)
+@consumer.on(StockReserved, many=True)
+def note_reserved_stock(events: Sequence[StockReserved]) -> None:
+    """Confirm the orders that are paid for as well."""
+    note(events, Happening.STOCK_RESERVED)
 
 
-@consumer.on(StockRejected)
-def note_rejected_stock(event: StockRejected) -> None:
-    """Cancel the order: there is not enough."""
-    advance_order(event.order_id, Happening.STOCK_REJECTED, event.event_id)
+@consumer.on(StockRejected, many=True)
+def note_rejected_stock(events: Sequence[StockRejected]) -> None:
+    """Cancel the orders: there is not enough."""
+    note(events, Happening.STOCK_REJECTED)
 
 
-@consumer.on(PaymentAuthorized)
-def note_authorized_payment(event: PaymentAuthorized) -> None:
-    """Confirm the order if its stock is held as well."""
-    advance_order(event.order_id, Happening.PAYMENT_AUTHORIZED, event.event_id)
+@consumer.on(PaymentAuthorized, many=True)
+def note_authorized_payments(events: Sequence[PaymentAuthorized]) -> None:
+    """Confirm the orders whose stock is held as well."""
+    note(events, Happening.PAYMENT_AUTHORIZED)
 
 
-@consumer.on(PaymentDeclined)
-def note_declined_payment(event: PaymentDeclined) -> None:
-    """Cancel the order: it will not be paid for."""
-    advance_order(event.order_id, Happening.PAYMENT_DECLINED, event.event_id)
+@consumer.on(PaymentDeclined, many=True)
+def note_declined_payments(events: Sequence[PaymentDeclined]) -> None:
+    """Cancel the orders: they will not be paid for."""
+    note(events, Happening.PAYMENT_DECLINED)
 
 
-@consumer.on(PaymentCaptured)
-def note_captured_payment(event: PaymentCaptured) -> None:
-    """Keep it in the order's history."""
-    advance_order(event.order_id, Happening.PAYMENT_CAPTURED, event.event_id)
+@consumer.on(PaymentCaptured, many=True)
+def note_captured_payments(events: Sequence[PaymentCaptured]) -> None:
+    """Keep it in the orders' history."""
+    note(events, Happening.PAYMENT_CAPTURED)
 
 
-@consumer.on(PaymentVoided)
-def note_voided_payment(event: PaymentVoided) -> None:
-    """Keep it in the order's history."""
-    advance_order(event.order_id, Happening.PAYMENT_VOIDED, event.event_id)
+@consumer.on(PaymentVoided, many=True)
+def note_voided_payments(events: Sequence[PaymentVoided]) -> None:
+    """Keep it in the orders' history."""
+    note(events, Happening.PAYMENT_VOIDED)
+
+
+def note(events: Sequence[InventoryEvent | PaymentEvent], happening: Happening) -> None:
+    """Let `happening` meet the events' orders."""
+    advance_orders([Move(event.order_id, happening, event.event_id) for event in events])

@@ -10,12 +10,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from orders.advancing import advance_order
 from orders.cart import LARGEST_QUANTITY, Cart, CartFull, empty_cart, load_cart, read_quantities, set_quantity
 from orders.forms import CheckoutForm, make_key
 from orders.models import IdempotencyKey, Order
 from orders.progress import describe_progress
 from orders.saga import Happening, ImpossibleTransition
-from orders.services import IdempotencyKeyReused, UnknownProducts, advance_order, place_order
+from orders.services import IdempotencyKeyReused, UnknownProducts, place_order
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
 from shop.tokens import may_see_order, opens_order, remember_order

@@ -1,4 +1,4 @@
-"""Placing an order, and moving it through its life. The order and its event are committed together or not at all."""
+"""Placing an order. The order and its event are committed together or not at all."""
 
 import hashlib
 import json
@@ -6,7 +6,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -14,12 +13,10 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from orders.models import IdempotencyKey, Order, OrderLine, Transition
-from orders.saga import Happening, State, decide
-from relay.event import Event
 from relay.outbox import publish
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
-from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderedLine, OrderPlaced, OrderShipped
+from shop.events import OrderedLine, OrderPlaced
 from shop.tokens import sign_order
 
 # Crockford's base 32: no letter that is taken for a digit. Ten of them are 50 bits: after a million orders one in a
@@ -154,52 +151,3 @@ def _store(order: Order, lines: list[OrderLine], request: dict[str, Any]) -> Non
         order=order, event="OrderPlaced", event_id=event.event_id, after=order.status, at=order.placed_at
     )
     publish(event)
-
-
-def advance_order(order_id: UUID, happening: Happening, event_id: UUID | None = None) -> Order:
-    """Let `happening` meet the order: write down what is decided and publish what follows.
-
-    `event_id` is the event that told of it; without one (staff, deadline) the published event stands for it. Needs an
-    open transaction: the order is locked first, since the two answers come on different workers at once.
-
-    :raises Order.DoesNotExist: there is no such order.
-    :raises ImpossibleTransition: it can't happen in this state.
-    """
-    order = Order.objects.select_for_update(of=("self",)).get(pk=order_id)
-    before = State(order.status, order.stock, order.payment)
-    decision = decide(before, happening)
-    event = _make_event(order, decision.publish, decision.reason) if decision.publish else None
-    cause = event_id or (event.event_id if event else None)
-    if cause is None:
-        return order  # nothing happened, and nothing told of it
-    at = event.occurred_at if event else timezone.now()
-    order.status, order.stock, order.payment = decision.state.status, decision.state.stock, decision.state.payment
-    if event is not None:
-        order.reason = decision.reason
-        setattr(order, f"{order.status}_at", at)
-    order.save()
-    Transition.objects.create(
-        order=order,
-        event=happening.value,
-        event_id=cause,
-        before=before.status,
-        after=order.status,
-        at=at,
-    )
-    if event is not None:
-        publish(event)
-    return order
-
-
-def _make_event(order: Order, name: str, reason: str) -> Event:
-    known: dict[str, Any] = {"order_id": order.id, "number": order.number, "contact_id": order.contact_id}
-    match name:
-        case "OrderShipped":
-            return OrderShipped(**known)
-        case "OrderDelivered":
-            return OrderDelivered(**known)
-    units = sum(order.lines.values_list("quantity", flat=True))
-    amounts: dict[str, Any] = {"currency": order.currency, "total": order.total, "units": units}
-    if name == "OrderConfirmed":
-        return OrderConfirmed(**known, **amounts)
-    return OrderCancelled(**known, **amounts, reason=reason)

@@ -6,9 +6,9 @@ from celery import shared_task
 from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
+from orders.advancing import advance_order
 from orders.models import Order
 from orders.saga import Happening
-from orders.services import advance_order
 
 logger = logging.getLogger(__name__)
 SWEEP_LIMIT = 500

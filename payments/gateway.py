@@ -45,7 +45,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Gateway(Protocol):
     """A payment gateway. A key that it has seen before gets the same answer again and moves no money.
 
-    Every call returns within `settlement.CLAIM_SECONDS` or raises GatewayUnavailable.
+    Many threads call it at once. Every call returns within `settlement.CALL_SECONDS` or raises GatewayUnavailable.
     """
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:

@@ -1,17 +1,18 @@
-"""What payments does when an order changes: it writes down what is wanted and rings for Celery, nothing else."""
+"""What payments does when orders change: it writes down what is wanted and rings for Celery, nothing else."""
 
-from datetime import timedelta
+from collections.abc import Sequence
 
 from django.db.models.functions import Now
 
 from payments.models import Payment
-from payments.settlement import GRACE_SECONDS
-from payments.tasks import settle_payment
+from payments.tasks import settle_payments
 from relay.consumer import Consumer
+from relay.outbox import publish_many
 from shop.doorbell import ring
-from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced
+from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, PaymentVoided
 
 consumer = Consumer("payments")
+Status, Wanted = Payment.Status, Payment.Wanted
 
 
 class PaymentNotAuthorized(Exception):
@@ -22,48 +23,76 @@ class PaymentNotVoidable(Exception):
     """An order was cancelled although its payment is captured or about to be: that takes a refund."""
 
 
-@consumer.on(OrderPlaced)
-def open_payment(event: OrderPlaced) -> None:
-    """Write the payment down, to be authorized."""
-    payment = Payment(
-        order_id=event.order_id,
-        event_id=event.event_id,
-        amount=event.total,
-        currency=event.currency,
-        payment_token=event.payment_token,
+@consumer.on(OrderPlaced, many=True)
+def open_payments(events: Sequence[OrderPlaced]) -> None:
+    """Write the payments down, to be authorized."""
+    Payment.objects.bulk_create(
+        Payment(
+            order_id=event.order_id,
+            event_id=event.event_id,
+            amount=event.total,
+            currency=event.currency,
+            payment_token=event.payment_token,
+        )
+        for event in events
     )
-    payment.due_at = Now() + timedelta(seconds=GRACE_SECONDS)
-    payment.save(force_insert=True)
-    ring(settle_payment, str(payment.pk))
+    ring(settle_payments)
 
 
-@consumer.on(OrderConfirmed)
-def want_capture(event: OrderConfirmed) -> None:
+@consumer.on(OrderConfirmed, many=True)
+def want_captures(events: Sequence[OrderConfirmed]) -> None:
     """Take the money that is held.
 
-    :raises PaymentNotAuthorized: nothing is held, which the saga rules out.
+    :raises PaymentNotAuthorized: nothing is held for one of them, which the saga rules out.
     """
-    payment = Payment.objects.select_for_update().get(order_id=event.order_id)
-    if (payment.status, payment.wanted) != (Payment.Status.authorized, Payment.Wanted.nothing):
-        raise PaymentNotAuthorized(f"{payment} is {payment.status} and wants {payment.wanted}")
-    want(payment, Payment.Wanted.capture)
+    payments = lock_payments(events)
+    for payment in payments:
+        if (payment.status, payment.wanted) != (Status.authorized, Wanted.nothing):
+            raise PaymentNotAuthorized(f"{payment} is {payment.status} and wants {payment.wanted}")
+    want(payments, Wanted.capture)
 
 
-@consumer.on(OrderCancelled)
-def want_void(event: OrderCancelled) -> None:
-    """Give back what is held, or what a call that is under way may turn out to hold. Declined: nothing is.
+@consumer.on(OrderCancelled, many=True)
+def want_voids(events: Sequence[OrderCancelled]) -> None:
+    """Give back what is held, or what a call that was begun may turn out to hold. Declined: nothing is.
 
-    :raises PaymentNotVoidable: the money is taken, or about to be.
+    A payment that the gateway was never asked for ends here.
+
+    :raises PaymentNotVoidable: the money of one of them is taken, or about to be.
     """
-    payment = Payment.objects.select_for_update().get(order_id=event.order_id)
-    if payment.status == Payment.Status.captured or payment.wanted == Payment.Wanted.capture:
-        raise PaymentNotVoidable(f"{payment} is {payment.status} and wants {payment.wanted}")
-    if payment.status in (Payment.Status.pending, Payment.Status.authorized):
-        want(payment, Payment.Wanted.void)
+    locked = lock_payments(events)
+    for payment in locked:
+        if payment.status == Status.captured or payment.wanted == Wanted.capture:
+            raise PaymentNotVoidable(f"{payment} is {payment.status} and wants {payment.wanted}")
+    payments = [payment for payment in locked if payment.status in (Status.pending, Status.authorized)]
+    pending = Payment.objects.filter(pk__in=[p.pk for p in payments if p.status == Status.pending])
+    untried = set(pending.filter(attempts=None).values_list("pk", flat=True))
+    end_untried([payment for payment in payments if payment.pk in untried])
+    want([payment for payment in payments if payment.pk not in untried], Wanted.void)
 
 
-def want(payment: Payment, wanted: Payment.Wanted) -> None:
-    """Write down on the locked `payment` what the gateway shall do, and ring. A call under way reads it at its end."""
-    due_at = Now() + timedelta(seconds=GRACE_SECONDS)
-    Payment.objects.filter(pk=payment.pk).update(wanted=wanted, updated_at=Now(), due_at=due_at)
-    ring(settle_payment, str(payment.pk))
+def lock_payments(events: Sequence[OrderConfirmed | OrderCancelled]) -> list[Payment]:
+    """Lock the payments of the events' orders, in the order of the orders, and return them so.
+
+    :raises Payment.DoesNotExist: one of the orders has none.
+    """
+    orders = [event.order_id for event in events]
+    payments = list(Payment.objects.select_for_update().filter(order_id__in=orders).order_by("order_id"))
+    if missing := set(orders) - {payment.order_id for payment in payments}:
+        raise Payment.DoesNotExist(f"no payment for order {min(missing)}")
+    return payments
+
+
+def want(payments: Sequence[Payment], wanted: Payment.Wanted) -> None:
+    """Write down on the locked `payments` what the gateway shall do, and ring. A call under way reads it at its end."""
+    if payments:
+        chosen = Payment.objects.filter(pk__in=[payment.pk for payment in payments])
+        chosen.update(wanted=wanted, updated_at=Now(), due_at=Now())
+        ring(settle_payments)
+
+
+def end_untried(payments: Sequence[Payment]) -> None:
+    """End the locked `payments` as voided: the gateway holds nothing and will never be asked."""
+    chosen = Payment.objects.filter(pk__in=[payment.pk for payment in payments])
+    chosen.update(status=Status.voided, wanted=Wanted.nothing, payment_token="", updated_at=Now())
+    publish_many([PaymentVoided(order_id=p.order_id, amount=0, currency=p.currency) for p in payments])

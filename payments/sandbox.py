@@ -6,8 +6,9 @@ real gateway's do: whether the shop then records them or crashes.
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -17,9 +18,14 @@ from psycopg.rows import class_row, dict_row
 from payments.gateway import GatewayAnswer, GatewayUnavailable, LedgerEntry, Outcome
 
 Connection = psycopg.Connection[Any]
+Address = tuple[Any, ...]
 SLOW_SECONDS = 3.0
 #: What each token does when it is authorized: None is approved, else the reason it is declined with.
 TOKENS = {"tok_ok": None, "tok_slow": None, "tok_declined": "card declined"}
+
+
+#: A connection for each call would cost more than the call.
+_idle: deque[tuple[Address, Connection]] = deque()
 
 
 class KeyReused(Exception):
@@ -35,8 +41,7 @@ class SandboxGateway:
         :raises GatewayUnavailable: the books can't be reached.
         :raises KeyReused: the key stands for something else.
         """
-        known = self.lookup(key)
-        if known is None and token == "tok_slow":
+        if token == "tok_slow" and self.lookup(key) is None:
             time.sleep(SLOW_SECONDS)
         reason = TOKENS.get(token, "no such token")
         reference = "" if reason else f"auth_{secrets.token_hex(12)}"
@@ -49,7 +54,7 @@ class SandboxGateway:
         :raises GatewayUnavailable: the books can't be reached.
         :raises KeyReused: the key stands for something else.
         """
-        with open_books() as books:
+        with open_books() as books, books.transaction():
             held = lock_authorization(books, reference)
             reason = find_obstacle(books, reference) if held else "no such authorization"
             if held and not reason and amount > held.amount:
@@ -62,7 +67,7 @@ class SandboxGateway:
         :raises GatewayUnavailable: the books can't be reached.
         :raises KeyReused: the key stands for something else.
         """
-        with open_books() as books:
+        with open_books() as books, books.transaction():
             held = lock_authorization(books, reference)
             reason = find_obstacle(books, reference) if held else "no such authorization"
             amount, currency = (held.amount, held.currency) if held else (0, "")
@@ -81,7 +86,11 @@ class SandboxGateway:
 
         :raises GatewayUnavailable: the books can't be reached.
         """
-        with open_books() as books, books.cursor("ledger", row_factory=class_row(LedgerEntry)) as cursor:
+        with (
+            open_books() as books,
+            books.transaction(),
+            books.cursor("ledger", row_factory=class_row(LedgerEntry)) as cursor,
+        ):
             yield from cursor.execute(
                 "select idempotency_key, operation, reference, amount, currency, outcome, reason, created_at"
                 " from sandbox_gateway.ledger order by id"
@@ -90,16 +99,44 @@ class SandboxGateway:
 
 @contextmanager
 def open_books() -> Iterator[Connection]:
-    """Open a connection that is the gateway's own and commits at the end.
+    """Lend a connection that is the gateway's own, where each statement commits by itself.
 
     :raises GatewayUnavailable: PostgreSQL is away.
     """
     parameters = connections["default"].get_connection_params()
+    address = (parameters["dbname"], parameters.get("host"), parameters.get("port"))
     try:
-        with psycopg.connect(**{**parameters, "application_name": "sandbox gateway"}) as books:
+        books = _take_idle(address) or psycopg.connect(
+            **{**parameters, "application_name": "sandbox gateway", "options": "-c statement_timeout=4s"},
+            autocommit=True,
+        )
+        try:
             yield books
+        except BaseException:
+            books.close()
+            raise
+        _idle.append((address, books))
     except psycopg.OperationalError as error:
+        close_idle_books()  # the server may have gone: none of them is to be believed
         raise GatewayUnavailable(str(error).strip()) from error
+
+
+def _take_idle(address: Address) -> Connection | None:
+    """Take the connection that was used last, if there is one to this address."""
+    with suppress(IndexError):
+        while True:
+            known_address, books = _idle.pop()
+            if known_address == address and not books.closed:
+                return books
+            books.close()
+    return None
+
+
+def close_idle_books() -> None:
+    """Close the connections that nobody has borrowed."""
+    with suppress(IndexError):
+        while True:
+            _idle.pop()[1].close()
 
 
 def find_answer(books: Connection, key: str) -> GatewayAnswer | None:
@@ -141,17 +178,19 @@ def book(
     """
     outcome: Outcome = "declined" if reason else "approved"
     with books.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(
+        known = cursor.execute(
             "insert into sandbox_gateway.ledger"
             " (idempotency_key, operation, reference, amount, currency, outcome, reason)"
-            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (idempotency_key) do nothing",
+            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (idempotency_key) do nothing"
+            " returning operation, outcome, reference, amount, currency, reason",
             [key, operation, reference, amount, currency, outcome, reason or ""],
-        )
-        known = cursor.execute(
-            "select operation, outcome, reference, amount, currency, reason from sandbox_gateway.ledger"
-            " where idempotency_key = %s",
-            [key],
         ).fetchone()
+        if known is None:
+            known = cursor.execute(
+                "select operation, outcome, reference, amount, currency, reason from sandbox_gateway.ledger"
+                " where idempotency_key = %s",
+                [key],
+            ).fetchone()
     assert known is not None
     booked = known.pop("operation")
     if (

@@ -1,38 +1,79 @@
-"""The steps by which a payment gets what it wants: claim and store the attempt, call, record the result. One at a time.
+"""How payments get what they want: claim them and store the attempts, call (payments/calling.py), record the results.
 
 A call runs between two short transactions and in neither of them. It is safe to die anywhere: what was not recorded is
 asked for again under the same idempotency key, so the gateway gives the same answer and no money moves twice.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
-from django.utils import timezone
+from django.db import connection, transaction
 
-from payments.gateway import GatewayAnswer, check_answer, load_gateway
-from payments.models import Attempt, Operation, Payment
-from relay.outbox import publish
+from payments.gateway import GatewayAnswer
+from payments.models import Operation, Payment
+from relay.event import Event
+from relay.outbox import publish_many
 from shop.events import PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentVoided
 
 logger = logging.getLogger(__name__)
 
-#: How long a worker may hold a payment. A call must be over by then, with an answer or without.
+#: How long a worker may hold a payment. Looking up and calling must be over by then, with an answer or without.
 CLAIM_SECONDS = 30
-#: After that the sweep rings for a payment whose doorbell nobody heard.
-GRACE_SECONDS = 3
+#: How long the gateway may take for an answer.
+CALL_SECONDS = 10
 MAX_PAUSE_SECONDS = 60
 
 Status, Wanted = Payment.Status, Payment.Wanted
 
+# A payment cancelled after its authorization was begun is authorized to the end, because only the gateway knows
+# whether money is held; then it is given back. The attempts are stored by the statement that claims.
+_CLAIM = """
+with due as (
+    select id from payments_payment
+    where wanted <> 'nothing' and due_at <= statement_timestamp()
+      and (claimed_until is null or claimed_until < statement_timestamp())
+    order by due_at limit %(limit)s for update skip locked
+),
+claimed as (
+    update payments_payment as payment
+    set claimed_until = statement_timestamp() + make_interval(secs => %(seconds)s),
+        due_at = statement_timestamp() + make_interval(secs => %(seconds)s), updated_at = statement_timestamp()
+    from due where payment.id = due.id
+    returning payment.*, case when status = 'pending' then 'authorize' else wanted end as operation
+),
+attempted as (
+    insert into payments_attempt as attempt (payment_id, operation, idempotency_key, calls, outcome, started_at)
+    select id, operation, id || ':' || operation, 1, '', statement_timestamp() from claimed
+    on conflict (idempotency_key) do update set calls = attempt.calls + 1
+    returning payment_id, idempotency_key, calls
+)
+select id, operation, idempotency_key, payment_token, gateway_reference, amount, currency, calls, claimed_until
+from claimed join attempted on payment_id = id
+"""
+_RECORD = """
+update payments_payment as payment
+set status = told.status, wanted = told.wanted, reason = told.reason, gateway_reference = told.reference,
+    payment_token = told.token, claimed_until = null, updated_at = statement_timestamp(),
+    due_at = statement_timestamp() + make_interval(secs => told.pause)
+from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::float8[])
+    as told (id, status, wanted, reason, reference, token, pause)
+where payment.id = told.id
+"""
+_NOTE_ATTEMPTS = """
+update payments_attempt as attempt
+set outcome = told.outcome,
+    finished_at = case when told.finished then statement_timestamp() else attempt.finished_at end
+from unnest(%s::text[], %s::text[], %s::bool[]) as told (key, outcome, finished)
+where attempt.idempotency_key = told.key
+"""
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class Call:
-    """A call to the gateway that one worker alone may make, until `claimed_until`."""
+    """A call to the gateway that one worker alone may make, until `claimed_until`. `calls` counts this one, too."""
 
     payment_id: UUID
     operation: Operation
@@ -45,167 +86,96 @@ class Call:
     claimed_until: datetime
 
 
-@transaction.atomic
-def claim_call(payment_id: UUID) -> Call | None:
-    """Claim the payment and store the attempt at what is to be called next.
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call: the gateway's answer, or the problem because of which there is none to be believed."""
 
-    Return None when nothing is to be called or another worker holds the claim.
-    """
-    unclaimed = Q(claimed_until=None) | Q(claimed_until__lt=Now())
-    payment = Payment.objects.select_for_update().filter(unclaimed, pk=payment_id).first()
-    return None if payment is None else start_next_attempt(payment)
+    call: Call
+    answer: GatewayAnswer | None = None
+    problem: str = ""
 
 
-def make_call(call: Call) -> GatewayAnswer:
-    """Call the gateway and return its answer, checked. No transaction may be open: this can take seconds.
+@dataclass(frozen=True)
+class Result:
+    """What is to be written about a payment: its attempt's outcome, the event, or the seconds until it is due again."""
 
-    An attempt that was begun before may have been carried out, so it is looked up first. When the gateway does not
-    know it, it is sent again under the same key: the first request may still be on its way.
+    payment: Payment
+    key: str
+    outcome: str
+    event: Event | None = None
+    pause: float = 0.0
 
-    :raises GatewayUnavailable: no answer; what the gateway did is unknown.
-    :raises MalformedAnswer: an answer that cannot be meant for this call.
-    """
-    gateway = load_gateway()
-    answer = gateway.lookup(call.key) if call.calls > 1 else None
-    if answer is None:
-        match call.operation:
-            case Operation.authorize:
-                answer = gateway.authorize(call.key, call.token, call.amount, call.currency)
-            case Operation.capture:
-                answer = gateway.capture(call.key, call.reference, call.amount)
-            case Operation.void:
-                answer = gateway.void(call.key, call.reference)
-    return check_answer(answer, reference=call.reference, amount=call.amount, currency=call.currency)
+
+def claim_calls(limit: int) -> list[Call]:
+    """Claim up to `limit` payments that want something and that nobody holds, longest due first; store the attempts."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, {"limit": max(limit, 0), "seconds": CLAIM_SECONDS})
+        return [Call(row[0], Operation(row[1]), *row[2:]) for row in cursor.fetchall()]
 
 
 @transaction.atomic
-def record_answer(call: Call, answer: GatewayAnswer) -> Call | None:
-    """Write down what the gateway did, tell the others, and claim what is wanted next.
+def record_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Write down what the gateway did and tell the others. What still wants something is due again.
 
     A worker that slept past its claim records nothing: whoever claimed after it gets the same answer.
     """
-    payment = lock_claimed(call)
-    if payment is None:
-        return None
-    if call.operation == Operation.authorize:
-        record_authorization(payment, answer)
-    elif answer.outcome == "declined":
-        postpone(payment, call, f"declined: {answer.reason}")
-        return None
-    else:
-        end_payment(payment, Status.captured if call.operation == Operation.capture else Status.voided, answer.amount)
-    Attempt.objects.filter(idempotency_key=call.key).update(finished_at=timezone.now(), outcome=answer.outcome)
-    return start_next_attempt(payment)
+    held = lock_claimed([outcome.call for outcome in outcomes])
+    results = []
+    for outcome in outcomes:
+        if payment := held.get(outcome.call.payment_id):
+            results.append(apply_outcome(payment, outcome))
+        else:
+            logger.warning("claim lost", extra={"payment": outcome.call.payment_id})
+    if results:
+        write_results(results)
+        publish_many([result.event for result in results if result.event])
 
 
-@transaction.atomic
-def record_failure(call: Call, reason: str) -> None:
-    """Give the claim back after a call without a usable answer; the sweep tries again after a growing pause."""
-    payment = lock_claimed(call)
-    if payment is not None:
-        postpone(payment, call, reason)
+def lock_claimed(calls: Sequence[Call]) -> dict[UUID, Payment]:
+    """Lock the calls' payments whose claims still stand, in the order of their orders, as the handlers do."""
+    claims = {call.payment_id: call.claimed_until for call in calls}
+    locked = Payment.objects.select_for_update().filter(pk__in=claims).order_by("order_id")
+    return {payment.pk: payment for payment in locked if payment.claimed_until == claims[payment.pk]}
 
 
-def lock_claimed(call: Call) -> Payment | None:
-    """Lock the call's payment if the call's claim on it still stands."""
-    payment = Payment.objects.select_for_update().filter(pk=call.payment_id, claimed_until=call.claimed_until).first()
-    if payment is None:
-        logger.warning("claim lost", extra={"payment": call.payment_id, "operation": call.operation})
-    return payment
+def apply_outcome(payment: Payment, outcome: Outcome) -> Result:
+    """Change the locked `payment` as the gateway's answer says; a problem makes it wait for a growing pause."""
+    call, answer, problem = outcome.call, outcome.answer, outcome.problem
+    if answer and answer.outcome == "declined" and call.operation != Operation.authorize:
+        problem = f"declined: {answer.reason}"
+    if answer is None or problem:
+        pause = min(2.0 ** min(call.calls, 10), MAX_PAUSE_SECONDS)
+        logger.warning("payment postponed", extra={"payment": payment.pk, "operation": call.operation, "why": problem})
+        return Result(payment, call.key, problem[:300], pause=pause)
+    return Result(payment, call.key, answer.outcome, event=apply_answer(payment, call.operation, answer))
 
 
-def start_next_attempt(payment: Payment) -> Call | None:
-    """Claim the locked `payment` for its next call; without one, leave it unclaimed."""
-    operation = choose_operation(payment)
-    if operation is None:
-        if payment.status == Status.pending:
-            end_payment(payment, Status.voided, 0)
-        touch(payment, claimed_until=None)
-        return None
-    attempt, _ = Attempt.objects.get_or_create(
-        idempotency_key=f"{payment.pk}:{operation}", defaults={"payment": payment, "operation": operation}
-    )
-    Attempt.objects.filter(pk=attempt.pk).update(calls=F("calls") + 1)
-    touch(payment, claimed_until=Now() + timedelta(seconds=CLAIM_SECONDS))
-    payment.refresh_from_db(fields=["claimed_until"])
-    assert payment.claimed_until is not None
-    return Call(
-        payment_id=payment.pk,
-        operation=operation,
-        key=attempt.idempotency_key,
-        token=payment.payment_token,
-        reference=payment.gateway_reference,
-        amount=payment.amount,
-        currency=payment.currency,
-        calls=attempt.calls + 1,
-        claimed_until=payment.claimed_until,
-    )
+def apply_answer(payment: Payment, operation: Operation, answer: GatewayAnswer) -> Event:
+    """Change `payment` as the gateway's answer says, and return what is to be told of it.
 
-
-def choose_operation(payment: Payment) -> Operation | None:
-    """Say what to ask the gateway for next. None: nothing, or nothing was ever held and so nothing is given back.
-
-    A payment cancelled after its authorization was begun is authorized to the end, because only the gateway knows
-    whether money is held; then it is given back.
+    A cancellation that came while it was being authorized stays wanted.
     """
-    if payment.wanted == Wanted.nothing:
-        return None
-    if payment.status == Status.pending and payment.wanted == Wanted.void:
-        return Operation.authorize if payment.attempts.exists() else None
-    return Operation(payment.wanted)
-
-
-def record_authorization(payment: Payment, answer: GatewayAnswer) -> None:
-    """Write down the gateway's answer on the locked `payment`. A cancellation that came meanwhile stays wanted."""
     payment.payment_token = ""
+    order_id, currency = payment.order_id, payment.currency
+    if operation != Operation.authorize:
+        captured = operation == Operation.capture
+        payment.status, payment.wanted = (Status.captured if captured else Status.voided), Wanted.nothing
+        event = PaymentCaptured if captured else PaymentVoided
+        return event(order_id=order_id, amount=answer.amount, currency=currency)
     if answer.outcome == "declined":
-        payment.status, payment.wanted, payment.reason = (Status.declined, Wanted.nothing, answer.reason[:200])
-        publish(
-            PaymentDeclined(
-                order_id=payment.order_id, amount=payment.amount, currency=payment.currency, reason=payment.reason
-            )
-        )
-    else:
-        payment.status, payment.gateway_reference = Status.authorized, answer.reference
-        if payment.wanted == Wanted.authorize:
-            payment.wanted = Wanted.nothing
-        publish(PaymentAuthorized(order_id=payment.order_id, amount=answer.amount, currency=payment.currency))
-    payment.save(update_fields=["payment_token", "status", "wanted", "reason", "gateway_reference"])
+        payment.status, payment.wanted, payment.reason = Status.declined, Wanted.nothing, answer.reason[:200]
+        return PaymentDeclined(order_id=order_id, amount=payment.amount, currency=currency, reason=payment.reason)
+    payment.status, payment.gateway_reference = Status.authorized, answer.reference
+    if payment.wanted == Wanted.authorize:
+        payment.wanted = Wanted.nothing
+    return PaymentAuthorized(order_id=order_id, amount=answer.amount, currency=currency)
 
 
-def end_payment(payment: Payment, status: Payment.Status, amount: int) -> None:
-    """End the locked `payment` as captured or voided; `amount` is what moved, 0 when nothing was ever held."""
-    payment.status, payment.wanted, payment.payment_token = status, Wanted.nothing, ""
-    payment.save(update_fields=["status", "wanted", "payment_token"])
-    event = PaymentCaptured if status == Status.captured else PaymentVoided
-    publish(event(order_id=payment.order_id, amount=amount, currency=payment.currency))
-
-
-def postpone(payment: Payment, call: Call, outcome: str) -> None:
-    """Note why the locked `payment` did not get what it wants, and let the sweep try again after a growing pause."""
-    Attempt.objects.filter(idempotency_key=call.key).update(outcome=outcome[:300])
-    pause = timedelta(seconds=min(2 ** min(call.calls, 10), MAX_PAUSE_SECONDS))
-    touch(payment, claimed_until=None, due_at=Now() + pause)
-    logger.warning("payment postponed", extra={"payment": payment.pk, "operation": call.operation, "why": outcome})
-
-
-def touch(payment: Payment, **changes: object) -> None:
-    """Update the locked `payment` by expressions of the database's clock."""
-    Payment.objects.filter(pk=payment.pk).update(updated_at=Now(), **changes)
-
-
-def take_due(limit: int) -> list[UUID]:
-    """Return up to `limit` payments that want something and that nobody is working on, longest due first.
-
-    Each is due again only after CLAIM_SECONDS, so that a long queue is not filled with the same ones.
-    """
-    with transaction.atomic():
-        due = list(
-            Payment.objects.exclude(wanted=Wanted.nothing)
-            .filter(Q(claimed_until=None) | Q(claimed_until__lt=Now()), due_at__lt=Now())
-            .order_by("due_at")
-            .select_for_update(skip_locked=True)
-            .values_list("pk", flat=True)[:limit]
-        )
-        Payment.objects.filter(pk__in=due).update(due_at=Now() + timedelta(seconds=CLAIM_SECONDS))
-    return due
+def write_results(results: Sequence[Result]) -> None:
+    """Write the changed payments and what is noted on their attempts, and give the claims back."""
+    fields = ("pk", "status", "wanted", "reason", "gateway_reference", "payment_token")
+    columns = [[getattr(result.payment, field) for result in results] for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, [*columns, [result.pause for result in results]])
+        keys, outcomes = [result.key for result in results], [result.outcome for result in results]
+        cursor.execute(_NOTE_ATTEMPTS, [keys, outcomes, [result.event is not None for result in results]])

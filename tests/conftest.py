@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from payments.sandbox import close_idle_books
 from shop.celery import app as celery_app
 from tests.running_shop import RunningShop
 
@@ -53,3 +54,10 @@ def django_db_modify_db_settings(parts: RunningShop) -> None:
     """Have PostgreSQL up before pytest-django makes its test database there."""
     # The doorbell of unit tests rings where the running shop's Celery does not listen.
     celery_app.conf.broker_url = celery_app.conf.broker_url.removesuffix("/0") + "/1"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Close what the sandbox gateway keeps open in the test database, before that is dropped."""
+    yield
+    close_idle_books()

@@ -8,9 +8,9 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from orders.advancing import advance_order
 from orders.models import Order
 from orders.saga import Happening
-from orders.services import advance_order
 from shop.contacts.models import Contact
 from tests.catalogue.conftest import ADDRESS, read_key
 

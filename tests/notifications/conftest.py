@@ -1,4 +1,4 @@
-"""A customer to write to, an order that changes, and a doorbell that only notes who was rung for."""
+"""A customer to write to, an order that changes, and a doorbell that only notes what was rung for."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from django.db import transaction
 
 from notifications.handlers import tell_cancelled, tell_confirmed, tell_delivered, tell_shipped
 from notifications.models import Message
-from notifications.tasks import send_message
+from notifications.tasks import send_messages
 from shop.contacts.models import Contact
 from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
 
@@ -42,7 +42,7 @@ class Shopper:
             fields = {"currency": "EUR", "total": 4999, "units": 2, **fields}
         event = event_class(order_id=self.order_id, number="FP-1001", contact_id=self.contact.pk, **fields)
         with transaction.atomic():
-            HANDLERS[event_class](event)
+            HANDLERS[event_class]([event])
         event_id: UUID = event.event_id
         return event_id
 
@@ -56,8 +56,7 @@ class Shopper:
 
     def send_all(self) -> None:
         """Do what Celery does for everything that waits."""
-        for pk in Message.objects.filter(status="pending").order_by("created_at").values_list("pk", flat=True):
-            send_message(str(pk))
+        send_messages()
 
 
 @pytest.fixture(autouse=True)
@@ -68,10 +67,10 @@ def local_mail(settings: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids that the doorbell was rung with; nothing goes to a broker."""
-    ids: list[str] = []
-    monkeypatch.setattr("shop.doorbell._ring_now", lambda task, *args: ids.extend(args))
-    return ids
+    """The tasks that the doorbell was rung for; nothing goes to a broker."""
+    names: list[str] = []
+    monkeypatch.setattr("shop.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2]))
+    return names
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Who is told what, through which channel, when an order changes."""
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, transaction
 
-from notifications.handlers import consumer
+from notifications.handlers import consumer, tell_confirmed
 from notifications.models import Message, SandboxDelivery
 from notifications.texts import OTHER_REASON, REASONS, write_texts
 from relay.models import Outbox
@@ -70,14 +69,29 @@ def test_the_texts_are_plain_and_an_sms_is_short(kind: str, settings: Any) -> No
     assert len(texts.short) <= 160
 
 
-def test_the_doorbell_rings_for_what_is_to_be_sent(
+def test_a_transaction_rings_once_for_all_that_is_to_be_sent(
     shopper: Any, rung: list[str], django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        ada = shopper()
-        ada.hear(OrderConfirmed)
-    assert sorted(rung) == sorted(str(ada.message(channel).pk) for channel in ("email", "sms"))
-    assert all(UUID(argument) for argument in rung)
+        shopper().hear(OrderConfirmed)
+        shopper().hear(OrderShipped)
+    assert rung == ["send_messages"]
+
+
+def test_many_orders_are_told_of_at_once_each_through_its_own_channels(shopper: Any) -> None:
+    ada, without_phone = shopper(), shopper(phone="")
+    tell_confirmed(
+        [
+            OrderConfirmed(
+                order_id=who.order_id, number=number, contact_id=who.contact.pk, currency="EUR", total=1, units=1
+            )
+            for who, number in [(ada, "FP-1"), (without_phone, "FP-2")]
+        ]
+    )
+    for who, number, channels in [(ada, "FP-1", ["email", "shop", "sms"]), (without_phone, "FP-2", ["email", "shop"])]:
+        told = Message.objects.filter(order_id=who.order_id).order_by("channel")
+        assert [message.channel for message in told] == channels
+        assert all(number in message.body for message in told)
 
 
 def test_an_event_has_at_most_one_message_per_channel(shopper: Any) -> None:

@@ -4,18 +4,18 @@ import smtplib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.core import mail
 from django.db import connections
 from django.db.models.functions import Now
 
-from notifications import sending, tasks
+from notifications import providers, sending, tasks
 from notifications.mailbox import EmailBackend, SandboxSms
 from notifications.models import Message, SandboxDelivery
-from notifications.tasks import send_message, sweep_messages
+from notifications.tasks import send_messages
 from shop.events import OrderConfirmed
 
 pytestmark = pytest.mark.django_db
@@ -82,34 +82,23 @@ def test_a_sent_message_is_not_sent_again(shopper: Any) -> None:
     ada = shopper()
     ada.hear(OrderConfirmed)
     ada.send_all()
-    send_message(str(ada.message("email").pk))
+    send_messages()
     assert ada.message("email").attempts == 1
 
 
-def test_a_task_for_an_unknown_message_does_nothing(db: None) -> None:
-    send_message(str(uuid4()))
-    assert not SandboxDelivery.objects.exists()
-
-
 @pytest.mark.django_db(transaction=True)
-def test_a_crash_between_sending_and_recording_delivers_once(
-    shopper: Any, rung: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_between_sending_and_recording_delivers_once(shopper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = shopper(phone="")
     ada.hear(OrderConfirmed)
-    message = ada.message("email")
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(tasks, "record_sent", die)
-        send_message(str(message.pk))
+        patch.setattr(tasks, "record_outcomes", die)
+        send_messages()
     assert SandboxDelivery.objects.count() == 1
     assert ada.message("email").status == "pending"
-    rung.clear()
-    sweep_messages()
-    assert rung == []
+    send_messages()
+    assert ada.message("email").attempts == 1
     let_claims_expire()
-    sweep_messages()
-    assert rung == [str(message.pk)]
-    send_message(str(message.pk))
+    send_messages()
     assert (ada.message("email").status, SandboxDelivery.objects.count()) == ("sent", 1)
 
 
@@ -124,7 +113,7 @@ def test_two_workers_send_a_message_once(shopper: Any, monkeypatch: pytest.Monke
     def send_in_thread() -> None:
         gate.wait(10)
         try:
-            send_message(str(ada.message("email").pk))
+            send_messages()
         finally:
             connections.close_all()
 
@@ -135,14 +124,15 @@ def test_two_workers_send_a_message_once(shopper: Any, monkeypatch: pytest.Monke
 
 
 def test_a_provider_that_is_away_is_tried_again_after_growing_pauses_and_given_up_in_the_end(
-    shopper: Any, rung: list[str], monkeypatch: pytest.MonkeyPatch
+    shopper: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = shopper(phone="")
     ada.hear(OrderConfirmed)
     monkeypatch.setattr(EmailBackend, "send_messages", refuse)
     pauses = []
     for _ in range(sending.MAX_ATTEMPTS):
-        send_message(str(ada.message("email").pk))
+        let_claims_expire()
+        send_messages()
         waiting = Message.objects.annotate(now=Now()).get(channel="email")
         pauses.append(round((waiting.due_at - waiting.now).total_seconds()))
     assert pauses[:4] == [5, 10, 20, 40]
@@ -150,8 +140,8 @@ def test_a_provider_that_is_away_is_tried_again_after_growing_pauses_and_given_u
     failed = ada.message("email")
     assert (failed.status, failed.attempts, failed.error) == ("failed", 12, "ConnectionRefusedError")
     let_claims_expire()
-    sweep_messages()
-    assert rung == []
+    send_messages()
+    assert ada.message("email").attempts == 12
 
 
 def refuse(*args: object) -> None:
@@ -167,7 +157,7 @@ def test_a_refusal_that_quotes_the_address_does_not_bring_it_into_rows_or_logs(
     ada = shopper(phone="")
     ada.hear(OrderConfirmed)
     monkeypatch.setattr(EmailBackend, "send_messages", quote_address)
-    send_message(str(ada.message("email").pk))
+    send_messages()
     assert ada.message("email").error == "SMTPDataError 550"
     assert "message not sent" in caplog.text
     assert "canary" not in "".join(f"{vars(record)}" for record in caplog.records)
@@ -204,18 +194,47 @@ def test_a_number_that_was_taken_away_fails_the_sms(shopper: Any) -> None:
 def test_a_worker_that_slept_past_its_claim_records_nothing(shopper: Any) -> None:
     ada = shopper(phone="")
     ada.hear(OrderConfirmed)
-    slept = sending.claim_message(ada.message("email").pk)
-    assert slept is not None
+    [slept] = sending.claim_messages(10)
     let_claims_expire()
-    send_message(str(slept.pk))
-    sending.record_failure(slept, "too late")
+    send_messages()
+    sending.record_outcomes([sending.Outcome(slept, "too late")])
     assert (ada.message("email").status, ada.message("email").error) == ("sent", "")
 
 
-def test_the_sweep_leaves_a_message_to_its_doorbell_for_a_moment(shopper: Any, rung: list[str]) -> None:
-    shopper().hear(OrderConfirmed)
-    sweep_messages()
-    assert rung == []
+def test_a_batch_opens_one_way_to_the_mail_server_and_another_after_an_error(
+    shopper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shoppers = [shopper(phone="") for _ in range(4)]
+    for number, ada in enumerate(shoppers):
+        ada.contact.email = f"{number}@mail.example"
+        ada.contact.save()
+        ada.hear(OrderConfirmed)
+    opened: list[object] = []
+    deliver = EmailBackend.send_messages
+
+    def refuse_one(backend: EmailBackend, letters: Any) -> int:
+        if letters[0].to == ["1@mail.example"]:
+            raise smtplib.SMTPRecipientsRefused({})
+        return deliver(backend, letters)
+
+    monkeypatch.setattr(EmailBackend, "open", lambda backend: opened.append(backend))
+    monkeypatch.setattr(EmailBackend, "send_messages", refuse_one)
+    send_messages()
+    assert [ada.message("email").status for ada in shoppers] == ["sent", "pending", "sent", "sent"]
+    assert shoppers[1].message("email").error == "SMTPRecipientsRefused"
+    assert len(opened) == 2
+
+
+def test_a_mail_server_that_hangs_uses_up_no_attempt_of_those_behind(
+    shopper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        shopper(phone="").hear(OrderConfirmed)
+    clock = iter([0, 1, 12, 12])
+    monkeypatch.setattr(providers, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    tasks.take_due()
+    told = sorted(Message.objects.filter(channel="email").values_list("status", "attempts", "claimed_until"))
+    assert told == [("pending", 0, None), ("pending", 0, None), ("sent", 1, None)]
 
 
 def test_the_mailbox_takes_a_message_id_once(db: None) -> None:

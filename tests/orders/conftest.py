@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
 from django.test import Client
 
+from orders.advancing import advance_order
 from orders.models import IdempotencyKey, Order
 from orders.saga import Happening
-from orders.services import advance_order, place_order
+from orders.services import place_order
 from relay.event import Event, concrete_events
 from relay.models import Outbox
 from shop.catalogue.models import Category, Product
@@ -88,7 +89,7 @@ def place(products: None, make_body: MakeBody) -> PlaceOrder:
         placement = place_order(idempotency_key=str(uuid4()), request=make_body())
         for happening in happenings:
             with transaction.atomic():
-                advance_order(placement.answer["id"], happening, uuid4() if happening.name in ANSWERS else None)
+                advance_order(UUID(placement.answer["id"]), happening, uuid4() if happening.name in ANSWERS else None)
         return Order.objects.get(pk=placement.answer["id"])
 
     return place_and_advance

@@ -49,7 +49,7 @@ def test_list_and_detail_open_for_who_may_look(log_in: LogIn, place: PlaceOrder)
     client = log_in(*VIEW)
     listed = client.get(LIST).content.decode()
     assert order.number in listed
-    assert "87.40 EUR" in listed
+    assert "€87.40" in listed
     assert client.get(LIST, {"q": order.number, "status": "confirmed"}).status_code == 200
     page = client.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
     for shown in (order.number, "Lamp", "StockReserved", "PaymentAuthorized", "OrderPlaced"):

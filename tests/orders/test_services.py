@@ -11,9 +11,9 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from orders import handlers, tasks
+from orders.advancing import Move, advance_order, advance_orders
 from orders.models import Order, Transition
 from orders.saga import Happening, ImpossibleTransition
-from orders.services import advance_order
 from relay.event import Event
 from relay.models import Outbox
 from shop.events import (
@@ -153,21 +153,42 @@ def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
     shortages = [Shortage(sku="LAMP", requested=1, available=0)]
     said: list[tuple[object, Event]] = [
         (handlers.note_reserved_stock, StockReserved(order_id=confirmed.pk)),
-        (handlers.note_authorized_payment, PaymentAuthorized(**money(confirmed))),
-        (handlers.note_captured_payment, PaymentCaptured(**money(confirmed))),
+        (handlers.note_authorized_payments, PaymentAuthorized(**money(confirmed))),
+        (handlers.note_captured_payments, PaymentCaptured(**money(confirmed))),
         (handlers.note_rejected_stock, StockRejected(order_id=stock_out.pk, shortages=shortages)),
-        (handlers.note_voided_payment, PaymentVoided(**money(stock_out))),
-        (handlers.note_declined_payment, PaymentDeclined(**money(unpaid), reason="card declined")),
+        (handlers.note_voided_payments, PaymentVoided(**money(stock_out))),
+        (handlers.note_declined_payments, PaymentDeclined(**money(unpaid), reason="card declined")),
     ]
     for handler, event in said:
         with transaction.atomic():
-            handler(event)  # type: ignore[operator]
+            handler([event])  # type: ignore[operator]
         assert Transition.objects.get(event_id=event.event_id).event == type(event).__name__
     for order in (confirmed, stock_out, unpaid):
         order.refresh_from_db()
     assert confirmed.status == "confirmed"
     assert (stock_out.status, stock_out.reason) == ("cancelled", "out_of_stock")
     assert (unpaid.status, unpaid.reason) == ("cancelled", "payment_declined")
+
+
+def test_many_orders_are_advanced_together_each_by_its_own_state(place: PlaceOrder) -> None:
+    paid, unpaid, ended = place(H.PAYMENT_AUTHORIZED), place(), place(H.CANCEL_REQUESTED)
+    causes = {order.pk: uuid4() for order in (paid, unpaid, ended)}
+    with transaction.atomic():
+        advanced = advance_orders([Move(pk, H.STOCK_RESERVED, causes[pk]) for pk in causes])
+    assert [order.status for order in advanced] == ["confirmed", "placed", "cancelled"]
+    for order, told in zip((paid, unpaid, ended), (["OrderConfirmed"], [], ["OrderCancelled"]), strict=True):
+        order.refresh_from_db()
+        assert (order.stock, name_events(order)) == ("reserved", ["OrderPlaced", *told])
+        assert order.history.get(event_id=causes[order.pk]).after == order.status
+
+
+def test_one_that_can_not_be_advanced_keeps_the_whole_batch_back(place: PlaceOrder) -> None:
+    """The consumer then finds it by bisection and parks its key alone."""
+    good, bad = place(), place(H.STOCK_RESERVED)
+    with pytest.raises(ImpossibleTransition), transaction.atomic():
+        advance_orders([Move(order.pk, H.STOCK_RESERVED, uuid4()) for order in (good, bad)])
+    good.refresh_from_db()
+    assert (good.stock, good.history.count()) == ("pending", 1)
 
 
 def make_overdue(order: Order) -> Order:

@@ -1,4 +1,4 @@
-"""A payment to test with, the gateway's books, and a doorbell that only notes who was rung for."""
+"""A payment to test with, the gateway's books, and a doorbell that only notes what was rung for."""
 
 from collections.abc import Callable
 from uuid import UUID, uuid4
@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from payments.gateway import LedgerEntry
-from payments.handlers import open_payment
+from payments.handlers import open_payments
 from payments.models import Payment
 from payments.sandbox import SandboxGateway, open_books
 from relay.models import Outbox
@@ -19,11 +19,11 @@ ReadBooks = Callable[[], list[tuple[str, str, int]]]
 
 @pytest.fixture(autouse=True)
 def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids that the doorbell was rung with; nothing goes to a broker, unless the test is marked `real_doorbell`."""
-    ids: list[str] = []
+    """The tasks that the doorbell was rung for; nothing goes to a broker, unless the test takes `real_doorbell`."""
+    names: list[str] = []
     if "real_doorbell" not in request.fixturenames:
-        monkeypatch.setattr("shop.doorbell._ring_now", lambda task, *args: ids.extend(args))
-    return ids
+        monkeypatch.setattr("shop.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2]))
+    return names
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def place(books: ReadBooks) -> PlacePayment:
             payment_token=token,
         )
         with transaction.atomic():
-            open_payment(event)
+            open_payments([event])
         return Payment.objects.get(event_id=event.event_id)
 
     return place_payment

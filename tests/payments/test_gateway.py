@@ -9,7 +9,7 @@ from django.db import connections
 from payments.gateway import GatewayAnswer, GatewayUnavailable
 from payments.models import Attempt, Payment
 from payments.sandbox import KeyReused, SandboxGateway
-from payments.tasks import settle_payment
+from payments.tasks import settle_payments
 
 pytestmark = pytest.mark.django_db
 gateway = SandboxGateway()
@@ -102,7 +102,7 @@ def test_a_malformed_answer_is_an_unknown_outcome_that_says_what_was_wrong(
     payment = place(amount=4999)
     answer: object = "502 Bad Gateway" if wrong is None else {**GOOD, **wrong}
     monkeypatch.setattr(SandboxGateway, "authorize", lambda *args: answer)
-    settle_payment(str(payment.pk))
+    settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted, payment.claimed_until) == ("pending", "authorize", None)
     assert complaint in Attempt.objects.get().outcome
@@ -113,10 +113,10 @@ def test_an_answer_about_another_authorization_is_not_believed(
     place: Any, confirmed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = place()
-    settle_payment(str(payment.pk))
+    settle_payments()
     Payment.objects.update(wanted="capture")
     monkeypatch.setattr(SandboxGateway, "capture", lambda *args: GatewayAnswer(**GOOD))  # type: ignore[arg-type]
-    settle_payment(str(payment.pk))
+    settle_payments()
     payment.refresh_from_db()
     assert payment.status == "authorized"
     assert "about reference 'auth_1', asked was 'auth_" in Attempt.objects.get(operation="capture").outcome
@@ -124,11 +124,11 @@ def test_an_answer_about_another_authorization_is_not_believed(
 
 def test_a_refused_capture_stays_wanted_and_says_why(place: Any, said: Any) -> None:
     payment = place()
-    settle_payment(str(payment.pk))
+    settle_payments()
     payment.refresh_from_db()
     gateway.void("by hand", payment.gateway_reference)
     Payment.objects.update(wanted="capture")
-    settle_payment(str(payment.pk))
+    settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted) == ("authorized", "capture")
     assert Attempt.objects.get(operation="capture").outcome == "declined: already voided"
@@ -144,6 +144,6 @@ class OtherGateway(SandboxGateway):
 
 def test_the_gateway_is_the_one_that_the_settings_name(place: Any, settings: Any) -> None:
     settings.PAYMENT_GATEWAY = f"{__name__}.OtherGateway"
-    payment = place()
-    settle_payment(str(payment.pk))
+    place()
+    settle_payments()
     assert Payment.objects.get().reason == "other gateway"

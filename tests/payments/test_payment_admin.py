@@ -6,14 +6,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from payments.tasks import settle_payment
+from payments.tasks import settle_payments
 
 pytestmark = pytest.mark.django_db
 
 
 def test_staff_see_a_payment_with_its_attempts(admin_client: Client, place: Any) -> None:
     payment = place()
-    settle_payment(str(payment.pk))
+    settle_payments()
     page = admin_client.get(reverse("admin:payments_payment_changelist")).content.decode()
     assert str(payment.order_id) in page
     assert "€49.99" in page

@@ -6,9 +6,10 @@ from uuid import uuid4
 
 import pytest
 
+from payments.handlers import want_voids
 from payments.models import Payment
 from payments.sandbox import SandboxGateway, open_books
-from payments.tasks import settle_payment
+from payments.tasks import settle_payments
 from payments.verification import find_money_differences, find_money_in_flight
 
 pytestmark = pytest.mark.django_db
@@ -16,17 +17,17 @@ Till = Callable[[str], Payment]
 
 
 @pytest.fixture
-def till(place: Any) -> Till:
+def till(place: Any, cancelled: Any) -> Till:
     """A function that brings a new payment to a status."""
 
     def settle_until(status: str) -> Payment:
         payment: Payment = place("tok_declined" if status == "declined" else "tok_ok")
         if status == "voided before":
-            Payment.objects.filter(pk=payment.pk).update(wanted="void")
-        settle_payment(str(payment.pk))
+            want_voids([cancelled(payment)])
+        settle_payments()
         if status in ("captured", "voided"):
             Payment.objects.filter(pk=payment.pk).update(wanted="capture" if status == "captured" else "void")
-            settle_payment(str(payment.pk))
+            settle_payments()
         payment.refresh_from_db()
         return payment
 
@@ -128,8 +129,8 @@ def test_a_payment_marked_captured_by_hand_is_named(till: Till) -> None:
 
 def test_what_is_in_flight_is_counted_apart(till: Till, place: Any) -> None:
     till("captured")
-    place()
     moving = till("authorized")
+    place()
     Payment.objects.filter(pk=moving.pk).update(wanted="capture")
     SandboxGateway().capture(f"{moving.pk}:capture", moving.gateway_reference, 4999)
     assert list(find_money_differences()) == []
@@ -144,7 +145,7 @@ def test_a_payment_that_moves_while_the_books_are_read_is_not_different(
 
     def capture_then_read(gateway: SandboxGateway) -> Any:
         Payment.objects.filter(pk=payment.pk).update(wanted="capture")
-        settle_payment(str(payment.pk))
+        settle_payments()
         return read_ledger(gateway)
 
     monkeypatch.setattr(SandboxGateway, "read_ledger", capture_then_read)

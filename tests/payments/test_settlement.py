@@ -3,14 +3,15 @@
 import json
 import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
 
 from payments import sandbox
-from payments.handlers import PaymentNotAuthorized, PaymentNotVoidable, want_capture, want_void
-from payments.models import Attempt
-from payments.tasks import settle_payment
+from payments.handlers import PaymentNotAuthorized, PaymentNotVoidable, want_captures, want_voids
+from payments.models import Attempt, Payment
+from payments.tasks import settle_payments
 from relay.models import Outbox
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 def test_a_placed_order_is_authorized(place: Any, books: Any, said: Any) -> None:
     payment = place(amount=4999)
-    settle_payment(str(payment.pk))
+    settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted, payment.claimed_until) == ("authorized", "nothing", None)
     assert books() == [("authorize", "approved", 4999)]
@@ -29,10 +30,10 @@ def test_a_placed_order_is_authorized(place: Any, books: Any, said: Any) -> None
 
 def test_a_confirmed_order_is_captured_once(place: Any, books: Any, said: Any, confirmed: Any) -> None:
     payment = place()
-    settle_payment(str(payment.pk))
-    want_capture(confirmed(payment))
-    settle_payment(str(payment.pk))
-    settle_payment(str(payment.pk))
+    settle_payments()
+    want_captures([confirmed(payment)])
+    settle_payments()
+    settle_payments()
     payment.refresh_from_db()
     assert payment.status == "captured"
     assert books() == [("authorize", "approved", 4999), ("capture", "approved", 4999)]
@@ -42,7 +43,7 @@ def test_a_confirmed_order_is_captured_once(place: Any, books: Any, said: Any, c
 @pytest.mark.parametrize(("token", "reason"), [("tok_declined", "card declined"), ("tok_stolen", "no such token")])
 def test_a_declined_payment_says_why(place: Any, books: Any, said: Any, token: str, reason: str) -> None:
     payment = place(token)
-    settle_payment(str(payment.pk))
+    settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted, payment.reason) == ("declined", "nothing", reason)
     assert books() == [("authorize", "declined", 4999)]
@@ -54,7 +55,7 @@ def test_a_slow_card_is_authorized_after_its_pause(place: Any, books: Any, monke
     monkeypatch.setattr(sandbox, "SLOW_SECONDS", 0.3)
     payment = place("tok_slow")
     started = time.monotonic()
-    settle_payment(str(payment.pk))
+    settle_payments()
     assert time.monotonic() - started >= 0.3
     payment.refresh_from_db()
     assert payment.status == "authorized"
@@ -64,16 +65,16 @@ def test_a_slow_card_is_authorized_after_its_pause(place: Any, books: Any, monke
 def test_the_token_is_forgotten_once_the_gateway_has_answered(place: Any, token: str) -> None:
     payment = place(token)
     assert payment.payment_token == token
-    settle_payment(str(payment.pk))
+    settle_payments()
     payment.refresh_from_db()
     assert payment.payment_token == ""
 
 
 def test_a_cancelled_order_gets_its_money_back(place: Any, books: Any, said: Any, cancelled: Any) -> None:
     payment = place()
-    settle_payment(str(payment.pk))
-    want_void(cancelled(payment))
-    settle_payment(str(payment.pk))
+    settle_payments()
+    want_voids([cancelled(payment)])
+    settle_payments()
     payment.refresh_from_db()
     assert payment.status == "voided"
     assert books() == [("authorize", "approved", 4999), ("void", "approved", 4999)]
@@ -85,10 +86,10 @@ def test_an_order_cancelled_before_the_gateway_was_asked_is_never_charged(
     place: Any, books: Any, said: Any, cancelled: Any
 ) -> None:
     payment = place()
-    want_void(cancelled(payment))
-    settle_payment(str(payment.pk))
+    want_voids([cancelled(payment)])
     payment.refresh_from_db()
     assert (payment.status, payment.wanted, payment.payment_token) == ("voided", "nothing", "")
+    settle_payments()
     assert books() == []
     assert said(payment.order_id) == ["PaymentVoided.v1"]
     assert json.loads(Outbox.objects.get(type="PaymentVoided.v1").body)["amount"] == 0
@@ -96,9 +97,9 @@ def test_an_order_cancelled_before_the_gateway_was_asked_is_never_charged(
 
 def test_a_declined_payment_has_nothing_to_give_back(place: Any, books: Any, cancelled: Any) -> None:
     payment = place("tok_declined")
-    settle_payment(str(payment.pk))
-    want_void(cancelled(payment))
-    settle_payment(str(payment.pk))
+    settle_payments()
+    want_voids([cancelled(payment)])
+    settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted) == ("declined", "nothing")
     assert books() == [("authorize", "declined", 4999)]
@@ -107,25 +108,25 @@ def test_a_declined_payment_has_nothing_to_give_back(place: Any, books: Any, can
 def test_an_order_confirmed_without_an_authorization_is_refused_by_name(place: Any, confirmed: Any) -> None:
     payment = place()
     with pytest.raises(PaymentNotAuthorized, match=f"payment {payment.pk} is pending and wants authorize"):
-        want_capture(confirmed(payment))
+        want_captures([confirmed(payment)])
 
 
 def test_a_captured_payment_is_not_voided(place: Any, confirmed: Any, cancelled: Any) -> None:
     payment = place()
-    settle_payment(str(payment.pk))
-    want_capture(confirmed(payment))
+    settle_payments()
+    want_captures([confirmed(payment)])
     with pytest.raises(PaymentNotVoidable, match="authorized and wants capture"):
-        want_void(cancelled(payment))
-    settle_payment(str(payment.pk))
+        want_voids([cancelled(payment)])
+    settle_payments()
     with pytest.raises(PaymentNotVoidable, match="captured and wants nothing"):
-        want_void(cancelled(payment))
+        want_voids([cancelled(payment)])
 
 
 def test_an_attempt_is_stored_with_its_key_and_its_outcome(place: Any, confirmed: Any) -> None:
     payment = place()
-    settle_payment(str(payment.pk))
-    want_capture(confirmed(payment))
-    settle_payment(str(payment.pk))
+    settle_payments()
+    want_captures([confirmed(payment)])
+    settle_payments()
     attempts = Attempt.objects.filter(payment=payment, finished_at__isnull=False)
     assert list(attempts.values_list("idempotency_key", "calls", "outcome")) == [
         (f"{payment.pk}:authorize", 1, "approved"),
@@ -133,14 +134,34 @@ def test_an_attempt_is_stored_with_its_key_and_its_outcome(place: Any, confirmed
     ]
 
 
-def test_a_task_for_an_unknown_payment_does_nothing(books: Any) -> None:
-    settle_payment("0192f0c8-0000-7000-8000-000000000000")
-    assert books() == []
-
-
-def test_the_doorbell_rings_with_the_payments_id_alone(
+def test_a_transaction_rings_once_however_many_payments_it_writes(
     place: Any, rung: list[str], django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
-        payment = place()
-    assert rung == [str(payment.pk)]
+        place()
+        place()
+    assert rung == ["settle_payments"]
+
+
+def test_a_batch_gives_each_payment_its_own_answer(place: Any, books: Any, said: Any, confirmed: Any) -> None:
+    good, bad, other = place(amount=100), place("tok_declined", amount=200), place(amount=300)
+    settle_payments()
+    want_captures([confirmed(payment) for payment in (good, other)])
+    settle_payments()
+    assert sorted(books()) == [
+        ("authorize", "approved", 100),
+        ("authorize", "approved", 300),
+        ("authorize", "declined", 200),
+        ("capture", "approved", 100),
+        ("capture", "approved", 300),
+    ]
+    assert said(bad.order_id) == ["PaymentDeclined.v1"]
+    for payment in (good, other):
+        assert said(payment.order_id) == ["PaymentAuthorized.v1", "PaymentCaptured.v1"]
+
+
+def test_an_order_without_a_payment_is_refused_by_name(place: Any, confirmed: Any) -> None:
+    known, unknown = confirmed(place()), confirmed(Payment(order_id=uuid4(), amount=1, currency="EUR"))
+    settle_payments()
+    with pytest.raises(Payment.DoesNotExist, match=f"no payment for order {unknown.order_id}"):
+        want_captures([known, unknown])

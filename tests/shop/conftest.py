@@ -8,13 +8,14 @@ from django.db import connection, transaction
 
 from inventory.services import receive_opening_stock
 from notifications.models import Message
-from notifications.tasks import send_message
+from notifications.tasks import send_messages
+from orders.advancing import advance_order
 from orders.models import Order
 from orders.saga import Happening
-from orders.services import advance_order, place_order
+from orders.services import place_order
 from payments.models import Payment
 from payments.sandbox import open_books
-from payments.tasks import settle_payment
+from payments.tasks import settle_payments
 from relay import kafka
 from relay.kafka import Delivery
 from relay.lag import all_consumers
@@ -85,13 +86,11 @@ class World:
 
     def work(self) -> int:
         """Do what Celery does."""
-        payments = list(Payment.objects.exclude(wanted="nothing").values_list("pk", flat=True))
-        messages = list(Message.objects.filter(status="pending").values_list("pk", flat=True))
-        for payment in payments:
-            settle_payment(str(payment))
-        for message in messages:
-            send_message(str(message))
-        return len(payments) + len(messages)
+        payments = Payment.objects.exclude(wanted="nothing").count()
+        messages = Message.objects.filter(status="pending").count()
+        settle_payments()
+        send_messages()
+        return payments + messages
 
 
 @pytest.fixture

@@ -1,0 +1,321 @@
+"""How long the whole chain needs for what waits after inventory was stopped, while new orders keep coming.
+
+    python -m benchmarks.backlog [--orders 12000] [--rate 20] [--real-time] [--json]
+
+Starts a shop of its own, stops inventory, has orders placed and paid for, starts inventory, and goes on ordering over
+HTTP. The orders that wait are placed as fast as possible in this process; with --real-time over HTTP at the rate, as
+ten minutes would do. Beside the time stands its limit: 10 ms for each order that waits. Each stage has its rate while
+draining (mu) beside the rate that is offered to it (lambda).
+"""
+
+import argparse
+import itertools
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import psutil
+
+import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
+from tests.client import Customer, make_order
+from tests.running_shop import RunningShop
+
+LIMIT_SECONDS_PER_ORDER = 0.01
+PLACING_THREADS = 4
+HTTP_THREADS = 4
+LONGEST_WAIT_SECONDS = 1200.0
+
+# When each stage was done with an order, from what it has left behind.
+STAGES = {
+    "reserved": "select created_at as at, key::uuid as order_id from relay_outbox where type = 'StockReserved.v1'",
+    "confirmed": "select confirmed_at as at, id as order_id from orders_order where confirmed_at is not null",
+    "relayed": "select published_at as at, key::uuid as order_id from relay_outbox where type = 'OrderConfirmed.v1'",
+    "sold": "select created_at as at, order_id from inventory_movement where kind = 'sold'",
+    "captured": "select finished_at as at, order_id from payments_attempt a"
+    " join payments_payment p on p.id = a.payment_id where a.operation = 'capture'",
+    "written": "select min(created_at) as at, order_id from notifications_message group by order_id",
+    "sent": "select max(sent_at) as at, order_id from notifications_message where channel <> 'shop' group by order_id",
+    "closed": "select at, order_id from orders_transition where event = 'PaymentCaptured'",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Orders per second while draining, and when the last one that had waited was through."""
+
+    mu: float
+    mu_over_lambda: float
+    last_after_seconds: float
+
+
+@dataclass
+class Report:
+    """What was measured. Rates are orders per second; CPU is in seconds, of the drain of those that waited."""
+
+    waiting: int
+    placed_seconds: float
+    offered_rate: float = 0
+    settled_seconds: float = 0
+    limit_seconds: float = 0
+    mu: float = 0
+    mu_over_lambda: float = 0
+    all_drained_seconds: float = 0
+    new_orders: int = 0
+    new_p50_ms: float = 0
+    new_p95_ms: float = 0
+    stages: dict[str, Stage] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+
+
+class Catalogue:
+    """Makes orders of one to three products, every second one with a telephone number. The seed is fixed."""
+
+    def __init__(self, skus: list[str]) -> None:
+        self._skus = skus
+        self._random = random.Random(4)
+
+    def make_body(self) -> dict[str, Any]:
+        """Return the body of an order."""
+        skus = self._random.sample(self._skus, self._random.randint(1, 3))
+        phone = self._random.choice(["", "+49 30 1234567"])
+        return make_order(*((sku, 1) for sku in skus), phone=phone)
+
+
+class Ordering:
+    """Orders over HTTP at a steady rate, whether they are answered quickly or not."""
+
+    def __init__(self, shop: RunningShop, catalogue: Catalogue, rate: float) -> None:
+        self.seconds: list[float] = []
+        self._customer = Customer(shop.base_url)
+        self._catalogue = catalogue
+        self._rate = rate
+        self._began = time.monotonic()
+        self._numbers = itertools.count()
+        self._stopping = threading.Event()
+
+    def _order(self) -> None:
+        while not self._stopping.is_set():
+            due = self._began + next(self._numbers) / self._rate
+            if self._stopping.wait(max(0.0, due - time.monotonic())):
+                return
+            answer = self._customer.place(self._catalogue.make_body())
+            assert answer.status == 201, answer
+            self.seconds.append(answer.seconds)
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Order in the background."""
+        with ThreadPoolExecutor(HTTP_THREADS) as threads:
+            running = [threads.submit(self._order) for _ in range(HTTP_THREADS)]
+            try:
+                yield
+            finally:
+                self._stopping.set()
+        for thread in running:
+            thread.result()
+
+
+def place_quickly(catalogue: Catalogue, count: int) -> None:
+    """Place orders in this process, by the function that the API calls."""
+    from django.db import connection
+
+    from orders.serializers import OrderRequest
+    from orders.services import place_order
+
+    bodies = [catalogue.make_body() for _ in range(count)]
+
+    def place_some(first: int) -> None:
+        try:
+            for body in bodies[first::PLACING_THREADS]:
+                request = OrderRequest(data=body)
+                request.is_valid(raise_exception=True)
+                place_order(idempotency_key=str(uuid4()), request=request.validated_data)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(PLACING_THREADS) as threads:
+        list(threads.map(place_some, range(PLACING_THREADS)))
+
+
+def count_unsettled(until: Any) -> int:
+    """Count the orders placed before `until` that are not confirmed, captured and told of by e-mail and SMS."""
+    waiting: int = read_number(
+        "select count(*) from orders_order o left join payments_payment p on p.order_id = o.id"
+        " where placed_at <= %s and (o.status <> 'confirmed' or p.status is distinct from 'captured'"
+        " or not exists (select from notifications_message m where m.order_id = o.id)"
+        " or exists (select from notifications_message m where m.order_id = o.id and m.status <> 'sent'))",
+        [until],
+    )
+    return waiting
+
+
+def read_number(statement: str, parameters: list[Any]) -> Any:
+    """Return the only value of the only row."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchone()[0]
+
+
+def wait_for_the_others() -> None:
+    """Wait until nothing is in flight but what inventory has to do: each payment is authorized."""
+    from shop.management.verification.drain import read_in_flight
+
+    wait_until(lambda: not set(read_in_flight()) - {"events_for_inventory"}, "the other parts are not done")
+
+
+def wait_until(is_done: Any, complaint: str) -> None:
+    """Ask every half second until `is_done` says so.
+
+    :raises AssertionError: it took too long.
+    """
+    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise AssertionError(complaint)
+        time.sleep(0.5)
+
+
+def read_cpu(shop: RunningShop) -> dict[str, float]:
+    """Return the CPU seconds of every part with its children, and of this process."""
+    seconds = {"this benchmark": sum(psutil.Process().cpu_times()[:2])}
+    for name, part in shop.list_parts().items():
+        if part["pid"]:
+            process = psutil.Process(part["pid"])
+            family = [process, *process.children(recursive=True)]
+            seconds[name] = sum(sum(member.cpu_times()[:2]) for member in family)
+    return seconds
+
+
+def measure_stages(began: Any, placed_until: Any, rate: float) -> dict[str, Stage]:
+    """Read from the rows when each stage was done with the orders, those that waited and new ones."""
+    from django.db import connection
+
+    stages = {}
+    with connection.cursor() as cursor:
+        for name, done in STAGES.items():
+            cursor.execute(
+                f"""
+                with done as ({done}), waited as (
+                    select max(at) as last from done join orders_order o on o.id = done.order_id
+                    where o.placed_at <= %(placed_until)s)
+                select count(distinct order_id), extract(epoch from max(last) - %(began)s)::float8
+                from done, waited where at between %(began)s and last
+                """,  # noqa: S608 - statements of our own
+                {"began": began, "placed_until": placed_until},
+            )
+            count, seconds = cursor.fetchone()
+            stages[name] = Stage(count / seconds, count / seconds / rate, seconds)
+    return stages
+
+
+def measure(shop: RunningShop, catalogue: Catalogue, options: argparse.Namespace) -> Report:
+    """Let a backlog grow, then drain it."""
+    shop.part_stop("inventory")
+    began = time.monotonic()
+    if options.real_time:
+        with Ordering(shop, catalogue, options.rate).going_on():
+            time.sleep(options.orders / options.rate)
+    else:
+        place_quickly(catalogue, options.orders)
+    report = Report(waiting=read_number("select count(*) from orders_order", []), placed_seconds=seconds_since(began))
+    wait_for_the_others()
+    placed_until = read_number("select clock_timestamp()", [])
+    cpu, drain_began, began = read_cpu(shop), placed_until, time.monotonic()
+    new = Ordering(shop, catalogue, options.rate)
+    with new.going_on():
+        shop.part_start("inventory")
+        wait_until(lambda: not count_unsettled(placed_until), "what waited is not settled")
+        report.settled_seconds = seconds_since(began)
+        used = {name: seconds - cpu.get(name, 0) for name, seconds in read_cpu(shop).items()}
+        new_while_draining = len(new.seconds)
+    from benchmarks.outages import percentile, wait_until_drained
+
+    wait_until_drained()
+    report.all_drained_seconds = seconds_since(began)
+    report.cpu = {name: round(seconds, 1) for name, seconds in used.items() if seconds >= 0.1}
+    report.new_orders = len(new.seconds)
+    report.offered_rate = new_while_draining / report.settled_seconds
+    report.new_p50_ms, report.new_p95_ms = (percentile(new.seconds, p) * 1000 for p in (50, 95))
+    report.limit_seconds = report.waiting * LIMIT_SECONDS_PER_ORDER
+    report.mu = (report.waiting + new_while_draining) / report.settled_seconds
+    report.mu_over_lambda = report.mu / report.offered_rate
+    report.stages = measure_stages(drain_began, placed_until, report.offered_rate)
+    return report
+
+
+def seconds_since(began: float) -> float:
+    """Seconds on the monotonic clock."""
+    return time.monotonic() - began
+
+
+def print_report(report: Report) -> None:
+    """Print the tables."""
+    print(
+        f"{report.waiting} orders wait, placed in {report.placed_seconds:.0f} s;"
+        f" {report.offered_rate:.1f}/s keep coming"
+    )
+    print(f"\n{'':<22}{'seconds':>9}{'limit':>9}")
+    print(f"{'those settled':<22}{report.settled_seconds:>9.1f}{report.limit_seconds:>9.1f}")
+    print(f"{'all drained':<22}{report.all_drained_seconds:>9.1f}")
+    print(f"\n{'stage':<22}{'mu /s':>9}{'mu/lambda':>11}{'last after s':>14}")
+    for name, stage in report.stages.items():
+        print(f"{name:<22}{stage.mu:>9.1f}{stage.mu_over_lambda:>11.1f}{stage.last_after_seconds:>14.1f}")
+    print(f"{'whole chain':<22}{report.mu:>9.1f}{report.mu_over_lambda:>11.1f}{report.settled_seconds:>14.1f}")
+    orders = report.mu * report.settled_seconds
+    print(f"\n{'process':<22}{'CPU s':>9}{'ms an order':>13}")
+    for name, seconds in sorted(report.cpu.items(), key=lambda item: -item[1]):
+        print(f"{name:<22}{seconds:>9.1f}{seconds * 1000 / orders:>13.2f}")
+    total = sum(report.cpu.values())
+    print(f"{'all':<22}{total:>9.1f}{total * 1000 / orders:>13.2f}")
+    print(
+        f"\nnew orders over HTTP: {report.new_orders}, p50 {report.new_p50_ms:.0f} ms, p95 {report.new_p95_ms:.0f} ms"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=12000)
+    parser.add_argument("--rate", type=float, default=20.0, help="orders per second over HTTP")
+    parser.add_argument("--real-time", action="store_true", help="let the backlog grow over HTTP at the rate")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    import os
+    import shutil
+    from pathlib import Path
+
+    import django
+
+    os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]).with_name("bench"))
+    shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
+    django.setup()
+    from inventory.services import receive_stock
+    from shop.catalogue.models import Product
+
+    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]))
+    shop.start(timeout=240)
+    try:
+        skus = list(Product.objects.filter(is_active=True).order_by("sku").values_list("sku", flat=True))
+        for sku in skus:
+            receive_stock(sku, 100_000, "benchmark")
+        report = measure(shop, Catalogue(skus), options)
+        checked = shop.manage("verify", "--wait", "60")
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    finally:
+        shop.stop()
+    print_report(report)
+    if options.json:
+        print(json.dumps(asdict(report)))
+
+
+if __name__ == "__main__":
+    main()
