@@ -1,7 +1,5 @@
 """How messages leave the house: e-mail through Django's backend, SMS through the provider that the settings name."""
 
-import time
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from email.utils import parseaddr
 from functools import cached_property
@@ -14,7 +12,6 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils.module_loading import import_string
 
 from notifications.models import Message
-from notifications.sending import CLAIM_SECONDS, Outcome
 from shop.contacts.models import Contact
 
 #: A mail server that says nothing for so long is given up.
@@ -30,32 +27,6 @@ class SmsProvider(Protocol):
 
     def send(self, message_id: str, to: str, text: str) -> None:
         """Send `text` to the telephone number `to`, or raise: whether it was sent is then unknown."""
-
-
-def deliver(messages: Sequence[Message]) -> Iterator[Outcome]:
-    """Send the claimed messages to their contacts, one after the other, and yield how each went.
-
-    None is begun that might end after its claim. No transaction may be open: this can take seconds.
-    """
-    began = time.monotonic()
-    contacts = Contact.objects.in_bulk([message.contact_id for message in messages])
-    providers = Providers()
-    try:
-        for message in messages:
-            if time.monotonic() > began + CLAIM_SECONDS - 2 * SMTP_TIMEOUT_SECONDS:
-                yield Outcome(message, "not tried: those before it took too long", tried=False)
-                continue
-            try:
-                providers.send(message, contacts.get(message.contact_id))
-            except Undeliverable as error:
-                yield Outcome(message, str(error), for_good=True)
-            except Exception as error:
-                providers.hang_up()
-                yield Outcome(message, describe_failure(error))
-            else:
-                yield Outcome(message)
-    finally:
-        providers.hang_up()
 
 
 class Providers:

@@ -57,9 +57,9 @@ from held join told using (id) where message.id = held.id
 
 @dataclass(frozen=True)
 class Outcome:
-    """How sending a claimed message went: sent without a problem, else why not, and whether that is for good.
+    """How sending a claimed message went: sent when there is no problem, else why not, and whether that is for good.
 
-    Not tried at all: it does not count as an attempt.
+    What was not tried does not count as an attempt and is due again at once.
     """
 
     message: Message
@@ -70,6 +70,8 @@ class Outcome:
     @property
     def status(self) -> Message.Status:
         """What becomes of the message."""
+        if not self.tried:
+            return Status.pending
         if not self.problem:
             return Status.sent
         return Status.failed if self.for_good or self.attempts >= MAX_ATTEMPTS else Status.pending

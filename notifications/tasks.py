@@ -2,11 +2,8 @@
 
 from celery import shared_task
 
-from notifications.providers import deliver
-from notifications.sending import claim_messages, record_outcomes
+from notifications.delivering import take_due
 from shop.doorbell import Shift, ring
-
-MOST_MESSAGES = 100
 
 _shift = Shift(workers=2)
 
@@ -16,10 +13,3 @@ def send_messages() -> None:
     """Send what is due, until nothing is. Beat rings, too: a ring may be lost, a worker die, a pause end."""
     if not _shift.work(take_due):
         ring(send_messages)
-
-
-def take_due() -> int:
-    """Send the messages that are due longest, and return how many those were."""
-    messages = claim_messages(MOST_MESSAGES)
-    record_outcomes(list(deliver(messages)))
-    return len(messages)

@@ -12,7 +12,7 @@ from django.core import mail
 from django.db import connections
 from django.db.models.functions import Now
 
-from notifications import providers, sending, tasks
+from notifications import delivering, sending
 from notifications.mailbox import EmailBackend, SandboxSms
 from notifications.models import Message, SandboxDelivery
 from notifications.tasks import send_messages
@@ -91,7 +91,7 @@ def test_a_crash_between_sending_and_recording_delivers_once(shopper: Any, monke
     ada = shopper(phone="")
     ada.hear(OrderConfirmed)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(tasks, "record_outcomes", die)
+        patch.setattr(delivering, "record_outcomes", die)
         send_messages()
     assert SandboxDelivery.objects.count() == 1
     assert ada.message("email").status == "pending"
@@ -231,8 +231,8 @@ def test_a_mail_server_that_hangs_uses_up_no_attempt_of_those_behind(
     for _ in range(3):
         shopper(phone="").hear(OrderConfirmed)
     clock = iter([0, 1, 12, 12])
-    monkeypatch.setattr(providers, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    tasks.take_due()
+    monkeypatch.setattr(delivering, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    delivering.take_due()
     told = sorted(Message.objects.filter(channel="email").values_list("status", "attempts", "claimed_until"))
     assert told == [("pending", 0, None), ("pending", 0, None), ("sent", 1, None)]
 
