@@ -73,7 +73,7 @@ class Forwarder:
 
     def run(self, stopping: threading.Event) -> None:
         """Forward until `stopping` is set. Waits out every absence of the database and of Kafka."""
-        backoff = Backoff(stopping)
+        backoff = Backoff(stopping, pulse=self._pulse)
         while not stopping.is_set():
             try:
                 self._canary.tick()

@@ -7,6 +7,7 @@ from types import FrameType
 
 from django.db import InterfaceError, OperationalError, connection
 
+from relay.heartbeat import Pulse
 from relay.kafka import BrokerUnavailable
 
 logger = logging.getLogger(__name__)
@@ -28,10 +29,14 @@ def stop_on_signals() -> threading.Event:
 
 
 class Backoff:
-    """Pauses that grow from a tenth of a second to five seconds, and start anew after a success."""
+    """Pauses that grow from a tenth of a second to five seconds, and start anew after a success.
 
-    def __init__(self, stopping: threading.Event, *, longest: float = 5.0) -> None:
+    The heartbeat `pulse` tells what is waited for.
+    """
+
+    def __init__(self, stopping: threading.Event, *, pulse: Pulse | None = None, longest: float = 5.0) -> None:
         self._stopping = stopping
+        self._pulse = pulse
         self._longest = longest
         self._pause = 0.1
 
@@ -43,5 +48,7 @@ class Backoff:
         """Log the failure, drop the database connection, which may be dead, and wait (less if stopping)."""
         logger.warning("%s: will try again", what, extra={"error": f"{type(error).__name__}: {error}".strip()})
         connection.close()
+        if self._pulse:
+            self._pulse.wait(error)
         self._stopping.wait(self._pause)
         self._pause = min(self._longest, self._pause * 2)

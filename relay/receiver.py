@@ -32,7 +32,7 @@ class Receiver:
 
     def run(self, stopping: threading.Event) -> None:
         """Consume until `stopping` is set. Waits out every absence of the database and of Kafka."""
-        backoff = Backoff(stopping)
+        backoff = Backoff(stopping, pulse=self._pulse)
         source: Source | None = None
         while not stopping.is_set():
             try:
@@ -64,7 +64,7 @@ class Receiver:
 
     def _process(self, deliveries: list[Delivery], stopping: threading.Event) -> bool:
         """Apply the batch, again and again while the database is away; False if told to stop before it worked."""
-        backoff = Backoff(stopping)
+        backoff = Backoff(stopping, pulse=self._pulse)
         while not stopping.is_set():
             try:
                 self._consumer.process(leave_out_canaries(deliveries))

@@ -4,15 +4,33 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Sequence
+from io import StringIO
+from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
 
 from relay import heartbeat
-from relay.heartbeat import BUCKETS, Pulse, read_ages
+from relay.heartbeat import BUCKETS, Pulse, read_ages, read_processes
+from relay.kafka import BrokerUnavailable, Delivery, Source
 from relay.models import Heartbeat
+from relay.receiver import Receiver
+from tests.relay.readers import Readers, lend
 
 pytestmark = pytest.mark.django_db
+
+
+def ask(*options: str) -> int | str | None:
+    """The exit code of `manage.py relay_health --name readers`."""
+    try:
+        call_command("relay_health", "--name", "readers", *options, stdout=StringIO())
+    except SystemExit as end:
+        return end.code
+    return 0
 
 
 def test_counters_and_histograms_are_written_with_the_beat() -> None:
@@ -67,6 +85,76 @@ def test_a_new_process_forgets_those_that_are_gone() -> None:
     pulse = Pulse("readers")
     pulse.beat()
     assert set(Heartbeat.objects.values_list("process", flat=True)) == {*kept, pulse.process}
+
+
+def test_who_waits_is_alive_but_not_ready() -> None:
+    pulse = Pulse("readers")
+    pulse.wait(BrokerUnavailable("nobody answers"))
+    assert "readers" not in read_ages(), "it has never completed a round"
+    assert ask("--live") == 0 and ask() == 1
+    pulse.beat()
+    assert ask() == 0
+    with connection.cursor() as cursor:
+        cursor.execute("update relay_heartbeat set at = at - interval '20 s'")
+    pulse.wait(BrokerUnavailable("nobody answers"))
+    (process,) = read_processes()
+    assert process.age is not None and process.age > 20 > process.tried_age
+    assert process.tell().endswith("s ago, waits: BrokerUnavailable: nobody answers")
+    assert ask("--live") == 0 and ask() == 1 and ask("--max-age", "60") == 0
+
+
+def test_a_sibling_elsewhere_does_not_answer_for_this_hosts_process() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into relay_heartbeat (process, name, started_at, at)"
+            " values ('readers@elsewhere:1', 'readers', now(), now())"
+        )
+    assert ask() == 0
+    with pytest.raises(CommandError, match="no process 'readers' has a heartbeat on this host"):
+        ask("--here")
+
+
+class Stuck(Source):
+    """A broker that has one delivery, again and again."""
+
+    def __init__(self, *delivered: Delivery) -> None:
+        self.delivered = list(delivered)
+
+    def poll(self, *, seconds: float, max_records: int = 500) -> list[Delivery]:
+        return self.delivered
+
+    def commit(self, deliveries: Sequence[Delivery]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_consumer_that_polls_but_never_completes_a_batch_is_not_ready(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = uuid4()
+    readers.failing[book] = OperationalError("canceling statement due to lock timeout")
+    delivered = lend(book, "Ada")
+    monkeypatch.setattr("relay.receiver.Source", lambda group, topics: Stuck(*delivered))
+    stopping = threading.Event()
+
+    def run() -> None:
+        Receiver(readers.consumer).run(stopping)
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 10
+        while not (processes := read_processes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        stopping.set()
+        thread.join()
+    assert [(process.name, process.age) for process in processes] == [("readers", None)]
+    assert "lock timeout" in processes[0].waiting
 
 
 def test_the_age_of_a_name_is_that_of_its_freshest_process() -> None:

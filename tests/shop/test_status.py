@@ -1,6 +1,7 @@
 """`status` shows what there is, and what is away is down, not an error."""
 
 import json
+import re
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,10 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay.heartbeat import beat
+from relay.canary import Canary, CanarySent, note_canaries
+from relay.heartbeat import Pulse, beat
+from relay.kafka import BrokerUnavailable, Delivery
+from relay.models import ConsumerState
 from relay.outbox import publish
 from shop.events import OrderShipped
 from shop.management.commands import status as command
@@ -75,9 +79,37 @@ def test_what_is_still_to_be_done_is_counted() -> None:
     shown = read()
     assert shown["outbox"]["unpublished"] == 2
     assert 90 <= shown["outbox"]["oldest_seconds"] < 120
-    assert shown["consumers"]["inventory"] == {"lag": 1, "keys": 1, "parked": 1}
-    assert shown["consumers"]["payments"] == {"lag": 2, "keys": 1, "parked": 0}
-    assert shown["consumers"]["orders"] == {"lag": 0, "keys": 0, "parked": 0}
+    running = {"canary_seconds": None, "paused": ""}
+    assert shown["consumers"]["inventory"] == {"lag": 1, "keys": 1, "parked": 1, **running}
+    assert shown["consumers"]["payments"] == {"lag": 2, "keys": 1, "parked": 0, **running}
+    assert shown["consumers"]["orders"] == {"lag": 0, "keys": 0, "parked": 0, **running}
+
+
+def test_the_age_of_the_canary_and_a_pause_are_shown() -> None:
+    Canary().tick()
+    note_canaries("orders", [Delivery(CanarySent.topic, 0, 1, "canary", 1, "CanarySent.v1", b"{}")])
+    ConsumerState.objects.create(
+        consumer="inventory", paused_at=timezone.now(), paused_by="ada", reason="counting stock"
+    )
+    consumers = read()["consumers"]
+    assert 0 <= consumers["orders"]["canary_seconds"] < 5
+    assert (consumers["inventory"]["paused"], consumers["orders"]["paused"]) == ("counting stock (ada)", "")
+    out = StringIO()
+    call_command("status", stdout=out)
+    lines = {line.split()[0]: line for line in out.getvalue().splitlines() if " lag " in line}
+    assert re.search(r"canary \d+\.\d s$", lines["orders"])
+    assert lines["inventory"].endswith("no canary yet, paused: counting stock (ada)")
+
+
+def test_what_a_process_waits_for_is_shown_beside_its_last_round() -> None:
+    pulse = Pulse("relay")
+    pulse.beat()
+    with connection.cursor() as cursor:
+        cursor.execute("update relay_heartbeat set at = at - interval '40 s'")
+    pulse.wait(BrokerUnavailable("nobody answers"))
+    relay = read()["parts"]["relay"]
+    assert relay["up"] is False
+    assert re.fullmatch(r"last round 4\d\.\d s ago, waits: BrokerUnavailable: nobody answers", relay["detail"])
 
 
 def test_without_a_database_the_rest_is_shown() -> None:
@@ -102,5 +134,5 @@ def test_the_table_for_people_has_a_line_for_each_part_and_consumer() -> None:
     call_command("status", stdout=out)
     lines = out.getvalue().splitlines()
     assert {line.split()[1] for line in lines if line.startswith(("up", "down"))} == PARTS
-    assert any(line.startswith("outbox: 0 unpublished") for line in lines)
+    assert any(line.startswith("outbox: 0 unpublished") and line.endswith("refused: 0") for line in lines)
     assert sum("lag 0 events" in line for line in lines) == 5

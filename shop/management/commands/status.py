@@ -3,7 +3,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict
+from math import inf
 from typing import Any
 
 from django.conf import settings
@@ -12,8 +12,10 @@ from django.db import Error, connection
 from kombu.utils.url import parse_url
 
 from relay import kafka
-from relay.heartbeat import STALE_AFTER_SECONDS, read_ages
+from relay.canary import read_canary_ages
+from relay.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
 from relay.lag import all_consumers, read_lag, read_unpublished
+from relay.models import ConsumerState
 
 LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
 
@@ -38,16 +40,18 @@ class Command(BaseCommand):
         if status["outbox"] is None:
             self.stdout.write("the database is away: nothing else can be told")
             return
-        self.stdout.write(
-            "\noutbox: {unpublished} unpublished, the oldest {oldest_seconds:.1f} s old".format(**status["outbox"])
-        )
-        for name, lag in status["consumers"].items():
-            self.stdout.write(f"{name:<14} lag {lag['lag']} events in {lag['keys']} keys, parked keys: {lag['parked']}")
+        outbox = "\noutbox: {unpublished} unpublished, the oldest {oldest_seconds:.1f} s old, refused: {refused}"
+        self.stdout.write(outbox.format(**status["outbox"]))
+        for name, state in status["consumers"].items():
+            line = "lag {lag} events in {keys} keys, parked keys: {parked}, ".format(**state)
+            canary = "no canary yet" if state["canary_seconds"] is None else f"canary {state['canary_seconds']:.1f} s"
+            paused = self.style.WARNING(f", paused: {state['paused']}") if state["paused"] else ""
+            self.stdout.write(f"{name:<14} {line}{canary}{paused}")
 
 
 def read_status() -> dict[str, Any]:
     """Collect addresses, parts, the outbox and the consumers as JSON-like data."""
-    database, ages = read_database()
+    database, processes = read_database()
     outbox, consumers = (read_outbox(), read_consumers()) if database["up"] else (None, None)
     return {
         "addresses": read_addresses(),
@@ -56,9 +60,9 @@ def read_status() -> dict[str, Any]:
             "kafka": tell(kafka.is_reachable),
             "valkey": tell(ping_valkey),
             "web": tell(ask_web),
-            **{name: tell_age(ages.get(name)) for name in LOOPS},
+            **{name: tell_process(processes.get(name)) for name in LOOPS},
             # The heartbeat of Celery is a periodic task, so it shows the beat as well.
-            "beat": tell_age(ages.get("celery")),
+            "beat": tell_process(processes.get("celery")),
         },
         "outbox": outbox,
         "consumers": consumers,
@@ -80,11 +84,11 @@ def read_addresses() -> dict[str, str]:
     }
 
 
-def read_database() -> tuple[dict[str, Any], dict[str, float]]:
-    """Tell whether PostgreSQL answers and, if so, the age of each process's heartbeat."""
+def read_database() -> tuple[dict[str, Any], dict[str, Process]]:
+    """Tell whether PostgreSQL answers and, if so, the freshest process of each name."""
     try:
         connection.ensure_connection()
-        return {"up": True, "detail": ""}, read_ages()
+        return {"up": True, "detail": ""}, {process.name: process for process in reversed(read_processes())}
     except Error as error:
         return {"up": False, "detail": str(error).splitlines()[0]}, {}
 
@@ -100,9 +104,15 @@ def read_outbox() -> dict[str, Any]:
 
 
 def read_consumers() -> dict[str, Any]:
-    """What waits for each consumer."""
-    lags = {consumer.name: asdict(read_lag(consumer)) for consumer in all_consumers()}
-    return {name: {"lag": lag["events"], "keys": lag["keys"], "parked": lag["parked"]} for name, lag in lags.items()}
+    """What waits for each consumer, how old the newest canary is that reached it, and why it is paused if it is."""
+    canaries = read_canary_ages()
+    paused = {s.consumer: f"{s.reason} ({s.paused_by})" for s in ConsumerState.objects.exclude(paused_at=None)}
+    consumers: dict[str, Any] = {}
+    for name, lag in {consumer.name: read_lag(consumer) for consumer in all_consumers()}.items():
+        age = canaries.get(name, inf)
+        consumers[name] = {"lag": lag.events, "keys": lag.keys, "parked": lag.parked}
+        consumers[name] |= {"canary_seconds": round(age, 3) if age < inf else None, "paused": paused.get(name, "")}
+    return consumers
 
 
 def tell(check: Callable[[], bool]) -> dict[str, Any]:
@@ -110,11 +120,11 @@ def tell(check: Callable[[], bool]) -> dict[str, Any]:
     return {"up": check(), "detail": ""}
 
 
-def tell_age(age: float | None) -> dict[str, Any]:
-    """A looping process is up when its last round is young enough."""
-    if age is None:
+def tell_process(process: Process | None) -> dict[str, Any]:
+    """A looping process is up when its last completed round is young enough, whatever it may be waiting for."""
+    if process is None:
         return {"up": False, "detail": "has never completed a round"}
-    return {"up": age < STALE_AFTER_SECONDS, "detail": f"last round {age:.1f} s ago"}
+    return {"up": process.age is not None and process.age < STALE_AFTER_SECONDS, "detail": process.tell()}
 
 
 def ask_web() -> bool:
