@@ -105,9 +105,19 @@ class Ordering:
             due = self._began + next(self._numbers) / self._rate
             if self._stopping.wait(max(0.0, due - time.monotonic())):
                 return
-            answer = self._customer.place(self._catalogue.make_body())
-            assert answer.status == 201, answer
-            self.seconds.append(answer.seconds)
+            self.seconds.append(self._order_once(self._catalogue.make_body(), str(uuid4())))
+
+    def _order_once(self, body: dict[str, Any], key: str) -> float:
+        """Order until there is an answer, and return the seconds that it took."""
+        began = time.monotonic()
+        while True:
+            try:
+                answer = self._customer.place(body, key)
+            except OSError:
+                time.sleep(0.2)  # what became of it is unknown: the same key is safe
+            else:
+                assert answer.status == 201, answer
+                return seconds_since(began)
 
     @contextmanager
     def going_on(self) -> Iterator[None]:

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 # Others publish for the same keys meanwhile and wait for these locks: keep a transaction short.
 BATCH_SECONDS = 0.1
+# But a commit has a price of its own: on a slow disk, fewer at a time would only be slower, not shorter.
+LEAST_TOGETHER = 50
 # So is a gap that is wider than this left to the key's redrive, which takes event by event.
 MOST_HEALED = 500
 # Pauses before a parked key is tried again; after the last one it waits for a person.
@@ -75,12 +77,12 @@ class Pace:
     """How many arrivals fit into the time box of a transaction, learnt from the last ones."""
 
     def __init__(self) -> None:
-        self.size = 50
+        self.size = LEAST_TOGETHER
 
     def learn(self, done: int, seconds: float) -> None:
         """Take in that a transaction with `done` arrivals took `seconds`."""
         if done >= self.size or seconds > BATCH_SECONDS:
-            self.size = max(1, min(self.size * 2, int(done * BATCH_SECONDS / max(seconds, 1e-6))))
+            self.size = max(LEAST_TOGETHER, min(self.size * 2, int(done * BATCH_SECONDS / max(seconds, 1e-6))))
 
 
 class Consumer:
