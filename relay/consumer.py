@@ -258,11 +258,12 @@ class Consumer:
     def _apply_following(self, key: Key) -> bool:
         """Apply the event that follows the cursor, or unpark the key and return False when there is none."""
         cursor = lock_cursors(self.name, [key])[key]
-        end = read_end(key)  # before the outbox, which can only have more by then
+        end, floor = read_end(key)  # before the outbox, which can only have more by then
         following = next(read_outbox(cursor, limit=1), None)
         if following is None:
             if end > cursor.last:
-                raise MissingEvents(f"after sequence {cursor.last} of {end} the outbox holds nothing")
+                pruned = f": up to {floor} it is pruned" if floor > cursor.last else ""
+                raise MissingEvents(f"after sequence {cursor.last} of {end} the outbox holds nothing{pruned}")
             unpark_cursor(cursor)
             return False
         cursor.last += 1

@@ -89,12 +89,11 @@ def unpark_cursor(cursor: LockedCursor) -> None:
         )
 
 
-def read_end(key: Key) -> int:
-    """Return the last sequence number that was given out for a key; 0 for a key that never had one here."""
+def read_end(key: Key) -> tuple[int, int]:
+    """Return the last sequence number that was given out for a key, and its floor; 0 if it never had one here."""
     with connection.cursor() as cursor:
-        cursor.execute("select last from relay_stream where topic = %s and key = %s", key)
-        row = cursor.fetchone()
-    return row[0] if row else 0
+        cursor.execute("select last, floor from relay_stream where topic = %s and key = %s", key)
+        return cursor.fetchone() or (0, 0)
 
 
 def read_outbox(

@@ -1,16 +1,26 @@
-"""Celery's own sign of life: beat rings it, a worker answers it, so that a fresh heartbeat proves both."""
+"""What Celery does for the whole shop: its own sign of life, which proves beat and worker, and the outbox's upkeep."""
 
 from celery import shared_task
 from celery.signals import beat_init, worker_ready
 from django.db import connection
 
+from relay.conf import configuration
 from relay.heartbeat import beat
+from relay.operations.prune import prune
+from relay.partitions import ensure_partitions
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def beat_heart() -> None:
     """Record that beat and a worker are at work."""
     beat("celery")
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def tend_outbox() -> None:
+    """Make partitions of the outbox ahead and drop those that are over."""
+    ensure_partitions()
+    prune(actor="beat", reason=f"older than {configuration().keep_days} days")
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -53,7 +53,10 @@ def find_duplicate_effects() -> Iterator[str]:
 
 
 def find_events_without_effect() -> Iterator[str]:
-    """Name events that a consumer's cursor has passed without leaving the row that it should have left."""
+    """Name events that a consumer's cursor has passed without leaving the row that it should have left.
+
+    What a person has skipped stands in the audit, with the reason.
+    """
     with connection.cursor() as cursor:
         for consumer, effect, events in _TRACES:
             table, _ = _EFFECTS[effect]
@@ -63,6 +66,8 @@ def find_events_without_effect() -> Iterator[str]:
                 join relay_cursor c on c.consumer = %s and c.topic = o.topic and c.key = o.key and c.last >= o.sequence
                 where split_part(o.type, '.', 1) = any(%s)
                   and not exists (select from {table} e where e.event_id = o.event_id)
+                  and not exists (select from relay_intervention i where i.action = 'skip' and i.consumer = c.consumer
+                                    and i.topic = o.topic and i.key = o.key and i.sequence = o.sequence)
                   and not (%s = 'movement' and exists (
                       select from relay_outbox r where r.topic = 'shop.inventory' and r.key = o.key
                                                    and r.type like 'StockRejected.%%'))
