@@ -32,6 +32,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     keep_days: Positive = 30
     #: Seconds between two canary events; 0 sends none.
     canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
+    #: Who scrapes relay.metrics must show it as a bearer token. Without one, only this machine may.
+    metrics_token: str = ""
 
     @property
     def event_modules(self) -> list[str]:

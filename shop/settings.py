@@ -145,6 +145,7 @@ RELAY: dict[str, Any] = {
     ],
     "PARTITIONS": 12,
     "REPLICATION": 3 if BROKERS == 3 else 1,
+    "METRICS_TOKEN": read_text("METRICS_TOKEN", ""),
     # Topics that may forget: milliseconds. All others keep everything.
     "RETENTION_MS": {"shop.activity": 7 * 24 * 3600 * 1000},
 }
@@ -203,8 +204,8 @@ if PRODUCTION:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    # The orchestrator asks for health inside the network, where no TLS is spoken.
-    SECURE_REDIRECT_EXEMPT = ["^healthz$"]
+    # The orchestrator and Prometheus ask inside the network, where no TLS is spoken.
+    SECURE_REDIRECT_EXEMPT = ["^healthz$", "^metrics$"]
 CONTENT_SECURITY_POLICY = {
     # The admin's and Swagger's own pages carry inline code; the shop's do not.
     "EXCLUDE_URL_PREFIXES": ("/admin/", "/api/docs/"),

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from relay.metrics import answer_metrics
 from shop.health import answer_health
 
 api = [
@@ -20,6 +21,7 @@ urlpatterns = [
     ),
     path("api/v1/", include(api)),
     path("healthz", answer_health, name="health"),
+    path("metrics", answer_metrics, name="metrics"),
     path("", include("shop.catalogue.urls")),
     path("", include("orders.urls")),
     path("", include("inventory.urls")),

@@ -1,0 +1,112 @@
+"""What the metrics say: each function asks the database one question and yields its answers."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import connection
+
+from relay.canary import read_canary_ages
+from relay.consumer import Consumer
+from relay.heartbeat import read_processes
+from relay.lag import all_consumers, read_lag, read_unpublished
+from relay.models import ConsumerState
+from relay.vacuum import read_holders
+
+GAUGES = {
+    "relay_outbox_unpublished_rows": "Rows of the outbox that are not in Kafka yet.",
+    "relay_outbox_oldest_unpublished_seconds": "Age of the oldest of these.",
+    "relay_outbox_refused_rows": "Rows that Kafka refused for good; their keys wait for a person.",
+    "relay_outbox_partitions_ahead": "Partitions of the outbox that are still empty, before the default one.",
+    "relay_consumer_lag_events": "Events that the consumer has not applied.",
+    "relay_consumer_lag_keys": "Keys that these events belong to.",
+    "relay_consumer_oldest_unapplied_seconds": "Age of the oldest of these events.",
+    "relay_consumer_parked_keys": "Keys whose events wait because one of them failed.",
+    "relay_consumer_paused": "1 while the consumer is paused by a person or by its circuit breaker.",
+    "relay_consumer_canary_age_seconds": "Age of the newest canary that the consumer has applied.",
+    "relay_process_round_age_seconds": "Time since the process last completed a round; infinite before the first.",
+    "relay_process_tried_age_seconds": "Time since the process last completed a round or failed to.",
+    "relay_process_start_time_seconds": "When the process started, as a Unix time.",
+    "relay_shards_held": "Shards of the keys that the relay holds a lease of.",
+    "relay_shards_free": "Shards whose lease has run out.",
+    "relay_oldest_transaction_seconds": "Age of what holds vacuum back: the oldest session, prepared one and slot.",
+    "relay_oldest_transaction_transactions": "Transactions begun by anybody since then.",
+    "relay_scrape_failed": "1 if the section could not be read in time: its other metrics are missing.",
+    "relay_scrape_seconds": "How long it took to read the section.",
+}
+_AHEAD = """
+select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid
+where i.inhparent = 'relay_outbox'::regclass
+  and (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \\(''?([0-9]+)''?\\)'))[1]::bigint
+      > coalesce(pg_sequence_last_value(pg_get_serial_sequence('relay_outbox', 'position')::regclass), 0)
+"""
+_SHARDS = "select owner, count(*) from relay_shardlease where until > clock_timestamp() group by owner"
+_FREE = "select count(*) from relay_shardlease where until <= clock_timestamp()"
+
+Sample = tuple[str, dict[str, str], Any]  # name, labels, number or histogram
+
+
+def _ask(sql: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def read_outbox() -> Iterator[Sample]:
+    """What waits for Kafka."""
+    unpublished = read_unpublished()
+    yield "relay_outbox_unpublished_rows", {}, unpublished.rows
+    yield "relay_outbox_oldest_unpublished_seconds", {}, unpublished.oldest_seconds
+    yield "relay_outbox_refused_rows", {}, unpublished.refused
+    yield "relay_outbox_partitions_ahead", {}, _ask(_AHEAD)[0][0]
+
+
+def read_consumer(consumer: Consumer) -> Iterator[Sample]:
+    """What waits for one consumer."""
+    labels, lag = {"consumer": consumer.name}, read_lag(consumer)
+    yield "relay_consumer_lag_events", labels, lag.events
+    yield "relay_consumer_lag_keys", labels, lag.keys
+    yield "relay_consumer_oldest_unapplied_seconds", labels, lag.oldest_seconds
+    yield "relay_consumer_parked_keys", labels, lag.parked
+
+
+def read_states() -> Iterator[Sample]:
+    """Which consumers are paused, and when each of them was last reached by a canary."""
+    paused = set(ConsumerState.objects.exclude(paused_at=None).values_list("consumer", flat=True))
+    ages = read_canary_ages()
+    for name in (consumer.name for consumer in all_consumers()):
+        yield "relay_consumer_paused", {"consumer": name}, int(name in paused)
+        if name in ages:
+            yield "relay_consumer_canary_age_seconds", {"consumer": name}, ages[name]
+
+
+def read_rounds() -> Iterator[Sample]:
+    """How each process is, and what it has counted since it started: relay_…_total or relay_consumer_…_total."""
+    consumers = {consumer.name for consumer in all_consumers()}
+    for process in read_processes():
+        labels = {"name": process.name, "process": process.process}
+        age = float("inf") if process.age is None else process.age
+        yield "relay_process_round_age_seconds", labels, age
+        yield "relay_process_tried_age_seconds", labels, process.tried_age
+        yield "relay_process_start_time_seconds", labels, process.started_at.timestamp()
+        prefix = "relay_consumer" if process.name in consumers else "relay"
+        labels = {"consumer" if process.name in consumers else "name": process.name, "process": process.process}
+        for figure, value in (process.counters | process.histograms).items():
+            yield f"{prefix}_{re.sub(r'[^a-z0-9]+', '_', figure.lower())}", labels, value
+
+
+def read_shards() -> Iterator[Sample]:
+    """Which relay holds how many shards."""
+    for owner, count in _ask(_SHARDS):
+        yield "relay_shards_held", {"owner": owner}, count
+    yield "relay_shards_free", {}, _ask(_FREE)[0][0]
+
+
+def read_vacuum() -> Iterator[Sample]:
+    """What holds vacuum back, and whose it is."""
+    for holder in read_holders():
+        labels = {"kind": holder.kind, "application": holder.application, "user": holder.user}
+        labels |= {"state": holder.state, "pid": holder.pid}
+        yield "relay_oldest_transaction_seconds", labels, holder.seconds
+        yield "relay_oldest_transaction_transactions", labels, holder.transactions

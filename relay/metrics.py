@@ -1,0 +1,145 @@
+"""What an operator would ask, for Prometheus, read from the database when it is asked.
+
+A scrape must not become a load of its own: each question has two seconds, all of them eight, and the answer to a slow
+one is kept for a while. What could not be told is told to be missing.
+"""
+
+import ipaddress
+import logging
+import time
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any
+
+from django.db import Error, connection, transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from relay.conf import configuration
+from relay.heartbeat import BUCKETS
+from relay.lag import all_consumers
+from relay.measures import (
+    GAUGES,
+    Sample,
+    read_consumer,
+    read_outbox,
+    read_rounds,
+    read_shards,
+    read_states,
+    read_vacuum,
+)
+
+logger = logging.getLogger(__name__)
+
+QUESTION_SECONDS = 2.0
+SCRAPE_SECONDS = 8.0
+# An answer is kept for this many times as long as it took, so that scrapes take a twentieth of a connection at most.
+KEPT_TIMES = 20.0
+SLOW_SECONDS = 0.05
+
+
+class Section:
+    """Questions that are answered together or not at all."""
+
+    def __init__(self, name: str, read: Callable[[], Iterator[Sample]]) -> None:
+        self.name = name
+        self._read = read
+        self._kept: list[Sample] = []
+        self._keep_until = 0.0
+
+    def read(self, deadline: float) -> list[Sample]:
+        """Answer until the monotonic time `deadline`, or as before if answering has lately been slow."""
+        began = time.monotonic()
+        if began < self._keep_until:
+            return self._kept
+        failed, samples = True, []
+        try:
+            if began < deadline:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute(f"set local statement_timeout = '{QUESTION_SECONDS:g}s'")
+                    samples = list(self._read())
+                failed = False
+        except Error as error:
+            logger.warning("metrics are missing", extra={"section": self.name, "error": str(error).strip()})
+        took = time.monotonic() - began
+        labels = {"section": self.name}
+        self._kept = [*samples, ("relay_scrape_failed", labels, int(failed)), ("relay_scrape_seconds", labels, took)]
+        self._keep_until = began + took * KEPT_TIMES if took > SLOW_SECONDS else 0.0
+        return self._kept
+
+
+class RelayCollector:
+    """Everything there is to tell, as Prometheus's metric families."""
+
+    def __init__(self) -> None:
+        self._sections = [Section("outbox", read_outbox), Section("rounds", read_rounds)]
+        self._sections += [Section("states", read_states), Section("shards", read_shards)]
+        self._sections += [Section("vacuum", read_vacuum)]
+        self._sections += [Section(f"lag of {c.name}", partial(read_consumer, c)) for c in all_consumers()]
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the sections one after the other."""
+        families: dict[str, Any] = {}
+        deadline = time.monotonic() + SCRAPE_SECONDS
+        for section in self._sections:
+            for name, labels, value in section.read(deadline):
+                family = families.get(name) or families.setdefault(name, _make_family(name, list(labels), value))
+                if isinstance(value, dict):
+                    family.add_metric(labels.values(), *_accumulate(value))
+                else:
+                    family.add_metric(labels.values(), value)
+        yield from families.values()
+
+
+def _make_family(name: str, labels: list[str], value: Any) -> Metric:
+    if name in GAUGES:
+        return GaugeMetricFamily(name, GAUGES[name], labels=labels)
+    if isinstance(value, dict):
+        return HistogramMetricFamily(name, "Seconds, since the start of the process.", labels=labels)
+    return CounterMetricFamily(name, "Counted since the start of the process.", labels=labels)
+
+
+def _accumulate(histogram: dict[str, Any]) -> tuple[list[tuple[str, float]], float]:
+    total, buckets = 0, []
+    for bound, count in zip((*map(str, BUCKETS), "+Inf"), histogram["buckets"], strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets, histogram["sum"]
+
+
+@cache
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(RelayCollector())
+    return registry
+
+
+def may_scrape(request: HttpRequest) -> bool:
+    """Tell whether the request carries RELAY["METRICS_TOKEN"] or, if there is none, comes from this very machine.
+
+    What a proxy has forwarded does not come from this machine, even if the proxy does.
+    """
+    token = configuration().metrics_token
+    if token:
+        return constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}")
+    if any(header in request.headers for header in ("Forwarded", "X-Forwarded-For", "X-Real-IP")):
+        return False
+    try:
+        return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+
+
+@never_cache
+@require_safe
+def answer_metrics(request: HttpRequest) -> HttpResponse:
+    """Answer a scrape, in the format that the scraper prefers."""
+    if not may_scrape(request):
+        return HttpResponse("Metrics need RELAY['METRICS_TOKEN'] as a bearer token.\n", "text/plain", status=403)
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(_registry()), content_type)
