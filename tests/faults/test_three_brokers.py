@@ -1,0 +1,84 @@
+"""Three brokers, two relays and two inventory consumers: brokers and processes fail in turn while orders come in."""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from relay import kafka
+from tests.client import Customer, OrderStream, make_order
+from tests.faults.brokers import Cluster, Crowd, make_cluster_shop
+from tests.faults.counting import assert_nothing_lost, connect, give_stock
+from tests.flows.test_life_of_an_order import find_sku
+from tests.running_shop import RunningShop
+
+LONG = os.environ.get("FAULTS") == "all"
+ORDERS = 2000 if LONG else 150
+FREEZE_SECONDS = 30 if LONG else 6
+KILL_EVERY_SECONDS = 6 if LONG else 4
+TOPICS = ["shop.orders", "shop.inventory", "shop.payments"]
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[RunningShop]:
+    """A shop of its own with three brokers."""
+    shop = make_cluster_shop()
+    shop.end_leftovers()
+    shop.start(timeout=240)
+    yield shop
+    shop.stop()
+
+
+@pytest.fixture
+def cluster(shop: RunningShop, settings: Settings) -> Cluster:
+    """Its brokers, where relay.kafka of this process looks for them, too."""
+    cluster = Cluster(shop)
+    settings.RELAY = {**settings.RELAY, "BOOTSTRAP_SERVERS": cluster.servers}
+    return cluster
+
+
+def read_first_occurrences() -> dict[tuple[str, str], list[int]]:
+    """The sequence numbers of every key as the log has them, repeats left out."""
+    found: dict[tuple[str, str], dict[int, None]] = defaultdict(dict)
+    for delivery in kafka.read_log(TOPICS):
+        found[delivery.topic, delivery.key].setdefault(delivery.sequence)
+    return {key: list(sequences) for key, sequences in found.items()}
+
+
+def test_nothing_is_lost_while_brokers_relays_and_consumers_fail(shop: RunningShop, cluster: Cluster) -> None:
+    random = Random(os.environ["SEED"])
+    sku = find_sku(shop)
+    give_stock(shop, sku)
+    stream = OrderStream(Customer(shop.base_url), make_order((sku, 1)), per_second=20 if LONG else 8)
+    for part in ("relay", "inventory"):
+        shop.part_stop(part)
+    crowd = Crowd(shop, ["run_relay", "consume_inventory"] * 2, random, every_seconds=KILL_EVERY_SECONDS)
+    with stream, crowd:
+        cluster.kill(cluster.name_leader())
+        cluster.freeze(cluster.name_leader(), FREEZE_SECONDS)
+        if LONG:
+            cluster.restart_all()
+        deadline = time.monotonic() + 600
+        while len(stream.told) < ORDERS:
+            assert time.monotonic() < deadline, f"only {len(stream.told)} orders"
+            time.sleep(0.5)
+    for part in ("relay", "inventory"):
+        shop.part_start(part)
+    assert_nothing_lost(shop, stream, wait=240 if LONG else 90)
+    print(f"{len(stream.told)} orders, {crowd.kills} kills, {stream.retries} requests repeated")
+    assert crowd.kills > 0
+    wrong = {key: found for key, found in read_first_occurrences().items() if found != list(range(1, len(found) + 1))}
+    assert wrong == {}
+    with connect(shop) as connection:
+        twice = connection.execute(
+            "select event_id from inventory_movement where order_id is not null group by event_id having count(*) > 1"
+        ).fetchall()
+        moved = connection.execute("select count(distinct order_id) from inventory_movement").fetchone()
+    assert twice == []
+    assert moved and moved[0] == len(stream.told)
