@@ -1,21 +1,29 @@
-"""The outbox and the parked keys for staff: everything read-only, with an action to redrive."""
+"""The relay's tables for staff: everything read-only, with actions that are audited under the user's name."""
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 
 from relay.lag import all_consumers
-from relay.models import Cursor, Outbox, ParkedKey
+from relay.models import ConsumerState, Cursor, Intervention, Outbox, ParkedKey, RelayMember, ShardLease
+from relay.operations import Refused
+from relay.operations.mend import redrive, skip
+from relay.operations.parked import RELAY, Selection
+from relay.operations.pause import pause, resume
 
 if apps.is_installed("unfold"):
     from unfold.admin import ModelAdmin
 else:
     from django.contrib.admin import ModelAdmin
+
+
+T = TypeVar("T")
 
 
 class ReadOnly(ModelAdmin):
@@ -35,6 +43,38 @@ class ReadOnly(ModelAdmin):
         return bool(request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}"))
 
 
+def name_user(request: HttpRequest) -> str:
+    """Return the name under which the audit knows the user."""
+    return f"admin:{request.user.get_username()}"
+
+
+def act_on_each(
+    page: ReadOnly, request: HttpRequest, rows: Iterable[T], operation: Callable[[T], object], done: str
+) -> None:
+    """Do an operation on each row; say how often it was done, and why it was refused."""
+    count = 0
+    for row in rows:
+        try:
+            operation(row)
+            count += 1
+        except Refused as refusal:
+            page.message_user(request, str(refusal), messages.ERROR)
+    if count:
+        page.message_user(request, f"{count} {done}", messages.SUCCESS)
+
+
+def ask_reason(page: ReadOnly, request: HttpRequest, rows: QuerySet[Any], what: str) -> TemplateResponse:
+    """Show the page between choosing an action and doing it, where the reason is given."""
+    context = {
+        **page.admin_site.each_context(request),
+        "title": what,
+        "opts": page.opts,
+        "rows": rows,
+        "action": request.POST["action"],
+    }
+    return TemplateResponse(request, "relay/give_reason.html", context)
+
+
 @admin.register(Outbox)
 class OutboxAdmin(ReadOnly):
     """Every event, newest first."""
@@ -49,8 +89,14 @@ class OutboxAdmin(ReadOnly):
     @admin.action(description="Send refused rows again", permissions=["act"])
     def send_again(self, request: HttpRequest, rows: QuerySet[Outbox]) -> None:
         """Clear the refusal: the relay tries the row, and what waits behind it, again."""
-        count = rows.exclude(refused_reason=None).update(refused_reason=None)
-        self.message_user(request, f"{count} refused rows will be sent again.", messages.SUCCESS)
+        actor = name_user(request)
+        act_on_each(
+            self,
+            request,
+            rows.exclude(refused_reason=None),
+            lambda row: redrive(Selection(RELAY, row.topic, row.key), actor=actor),
+            "refused rows will be sent again.",
+        )
 
 
 @admin.register(ParkedKey)
@@ -61,7 +107,7 @@ class ParkedKeyAdmin(ReadOnly):
     list_filter = ["consumer", "topic"]
     search_fields = ["key", "reason"]
     ordering = ["parked_at"]
-    actions = ["redrive"]
+    actions = ["redrive", "skip"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cursor]:
         return ParkedKey.objects.exclude(parked_at=None)
@@ -69,10 +115,89 @@ class ParkedKeyAdmin(ReadOnly):
     @admin.action(description="Redrive: read the events again from the outbox", permissions=["act"])
     def redrive(self, request: HttpRequest, keys: QuerySet[ParkedKey]) -> None:
         """Make the keys due now; their consumers try them again within a second."""
-        consumers = {consumer.name for consumer in all_consumers()}
-        chosen = [key.pk for key in keys if key.consumer in consumers]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "update relay_cursor set next_try_at = clock_timestamp(), attempts = 0 where id = any(%s)", [chosen]
-            )
-        self.message_user(request, f"{len(chosen)} keys will be tried again.", messages.SUCCESS)
+        actor = name_user(request)
+        act_on_each(
+            self,
+            request,
+            keys,
+            lambda key: redrive(Selection(key.consumer, key.topic, key.key), actor=actor),
+            "keys will be tried again.",
+        )
+
+    @admin.action(description="Skip the event that each key waits at", permissions=["act"])
+    def skip(self, request: HttpRequest, keys: QuerySet[ParkedKey]) -> TemplateResponse | None:
+        """Ask for the reason, then move each cursor past its event, unless it has moved since it was shown."""
+        if not (reason := request.POST.get("reason", "").strip()):
+            return ask_reason(self, request, keys, "Never apply the event that each of these keys waits at")
+        actor = name_user(request)
+        act_on_each(
+            self,
+            request,
+            keys,
+            lambda key: skip(
+                key.consumer,
+                key.topic,
+                key.key,
+                actor=actor,
+                reason=reason,
+                sequence=int(request.POST.get(f"last_{key.pk}", -1)) + 1,
+            ),
+            "events were skipped.",
+        )
+        return None
+
+
+@admin.register(ConsumerState)
+class ConsumerStateAdmin(ReadOnly):
+    """Every consumer, paused or running."""
+
+    list_display = ["consumer", "paused_at", "paused_by", "reason", "resume_at"]
+    actions = ["pause", "resume"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsumerState]:
+        """Those that were never paused have no row yet, which an action needs."""
+        states = [ConsumerState(consumer=consumer.name) for consumer in all_consumers()]
+        ConsumerState.objects.bulk_create(states, ignore_conflicts=True)
+        return ConsumerState.objects.filter(consumer__in=[state.consumer for state in states])
+
+    @admin.action(description="Pause", permissions=["act"])
+    def pause(self, request: HttpRequest, states: QuerySet[ConsumerState]) -> TemplateResponse | None:
+        """Ask for the reason, then pause until somebody resumes."""
+        if not (reason := request.POST.get("reason", "").strip()):
+            return ask_reason(self, request, states, "Pause these consumers")
+        actor = name_user(request)
+        act_on_each(
+            self, request, states, lambda s: pause(s.consumer, actor=actor, reason=reason), "consumers are paused."
+        )
+        return None
+
+    @admin.action(description="Resume", permissions=["act"])
+    def resume(self, request: HttpRequest, states: QuerySet[ConsumerState]) -> None:
+        """Let them run again, whoever has paused them."""
+        actor = name_user(request)
+        act_on_each(self, request, states, lambda s: resume(s.consumer, actor=actor), "consumers run again.")
+
+
+@admin.register(ShardLease)
+class ShardLeaseAdmin(ReadOnly):
+    """Which relay forwards which shard of the keys."""
+
+    list_display = ["shard", "owner", "epoch", "until"]
+    ordering = ["shard"]
+
+
+@admin.register(RelayMember)
+class RelayMemberAdmin(ReadOnly):
+    """The relays among which the shards are divided."""
+
+    list_display = ["owner", "until"]
+
+
+@admin.register(Intervention)
+class InterventionAdmin(ReadOnly):
+    """What was changed by hand, newest first."""
+
+    list_display = ["at", "actor", "action", "consumer", "topic", "key", "sequence", "reason"]
+    list_filter = ["action", "consumer"]
+    search_fields = ["key", "actor", "reason"]
+    ordering = ["-at"]

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from relay.cursors import find_due
-from relay.models import Cursor, Outbox
+from relay.models import ConsumerState, Cursor, Intervention, Outbox
 from relay.outbox import publish
 from tests.relay.events import BookLent
 
@@ -80,6 +80,7 @@ def test_a_parked_key_is_redriven(log_in: LogIn, parked: Cursor) -> None:
     parked.refresh_from_db()
     assert parked.attempts == 0
     assert find_due("orders") == [("shop.inventory", "k")]
+    assert Intervention.objects.get().actor == "admin:somebody"
 
 
 def test_a_refused_row_is_sent_again(log_in: LogIn, refused: Outbox) -> None:
@@ -87,6 +88,51 @@ def test_a_refused_row_is_sent_again(log_in: LogIn, refused: Outbox) -> None:
     client.post(OUTBOX, {"action": "send_again", "_selected_action": [refused.pk]})
     refused.refresh_from_db()
     assert refused.refused_reason is None
+
+
+def test_an_event_is_skipped_with_a_reason_and_only_the_one_that_was_shown(log_in: LogIn, parked: Cursor) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("insert into relay_stream (topic, key, last) values ('shop.inventory', 'k', 5)")
+    client = log_in(*VIEW, "change_parkedkey")
+    chosen = {"action": "skip", "_selected_action": [parked.pk]}
+    page = client.post(PARKED, chosen).content.decode()
+    assert 'name="reason"' in page and f'name="last_{parked.pk}" value="3"' in page
+    parked.refresh_from_db()
+    assert parked.last == 3
+    answer = client.post(PARKED, {**chosen, "reason": "typed wrong", f"last_{parked.pk}": "2"}, follow=True)
+    assert "waits at event 4, not at 3" in answer.content.decode()
+    client.post(PARKED, {**chosen, "reason": "typed wrong", f"last_{parked.pk}": "3"})
+    parked.refresh_from_db()
+    assert parked.last == 4
+    audit = Intervention.objects.get()
+    assert (audit.actor, audit.action, audit.sequence, audit.reason) == ("admin:somebody", "skip", 4, "typed wrong")
+
+
+def test_a_consumer_is_paused_with_a_reason_and_resumed(log_in: LogIn) -> None:
+    client = log_in("view_consumerstate", "change_consumerstate")
+    address = "/admin/relay/consumerstate/"
+    assert "inventory" in client.get(address).content.decode()
+    chosen = {"action": "pause", "_selected_action": ["inventory"]}
+    assert 'name="reason"' in client.post(address, chosen).content.decode()
+    client.post(address, {**chosen, "reason": "stocktaking"})
+    state = ConsumerState.objects.get(consumer="inventory")
+    assert state.paused_at and (state.paused_by, state.reason) == ("admin:somebody", "stocktaking")
+    client.post(address, {"action": "resume", "_selected_action": ["inventory"]})
+    state.refresh_from_db()
+    assert state.paused_at is None
+    assert [audit.action for audit in Intervention.objects.order_by("id")] == ["pause", "resume"]
+
+
+def test_leases_members_and_the_audit_are_shown(log_in: LogIn) -> None:
+    Intervention.objects.create(actor="eve", action="skip", reason="because")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into relay_shardlease (shard, owner, epoch, until) values (3, 'a:1', 7, now());"
+            "insert into relay_relaymember (owner, until) values ('a:1', now())"
+        )
+    client = log_in("view_shardlease", "view_relaymember", "view_intervention")
+    for page, word in [("shardlease", "a:1"), ("relaymember", "a:1"), ("intervention", "because")]:
+        assert word in client.get(f"/admin/relay/{page}/").content.decode()
 
 
 @pytest.mark.parametrize("permissions", [(), VIEW])

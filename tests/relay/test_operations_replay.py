@@ -174,8 +174,8 @@ def test_lag_and_leases_are_told(operated: Readers) -> None:
     assert 179 < lag["oldest_seconds"] < 190
     with connection.cursor() as cursor:
         cursor.execute(
-            "insert into relay_shardlease values (0, 'a:1', 3, clock_timestamp() + interval '4 s'),"
-            " (1, 'b:2', 7, '-infinity');"
+            "insert into relay_shardlease (shard, owner, epoch, until) values"
+            " (0, 'a:1', 3, clock_timestamp() + interval '4 s'), (1, 'b:2', 7, '-infinity');"
             "insert into relay_relaymember values ('a:1', clock_timestamp() + interval '4 s')"
         )
     told = operate_json("relay_leases")
