@@ -27,7 +27,7 @@ faults: $(VENV)/installed-dev ## every fault at every point, three brokers: 20 m
 bench: $(VENV)/installed-dev ## what a customer notices while a part is down, as a table
 	@$(BIN)/python -m benchmarks.outages
 
-check: $(VENV)/installed-dev ## format, lint, types, import rules, migrations, deployment, API schema
+check: $(VENV)/installed-dev ## format, lint, types, import rules, migrations, deployment, API schema, event schemas
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
@@ -36,6 +36,7 @@ check: $(VENV)/installed-dev ## format, lint, types, import rules, migrations, d
 	PRODUCTION=1 ALLOWED_HOSTS=shop.example SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(BIN)/python manage.py event_schemas --check
 
 requirements: $(VENV)/installed-dev ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-header --no-emit-index-url \

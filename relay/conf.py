@@ -26,6 +26,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     replication: Positive = 1
     #: Milliseconds by topic. The topics that are not named keep everything.
     retention_ms: dict[str, int] = {}
+    #: Where manage.py event_schemas keeps asyncapi.json and, below events/, the events' JSON Schemas.
+    contract_folder: str = "docs"
     #: Rows of the outbox in one partition of its table.
     partition_rows: Positive = 1_000_000
     #: Published rows are kept in the outbox for at least as long.

@@ -121,6 +121,11 @@ class Consumer:
         return declare
 
     @property
+    def events(self) -> list[type[Event]]:
+        """The classes of the handled events."""
+        return list(self._handlers)
+
+    @property
     def topics(self) -> list[str]:
         """The topics of the handled events. Every event of these moves the cursor, handled or not."""
         return sorted({event_class.topic for event_class in self._handlers})

@@ -1,18 +1,29 @@
 """The contract: every event that crosses an app boundary, and nothing else. No personal data in any of them."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from relay.event import Event
+
+OrderId = Annotated[UUID, Meta(description="The order.")]
+OrderNumber = Annotated[str, Meta(description="The order's number as people read it, for example FP-2026-000042.")]
+ContactId = Annotated[UUID, Meta(description="Leads to name and address, for those who may read them.")]
+Currency = Annotated[str, Meta(description="ISO 4217, for example EUR.")]
+Total = Annotated[int, Meta(description="What the order costs, in minor units of `currency`.")]
+Amount = Annotated[int, Meta(description="In minor units of `currency`.")]
+Units = Annotated[int, Meta(description="Pieces in all lines together.")]
+Sku = Annotated[str, Meta(description="The product's stock keeping unit.")]
+Reason = Annotated[str, Meta(description="A word for programs, for example payment_declined.")]
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
     """Said by orders about an order. Amounts are integers in minor units of `currency` (ISO 4217)."""
 
     topic: ClassVar[str] = "shop.orders"
-    order_id: UUID
+    order_id: OrderId
 
     @property
     def key(self) -> str:
@@ -23,7 +34,7 @@ class InventoryEvent(Event, frozen=True, kw_only=True):
     """Said by inventory about the stock of an order."""
 
     topic: ClassVar[str] = "shop.inventory"
-    order_id: UUID
+    order_id: OrderId
 
     @property
     def key(self) -> str:
@@ -34,9 +45,9 @@ class PaymentEvent(Event, frozen=True, kw_only=True):
     """Said by payments about the money of an order."""
 
     topic: ClassVar[str] = "shop.payments"
-    order_id: UUID
-    amount: int
-    currency: str
+    order_id: OrderId
+    amount: Amount
+    currency: Currency
 
     @property
     def key(self) -> str:
@@ -47,65 +58,66 @@ class ActivityEvent(Event, frozen=True, kw_only=True):
     """What a visitor does. `visitor` is a random id that leads to no person."""
 
     topic: ClassVar[str] = "shop.activity"
-    visitor: UUID
+    visitor: Annotated[UUID, Meta(description="A random id of the browser's session.")]
 
     @property
     def key(self) -> str:
+        """The visitor and the day (UTC), so that a key's events end one day and can be pruned."""
         return f"{self.visitor}:{self.occurred_at:%Y-%m-%d}"
 
 
 class OrderedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of an order as it was priced: `unit_price` in minor units."""
+    """One line of an order as it was priced."""
 
-    sku: str
-    quantity: int
-    unit_price: int
+    sku: Sku
+    quantity: Annotated[int, Meta(description="Pieces ordered.")]
+    unit_price: Annotated[int, Meta(description="In minor units of the order's currency.")]
 
 
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
-    """A customer ordered. `payment_token` is single-use and belongs to the gateway."""
+    """A customer ordered."""
 
-    number: str
-    contact_id: UUID
-    currency: str
-    total: int
-    lines: list[OrderedLine]
-    payment_token: str
+    number: OrderNumber
+    contact_id: ContactId
+    currency: Currency
+    total: Total
+    lines: Annotated[list[OrderedLine], Meta(description="At least one.")]
+    payment_token: Annotated[str, Meta(description="For a single use; it belongs to the gateway.")]
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
     """The stock is reserved and the payment authorized: the order will be shipped."""
 
-    number: str
-    contact_id: UUID
-    currency: str
-    total: int
-    units: int
+    number: OrderNumber
+    contact_id: ContactId
+    currency: Currency
+    total: Total
+    units: Units
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
     """The order has ended without a sale. Whoever holds something for it gives it back."""
 
-    number: str
-    contact_id: UUID
-    currency: str
-    total: int
-    units: int
-    reason: str
+    number: OrderNumber
+    contact_id: ContactId
+    currency: Currency
+    total: Total
+    units: Units
+    reason: Reason
 
 
 class OrderShipped(OrderEvent, frozen=True, kw_only=True):
     """The parcel has left the house."""
 
-    number: str
-    contact_id: UUID
+    number: OrderNumber
+    contact_id: ContactId
 
 
 class OrderDelivered(OrderEvent, frozen=True, kw_only=True):
     """The parcel has reached the customer."""
 
-    number: str
-    contact_id: UUID
+    number: OrderNumber
+    contact_id: ContactId
 
 
 class StockReserved(InventoryEvent, frozen=True, kw_only=True):
@@ -115,15 +127,15 @@ class StockReserved(InventoryEvent, frozen=True, kw_only=True):
 class Shortage(msgspec.Struct, frozen=True, kw_only=True):
     """One line that could not be held."""
 
-    sku: str
-    requested: int
-    available: int
+    sku: Sku
+    requested: Annotated[int, Meta(description="Pieces ordered.")]
+    available: Annotated[int, Meta(description="Pieces that could be had.")]
 
 
 class StockRejected(InventoryEvent, frozen=True, kw_only=True):
     """At least one line is not to be had, so nothing is held."""
 
-    shortages: list[Shortage]
+    shortages: Annotated[list[Shortage], Meta(description="The lines that were at fault.")]
 
 
 class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):
@@ -133,7 +145,7 @@ class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):
 class PaymentDeclined(PaymentEvent, frozen=True, kw_only=True):
     """The gateway refused. Nothing is held."""
 
-    reason: str
+    reason: Reason
 
 
 class PaymentCaptured(PaymentEvent, frozen=True, kw_only=True):
@@ -147,11 +159,11 @@ class PaymentVoided(PaymentEvent, frozen=True, kw_only=True):
 class ProductViewed(ActivityEvent, frozen=True, kw_only=True):
     """A product's page was shown."""
 
-    sku: str
+    sku: Sku
 
 
 class CartChanged(ActivityEvent, frozen=True, kw_only=True):
     """A line of the cart now has this quantity; 0 means removed."""
 
-    sku: str
-    quantity: int
+    sku: Sku
+    quantity: Annotated[int, Meta(description="Pieces that are in the cart now.")]

@@ -143,6 +143,7 @@ RELAY: dict[str, Any] = {
         "notifications.handlers.consumer",
         "analytics.handlers.consumer",
     ],
+    "CONTRACT_FOLDER": str(BASE_DIR / "docs"),
     "PARTITIONS": 12,
     "REPLICATION": 3 if BROKERS == 3 else 1,
     "METRICS_TOKEN": read_text("METRICS_TOKEN", ""),

@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from relay.conf import configuration
+from relay.contract.asyncapi import make_document
+from relay.contract.schemas import SchemaFolder
+
+
+class Command(BaseCommand):
+    help = "Check that the events' schema files and asyncapi.json fit the event classes, or write what is missing."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add --check and --write, of which one is needed."""
+        action = parser.add_mutually_exclusive_group(required=True)
+        action.add_argument("--check", action="store_true", help="Write nothing; exit 1 and say what is wrong.")
+        action.add_argument(
+            "--write", action="store_true", help="Write schemas that have no file; renew asyncapi.json."
+        )
+
+    def handle(self, *args: Any, check: bool, write: bool, **options: Any) -> None:
+        """Check or write the contract's files."""
+        folder = Path(configuration().contract_folder)
+        asyncapi = folder / "asyncapi.json"
+        document = json.dumps(make_document(), indent=2, ensure_ascii=False) + "\n"
+        if write:
+            for event_type in SchemaFolder(folder / "events").write_missing():
+                self.stdout.write(f"wrote {event_type}.json")
+            asyncapi.write_text(document, "utf-8")
+        schemas = SchemaFolder(folder / "events")
+        faults = schemas.find_faults()
+        if not asyncapi.exists() or asyncapi.read_text("utf-8") != document:
+            faults.append("asyncapi.json is not up to date: manage.py event_schemas --write renews it")
+        for (old, new), changes in schemas.compare_versions().items():
+            harm = [str(change) for change in changes if not change.old_reads_new]
+            self.stdout.write(f"a reader of {old} {'could not read' if harm else 'can read'} {new} {'; '.join(harm)}")
+        if faults:
+            raise CommandError("\n".join(faults))
+        self.stdout.write("the schemas and asyncapi.json fit the event classes")

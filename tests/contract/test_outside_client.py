@@ -1,0 +1,139 @@
+"""Readers that share no code with the relay understand the topics: librdkafka, and the SDK of CloudEvents."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import jsonschema
+import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
+from cloudevents.core.formats.json import JSONFormat
+from confluent_kafka import Consumer, TopicPartition
+from django.db import transaction
+from msgspec.structs import replace
+from pytest_django.fixtures import Settings
+
+from relay import kafka
+from relay.conf import configuration
+from relay.forwarder import Forwarder
+from relay.outbox import publish
+from relay.topics import known_events
+from shop import events
+from tests.contract.test_events import EXAMPLES
+from tests.contract.test_schemas import EVENTS, read_schema
+from tests.relay.test_forwarder import forward_all
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
+
+TOPIC = "test.outside"
+LIFE = ["OrderPlaced.v1", "OrderConfirmed.v1", "OrderShipped.v1", "OrderDelivered.v1"]
+
+
+@pytest.fixture
+def forwarder(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Forwarder]:
+    """A relay, while the orders' events go to a topic of their own: the shop's consumers may be running."""
+    settings.RELAY = {**settings.RELAY, "PARTITIONS": 3}
+    monkeypatch.setattr(events.OrderEvent, "topic", TOPIC)
+    known_events.cache_clear()
+    kafka.create_topics([TOPIC])
+    relay = Forwarder(name=f"outside-{uuid4()}")
+    yield relay
+    relay._drop_producer()
+    known_events.cache_clear()
+
+
+def live(order_id: UUID) -> None:
+    """Publish what happens to an order, each event in a transaction of its own."""
+    for event_type in LIFE:
+        with transaction.atomic():
+            publish(replace(EXAMPLES[event_type], event_id=uuid4(), order_id=order_id))
+
+
+class Raw(NamedTuple):
+    """A message as librdkafka gives it."""
+
+    partition: int
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+def read_raw(topic: str) -> list[Raw]:
+    """Read all of a topic, without a group."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": ",".join(configuration().bootstrap_servers),
+            "group.id": f"outside-{uuid4()}",
+            "enable.auto.commit": False,
+            "enable.partition.eof": False,
+        }
+    )
+    try:
+        partitions = [TopicPartition(topic, p, 0) for p in consumer.list_topics(topic, 10).topics[topic].partitions]
+        expected = sum(consumer.get_watermark_offsets(partition, 10)[1] for partition in partitions)
+        consumer.assign(partitions)
+        messages: list[Any] = []
+        while len(messages) < expected:
+            fetched = consumer.consume(expected - len(messages), timeout=10)
+            assert fetched, f"{len(messages)} of {expected} messages came"
+            messages += fetched
+        assert [message.error() for message in messages if message.error()] == []
+        return [Raw(m.partition(), m.key(), m.value(), m.headers()) for m in messages]
+    finally:
+        consumer.close()
+
+
+def as_cloudevent(message: Raw) -> Any:
+    headers = dict(message.headers)
+    assert len(headers) == len(message.headers), "a header stands there twice"
+    return from_kafka(KafkaMessage(headers=headers, key=message.key, value=message.value), JSONFormat())
+
+
+def test_an_outside_client_sees_every_event_of_every_key_in_order(forwarder: Forwarder) -> None:
+    orders = [uuid4() for _ in range(25)]
+    for order_id in orders:
+        live(order_id)
+    forward_all(forwarder)
+    seen: dict[str, list[Any]] = defaultdict(list)
+    partitions: dict[str, set[int]] = defaultdict(set)
+    for message in read_raw(TOPIC):
+        event = as_cloudevent(message)
+        seen[event.get_extension("partitionkey")].append(event)
+        partitions[event.get_extension("partitionkey")].add(message.partition)
+    assert {str(order_id) for order_id in orders} <= set(seen)
+    for order_id in orders:
+        told = seen[str(order_id)]
+        assert [int(event.get_extension("sequence")) for event in told] == [1, 2, 3, 4]
+        assert [event.get_type() for event in told] == LIFE
+        assert len(partitions[str(order_id)]) == 1
+
+
+def test_an_outside_client_understands_an_event(forwarder: Forwarder) -> None:
+    order_id = uuid4()
+    live(order_id)
+    forward_all(forwarder)
+    message = next(message for message in read_raw(TOPIC) if message.key == str(order_id).encode())
+    event = as_cloudevent(message)
+    value = event.get_data()
+    assert (event.get_specversion(), event.get_source(), event.get_subject()) == ("1.0", "/shop", str(order_id))
+    assert event.get_datacontenttype() == "application/json"
+    assert event.get_id() == value["event_id"]
+    assert event.get_time() == EXAMPLES["OrderPlaced.v1"].occurred_at
+    jsonschema.Draft202012Validator(read_schema(event.get_type())).validate(value)
+    assert value["total"] == 7470 and [line["sku"] for line in value["lines"]] == ["MUG-BLUE", "POT-1.5L"]
+    # An extension's name is made of lower-case letters and digits, and librdkafka gives the headers as they are.
+    assert all(name.removeprefix("ce_").isalnum() for name, _ in message.headers if name.startswith("ce_"))
+
+
+def test_the_headers_are_those_that_the_asyncapi_document_promises(forwarder: Forwarder) -> None:
+    live(uuid4())
+    forward_all(forwarder)
+    document = json.loads((EVENTS.parent / "asyncapi.json").read_text("utf-8"))
+    validator = jsonschema.Draft202012Validator(
+        {**document["components"]["schemas"]["headers"], "additionalProperties": False},
+        format_checker=jsonschema.FormatChecker(),
+    )
+    for message in read_raw(TOPIC):
+        validator.validate({name: value.decode() for name, value in message.headers})
