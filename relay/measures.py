@@ -11,6 +11,7 @@ from relay.consumer import Consumer
 from relay.heartbeat import read_processes
 from relay.lag import all_consumers, read_lag, read_unpublished
 from relay.models import ConsumerState
+from relay.partitions import list_partitions, read_position
 from relay.vacuum import read_holders
 
 GAUGES = {
@@ -34,12 +35,6 @@ GAUGES = {
     "relay_scrape_failed": "1 if the section could not be read in time: its other metrics are missing.",
     "relay_scrape_seconds": "How long it took to read the section.",
 }
-_AHEAD = """
-select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid
-where i.inhparent = 'relay_outbox'::regclass
-  and (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \\(''?([0-9]+)''?\\)'))[1]::bigint
-      > coalesce(pg_sequence_last_value(pg_get_serial_sequence('relay_outbox', 'position')::regclass), 0)
-"""
 _SHARDS = "select owner, count(*) from relay_shardlease where until > clock_timestamp() group by owner"
 _FREE = "select count(*) from relay_shardlease where until <= clock_timestamp()"
 
@@ -59,7 +54,8 @@ def read_outbox() -> Iterator[Sample]:
     yield "relay_outbox_unpublished_rows", {}, unpublished.rows
     yield "relay_outbox_oldest_unpublished_seconds", {}, unpublished.oldest_seconds
     yield "relay_outbox_refused_rows", {}, unpublished.refused
-    yield "relay_outbox_partitions_ahead", {}, _ask(_AHEAD)[0][0]
+    position = read_position()
+    yield "relay_outbox_partitions_ahead", {}, sum(partition.first > position for partition in list_partitions())
 
 
 def read_consumer(consumer: Consumer) -> Iterator[Sample]:

@@ -3,6 +3,7 @@
 An empty variable counts as one that is not set.
 """
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,13 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
+
+
+def name_process(arguments: list[str]) -> str:
+    """Name a process by its command line, so that PostgreSQL can tell whose a connection is: ``shop run_relay``."""
+    program = Path(arguments[0]).name if arguments else ""
+    telling = {"manage.py": arguments[1:2], "celery": [word for word in arguments if word in ("worker", "beat")]}
+    return " ".join(["shop", *(telling.get(program) or [program])])[:63]
 
 
 def read_text(name: str, default: str) -> str:

@@ -1,5 +1,6 @@
 """All settings, read once from the environment. Without any variable set, everything works on this machine alone."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from csp.constants import NONE, SELF
 
 from shop.environment import (
     env,
+    name_process,
     read_bool,
     read_choice,
     read_database,
@@ -121,7 +123,7 @@ DATABASES = {
         "OPTIONS": {
             **_database.get("OPTIONS", {}),
             "connect_timeout": 3,
-            "application_name": "shop",
+            "application_name": name_process(sys.argv),
             "options": "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c lock_timeout=10s",
         },
     },

@@ -1,11 +1,14 @@
 """`GET /metrics` tells what an operator would ask, to whom it concerns, at a bounded price."""
 
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import yaml
 from django.db import connection, transaction
 from django.test import Client, RequestFactory
 from django.utils import timezone
@@ -208,3 +211,13 @@ def test_every_gauge_is_told_as_a_gauge_with_its_meaning() -> None:
     assert {name: (family.type, family.documentation) for name, family in told.items()} == {
         name: ("gauge", GAUGES[name]) for name in told
     }
+
+
+def test_the_alerts_use_metrics_that_are_documented_and_every_gauge_is() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    documented = set(re.findall(r"`(relay_[a-z_]+)`", (docs / "operations.md").read_text("utf-8")))
+    assert set(GAUGES) <= documented
+    (group,) = yaml.safe_load((docs / "alerts.yml").read_text("utf-8"))["groups"]
+    used = {name for rule in group["rules"] for name in re.findall(r"relay_[a-z_]+", rule["expr"])}
+    assert {name.removesuffix("_bucket") for name in used} <= documented
+    assert all(set(rule) <= {"alert", "expr", "for", "labels", "annotations"} for rule in group["rules"])

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from shop.environment import name_process
+
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = [
     "PORT",
@@ -107,3 +109,19 @@ def test_outside_parts_replace_those_of_this_machine() -> None:
     assert "statement_timeout" in database["OPTIONS"]["options"]
     assert settings["KAFKA_BOOTSTRAP_SERVERS"] == ["k1.example:9092", "k2.example:9092"]
     assert settings["CELERY_BROKER_URL"] == "rediss://valkey.example/3"
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("manage.py run_relay", "shop run_relay"),
+        ("/srv/shop/manage.py consume_orders --x", "shop consume_orders"),
+        ("celery -A shop --quiet worker --pool threads", "shop worker"),
+        ("/usr/bin/celery -A shop --quiet beat", "shop beat"),
+        ("gunicorn shop.wsgi --bind 0.0.0.0:8000", "shop gunicorn"),
+        ("manage.py", "shop manage.py"),
+        ("", "shop "),
+    ],
+)
+def test_a_connection_says_which_process_it_belongs_to(command: str, name: str) -> None:
+    assert name_process(command.split()) == name
