@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     InvalidRecordError,
@@ -201,14 +202,34 @@ def create_topics(topics: Sequence[str]) -> list[str]:
     return missing
 
 
-def find_missing_topics(topics: Sequence[str]) -> list[str]:
-    """Return those of `topics` that the cluster does not have.
+@dataclass(frozen=True, slots=True)
+class TopicShape:
+    """How a topic is: of the replicas those of the partition with the fewest; -1 ms keeps everything."""
+
+    partitions: int
+    replication: int
+    retention_ms: int
+
+
+def read_shapes(topics: Sequence[str]) -> dict[str, TopicShape]:
+    """Return how those of `topics` are that the cluster has.
 
     :raises BrokerUnavailable: no broker answered.
     """
     with _admin() as admin:
-        present = set(admin.list_topics())
-    return [topic for topic in topics if topic not in present]
+        present = sorted(set(admin.list_topics()) & set(topics))
+        if not present:
+            return {}
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": None}) for topic in present]
+        configs = admin.describe_configs(resources, config_filter="all")["topic"]
+        return {
+            found["name"]: TopicShape(
+                len(found["partitions"]),
+                min(len(partition["replica_nodes"]) for partition in found["partitions"]),
+                int(configs[found["name"]]["retention.ms"]["value"]),
+            )
+            for found in admin.describe_topics(present)
+        }
 
 
 def read_committed(groups: Sequence[str]) -> dict[str, dict[tuple[str, int], int]]:

@@ -1,25 +1,56 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from relay import kafka
+from relay.conf import configuration
+from relay.management.operation import Operation
 from relay.topics import known_topics
 
 
-class Command(BaseCommand):
+class Command(Operation):
     help = "Create the topics of the event classes that Kafka does not have yet."
-    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add --check."""
-        parser.add_argument("--check", action="store_true", help="Create nothing; exit 1 if a topic is missing.")
+        """Add --check and --dry-run."""
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--check", action="store_true", help="Create nothing; exit 1 if one is missing or not as the settings say."
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Tell what would be created, and create nothing.")
 
-    def handle(self, *args: Any, check: bool, **options: Any) -> None:
+    def operate(self, **options: Any) -> None:
         """Create or check the topics."""
-        try:
-            missing = kafka.find_missing_topics(known_topics()) if check else kafka.create_topics(known_topics())
-        except kafka.BrokerUnavailable as error:
-            raise CommandError(f"Kafka is not to be reached: {error}") from error
-        if check and missing:
+        topics = known_topics()
+        if not options["check"] and not options["dry_run"]:
+            created = kafka.create_topics(topics)
+            lines = [f"created {', '.join(created)}" if created else "all topics are there"]
+            self.tell({"created": created}, lines, as_json=options["json"])
+            return
+        shapes = kafka.read_shapes(topics)
+        missing = [topic for topic in topics if topic not in shapes]
+        wrong = {topic: found for topic, shape in shapes.items() if (found := find_differences(topic, shape))}
+        lines = [f"missing: {topic}" for topic in missing]
+        lines += [f"{topic}: {difference}" for topic, found in wrong.items() for difference in found]
+        self.tell(
+            {"missing": missing, "wrong": wrong}, lines or ["all topics are as they should be"], as_json=options["json"]
+        )
+        if options["check"] and missing:
             raise CommandError(f"missing: {', '.join(missing)}; create them with manage.py create_topics")
-        self.stdout.write(f"created {', '.join(missing)}" if missing else "all topics are there")
+        if options["check"] and wrong:
+            raise CommandError(f"not as the settings say: {', '.join(wrong)}; alter them with Kafka's own tools")
+
+
+def find_differences(topic: str, shape: kafka.TopicShape) -> list[str]:
+    """Compare a topic with the settings. More partitions than there were would move keys, and so break their order."""
+    wishes = configuration()
+    wanted = kafka.TopicShape(wishes.partitions, wishes.replication, wishes.retention_of(topic))
+    return [
+        f"{what} is {found}, not {wished}"
+        for what, found, wished in [
+            ("the number of partitions", shape.partitions, wanted.partitions),
+            ("the replication", shape.replication, wanted.replication),
+            ("retention.ms", shape.retention_ms, wanted.retention_ms),
+        ]
+        if found != wished
+    ]
