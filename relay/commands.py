@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from relay.consumer import Consumer
 from relay.loop import stop_on_signals
@@ -15,8 +15,17 @@ class ConsumeCommand(BaseCommand):
     consumer: Consumer
     requires_system_checks = []
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the options."""
+        parser.add_argument(
+            "--instance",
+            default="",
+            help="a name that stays the same over restarts and that no other process of this consumer has: its"
+            " partitions wait for it for as long as a session lasts, instead of going to the others",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Consume until a signal comes."""
         stopping = stop_on_signals()
         self.stderr.write(f"consuming {', '.join(self.consumer.topics)} as {self.consumer.name}")
-        Receiver(self.consumer).run(stopping)
+        Receiver(self.consumer, options["instance"]).run(stopping)

@@ -5,22 +5,21 @@ delivers again is known by its sequence number, what it skips is read from the o
 while every other key flows.
 """
 
-import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, TypeVar, overload
 
-from django.db import transaction
+from django.db import connection, transaction
 
+from relay.arrival import Arrival, UnreadableMessage, in_waves, read_arrival, take_delivery
+from relay.breaker import Breaker
 from relay.cursors import (
     Key,
     LockedCursor,
     lock_cursors,
     move_cursors,
-    park_cursor,
     read_end,
     read_outbox,
     unpark_cursor,
@@ -28,11 +27,10 @@ from relay.cursors import (
 from relay.event import Event
 from relay.failpoint import failpoint
 from relay.kafka import Delivery
-from relay.loop import TRANSIENT
-from relay.topics import UnknownEventType, decode_event, known_events
+from relay.loop import TRANSIENT, is_canceled
+from relay.parking import MissingEvents, park
+from relay.topics import known_events
 from relay.tracing import span_for
-
-logger = logging.getLogger(__name__)
 
 # Others publish for the same keys meanwhile and wait for these locks: keep a transaction short.
 BATCH_SECONDS = 0.1
@@ -40,37 +38,13 @@ BATCH_SECONDS = 0.1
 LEAST_TOGETHER = 50
 # So is a gap that is wider than this left to the key's redrive, which takes event by event.
 MOST_HEALED = 500
-# Pauses before a parked key is tried again; after the last one it waits for a person.
-RETRY_SECONDS = [1.0, 10.0, 60.0, 600.0]
-UNKNOWN_TYPE_RETRY_SECONDS = [60.0] * 100
+# An event whose statements run out of time this often, alone in its transaction, is at fault itself.
+MOST_CANCELED = 3
+_LIMIT_WAITING = "select set_config('lock_timeout', '5s', true), set_config('statement_timeout', '10s', true)"
 
 E = TypeVar("E", bound=Event)
 One = Callable[[E], None]
 Many = Callable[[Sequence[E]], None]
-
-
-class UnreadableMessage(ValueError):
-    """A record of the topic is not an event of ours. Waits for a person, since it will not get better by itself."""
-
-
-class MissingEvents(LookupError):
-    """Kafka skipped sequence numbers that the outbox does not hold either, or too many to apply with one batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A delivery as the consumer sees it: its place in its key (0: unknown), and its event or why there is none."""
-
-    key: Key
-    sequence: int
-    event: Event | Exception
-    traceparent: str
-
-    def read(self) -> Event:
-        """Return the event, or raise why there is none: only now that its turn has come does that matter."""
-        if isinstance(self.event, Exception):
-            raise self.event
-        return self.event
 
 
 class Pace:
@@ -95,6 +69,11 @@ class Consumer:
         self._handlers: dict[type[Event], list[Callable[[Sequence[Any]], None]]] = {}
         self._many: set[type[Event]] = set()
         self._paces: dict[str, Pace] = defaultdict(Pace)
+        self._canceled: Counter[tuple[Key, int]] = Counter()
+        #: Set by the process around it, which obeys it. Without one, whatever fails is parked.
+        self.breaker: Breaker | None = None
+        #: What was done since somebody last looked: events applied, duplicates, waiting behind a parked one, and so on.
+        self.figures: Counter[str] = Counter()
 
     @overload
     def on(self, event_class: type[E], *, many: Literal[False] = False) -> Callable[[One[E]], One[E]]: ...
@@ -135,6 +114,7 @@ class Consumer:
 
         :raises OperationalError, InterfaceError: the database is at fault, not an event. Part of the batch may be
             applied; giving the whole batch again is safe.
+        :raises CircuitOpened: too many keys fail. Likewise.
         """
         for kind, run in self._cut_into_runs(deliveries):
             self._apply_run(kind, run)
@@ -155,18 +135,37 @@ class Consumer:
         """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
         pace, well = self._paces[kind], True
         while run:
-            batch = run[: pace.size]
+            batch = run[: self._find_suspect(run) or pace.size]
             began = time.monotonic()
             try:
                 done = self._apply(batch, together=bool(kind))
                 pace.learn(done, time.monotonic() - began)
-            except TRANSIENT:
-                raise
             except Exception as error:
+                if isinstance(error, TRANSIENT) and not self._blames_an_event(batch, error):
+                    raise
                 self._bisect(kind, batch, error)
                 done, well = len(batch), False
             run = run[done:]
         return well
+
+    def _find_suspect(self, run: list[Arrival]) -> int:
+        """Return how many arrivals to take so that one whose statements ran out of time stands alone; 0: any number."""
+        if not self._canceled:
+            return 0
+        return next((n or 1 for n, arrival in enumerate(run) if (arrival.key, arrival.sequence) in self._canceled), 0)
+
+    def _blames_an_event(self, batch: list[Arrival], error: Exception) -> bool:
+        """Tell whether a fault of the database is an event's after all: its statements run out of time ever again."""
+        if not is_canceled(error):
+            return False
+        if len(batch) > 1:
+            return True
+        suspect = (batch[0].key, batch[0].sequence)
+        self._canceled[suspect] += 1
+        if self._canceled[suspect] < MOST_CANCELED:
+            return False
+        del self._canceled[suspect]
+        return True
 
     def _bisect(self, kind: str, batch: list[Arrival], error: Exception) -> None:
         """Park what fails in a batch that failed as a whole; apply all the rest."""
@@ -183,19 +182,34 @@ class Consumer:
     def _apply(self, batch: list[Arrival], *, together: bool) -> int:
         """Apply arrivals in one transaction until its time is up, all in one call if `together`; return how many."""
         deadline = time.monotonic() + BATCH_SECONDS
+        done, taken = 0, list[Arrival]()
         with transaction.atomic():
-            cursors = lock_cursors(self.name, [arrival.key for arrival in batch])
+            cursors = self._lock([arrival.key for arrival in batch])
             before = {key: cursor.last for key, cursor in cursors.items()}
-            done = 0
             for part in [batch] if together else ([arrival] for arrival in batch):
-                self._handle([arrival for arrival in part if self._take(cursors[arrival.key], arrival)])
+                taken_now = [arrival for arrival in part if self._take(cursors[arrival.key], arrival)]
+                self._handle(taken_now)
+                taken += taken_now
                 done += len(part)
                 if time.monotonic() > deadline:
                     break
-            move_cursors(cursor for key, cursor in cursors.items() if cursor.last != before[key])
+            moved = {key: cursor for key, cursor in cursors.items() if cursor.last != before[key]}
+            move_cursors(moved.values())
             failpoint("consumer.applied")
         failpoint("consumer.committed")
+        waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch[:done])
+        self.figures.update(applied=len(taken), duplicates=done - len(taken) - waiting, waiting=waiting, batches=1)
+        if self._canceled:
+            for arrival in taken:
+                self._canceled.pop((arrival.key, arrival.sequence), None)
+        if self.breaker:
+            self.breaker.succeed(list(moved))
         return done
+
+    def _lock(self, keys: Sequence[Key]) -> dict[Key, LockedCursor]:
+        with connection.cursor() as cursor:
+            cursor.execute(_LIMIT_WAITING)
+        return lock_cursors(self.name, keys)
 
     def _take(self, cursor: LockedCursor, arrival: Arrival) -> bool:
         """Move the cursor past the arrival, unless that has to wait or has been applied already; tell whether."""
@@ -221,22 +235,17 @@ class Consumer:
                     handler(events)
 
     def _park(self, arrival: Arrival, error: Exception) -> None:
+        if self.breaker and not isinstance(error, UnreadableMessage):
+            self.breaker.fail(arrival.key, error)
         with transaction.atomic():
-            cursor = lock_cursors(self.name, [arrival.key])[arrival.key]
+            cursor = self._lock([arrival.key])[arrival.key]
             # Since the rollback another process may have parked the key or gone past the event.
             if cursor.parked_at is None and (arrival.sequence == 0 or arrival.sequence > cursor.last):
                 self._park_locked(cursor, error)
 
     def _park_locked(self, cursor: LockedCursor, error: Exception) -> None:
-        pauses = RETRY_SECONDS
-        if isinstance(error, UnreadableMessage):
-            pauses = []
-        elif isinstance(error, UnknownEventType):
-            pauses = UNKNOWN_TYPE_RETRY_SECONDS
-        next_try_at = park_cursor(cursor, f"{type(error).__name__}: {error}", pauses)
-        again = next_try_at.isoformat() if next_try_at else "when a person redrives it"
-        where = {"consumer": self.name, "topic": cursor.topic, "key": cursor.key, "tried_again": again}
-        logger.error("key parked", extra=where, exc_info=error)
+        self.figures["parked" if cursor.parked_at is None else "retries"] += 1
+        park(self.name, cursor, error)
 
     def catch_up(self, key: Key) -> bool:
         """Apply everything that the outbox holds for `key` after its cursor, and unpark it; tell whether that worked.
@@ -250,11 +259,11 @@ class Consumer:
                     if not self._apply_following(key):
                         return True
                 moved = True
-            except TRANSIENT:
-                raise
             except Exception as error:
+                if isinstance(error, TRANSIENT) and not is_canceled(error):
+                    raise
                 with transaction.atomic():
-                    cursor = lock_cursors(self.name, [key])[key]
+                    cursor = self._lock([key])[key]
                     if moved:
                         unpark_cursor(cursor)  # another event fails than before: its pauses start anew
                     self._park_locked(cursor, error)
@@ -262,7 +271,7 @@ class Consumer:
 
     def _apply_following(self, key: Key) -> bool:
         """Apply the event that follows the cursor, or unpark the key and return False when there is none."""
-        cursor = lock_cursors(self.name, [key])[key]
+        cursor = self._lock([key])[key]
         end, floor = read_end(key)  # before the outbox, which can only have more by then
         following = next(read_outbox(cursor, limit=1), None)
         if following is None:
@@ -275,39 +284,3 @@ class Consumer:
         self._handle([read_arrival(key, *following)])
         move_cursors([cursor])
         return True
-
-
-def read_arrival(key: Key, sequence: int, event_type: str, value: bytes | str, traceparent: str) -> Arrival:
-    """Read an event, handled here or not: what can't be read is not passed by in silence."""
-    event: Event | Exception
-    try:
-        event = decode_event(event_type, key[0], value)
-        if event.key != key[1]:
-            event = UnreadableMessage(f"the {event_type} inside belongs to key {event.key!r}")
-    except Exception as error:
-        event = error
-    return Arrival(key, sequence, event, traceparent)
-
-
-def take_delivery(delivery: Delivery) -> Arrival:
-    """Read a delivery before any lock is taken."""
-    key = delivery.topic, delivery.key
-    if delivery.problem:
-        return Arrival(key, 0, UnreadableMessage(delivery.problem), delivery.traceparent)
-    return read_arrival(key, delivery.sequence, delivery.type, delivery.value, delivery.traceparent)
-
-
-def in_waves(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Order a batch so that wave n holds each key's n-th delivery, sorted by key.
-
-    Handlers publish and lock by key: with every consumer going through the keys in one order, none deadlocks.
-    """
-    seen: Counter[Key] = Counter()
-    waves: list[list[Delivery]] = []
-    for delivery in deliveries:
-        key = (delivery.topic, delivery.key)
-        if seen[key] == len(waves):
-            waves.append([])
-        waves[seen[key]].append(delivery)
-        seen[key] += 1
-    return [sorted(wave, key=lambda delivery: (delivery.topic, delivery.key)) for wave in waves]

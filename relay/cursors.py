@@ -116,13 +116,13 @@ def read_outbox(
         yield row
 
 
-def find_due(consumer: str, limit: int = 50) -> list[Key]:
+def find_due(consumer: str, limit: int = 50, *, newest_first: bool = False) -> list[Key]:
     """Return the parked keys whose next try is due."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select topic, key from relay_cursor where consumer = %s and parked_at is not null"
-            " and next_try_at <= clock_timestamp() order by next_try_at limit %s",
-            [consumer, limit],
+            " and next_try_at <= clock_timestamp() order by extract(epoch from next_try_at) * %s limit %s",
+            [consumer, -1 if newest_first else 1, limit],
         )
         return [(topic, key) for topic, key in cursor.fetchall()]
 

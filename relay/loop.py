@@ -6,6 +6,7 @@ import threading
 from types import FrameType
 
 from django.db import InterfaceError, OperationalError, connection
+from psycopg.errors import QueryCanceled
 
 from relay.heartbeat import Pulse
 from relay.kafka import BrokerUnavailable
@@ -14,6 +15,11 @@ logger = logging.getLogger(__name__)
 
 # Says nothing about an event: deadlock, serialisation, lock time-out, lost connection, broker away. Never parked.
 TRANSIENT = (OperationalError, InterfaceError, BrokerUnavailable)
+
+
+def is_canceled(error: Exception) -> bool:
+    """Tell whether the database ended a statement that ran out of its time; that may be an event's fault."""
+    return isinstance(error.__cause__, QueryCanceled)
 
 
 def stop_on_signals() -> threading.Event:

@@ -4,12 +4,13 @@ import logging
 import threading
 import time
 
+from relay.breaker import Breaker, CircuitOpened
 from relay.canary import CanarySent, leave_out_canaries, note_canaries
 from relay.consumer import Consumer
 from relay.cursors import find_behind, find_due
 from relay.failpoint import failpoint
 from relay.heartbeat import Pulse
-from relay.kafka import BrokerUnavailable, Delivery, Source
+from relay.kafka import Delivery, Source
 from relay.loop import TRANSIENT, Backoff
 
 logger = logging.getLogger(__name__)
@@ -22,13 +23,21 @@ SWEEP_EVERY_SECONDS = 30.0
 
 
 class Receiver:
-    """One consumer process."""
+    """One consumer process. With a stable `instance` name it takes its partitions up again after a short restart."""
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: Consumer, instance: str = "") -> None:
         self._consumer = consumer
+        self._instance = instance
         self._pulse = Pulse(consumer.name)
+        self._breaker = consumer.breaker = Breaker(consumer)
+        self._held: list[Delivery] = []  # came while the consumer was paused, or opened its circuit breaker
         self._retry_at = 0.0
         self._sweep_at = time.monotonic() + SWEEP_EVERY_SECONDS
+
+    @property
+    def topics(self) -> list[str]:
+        """What is subscribed to: the consumer's own topics, and that of the canaries."""
+        return [*self._consumer.topics, CanarySent.topic]
 
     def run(self, stopping: threading.Event) -> None:
         """Consume until `stopping` is set. Waits out every absence of the database and of Kafka."""
@@ -36,44 +45,58 @@ class Receiver:
         source: Source | None = None
         while not stopping.is_set():
             try:
-                source = source or Source(self._consumer.name, [*self._consumer.topics, CanarySent.topic])
+                source = source or Source(self._consumer.name, self.topics, instance=self._instance)
                 self._round(source, stopping)
                 backoff.succeed()
             except TRANSIENT as error:
                 # A new member starts again from the committed offset: what is already applied is known by its cursor.
                 if source is not None:
                     source.close()
-                    source = None
+                    source, self._held = None, []
                 backoff.pause(f"{self._consumer.name} cannot consume", error)
         if source is not None:
             source.close()
 
     def _round(self, source: Source, stopping: threading.Event) -> None:
-        deliveries = source.poll(seconds=POLL_SECONDS)
-        if deliveries:
-            if not self._process(deliveries, stopping):
-                return
-            failpoint("consumer.processed")
-            try:
+        running = self._breaker.may_run()
+        source.hold(not running)
+        deliveries = self._held
+        if not running or not deliveries:
+            deliveries = [*deliveries, *source.poll(seconds=POLL_SECONDS)]
+        if not running:
+            self._held = deliveries
+        else:
+            self._held = []
+            if deliveries and self._process(deliveries, stopping):
+                failpoint("consumer.processed")
                 source.commit(deliveries)
-            except BrokerUnavailable as error:
-                # Not a loss: the same records come again and are dropped by their cursors.
-                logger.warning("offsets not committed", extra={"consumer": self._consumer.name, "error": str(error)})
-        self._tend(idle=not deliveries)
+            self._tend(idle=not deliveries)
         self._pulse.beat()
 
     def _process(self, deliveries: list[Delivery], stopping: threading.Event) -> bool:
-        """Apply the batch, again and again while the database is away; False if told to stop before it worked."""
-        backoff = Backoff(stopping, pulse=self._pulse)
+        """Apply the batch, again and again while the database is away; False if something stopped it before the end."""
+        backoff, began = Backoff(stopping, pulse=self._pulse), time.monotonic()
         while not stopping.is_set():
             try:
                 self._consumer.process(leave_out_canaries(deliveries))
                 note_canaries(self._consumer.name, deliveries)
-            except TRANSIENT as error:
-                backoff.pause(f"{self._consumer.name} cannot apply", error)
-            else:
+                self._pulse.observe("batch_seconds", time.monotonic() - began)
                 return True
+            except CircuitOpened as error:
+                self._breaker.open(str(error))
+                self._held = deliveries
+                return False
+            except TRANSIENT as error:
+                self._pulse.count("transient_errors")
+                backoff.pause(f"{self._consumer.name} cannot apply", error)
+            finally:
+                self._tell_figures()
         return False
+
+    def _tell_figures(self) -> None:
+        for name, number in self._consumer.figures.items():
+            self._pulse.count(name, number)
+        self._consumer.figures.clear()
 
     def _tend(self, *, idle: bool) -> None:
         """Redrive parked keys that are due and, when there is nothing else to do, heal what Kafka has lost."""

@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, transaction
 
 from relay import consumer as consumer_module
-from relay.consumer import Consumer, in_waves
+from relay.arrival import in_waves
+from relay.consumer import Consumer
 from relay.cursors import find_behind
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox

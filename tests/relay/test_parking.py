@@ -11,7 +11,8 @@ from django.db import InterfaceError, OperationalError, connection
 
 from relay import consumer as consumer_module
 from relay import kafka
-from relay.consumer import Arrival, Consumer
+from relay.arrival import Arrival
+from relay.consumer import Consumer
 from relay.cursors import find_due
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox
@@ -19,6 +20,7 @@ from tests.relay.events import BookLent
 from tests.relay.readers import Readers, deliver, lend
 
 pytestmark = pytest.mark.django_db
+committed = pytest.mark.django_db(transaction=True)
 
 
 def test_a_gap_that_nobody_can_fill_parks_the_key_and_keeps_it_parked(readers: Readers) -> None:
@@ -240,6 +242,51 @@ def test_a_fault_of_the_database_is_raised_and_parks_nothing(readers: Readers, e
     readers.failing.clear()
     readers.consumer.process(batch)
     assert [readers.applied(book) for book in books] == [["Ada"]] * 4
+
+
+@committed
+def test_an_event_whose_statements_always_run_out_of_time_is_parked_in_the_end() -> None:
+    books = sorted((uuid4() for _ in range(6)), key=str)
+    alone: list[int] = []
+    consumer = Consumer("readers")
+
+    @consumer.on(BookLent, many=True)
+    def note_loans(events: Sequence[BookLent]) -> None:
+        if books[3] in {event.book for event in events}:
+            alone.extend([1] * (len(events) == 1))
+            with connection.cursor() as cursor:
+                cursor.execute("set local statement_timeout = 20; select pg_sleep(9)")
+
+    batch = [delivery for book in books for delivery in lend(book, "Ada")]
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="statement timeout"):
+            consumer.process(batch)
+        assert not Cursor.objects.exclude(parked_at=None).exists()
+    consumer.process(batch)
+    assert len(alone) == 3
+    parked = Cursor.objects.exclude(parked_at=None).get()
+    assert (parked.key, parked.last) == (str(books[3]), 0)
+    assert parked.reason.startswith("OperationalError: canceling statement due to statement timeout")
+    assert Cursor.objects.filter(last=1).count() == 5
+    assert consumer.catch_up(("test.library", str(books[3]))) is False
+    assert Cursor.objects.exclude(parked_at=None).get().attempts == 2
+
+
+@committed
+def test_a_consumer_waits_for_a_lock_for_a_while_only_and_parks_nothing(readers: Readers) -> None:
+    book = uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute("select set_config('lock_timeout', '0', false)")
+    readers.consumer.on(BookLent)(lambda event: seen.append(read_lock_timeout()))
+    seen: list[str] = []
+    readers.consumer.process(lend(book, "Ada"))
+    assert seen == ["5s"]
+
+
+def read_lock_timeout() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("show lock_timeout")
+        return str(cursor.fetchone()[0])
 
 
 def test_a_fault_of_the_database_while_redriving_is_raised_too(readers: Readers) -> None:

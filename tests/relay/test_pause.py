@@ -1,0 +1,109 @@
+"""A consumer that is paused on the real broker stays in its group, beats, and goes on where it was."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+
+from relay import kafka
+from relay.models import ConsumerState, Cursor
+from relay.receiver import Receiver
+from relay.topics import known_topics
+from tests.relay.readers import Readers, deliver, lend
+
+pytestmark = [pytest.mark.usefixtures("parts"), pytest.mark.django_db(transaction=True)]
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+@pytest.fixture
+def running(readers: Readers) -> Iterator[Readers]:
+    """The readers, in a process of their own so to say, in a group that is new."""
+    kafka.create_topics([*known_topics(), "relay.canary"])
+    readers.consumer.name = f"readers-{uuid4()}"
+    stopping = threading.Event()
+
+    def run() -> None:
+        Receiver(readers.consumer).run(stopping)
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield readers
+    stopping.set()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def send(book: UUID, *people: str) -> None:
+    """Publish events about a new book and send them to Kafka as a relay does."""
+    lend(book, *people)
+    producer = kafka.Producer()
+    records = [
+        kafka.Outgoing(
+            d.topic, d.key, d.value, [("ce_type", d.type.encode()), ("ce_sequence", str(d.sequence).encode())]
+        )
+        for d in deliver(book)
+    ]
+    assert producer.send(records) == [None] * len(people)
+    producer.close()
+
+
+def test_a_paused_consumer_applies_nothing_beats_and_goes_on_within_a_second_or_two(running: Readers) -> None:
+    first, second = uuid4(), uuid4()
+    send(first, "Ada", "Bob")
+    assert wait_until(lambda: running.applied(first) == ["Ada", "Bob"])
+    name = running.consumer.name
+    ConsumerState.objects.create(consumer=name, paused_at="2026-01-01T00:00Z", paused_by="ada", reason="stocktaking")
+    time.sleep(1.5)
+    send(second, "Ada", "Bob")
+    time.sleep(1.5)
+    assert running.applied(second) == []
+    with connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp() - at < interval '1.5 s' from relay_heartbeat where name = %s", [name])
+        assert cursor.fetchone()[0]
+    ConsumerState.objects.update(paused_at=None)
+    assert wait_until(lambda: running.applied(second) == ["Ada", "Bob"], seconds=2.5)
+
+
+def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
+    running: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.breaker.SHORTEST_SECONDS", 0.5)
+    books = [uuid4() for _ in range(40)]
+    running.failing |= dict.fromkeys(books, ZeroDivisionError("bad deploy"))
+    for book in books:
+        lend(book, "Ada")
+    producer = kafka.Producer()
+    for book in books:
+        (d,) = deliver(book)
+        headers = [("ce_type", d.type.encode()), ("ce_sequence", b"1")]
+        assert producer.send([kafka.Outgoing(d.topic, d.key, d.value, headers)]) == [None]
+    producer.close()
+    assert wait_until(lambda: ConsumerState.objects.filter(paused_by="circuit breaker").exists())
+    assert Cursor.objects.exclude(parked_at=None).count() < 20
+    running.failing.clear()
+    assert wait_until(lambda: all(running.applied(book) == ["Ada"] for book in books))
+    assert not Cursor.objects.exclude(parked_at=None).exists()
+    assert not ConsumerState.objects.exclude(paused_at=None).exists()
+
+
+def test_a_static_member_takes_its_partitions_up_again(readers: Readers) -> None:
+    kafka.create_topics(known_topics())
+    group = f"readers-{uuid4()}"
+    source = kafka.Source(group, ["test.library"], instance="one")
+    assert wait_until(lambda: source.poll(seconds=0.25) is not None and source._consumer.assignment())
+    before, began = source._consumer.assignment(), time.monotonic()
+    source.close()
+    source = kafka.Source(group, ["test.library"], instance="one")
+    assert wait_until(lambda: source.poll(seconds=0.1) is not None and source._consumer.assignment() == before)
+    assert time.monotonic() - began < kafka.SESSION_SECONDS / 2
+    source.close()
