@@ -10,8 +10,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from relay import kafka
+from relay.outbox import hash_key
 from tests.client import Customer, OrderStream, make_order
-from tests.faults.brokers import Cluster, Crowd, make_cluster_shop
+from tests.faults.brokers import Cluster, Crowd, make_cluster_shop, wait_until
 from tests.faults.counting import assert_nothing_lost, connect, give_stock
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
@@ -43,10 +44,10 @@ def cluster(shop: RunningShop, settings: Settings) -> Cluster:
     return cluster
 
 
-def read_first_occurrences() -> dict[tuple[str, str], list[int]]:
+def read_first_occurrences(topics: list[str]) -> dict[tuple[str, str], list[int]]:
     """The sequence numbers of every key as the log has them, repeats left out."""
     found: dict[tuple[str, str], dict[int, None]] = defaultdict(dict)
-    for delivery in kafka.read_log(TOPICS):
+    for delivery in kafka.read_log(topics):
         found[delivery.topic, delivery.key].setdefault(delivery.sequence)
     return {key: list(sequences) for key, sequences in found.items()}
 
@@ -73,7 +74,9 @@ def test_nothing_is_lost_while_brokers_relays_and_consumers_fail(shop: RunningSh
     assert_nothing_lost(shop, stream, wait=240 if LONG else 90)
     print(f"{len(stream.told)} orders, {crowd.kills} kills, {stream.retries} requests repeated")
     assert crowd.kills > 0
-    wrong = {key: found for key, found in read_first_occurrences().items() if found != list(range(1, len(found) + 1))}
+    wrong = {
+        key: found for key, found in read_first_occurrences(TOPICS).items() if found != list(range(1, len(found) + 1))
+    }
     assert wrong == {}
     with connect(shop) as connection:
         twice = connection.execute(
@@ -82,3 +85,52 @@ def test_nothing_is_lost_while_brokers_relays_and_consumers_fail(shop: RunningSh
         moved = connection.execute("select count(distinct order_id) from inventory_movement").fetchone()
     assert twice == []
     assert moved and moved[0] == len(stream.told)
+
+
+def publish_to_each(shop: RunningShop, topic: str, sequence: int) -> None:
+    """Commit one event for each of twelve keys of `topic`, as publish() does it."""
+    with connect(shop) as connection, connection.transaction():
+        for key in map(str, range(12)):
+            connection.execute(
+                "insert into relay_stream (topic, key, last) values (%s, %s, %s)"
+                " on conflict (topic, key) do update set last = excluded.last",
+                [topic, key, sequence],
+            )
+            connection.execute(
+                "insert into relay_outbox"
+                " (topic, key, key_hash, sequence, event_id, type, occurred_at, body, created_at)"
+                " values (%s, %s, %s, %s, gen_random_uuid(), 'Tested.v1', now(), '{}', clock_timestamp())",
+                [topic, key, hash_key(key), sequence],
+            )
+
+
+def find_published(shop: RunningShop, topic: str, sequence: int) -> set[str]:
+    """The keys whose event number `sequence` is marked."""
+    with connect(shop) as connection:
+        rows = connection.execute(
+            "select key from relay_outbox where topic = %s and sequence = %s and published_at is not null",
+            [topic, sequence],
+        ).fetchall()
+    return {key for (key,) in rows}
+
+
+@pytest.mark.skipif(not LONG, reason="a long form: make faults")
+def test_a_partition_without_a_leader_holds_up_nothing_else(shop: RunningShop, cluster: Cluster) -> None:
+    """Each partition of this topic is on one broker only, so that the loss of one leaves its partition without."""
+    topic, lost = "test.leaderless", 2
+    with cluster.admin() as admin:
+        admin.create_topics({topic: {"assignments": {n: [n + 1] for n in range(3)}}}, wait_for_metadata=True)
+    publish_to_each(shop, topic, 1)
+    wait_until(lambda: len(find_published(shop, topic, 1)) == 12, "all is published", 60)
+    stuck = {record.key for record in kafka.read_log([topic]) if record.partition == lost - 1}
+    assert 0 < len(stuck) < 12
+    shop.part_stop(f"kafka-{lost}")
+    publish_to_each(shop, topic, 2)
+    wait_until(lambda: len(find_published(shop, topic, 2)) == 12 - len(stuck), "the others are published", 40)
+    customer = Customer(shop.base_url)
+    order = customer.place(make_order((find_sku(shop), 1)))
+    customer.wait_for(order, "confirmed", seconds=60)
+    assert find_published(shop, topic, 2).isdisjoint(stuck)
+    shop.part_start(f"kafka-{lost}")
+    wait_until(lambda: len(find_published(shop, topic, 2)) == 12, "all is published", 60)
+    assert set(map(tuple, read_first_occurrences([topic]).values())) == {(1, 2)}
