@@ -1,0 +1,68 @@
+"""Orders through all five apps in one transaction: the test kit takes the place of relay, Kafka and receivers."""
+
+import pytest
+from django.db.models import Sum
+
+from analytics.models import Sale
+from inventory.models import Movement, Reservation, Stock
+from notifications.models import Message
+from orders.models import Order
+from orders.saga import Happening
+from payments.models import Payment
+from relay.lag import all_consumers
+from relay.testing import assert_nothing_published, assert_published, deliver, published
+from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped, PaymentCaptured, StockReserved
+from tests.shop.conftest import World
+
+# The calmest and the worst of what Kafka and a relay may do. None of it may show.
+CALM: dict[str, float] = {}
+WILD: dict[str, float] = {"duplicate": 0.5, "delay": 0.5, "lose": 0.3, "shuffle": True}
+
+
+def run_shop(world: World, weather: dict[str, float]) -> None:
+    """Deliver, and let Celery work, until nothing more happens."""
+    while deliver(*all_consumers(), **weather) + world.work():  # type: ignore[arg-type]
+        pass
+
+
+def test_an_order_is_confirmed_step_by_step(world: World) -> None:
+    order = world.place(quantity=2)
+    assert_published(OrderPlaced, key=order.pk, total=9980)
+    deliver(*all_consumers())
+    assert_published(StockReserved, key=order.pk)
+    assert_nothing_published(OrderConfirmed)  # the gateway has not been asked yet
+    run_shop(world, CALM)
+    order.refresh_from_db()
+    assert order.status == "confirmed"
+    assert_published(OrderConfirmed, key=order.pk, total=9980, units=2)
+    assert_published(PaymentCaptured, key=order.pk, amount=9980)
+    assert [type(event).__name__ for event in published(key=order.pk)] == [
+        *("OrderPlaced", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "PaymentCaptured"),
+    ]
+
+
+@pytest.mark.parametrize("weather", [CALM, WILD, WILD, WILD])
+def test_each_order_has_its_effects_once_whatever_the_weather(world: World, weather: dict[str, float]) -> None:
+    good = [world.place(quantity=1) for _ in range(6)]
+    declined, sold_out = world.place(token="tok_declined"), world.place(sku="GONE")
+    run_shop(world, weather)
+    world.advance(good[0], Happening.MARKED_SHIPPED)
+    run_shop(world, weather)
+
+    ends = dict(Order.objects.values_list("pk", "status"))
+    assert [ends[order.pk] for order in good] == ["shipped", *["confirmed"] * 5]
+    assert [ends[declined.pk], ends[sold_out.pk]] == ["cancelled"] * 2
+    for order in good:
+        assert_published(OrderConfirmed, key=order.pk)
+    assert_published(OrderShipped, key=good[0].pk)
+    assert_published(OrderCancelled, key=declined.pk, reason="payment_declined")
+    assert_published(OrderCancelled, key=sold_out.pk, reason="out_of_stock")
+
+    lamps = Stock.objects.get(sku="LAMP")
+    assert (lamps.on_hand, lamps.reserved) == (94, 0)
+    assert Reservation.objects.filter(state="sold").count() == 6
+    assert Movement.objects.filter(sku="LAMP").aggregate(sum=Sum("on_hand_delta"))["sum"] == 94
+    assert Payment.objects.filter(status="captured").count() == 6
+    assert Sale.objects.count() == 8 + 6 + 2
+    told = Message.objects.filter(channel="email").values_list("kind", flat=True)
+    assert sorted(told) == [*["cancelled"] * 2, *["confirmed"] * 6, "shipped"]
