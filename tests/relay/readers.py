@@ -8,6 +8,7 @@ from relay.consumer import Consumer
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox
 from relay.outbox import publish
+from relay.testing.delivery import make_delivery
 from tests.relay.events import BookLent, NoticePosted
 
 
@@ -55,6 +56,4 @@ def lend(book: UUID, *people: str) -> list[Delivery]:
 def deliver(book: UUID | str) -> list[Delivery]:
     """Everything of the outbox about the book, as Kafka delivers it."""
     rows = Outbox.objects.filter(topic="test.library", key=str(book)).order_by("sequence")
-    return [
-        Delivery("test.library", 0, row.position, row.key, row.sequence, row.type, row.body.encode()) for row in rows
-    ]
+    return [make_delivery(row) for row in rows]
