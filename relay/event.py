@@ -5,7 +5,6 @@ A version that was once published stays readable for ever: its class turns it in
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
@@ -29,11 +28,6 @@ class _Stamp(msgspec.Struct, frozen=True):
 
 _stamp_decoder = msgspec.json.Decoder(_Stamp)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
-
-
-@cache
-def _decoder(cls: type["Event"]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(cls)
 
 
 def unchanged(value: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +90,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             if version is not None and version != cls.version:
                 value = cls._upcast(value, version)
             _stamp_decoder.decode(value)
-            return _decoder(cls).decode(value)  # type: ignore[no-any-return]
+            return msgspec.json.decode(value, type=cls)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnableToDecodeEvent(f"not a {cls.type_name(version)}: {error}") from error
 

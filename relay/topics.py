@@ -34,7 +34,12 @@ def decode_event(event_type: str, topic: str, value: bytes | str) -> Event:
     event_class = known_events().get(event_type)
     if event_class is None or event_class.topic != topic:
         raise UnknownEventType(f"unknown type {event_type!r} in {topic}")
-    return event_class.decode(value, version=int(event_type.rpartition(".v")[2]))
+    return event_class.decode(value, version=_version(event_type))
+
+
+@cache
+def _version(event_type: str) -> int:
+    return int(event_type.rpartition(".v")[2])
 
 
 def known_topics() -> list[str]:

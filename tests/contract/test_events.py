@@ -7,7 +7,7 @@ version.
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -89,6 +89,8 @@ def find_fields(kind: msgspec.inspect.Type) -> set[str]:
     if isinstance(kind, msgspec.inspect.StructType):
         for field in kind.fields:
             found |= {field.encode_name} | find_fields(field.type)
+    elif isinstance(kind, msgspec.inspect.Metadata):
+        found |= find_fields(kind.type)
     elif isinstance(kind, msgspec.inspect.CollectionType):
         found |= find_fields(kind.item_type)
     elif isinstance(kind, msgspec.inspect.DictType):
@@ -211,7 +213,7 @@ def test_personal_data_is_recognised_wherever_it_hides() -> None:
 
     class Told(msgspec.Struct):
         customer_email: str
-        parcels: list[Parcel]
+        parcels: Annotated[list[Parcel], msgspec.Meta(description="What was sent.")]
         by_number: dict[str, Parcel | None]
         contact_id: UUID
 
