@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 #: Every label there is, in the order of the steps.
 LABELS = (
+    "relay.leased",
     "relay.fetched",
+    "relay.queued",
     "relay.sent",
     "relay.marked",
     "consumer.applied",

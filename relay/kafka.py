@@ -1,4 +1,6 @@
-"""The only module that imports kafka-python. What it hands out has none of that library's types in it.
+"""Consuming, topics and offsets. With producer and batches the only module that imports kafka-python.
+
+What it hands out has none of that library's types in it.
 
 Everything here must be made after a fork: the clients run threads.
 """
@@ -10,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
@@ -29,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 # Errors that say something about the record; every other one says something about the way to the broker.
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError)
-_DELIVERY_TIMEOUT_SECONDS = 10.0
+_SILENCE_SECONDS = 10.0
 # A member that was killed is replaced after this time.
 SESSION_SECONDS = 8
 COMMIT_EVERY_SECONDS = 0.25
@@ -42,16 +44,6 @@ class BrokerUnavailable(Exception):
 
 class RecordRefused(Exception):
     """The broker will not take this record, however often it is sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A record to be sent. `headers` are CloudEvents attributes in binary mode."""
-
-    topic: str
-    key: str
-    value: bytes
-    headers: list[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,62 +61,6 @@ class Delivery:
     traceparent: str = ""
 
 
-class Producer:
-    """An idempotent producer with acks=all. After a failure close it and make another: its state is unknown."""
-
-    def __init__(self) -> None:
-        """Connect.
-
-        :raises BrokerUnavailable: no broker answered.
-        """
-        with _broker_errors():
-            self._producer = KafkaProducer(
-                **_connection(),
-                client_id="relay",
-                acks="all",
-                enable_idempotence=True,
-                compression_type="lz4",
-                batch_size=256 * 1024,
-                linger_ms=5,
-                allow_auto_create_topics=False,
-                max_block_ms=int(_DELIVERY_TIMEOUT_SECONDS * 1000),
-                request_timeout_ms=5000,
-                delivery_timeout_ms=int(_DELIVERY_TIMEOUT_SECONDS * 1000),
-                bootstrap_timeout_ms=5000,
-                reconnect_backoff_max_ms=1000,
-            )
-
-    def send(self, records: Sequence[Outgoing]) -> list[Exception | None]:
-        """Send `records` and wait for each one's own answer; nothing in the list means that it is in the log.
-
-        The wait is bounded, whatever the broker does: what has no answer by then gets BrokerUnavailable.
-        """
-        deadline = time.monotonic() + _DELIVERY_TIMEOUT_SECONDS + 2
-        futures: list[Any] = []
-        outcomes: list[Exception | None] = []
-        try:
-            for record in records:
-                futures.append(
-                    self._producer.send(
-                        record.topic, key=record.key.encode(), value=record.value, headers=record.headers
-                    )
-                )
-        except KafkaError as error:
-            outcomes = [_explain(error)] * (len(records) - len(futures))
-        for index, future in enumerate(futures):
-            try:
-                future.get(timeout=max(0.0, deadline - time.monotonic()))
-                outcomes.insert(index, None)
-            except KafkaError as error:
-                outcomes.insert(index, _explain(error))
-        return outcomes
-
-    def close(self) -> None:
-        """Give up what is under way. Never raises: closing a broken producer may fail too."""
-        with suppress(Exception):
-            self._producer.close(timeout=0)
-
-
 class Source:
     """A member of the consumer group `group`. Offsets are committed by the caller only, after the effects."""
 
@@ -135,10 +71,10 @@ class Source:
         """
         self._done: dict[TopicPartition, OffsetAndMetadata] = {}  # and not committed yet
         self._committed_at = 0.0
-        with _broker_errors():
+        with broker_errors():
             self._consumer = KafkaConsumer(
                 *topics,
-                **_connection(),
+                **read_connection(),
                 client_id=group,
                 group_id=group,
                 enable_auto_commit=False,
@@ -162,7 +98,7 @@ class Source:
         coordinator = self._consumer._coordinator
         if coordinator.rejoining:
             coordinator.rejoin_needed = True
-        with _broker_errors():
+        with broker_errors():
             polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=max_records)
         return [_read(record) for records in polled.values() for record in records]
 
@@ -297,16 +233,16 @@ def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
 
     :raises BrokerUnavailable: no broker answered.
     """
-    with _broker_errors():
+    with broker_errors():
         consumer = KafkaConsumer(
-            **_connection(),
+            **read_connection(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
             bootstrap_timeout_ms=5000,
         )
     try:
-        with _broker_errors():
+        with broker_errors():
             partitions = [TopicPartition(t, p) for t in topics for p in sorted(consumer.partitions_for_topic(t) or ())]
             ends = consumer.end_offsets(partitions) if partitions else {}
             consumer.assign(partitions)
@@ -316,7 +252,7 @@ def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
                 polled = consumer.poll(timeout_ms=500, max_records=5000)
                 if polled:
                     idle_since = time.monotonic()
-                elif time.monotonic() - idle_since > _DELIVERY_TIMEOUT_SECONDS:
+                elif time.monotonic() - idle_since > _SILENCE_SECONDS:
                     raise BrokerUnavailable("the broker stopped answering while its log was read")
                 for partition, records in polled.items():
                     yield from (_read(record) for record in records if record.offset < ends[partition])
@@ -325,15 +261,16 @@ def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
             consumer.close(autocommit=False, timeout_ms=1000)
 
 
-def _connection() -> dict[str, Any]:
+def read_connection() -> dict[str, Any]:
+    """Return what every client needs to know to connect."""
     settings = configuration()
     return {"bootstrap_servers": settings.bootstrap_servers, **settings.client_options}
 
 
 @contextmanager
 def _admin() -> Iterator[Any]:
-    with _broker_errors():
-        admin = KafkaAdminClient(**_connection(), bootstrap_timeout_ms=3000, request_timeout_ms=10_000)
+    with broker_errors():
+        admin = KafkaAdminClient(**read_connection(), bootstrap_timeout_ms=3000, request_timeout_ms=10_000)
         try:
             yield admin
         finally:
@@ -342,14 +279,16 @@ def _admin() -> Iterator[Any]:
 
 
 @contextmanager
-def _broker_errors() -> Iterator[None]:
+def broker_errors() -> Iterator[None]:
+    """Turn the library's errors into ours."""
     try:
         yield
     except KafkaError as error:
-        raise _explain(error) from error
+        raise explain(error) from error
 
 
-def _explain(error: Exception) -> Exception:
+def explain(error: Exception) -> Exception:
+    """Return the error as one of ours: RecordRefused or BrokerUnavailable."""
     kind = RecordRefused if isinstance(error, _REFUSALS) else BrokerUnavailable
     return kind(f"{type(error).__name__}: {error}")
 

@@ -7,6 +7,17 @@ from django.utils.module_loading import import_string
 
 from relay.conf import configuration
 from relay.consumer import Consumer
+from relay.lease import read_low_mark
+
+# Below the mark only refused rows, and what waits behind them, are not published.
+_UNPUBLISHED = """
+select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8, count(refused_reason)
+from (select created_at, refused_reason from relay_outbox where position > %(low_mark)s and published_at is null
+      union all
+      select w.created_at, w.refused_reason
+      from relay_outbox r join relay_outbox w on w.topic = r.topic and w.key = r.key and w.sequence >= r.sequence
+      where r.refused_reason is not null and w.position <= %(low_mark)s and w.published_at is null) waiting
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +50,7 @@ def all_consumers() -> list[Consumer]:
 def read_unpublished() -> Unpublished:
     """Count what waits in the outbox."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8,"
-            " count(refused_reason) from relay_outbox where published_at is null"
-        )
+        cursor.execute(_UNPUBLISHED, {"low_mark": read_low_mark()})
         return Unpublished(*cursor.fetchone())
 
 

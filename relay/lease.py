@@ -1,51 +1,144 @@
-"""At most one relay forwards at a time: a row with owner, epoch and end, by the database's clock."""
+"""Which shards of the keys this relay may forward. The database's clock decides when a lease ends.
 
-import time
-
-from django.db import connection
-
-LEASE_SECONDS = 5
-
-# Taken when free, run out or already ours. The epoch changes with the owner only.
-_TAKE = """
-insert into relay_lease as l (name, owner, epoch, until)
-values (%(name)s, %(owner)s, 1, clock_timestamp() + make_interval(secs => %(seconds)s))
-on conflict (name) do update set
-    owner = excluded.owner,
-    epoch = l.epoch + (l.owner <> excluded.owner)::int,
-    until = excluded.until
-where l.owner = excluded.owner or l.until < clock_timestamp()
-returning epoch
+The epoch of a shard grows with every change of owner, so a relay that slept through its lease can mark nothing.
 """
 
+import math
+import time
+from collections.abc import Collection
+from typing import Any
 
-class Lease:
-    """The right to forward, held by `owner` under the lease `name`."""
+from django.db import connection, transaction
 
-    def __init__(self, name: str, owner: str) -> None:
-        self.name = name
+SHARDS = 16
+LEASE_SECONDS = 8.0
+RENEW_SECONDS = 1.0
+WAITING_SECONDS = 0.25
+# What is sent later than this after a renewal could still be under way when the lease ends (DELIVERY_TIMEOUT_SECONDS).
+FRESH_SECONDS = 3.0
+
+_CREATE = """
+insert into relay_shardlease (shard, owner, epoch, until, low_mark)
+select shard, '', 0, to_timestamp(0), 0 from generate_series(0, %s) shard on conflict do nothing
+"""
+_JOIN = """
+insert into relay_relaymember (owner, until) values (%s, clock_timestamp() + make_interval(secs => %s))
+on conflict (owner) do update set until = excluded.until
+"""
+_LOCK = "select shard, epoch, low_mark from relay_shardlease where owner = %(owner)s order by shard for update"
+_REFUSED = "select topic, key, position from relay_outbox where refused_reason is not null"
+_RENEW = """
+update relay_shardlease set until = clock_timestamp() + make_interval(secs => %(seconds)s),
+    low_mark = case when shard = any(%(read)s) then greatest(low_mark, %(mark)s) else low_mark end
+where owner = %(owner)s
+"""
+_COUNT = "select count(*) from relay_relaymember where until > clock_timestamp()"
+_TAKE = """
+update relay_shardlease set owner = %(owner)s, epoch = epoch + 1,
+    until = clock_timestamp() + make_interval(secs => %(seconds)s)
+where shard in (select shard from relay_shardlease where until < clock_timestamp()
+                order by shard limit %(count)s for update skip locked)
+returning shard, epoch, low_mark
+"""
+_RELEASE = "update relay_shardlease set owner = '', until = to_timestamp(0) where owner = %s and shard = any(%s)"
+_LEAVE = "delete from relay_relaymember where owner = %s or until < clock_timestamp() - interval '1 hour'"
+
+
+class LeaseLost(Exception):
+    """Another relay has taken over. The rows stay unpublished: the new owner sends them again."""
+
+
+class ShardLeases:
+    """The shards that `owner` holds: a fair share of all, one relay's part among those that are alive."""
+
+    def __init__(self, owner: str) -> None:
         self.owner = owner
-        self.epoch = 0
-        self._renew_at = 0.0
+        self.epochs: dict[int, int] = {}
+        self.leaving: set[int] = set()
+        # The position of every refused row by topic and key; nothing of these keys is sent.
+        self.refused: dict[tuple[bytes, bytes], int] = {}
+        self._marks: dict[int, int] = {}
+        self._renewed_at = -math.inf
+        self._renew_at = -math.inf
 
-    def hold(self) -> bool:
-        """Tell whether the lease is ours, taking or renewing it well before it ends."""
-        if self.epoch and time.monotonic() < self._renew_at:
-            return True
-        return self.take()
+    @property
+    def working(self) -> list[int]:
+        """The shards whose rows may be read and sent: those held and not about to be given away."""
+        return sorted(self.epochs.keys() - self.leaving)
 
-    def take(self) -> bool:
-        """Take or renew the lease; tell whether it is ours now."""
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to renew."""
+        return time.monotonic() >= self._renew_at
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what is sent now has ended, one way or the other, before the leases end."""
+        return time.monotonic() - self._renewed_at < FRESH_SECONDS
+
+    def renew(self, low_mark: int) -> int | None:
+        """Renew, take what is free up to our share, and choose what to give away (`leaving`).
+
+        `low_mark`: everything of the `working` shards up to this position is published or waits behind a refused row.
+        Returns the position from which rows must be read again, if any: a shard is new among the `working`, or a
+        refused row was redriven, which lowers its shard's mark (a trigger on relay_outbox).
+
+        :raises LeaseLost: a shard that was ours is not ours any more, or was not for a while.
+        """
+        began = time.monotonic()
+        read = self.working
+        values: dict[str, Any] = {"owner": self.owner, "seconds": LEASE_SECONDS}
+        with transaction.atomic(), connection.cursor() as cursor:
+            if not self.epochs:
+                cursor.execute(_CREATE, [SHARDS - 1])
+            cursor.execute(_JOIN, [self.owner, LEASE_SECONDS])
+            cursor.execute(_LOCK, values)
+            held = cursor.fetchall()
+            lowered = [mark for shard, _, mark in held if mark < self._marks.get(shard, 0)]
+            # After the lock: the trigger of a redrive waits for it, or has lowered the mark before it.
+            cursor.execute(_REFUSED)
+            refused = {(topic.encode(), key.encode()): position for topic, key, position in cursor.fetchall()}
+            lowered += [position - 1 for key, position in self.refused.items() if key not in refused]
+            low_mark = min([low_mark, *lowered])
+            cursor.execute(_RENEW, {**values, "mark": low_mark, "read": read})
+            cursor.execute(_COUNT)
+            share = math.ceil(SHARDS / cursor.fetchone()[0])
+            if len(held) < share:
+                cursor.execute(_TAKE, {**values, "count": share - len(held)})
+                held += cursor.fetchall()
+        lost = self.epochs.items() - {(shard, epoch) for shard, epoch, _ in held}
+        if lost:
+            self.epochs, self._marks = {}, {}
+            raise LeaseLost(f"{self.owner} no longer holds {len(lost)} of its shards")
+        self.refused = refused
+        self.epochs = {shard: epoch for shard, epoch, _ in held}
+        self.leaving = set(sorted(self.epochs)[share:])
+        self._marks = {shard: max(mark, low_mark) if shard in read else mark for shard, _, mark in held}
+        self._renewed_at = began
+        self._renew_at = began + (RENEW_SECONDS if len(held) >= share else WAITING_SECONDS)
+        return min([*lowered, *(self._marks[shard] for shard in self.working if shard not in read)], default=None)
+
+    def release(self, shards: Collection[int]) -> None:
+        """Give `shards` away at once. Nothing of them may be under way."""
         with connection.cursor() as cursor:
-            cursor.execute(_TAKE, {"name": self.name, "owner": self.owner, "seconds": LEASE_SECONDS})
-            row = cursor.fetchone()
-        self.epoch = row[0] if row else 0
-        self._renew_at = time.monotonic() + LEASE_SECONDS / 3
-        return row is not None
+            cursor.execute(_RELEASE, [self.owner, list(shards)])
+        for shard in shards:
+            self.epochs.pop(shard, None)
+            self.leaving.discard(shard)
 
-    def release(self) -> None:
-        """End the lease at once, so that another relay need not wait for it to run out."""
+    def leave(self) -> None:
+        """Release everything at once, so that another relay need not wait for it to run out."""
+        self.release(list(self.epochs))
         with connection.cursor() as cursor:
-            cursor.execute(
-                "update relay_lease set until = '-infinity' where name = %s and owner = %s", [self.name, self.owner]
-            )
+            cursor.execute(_LEAVE, [self.owner])
+
+
+def read_low_mark() -> int:
+    """Return the position up to which everything is published or waits behind a refused row.
+
+    A query for unpublished rows without it reads every published row too: no index knows which are which.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select min(low_mark), count(*) from relay_shardlease")
+        mark, count = cursor.fetchone()
+    return int(mark) if count == SHARDS else 0

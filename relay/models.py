@@ -43,7 +43,6 @@ class Outbox(models.Model):
     class Meta:
         verbose_name = "outbox row"
         indexes = [
-            models.Index(fields=["position"], name="outbox_unpublished", condition=Q(published_at=None)),
             models.Index(fields=["topic", "key", "sequence"], name="outbox_of_key"),
             models.Index(fields=["topic", "key"], name="outbox_refused", condition=~Q(refused_reason=None)),
         ]
@@ -80,18 +79,6 @@ class ParkedKey(Cursor):
         verbose_name = "parked key"
 
 
-class Lease(models.Model):
-    """Who may forward. The epoch grows with every change of owner, so a relay that slept too long is recognised."""
-
-    name = models.TextField(primary_key=True)
-    owner = models.TextField()
-    epoch = models.BigIntegerField()
-    until = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.owner} in epoch {self.epoch}"
-
-
 class ShardLease(models.Model):
     """Which relay may forward a shard of the keys, until when (database clock).
 
@@ -102,6 +89,9 @@ class ShardLease(models.Model):
     owner = models.TextField()
     epoch = models.BigIntegerField()
     until = models.DateTimeField()
+    low_mark = models.BigIntegerField(
+        db_default=0, help_text="Everything up to this position is published or waits behind a refused row."
+    )
 
     def __str__(self) -> str:
         return f"shard {self.shard}: {self.owner} in epoch {self.epoch}"

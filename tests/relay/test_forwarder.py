@@ -1,20 +1,34 @@
-"""The forwarder against the real broker."""
+"""The forwarder against the real broker: nothing lost, each key in order, nothing marked that is not in the log."""
 
+import random
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Iterator
-from uuid import UUID, uuid4
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
 from pytest_django.fixtures import Settings
 
+from relay import batches, kafka
 from relay import forwarder as forwarder_module
-from relay import kafka
-from relay.forwarder import Forwarder, LeaseLost
+from relay import reader as reader_module
+from relay.forwarder import Forwarder
+from relay.lease import LeaseLost
 from relay.models import Outbox
-from relay.outbox import publish
+from relay.outbox import publish_many
 from relay.topics import known_topics
 from tests.relay.events import BookLent, BookReturned, NoticePosted
+from tests.relay.forwarding import (
+    find_first_occurrences,
+    forward_all,
+    publish_committed,
+    read_key,
+    running,
+    wait_until_published,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
 
@@ -22,49 +36,48 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def forwarder(library_events: None) -> Iterator[Forwarder]:
     kafka.create_topics(known_topics())
-    relay = Forwarder(name=f"relay-{uuid4()}")
+    relay = Forwarder()
     yield relay
-    relay._drop_producer()
+    relay.stop()
 
 
-def publish_committed(*events: BookLent | BookReturned | NoticePosted) -> None:
-    with transaction.atomic():
-        for event in events:
-            publish(event)
+@pytest.fixture(params=["whole batches", "send()"])
+def sender(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to hand records to kafka-python."""
+    if request.param == "send()":
+        monkeypatch.setattr(batches, "_VERSION", "another")
+    return str(request.param)
 
 
-def forward_all(forwarder: Forwarder) -> None:
-    idle_rounds = 0
-    while idle_rounds < 3:  # a refused record costs a round in which nothing is marked
-        idle_rounds = 0 if forwarder.forward_round() else idle_rounds + 1
-
-
-def read_key(key: UUID | str) -> list[kafka.Delivery]:
-    return [delivery for delivery in kafka.read_log(["test.library", "test.notices"]) if delivery.key == str(key)]
-
-
+@pytest.mark.usefixtures("sender")
 def test_events_of_a_key_arrive_in_order_with_their_cloudevents_attributes(forwarder: Forwarder) -> None:
     book = uuid4()
-    lent = BookLent(book=book)
+    lent = BookLent(book=book, reader="Ada Ω \\ \n")
     publish_committed(lent, BookReturned(book=book))
-    publish_committed(BookLent(book=book))
+    publish_committed(*[BookLent(book=book) for _ in range(200)])
     forward_all(forwarder)
     received = read_key(book)
-    assert [(d.sequence, d.type) for d in received] == [(1, "BookLent.v1"), (2, "BookReturned.v1"), (3, "BookLent.v1")]
+    assert [delivery.sequence for delivery in received] == list(range(1, 203))
+    assert [delivery.type for delivery in received[:3]] == ["BookLent.v1", "BookReturned.v1", "BookLent.v1"]
     assert BookLent.decode(received[0].value) == lent
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
 def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
     publish_committed(lent := BookLent(book=uuid4()))
-    record = forwarder_module.make_record(forwarder_module.fetch_unpublished(1)[0])
-    headers = dict(record.headers)
-    assert headers["ce_specversion"] == b"1.0"
-    assert headers["ce_id"].decode() == str(lent.event_id)
-    assert headers["ce_type"] == b"BookLent.v1"
-    assert headers["ce_source"] == b"/shop"
-    assert headers["ce_sequence"] == b"1"
-    assert headers["content-type"] == b"application/json"
+    (row,), _ = reader_module.Reader().read(range(16), [], [])
+    message = forwarder_module.make_message(row, b"/library")
+    assert (message.key, message.value) == (lent.key.encode(), lent.encode())
+    assert dict(message.headers) == {
+        "ce_specversion": b"1.0",
+        "ce_id": str(lent.event_id).encode(),
+        "ce_type": b"BookLent.v1",
+        "ce_source": b"/library",
+        "ce_subject": lent.key.encode(),
+        "ce_time": lent.occurred_at.isoformat(timespec="microseconds").encode(),
+        "ce_sequence": b"1",
+        "content-type": b"application/json",
+    }
 
 
 def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
@@ -75,7 +88,7 @@ def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
     def publish_slowly() -> None:
         try:
             with transaction.atomic():
-                publish(BookLent(book=late))
+                publish_many([BookLent(book=late)])
                 began.set()
                 may_commit.wait(10)
         finally:
@@ -89,82 +102,158 @@ def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
     assert read_key(early) and not read_key(late)
     may_commit.set()
     writer.join()
+    publish_committed(BookReturned(book=late))
     forward_all(forwarder)
-    assert Outbox.objects.get(key=str(late)).position < Outbox.objects.get(key=str(early)).position
-    assert [delivery.sequence for delivery in read_key(late)] == [1]
+    assert Outbox.objects.get(key=str(late), sequence=1).position < Outbox.objects.get(key=str(early)).position
+    assert [delivery.sequence for delivery in read_key(late)] == [1, 2]
 
 
-def test_a_row_whose_send_failed_stays_unpublished_and_is_sent_again(
+def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_in_order(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fine, failing = uuid4(), uuid4()
     publish_committed(BookLent(book=fine))
-    publish_committed(BookLent(book=failing), BookReturned(book=failing))
-    send = kafka.Producer.send
+    publish_committed(*[BookLent(book=failing) for _ in range(3)])
+    outcome = forwarder_module.Sending.error
+    told: list[object] = []
 
-    def fail_some(producer: kafka.Producer, records: list[kafka.Outgoing]) -> list[Exception | None]:
-        first = next(index for index, record in enumerate(records) if record.key == str(failing))
-        outcomes = send(producer, records)
-        outcomes[first] = kafka.BrokerUnavailable("no answer")
-        return outcomes
+    def fail_once(sending: forwarder_module.Sending) -> Exception | None:
+        rows = next((f.rows for f in forwarder._flights.values() if f.sending is sending), None)
+        if len(told) < 2 and (rows is None or rows[0].key == str(failing).encode()):
+            told.append(sending)
+            return kafka.BrokerUnavailable("no answer")
+        return outcome.fget(sending)  # type: ignore[attr-defined, no-any-return]
 
     with monkeypatch.context() as patch:
-        patch.setattr(kafka.Producer, "send", fail_some)
-        with pytest.raises(kafka.BrokerUnavailable):
-            forwarder.forward_round()
-    # What follows the failure in its key is not marked either, although it was acknowledged.
-    assert set(Outbox.objects.exclude(published_at=None).values_list("key", flat=True)) == {str(fine)}
-    forward_all(forwarder)
-    first_occurrences = list(dict.fromkeys(delivery.sequence for delivery in read_key(failing)))
-    assert first_occurrences == [1, 2]
+        patch.setattr(forwarder_module.Sending, "error", property(fail_once))
+        forward_all(forwarder)
+    assert told
+    assert find_first_occurrences(read_key(failing)) == [1, 2, 3]
+    assert find_first_occurrences(read_key(fine)) == [1]
+    assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_a_record_that_kafka_refuses_parks_its_key_alone(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.outbox.MAX_EVENT_BYTES", 4_000_000)
-    publish_committed(NoticePosted(board="a"))
-    # Random text does not compress below the limit.
-    publish_committed(NoticePosted(board="big", text="".join(str(uuid4()) for _ in range(80_000))))
-    publish_committed(NoticePosted(board="big", text="waits behind it"))
-    publish_committed(NoticePosted(board="b"))
-    forward_all(forwarder)
-    refused = Outbox.objects.exclude(refused_reason=None).get()
-    assert (refused.key, refused.sequence) == ("big", 1)
-    assert "TooLarge" in (refused.refused_reason or "")
-    published = set(Outbox.objects.exclude(published_at=None).values_list("key", flat=True))
-    assert published == {"a", "b"}
-
-
-def test_a_relay_whose_lease_was_taken_over_marks_nothing(
+@pytest.mark.usefixtures("sender")
+def test_a_record_that_kafka_refuses_parks_its_key_alone_until_it_is_redriven(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book = uuid4()
-    publish_committed(BookLent(book=book))
-    other = Forwarder(name=forwarder.lease.name)
+    monkeypatch.setattr("relay.outbox.MAX_EVENT_BYTES", 4_000_000)
+    boards = [f"{uuid4()}" for _ in range(30)]
+    big = boards[7]
+    publish_committed(*[NoticePosted(board=board) for board in boards[:7]])
+    # Random text does not compress below the limit.
+    publish_committed(NoticePosted(board=big, text="".join(str(uuid4()) for _ in range(80_000))))
+    publish_committed(NoticePosted(board=big, text="waits behind it"))
+    publish_committed(*[NoticePosted(board=board) for board in boards[8:]])
+    forward_all(forwarder)
+    refused = Outbox.objects.exclude(refused_reason=None).get()
+    assert (refused.key, refused.sequence) == (big, 1)
+    assert "TooLarge" in (refused.refused_reason or "")
+    assert set(Outbox.objects.filter(published_at=None).values_list("key", flat=True)) == {big}
+    Outbox.objects.filter(pk=refused.pk).update(body="{}", refused_reason=None)
+    forwarder._renew()
+    forward_all(forwarder)
+    assert find_first_occurrences(read_key(big)) == [1, 2]
 
-    def lose_lease(label: str) -> None:
+
+def test_a_batch_over_the_brokers_limit_is_split(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder_module, "BATCH_BYTES", 8_000_000)
+    board = f"{uuid4()}"
+    publish_committed(*[NoticePosted(board=board, text="".join(str(uuid4()) for _ in range(13_000))) for _ in range(4)])
+    forward_all(forwarder)
+    assert [delivery.sequence for delivery in read_key(board)] == [1, 2, 3, 4]
+    assert Outbox.objects.exclude(refused_reason=None).count() == 0
+
+
+def test_a_missing_topic_stops_no_other(forwarder: Forwarder) -> None:
+    book = uuid4()
+    publish_committed(NoticePosted(board="lost"), BookLent(book=book))
+    Outbox.objects.filter(key="lost").update(topic="test.nowhere")
+    forward_all(forwarder)
+    assert [delivery.sequence for delivery in read_key(book)] == [1]
+    assert Outbox.objects.filter(published_at=None).get().key == "lost"
+    assert forwarder._find_low_mark() < Outbox.objects.get(key="lost").position
+
+
+def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder_module, "WINDOW_ROWS", 60)
+    monkeypatch.setattr(forwarder_module, "READ_ROWS", 20)
+    monkeypatch.setattr(reader_module, "READ_ROWS", 20)
+    monkeypatch.setattr(reader_module, "SPAN", 50)
+    with transaction.atomic():
+        publish_many([NoticePosted(board=str(number % 50), text=str(number)) for number in range(1000)])
+    most = 0
+
+    def count_held(label: str) -> None:
+        nonlocal most
+        most = max(most, len(forwarder._held))
+
+    monkeypatch.setattr("relay.failpoint.hook", count_held)
+    forward_all(forwarder)
+    assert 20 <= most <= 60
+    assert Outbox.objects.filter(published_at=None).count() == 0
+
+
+def test_a_relay_that_was_frozen_marks_nothing_and_puts_nothing_out_of_order(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, other = uuid4(), Forwarder()
+    publish_committed(*[BookLent(book=book) for _ in range(3)])
+
+    def freeze(label: str) -> None:
         if label == "relay.sent":
             with connection.cursor() as cursor:
-                cursor.execute("update relay_lease set until = clock_timestamp() - interval '1 s'")
-            assert other.lease.take()
+                cursor.execute("update relay_shardlease set until = clock_timestamp() - interval '1 s'")
+                cursor.execute("delete from relay_relaymember")
+            monkeypatch.setattr("relay.failpoint.hook", None)
+            publish_committed(BookReturned(book=book))
+            forward_all(other)
 
-    with monkeypatch.context() as patch:
-        patch.setattr("relay.failpoint.hook", lose_lease)
-        with pytest.raises(LeaseLost):
-            forwarder.forward_round()
-    assert Outbox.objects.get().published_at is None
-    assert other.forward_round() == 1
-    other._drop_producer()
-    assert {delivery.sequence for delivery in read_key(book)} == {1}
+    monkeypatch.setattr("relay.failpoint.hook", freeze)
+    with pytest.raises(LeaseLost):
+        forward_all(forwarder)
+    published = list(Outbox.objects.order_by("sequence").values_list("published_at", flat=True))
+    forwarder._forget()
+    with pytest.raises(LeaseLost):
+        forwarder._renew()
+    assert find_first_occurrences(read_key(book)) == [1, 2, 3, 4]
+    assert list(Outbox.objects.order_by("sequence").values_list("published_at", flat=True)) == published
+    other.stop()
 
 
-def test_only_the_owner_of_the_lease_forwards(forwarder: Forwarder) -> None:
-    publish_committed(BookLent(book=uuid4()))
-    second = Forwarder(name=forwarder.lease.name)
-    assert forwarder.lease.take()
-    assert second.forward_round() == 0
-    forwarder.lease.release()
-    assert second.forward_round() == 1
-    second._drop_producer()
+def test_three_relays_that_come_and_go_lose_nothing_and_keep_the_order(forwarder: Forwarder) -> None:
+    books, turns = [uuid4() for _ in range(40)], 120
+    counts: dict[object, int] = defaultdict(int)
+    lock = threading.Lock()
+
+    def write(seed: int) -> None:
+        dice = random.Random(seed)
+        try:
+            for _ in range(turns):
+                chosen = dice.sample(books, 3)
+                with transaction.atomic():
+                    publish_many([BookLent(book=book) for book in chosen])
+                    time.sleep(dice.random() * 0.01)
+                    rolled_back = dice.random() < 0.1
+                    transaction.set_rollback(rolled_back)
+                with lock:
+                    for book in chosen:
+                        counts[book] += not rolled_back
+        finally:
+            connection.close()
+
+    with running(forwarder, Forwarder(), Forwarder()) as stopping, ThreadPoolExecutor(6) as pool:
+        writers = [pool.submit(write, seed) for seed in range(6)]
+        time.sleep(0.8)
+        stopping[0].set()  # hands over at once, in the middle
+        for writer in writers:
+            writer.result()
+        wait_until_published()
+    sequences = defaultdict(list)
+    for delivery in kafka.read_log(["test.library"]):
+        sequences[delivery.key].append(delivery)
+    for book in books:
+        assert find_first_occurrences(sequences[str(book)]) == list(range(1, counts[book] + 1))
 
 
 def test_a_broker_that_is_away_costs_nothing_but_time(
@@ -174,6 +263,8 @@ def test_a_broker_that_is_away_costs_nothing_but_time(
     servers = settings.RELAY["BOOTSTRAP_SERVERS"]
     monkeypatch.setitem(settings.RELAY, "BOOTSTRAP_SERVERS", ["127.0.0.1:1"])
     with pytest.raises(kafka.BrokerUnavailable):
-        forwarder.forward_round()
+        forward_all(forwarder)
+    forwarder._forget()
     monkeypatch.setitem(settings.RELAY, "BOOTSTRAP_SERVERS", servers)
-    assert forwarder.forward_round() == 1
+    forward_all(forwarder)
+    assert Outbox.objects.filter(published_at=None).count() == 0

@@ -1,11 +1,14 @@
 """Being a member of a consumer group on the real broker."""
 
+import threading
 import time
 from uuid import uuid4
 
 import pytest
 
 from relay import kafka
+from relay.batches import Message
+from relay.producer import Producer
 from relay.topics import known_topics
 from tests.relay.events import BookLent
 
@@ -13,9 +16,10 @@ pytestmark = pytest.mark.usefixtures("parts")
 
 
 def send(book: BookLent) -> None:
-    producer = kafka.Producer()
+    producer, sent = Producer(), threading.Event()
     headers = [("ce_type", book.type_name().encode()), ("ce_sequence", b"1")]
-    assert producer.send([kafka.Outgoing(book.topic, book.key, book.encode(), headers)]) == [None]
+    sending = producer.send(book.topic, 0, [Message(book.key.encode(), book.encode(), headers)], sent.set)
+    assert sent.wait(10) and sending.done and sending.error is None
     producer.close()
 
 

@@ -1,0 +1,124 @@
+"""Reads every unpublished row once, those that commit late too, without ever reading an old one again.
+
+All rows up to `clean` have been seen: either they are published, or the forwarder holds them, or their partition
+stalls. Each read is one snapshot of everything above `clean`. A row with a low position that an earlier read missed is
+therefore found no later than what follows it in its key, whose publisher waited for its commit. `clean` only rises to
+what had been settled before the read began: no transaction that could still add a row below it was under way any more.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import psycopg
+from django.db import connection
+from psycopg.types.string import ByteaBinaryLoader
+
+READ_ROWS = 2000
+READ_BYTES = 16 * 1024 * 1024
+# One statement looks at no more positions than these beyond what was read, so that it ends in time on any table.
+SPAN = 100_000
+SETTLE_SECONDS = 0.25
+
+_READ = """
+select position, key_hash, topic, key, sequence::text, event_id::text, type,
+       to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+       traceparent, body, extract(epoch from created_at)::float8
+from (select *, sum(octet_length(body)) over (order by position rows unbounded preceding) - octet_length(body) as before
+      from relay_outbox
+      where position > %(clean)s and position <= %(end)s and published_at is null and key_hash %% 16 = any(%(shards)s)
+            {conditions}
+      order by position limit %(rows)s) row
+where before < %(bytes)s order by position
+"""
+# The sequence is read before the transaction gets its number: whoever took one of those positions has a lower number.
+_SETTLE = """
+with sequence as materialized (select case when is_called then last_value else 0 end as last from
+                               relay_outbox_position_seq)
+select last, pg_current_xact_id()::text::bigint, pg_snapshot_xmin(pg_current_snapshot())::text::bigint from sequence
+"""
+
+
+class Row(NamedTuple):
+    """An unpublished row of the outbox; texts are UTF-8 as they go over the wire, `created_at` is a Unix time."""
+
+    position: int
+    key_hash: int
+    topic: bytes
+    key: bytes
+    sequence: bytes
+    event_id: bytes
+    type: bytes
+    occurred_at: bytes
+    traceparent: bytes
+    body: bytes
+    created_at: float
+
+
+class Stalled(NamedTuple):
+    """A partition whose rows are not read for now: one of `partitions` of its topic."""
+
+    topic: bytes
+    partition: int
+    partitions: int
+
+
+class Reader:
+    """Knows how far the outbox has been read."""
+
+    def __init__(self) -> None:
+        self.clean = 0
+        self._looked = 0
+        self._last = 0
+        self._settled = 0
+        self._candidate = (0, 0)
+        self._settle_at = 0.0
+
+    def rewind(self, position: int) -> None:
+        """Read everything above `position` again, except what is held."""
+        if position < self.clean:
+            self.clean = self._looked = position
+
+    def read(self, shards: Sequence[int], held: Collection[int], stalled: Sequence[Stalled]) -> tuple[list[Row], bool]:
+        """Return the next rows of `shards` that are not `held`, by position, and whether there may be more.
+
+        At most READ_ROWS, and little more than READ_BYTES of bodies.
+        """
+        self._settle()
+        end = max(self.clean, self._looked) + SPAN
+        values = {"clean": self.clean, "end": end, "shards": list(shards), "rows": READ_ROWS, "bytes": READ_BYTES}
+        conditions = []
+        if known := [position for position in held if position > self.clean]:
+            values["held"] = known
+            conditions.append("and position <> all(%(held)s::bigint[])")
+        for n, (topic, partition, partitions) in enumerate(stalled):
+            values |= {f"topic{n}": topic.decode(), f"count{n}": partitions, f"partition{n}": partition}
+            conditions.append(f"and not (topic = %(topic{n})s and key_hash %% %(count{n})s = %(partition{n})s)")
+        rows = _query(_READ.format(conditions=" ".join(conditions)), values)
+        cut = len(rows) == READ_ROWS or sum(len(row.body) for row in rows) >= READ_BYTES
+        reached = rows[-1].position if cut else end
+        self._looked = max(self._looked, min(reached, self._last))
+        self.clean = max(self.clean, min(reached, self._settled))
+        return rows, cut or end < self._last
+
+    def _settle(self) -> None:
+        """Learn up to which position every transaction has ended."""
+        if time.monotonic() < self._settle_at:
+            return
+        self._settle_at = time.monotonic() + SETTLE_SECONDS
+        with connection.cursor() as cursor:
+            cursor.execute(_SETTLE)
+            self._last, number, oldest = cursor.fetchone()
+        position, waits_for = self._candidate
+        if oldest >= waits_for:
+            self._settled = max(self._settled, position)
+            self._candidate = (self._last, number)
+
+
+def _query(statement: str, values: dict[str, object]) -> list[Row]:
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        # Bodies go from PostgreSQL to Kafka as they are: decoding and encoding them costs more than all else here.
+        cursor.adapters.register_loader("text", ByteaBinaryLoader)
+        # Not prepared: a plan for any values would look into every partition of the table.
+        return [Row(*row) for row in cursor.execute(statement, values, binary=True, prepare=False)]

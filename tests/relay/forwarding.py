@@ -1,0 +1,71 @@
+"""A forwarder under test, run by hand until it has nothing left to do, or on a thread."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from relay import kafka
+from relay.event import Event
+from relay.forwarder import Forwarder
+from relay.models import Outbox
+from relay.outbox import publish
+
+
+def publish_committed(*events: Event) -> None:
+    with transaction.atomic():
+        for event in events:
+            publish(event)
+
+
+def forward_all(forwarder: Forwarder, *, seconds: float = 15) -> None:
+    """Let it work until every row is published or refused, except what it can't reach."""
+    deadline = time.monotonic() + seconds
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < 0.4:
+        if forwarder.forward_round() or forwarder._held:
+            quiet_since = time.monotonic()
+        assert time.monotonic() < deadline, f"{len(forwarder._held)} rows are still held"
+        time.sleep(0.001)
+
+
+@contextmanager
+def running(*forwarders: Forwarder) -> Iterator[list[threading.Event]]:
+    """Run each on a thread of its own; setting an event stops one early."""
+    events = [threading.Event() for _ in forwarders]
+
+    def run(forwarder: Forwarder, stopping: threading.Event) -> None:
+        try:
+            forwarder.run(stopping)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(forwarders, events, strict=True)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield events
+    finally:
+        for event in events:
+            event.set()
+        for thread in threads:
+            thread.join(20)
+
+
+def wait_until_published(*, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while waiting := Outbox.objects.filter(published_at=None, refused_reason=None).count():
+        assert time.monotonic() < deadline, f"{waiting} rows are still unpublished"
+        time.sleep(0.02)
+
+
+def read_key(key: UUID | str) -> list[kafka.Delivery]:
+    return [delivery for delivery in kafka.read_log(["test.library", "test.notices"]) if delivery.key == str(key)]
+
+
+def find_first_occurrences(deliveries: list[kafka.Delivery]) -> list[int]:
+    """The sequence numbers in the order in which each came for the first time."""
+    return list(dict.fromkeys(delivery.sequence for delivery in deliveries))
