@@ -89,6 +89,7 @@ class Producer:
     def send(self, topic: str, partition: int, messages: Sequence[Message], on_done: Callable[[], None]) -> Sending:
         """Queue one batch; unless `whole_batches`, with at most one message of a key.
 
+        The topic's partitions must have been counted: the library then knows their leaders.
         Nothing else may be under way to this partition: the library may send what follows a failed batch.
 
         :raises BrokerUnavailable: the producer is closed.

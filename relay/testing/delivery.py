@@ -17,9 +17,9 @@ from relay import kafka
 from relay.conf import configuration
 from relay.consumer import Consumer
 from relay.cursors import Key, LockedCursor, find_behind
-from relay.forwarder import Row, make_record
+from relay.forwarder import make_message
 from relay.models import Outbox, ParkedKey
-from relay.outbox import hash_key
+from relay.reader import Row
 
 Parked = Literal["raise", "allow"]
 T = TypeVar("T")
@@ -151,14 +151,27 @@ class _Wire:
 
 def make_delivery(row: Outbox) -> kafka.Delivery:
     """Return what a consumer gets once the row's record has gone through Kafka."""
-    record = make_record(Row(*(getattr(row, name) for name in Row._fields)))
+    sent = Row(
+        position=row.position,
+        key_hash=row.key_hash,
+        topic=row.topic.encode(),
+        key=row.key.encode(),
+        sequence=str(row.sequence).encode(),
+        event_id=str(row.event_id).encode(),
+        type=row.type.encode(),
+        occurred_at=row.occurred_at.isoformat().encode(),
+        traceparent=row.traceparent.encode(),
+        body=row.body.encode(),
+        created_at=row.created_at.timestamp(),
+    )
+    message = make_message(sent, configuration().source.encode())
     received = SimpleNamespace(
-        topic=record.topic,
-        partition=hash_key(record.key) % configuration().partitions,
+        topic=row.topic,
+        partition=row.key_hash % configuration().partitions,
         offset=row.position,
-        key=record.key.encode(),
-        headers=record.headers,
-        value=record.value,
+        key=message.key,
+        headers=message.headers,
+        value=message.value,
     )
     return kafka._read(received)
 

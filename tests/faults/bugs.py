@@ -6,64 +6,57 @@ from typing import Any
 from django.db import connection, transaction
 from kafka import KafkaConsumer
 
-from relay import consumer, forwarder, kafka, lease
+from relay import consumer, forwarder, kafka, lease, producer, reader
 from relay.cursors import LockedCursor
 
 patch = setattr
-COLUMNS = ", ".join(forwarder.Row._fields)
 
 
 def read_by_position() -> None:
     """The relay remembers how far it has come: a row that commits late has a lower position."""
-    reached: list[int] = []
+    read = reader.Reader.read
 
-    def fetch_next(limit: int) -> list[forwarder.Row]:
-        with connection.cursor() as cursor:
-            if not reached:
-                cursor.execute("select max(position) from relay_outbox where published_at is not null")
-                reached.append(cursor.fetchone()[0] or 0)
-            cursor.execute(
-                f"select {COLUMNS} from relay_outbox where position > %s order by position limit %s",  # noqa: S608
-                [reached[-1], limit],
-            )
-            rows = [forwarder.Row(*row) for row in cursor.fetchall()]
-        reached.extend(row.position for row in rows[-1:])
-        return rows
+    def read_on(self: reader.Reader, *args: Any) -> tuple[list[reader.Row], bool]:
+        rows, more = read(self, *args)
+        if rows:
+            self.clean = max(self.clean, rows[-1].position)
+        return rows, more
 
-    patch(forwarder, "fetch_unpublished", fetch_next)
+    patch(reader.Reader, "read", read_on)
 
 
 def skip_locked() -> None:
     """Relays share the rows by SKIP LOCKED instead of by key: a later event of a key overtakes an earlier one."""
+    columns = reader._READ[: reader._READ.index("from (select")]
+    unlocked = (
+        f"{columns} from relay_outbox where published_at is null order by position limit 10 for update skip locked"
+    )
 
-    def fetch_unlocked(limit: int) -> list[forwarder.Row]:
+    def forward_in_one_transaction(relay: forwarder.Forwarder) -> bool:
+        with transaction.atomic():
+            for row in reader._query(unlocked, {}):
+                relay._hold(row)
+            relay._send()
+            relay._land()
+            relay._mark()
+        return False
+
+    def mark(relay: forwarder.Forwarder, statement: str, rows: Sequence[reader.Row]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                f"select {COLUMNS} from relay_outbox"  # noqa: S608
-                " where published_at is null order by position limit 10 for update skip locked"
+                "update relay_outbox set published_at = now() where position = any(%s)",
+                [[row.position for row in rows]],
             )
-            return [forwarder.Row(*row) for row in cursor.fetchall()]
-
-    forward_round = forwarder.Forwarder.forward_round
-
-    def forward_in_one_transaction(relay: forwarder.Forwarder) -> int:
-        with transaction.atomic():
-            return forward_round(relay)
 
     patch(forwarder.Forwarder, "forward_round", forward_in_one_transaction)
-    patch(forwarder, "fetch_unpublished", fetch_unlocked)
-    patch(lease.Lease, "hold", lambda self: True)
-    patch(forwarder, "_HOLD_LEASE", "select %s, %s, %s")
+    patch(forwarder.Forwarder, "_write", mark)
+    patch(lease.ShardLeases, "is_fresh", True)
 
 
 def ignore_failed_futures() -> None:
     """Whatever was handed to the producer counts as sent."""
-    send = kafka.Producer.send
-
-    def send_and_hope(producer: kafka.Producer, records: Sequence[kafka.Outgoing]) -> list[Exception | None]:
-        return [None for _ in send(producer, records)]
-
-    patch(kafka.Producer, "send", send_and_hope)
+    patch(producer.Sending, "done", True)
+    patch(producer.Sending, "error", None)
 
 
 def commit_offset_before_effect() -> None:

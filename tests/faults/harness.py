@@ -117,7 +117,8 @@ class Run:
         try:
             random = Random(f"{self.seed} {role} {number} {life}")
             self.bug()
-            lease.LEASE_SECONDS = 1  # a relay that was killed is replaced after this
+            # A relay that was killed is replaced after a second.
+            lease.LEASE_SECONDS, lease.FRESH_SECONDS, lease.RENEW_SECONDS = 1, 0.8, 0.2
             if role == "writer":
                 self._write(random)
             else:

@@ -19,6 +19,7 @@ from relay.forwarder import Forwarder
 from relay.lease import LeaseLost
 from relay.models import Outbox
 from relay.outbox import publish_many
+from relay.producer import Sending
 from relay.topics import known_topics
 from tests.relay.events import BookLent, BookReturned, NoticePosted
 from tests.relay.forwarding import (
@@ -114,10 +115,10 @@ def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_
     fine, failing = uuid4(), uuid4()
     publish_committed(BookLent(book=fine))
     publish_committed(*[BookLent(book=failing) for _ in range(3)])
-    outcome = forwarder_module.Sending.error
+    outcome = Sending.error
     told: list[object] = []
 
-    def fail_once(sending: forwarder_module.Sending) -> Exception | None:
+    def fail_once(sending: Sending) -> Exception | None:
         rows = next((f.rows for f in forwarder._flights.values() if f.sending is sending), None)
         if len(told) < 2 and (rows is None or rows[0].key == str(failing).encode()):
             told.append(sending)
@@ -125,7 +126,7 @@ def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_
         return outcome.fget(sending)  # type: ignore[attr-defined, no-any-return]
 
     with monkeypatch.context() as patch:
-        patch.setattr(forwarder_module.Sending, "error", property(fail_once))
+        patch.setattr(Sending, "error", property(fail_once))
         forward_all(forwarder)
     assert told
     assert find_first_occurrences(read_key(failing)) == [1, 2, 3]

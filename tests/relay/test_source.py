@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("parts")
 
 def send(book: BookLent) -> None:
     producer, sent = Producer(), threading.Event()
+    assert producer.count_partitions(book.topic)
     headers = [("ce_type", book.type_name().encode()), ("ce_sequence", b"1")]
     sending = producer.send(book.topic, 0, [Message(book.key.encode(), book.encode(), headers)], sent.set)
     assert sent.wait(10) and sending.done and sending.error is None

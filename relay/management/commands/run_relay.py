@@ -7,7 +7,7 @@ from relay.loop import stop_on_signals
 
 
 class Command(BaseCommand):
-    help = "Forward the outbox to Kafka until SIGTERM or Ctrl-C. A second relay waits until the first one's lease ends."
+    help = "Forward the outbox to Kafka until SIGTERM or Ctrl-C. Several relays share the keys among themselves."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
