@@ -35,7 +35,7 @@ where topic = %s and key = %s order by sequence desc limit 1
 _AGES = """
 select c.consumer, coalesce(extract(epoch from clock_timestamp() - o.created_at)::float8, 'infinity')
 from relay_cursor c left join relay_outbox o on (o.topic, o.key, o.sequence) = (c.topic, c.key, c.last)
-where (c.topic, c.key) = (%s, %s)
+where c.consumer = any(%s) and (c.topic, c.key) = (%s, %s)
 """
 
 
@@ -79,8 +79,8 @@ def note_canaries(consumer: str, deliveries: Sequence[Delivery]) -> None:
                 move_cursors([cursor])
 
 
-def read_canary_ages() -> dict[str, float]:
-    """Return by consumer the age in seconds of the newest canary that it has applied."""
+def read_canary_ages(consumers: Sequence[str]) -> dict[str, float]:
+    """Return the age in seconds of the newest canary applied by each of `consumers` that ever had one."""
     with connection.cursor() as cursor:
-        cursor.execute(_AGES, _KEY)
+        cursor.execute(_AGES, [list(consumers), *_KEY])
         return dict(cursor.fetchall())

@@ -70,8 +70,9 @@ def read_consumer(consumer: Consumer) -> Iterator[Sample]:
 def read_states() -> Iterator[Sample]:
     """Which consumers are paused, and when each of them was last reached by a canary."""
     paused = set(ConsumerState.objects.exclude(paused_at=None).values_list("consumer", flat=True))
-    ages = read_canary_ages()
-    for name in (consumer.name for consumer in all_consumers()):
+    consumers = [consumer.name for consumer in all_consumers()]
+    ages = read_canary_ages(consumers)
+    for name in consumers:
         yield "relay_consumer_paused", {"consumer": name}, int(name in paused)
         if name in ages:
             yield "relay_consumer_canary_age_seconds", {"consumer": name}, ages[name]

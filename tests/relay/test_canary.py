@@ -54,7 +54,7 @@ def test_a_canary_flies_from_the_outbox_through_kafka_to_a_consumer(parts: objec
         while Cursor.objects.filter(topic=CanarySent.topic, last__gte=3).count() < 1:
             assert time.monotonic() < deadline, "no canary has arrived"
             time.sleep(0.05)
-        assert read_canary_ages()[consumer.name] < 2
+        assert read_canary_ages([consumer.name])[consumer.name] < 2
         assert consumer.topics == ["test.library"], "lag and verification are about business events only"
     finally:
         for stopping, thread in (relay, receiver):
@@ -99,7 +99,8 @@ def test_the_age_is_that_of_the_newest_canary_applied() -> None:
         if sequence == 1:
             note_canaries("slow", arrive(1))
         note_canaries("fast", arrive(sequence))
-    ages = read_canary_ages()
+    ages = read_canary_ages(["fast", "slow", "new"])
+    assert set(ages) == {"fast", "slow"}
     assert 40 <= ages["fast"] < 50 and 80 <= ages["slow"] < 90
     Outbox.objects.filter(sequence=1).delete()
-    assert read_canary_ages()["slow"] == float("inf")
+    assert read_canary_ages(["slow"])["slow"] == float("inf")

@@ -105,10 +105,11 @@ def read_outbox() -> dict[str, Any]:
 
 def read_consumers() -> dict[str, Any]:
     """What waits for each consumer, how old the newest canary is that reached it, and why it is paused if it is."""
-    canaries = read_canary_ages()
+    lags = {consumer.name: read_lag(consumer) for consumer in all_consumers()}
+    canaries = read_canary_ages(list(lags))
     paused = {s.consumer: f"{s.reason} ({s.paused_by})" for s in ConsumerState.objects.exclude(paused_at=None)}
     consumers: dict[str, Any] = {}
-    for name, lag in {consumer.name: read_lag(consumer) for consumer in all_consumers()}.items():
+    for name, lag in lags.items():
         age = canaries.get(name, inf)
         consumers[name] = {"lag": lag.events, "keys": lag.keys, "parked": lag.parked}
         consumers[name] |= {"canary_seconds": round(age, 3) if age < inf else None, "paused": paused.get(name, "")}
