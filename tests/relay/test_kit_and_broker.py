@@ -165,8 +165,8 @@ class BrokerDrive:
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
-    """Wait up to 20 seconds."""
-    deadline = time.monotonic() + 20
+    """Wait up to a minute."""
+    deadline = time.monotonic() + 60
     while not is_true():
         assert time.monotonic() < deadline, "nothing happens any more"
         time.sleep(0.02)
