@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from relay import kafka
+from relay.batches import Message
 from relay.event import Event
 from relay.forwarder import Forwarder
 from relay.models import Outbox
-from relay.outbox import publish
+from relay.outbox import hash_key, publish
+from relay.producer import Producer
 
 
 def publish_committed(*events: Event) -> None:
@@ -60,6 +62,19 @@ def wait_until_published(*, seconds: float = 20) -> None:
     while waiting := Outbox.objects.filter(published_at=None, refused_reason=None).count():
         assert time.monotonic() < deadline, f"{waiting} rows are still unpublished"
         time.sleep(0.02)
+
+
+def send_to_kafka(deliveries: Sequence[kafka.Delivery]) -> None:
+    """Send these as a relay does, without an outbox: each in a batch of its own."""
+    producer = Producer()
+    for delivery in deliveries:
+        partition = hash_key(delivery.key) % producer.count_partitions(delivery.topic)
+        headers = [("ce_type", delivery.type.encode()), ("ce_sequence", str(delivery.sequence).encode())]
+        sent = threading.Event()
+        message = Message(delivery.key.encode(), delivery.value, headers)
+        sending = producer.send(delivery.topic, partition, [message], sent.set)
+        assert sent.wait(10) and sending.done and sending.error is None
+    producer.close()
 
 
 def read_key(key: UUID | str) -> list[kafka.Delivery]:

@@ -12,6 +12,7 @@ from relay import kafka
 from relay.models import ConsumerState, Cursor
 from relay.receiver import Receiver
 from relay.topics import known_topics
+from tests.relay.forwarding import send_to_kafka
 from tests.relay.readers import Readers, deliver, lend
 
 pytestmark = [pytest.mark.usefixtures("parts"), pytest.mark.django_db(transaction=True)]
@@ -46,15 +47,7 @@ def running(readers: Readers) -> Iterator[Readers]:
 def send(book: UUID, *people: str) -> None:
     """Publish events about a new book and send them to Kafka as a relay does."""
     lend(book, *people)
-    producer = kafka.Producer()
-    records = [
-        kafka.Outgoing(
-            d.topic, d.key, d.value, [("ce_type", d.type.encode()), ("ce_sequence", str(d.sequence).encode())]
-        )
-        for d in deliver(book)
-    ]
-    assert producer.send(records) == [None] * len(people)
-    producer.close()
+    send_to_kafka(deliver(book))
 
 
 def test_a_paused_consumer_applies_nothing_beats_and_goes_on_within_a_second_or_two(running: Readers) -> None:
@@ -82,12 +75,8 @@ def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
     running.failing |= dict.fromkeys(books, ZeroDivisionError("bad deploy"))
     for book in books:
         lend(book, "Ada")
-    producer = kafka.Producer()
     for book in books:
-        (d,) = deliver(book)
-        headers = [("ce_type", d.type.encode()), ("ce_sequence", b"1")]
-        assert producer.send([kafka.Outgoing(d.topic, d.key, d.value, headers)]) == [None]
-    producer.close()
+        send_to_kafka(deliver(book))
     assert wait_until(lambda: ConsumerState.objects.filter(paused_by="circuit breaker").exists())
     assert Cursor.objects.exclude(parked_at=None).count() < 20
     running.failing.clear()

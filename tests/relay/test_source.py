@@ -1,27 +1,20 @@
 """Being a member of a consumer group on the real broker."""
 
-import threading
 import time
 from uuid import uuid4
 
 import pytest
 
 from relay import kafka
-from relay.batches import Message
-from relay.producer import Producer
 from relay.topics import known_topics
 from tests.relay.events import BookLent
+from tests.relay.forwarding import send_to_kafka
 
 pytestmark = pytest.mark.usefixtures("parts")
 
 
 def send(book: BookLent) -> None:
-    producer, sent = Producer(), threading.Event()
-    assert producer.count_partitions(book.topic)
-    headers = [("ce_type", book.type_name().encode()), ("ce_sequence", b"1")]
-    sending = producer.send(book.topic, 0, [Message(book.key.encode(), book.encode(), headers)], sent.set)
-    assert sent.wait(10) and sending.done and sending.error is None
-    producer.close()
+    send_to_kafka([kafka.Delivery(book.topic, 0, 0, book.key, 1, book.type_name(), book.encode())])
 
 
 def receive(source: kafka.Source, book: BookLent) -> bool:
