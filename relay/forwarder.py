@@ -41,6 +41,8 @@ BATCH_BYTES = 900_000
 ROW_OVERHEAD_BYTES = 400
 # A partition that has not answered for so long is left alone, so that its rows don't fill the memory.
 SLOW_SECONDS = 1.0
+# Where batches wait and none was acknowledged for so long, rounds are not completed any more.
+QUIET_SECONDS = 5.0
 READ_SECONDS = 0.005
 IDLE_READ_SECONDS = 0.02
 MARK_SECONDS = 0.02
@@ -100,6 +102,7 @@ class Forwarder:
         self._limits: dict[Partition, int] = {}
         self._news = threading.Event()
         self._read_at = self._mark_at = self._busy_until = 0.0
+        self._moved_at = time.monotonic()
 
     def run(self, stopping: threading.Event) -> None:
         """Forward until `stopping` is set. Waits out every absence of the database and of Kafka."""
@@ -109,7 +112,7 @@ class Forwarder:
                 self._canary.tick()
                 self._news.clear()
                 progressed = self.forward_round()
-                self._pulse.beat()
+                self._tell_health()
                 backoff.succeed()
                 if not progressed:
                     self._news.wait(READ_SECONDS)
@@ -117,6 +120,16 @@ class Forwarder:
                 self._forget()
                 backoff.pause("relay cannot forward", error)
         self.stop()
+
+    def _tell_health(self) -> None:
+        """Count the round as completed only if batches are acknowledged, or none waits for that."""
+        now = time.monotonic()
+        if not self._flights and not self._stalls:
+            self._moved_at = now
+        if now - self._moved_at <= QUIET_SECONDS:
+            self._pulse.beat()
+        else:
+            self._pulse.wait(BrokerUnavailable(f"no batch was acknowledged for {now - self._moved_at:.0f} s"))
 
     def stop(self) -> None:
         """Wait shortly for what is under way, mark it, and hand everything over at once."""
@@ -243,6 +256,7 @@ class Forwarder:
         if not self._acknowledged:
             self._mark_at = time.monotonic() + MARK_SECONDS
         self._acknowledged += flight.rows
+        self._moved_at = time.monotonic()
         self._pulse.count("batches")
         self._pulse.observe("publish_seconds", max(0.0, time.time() - flight.rows[0].created_at), len(flight.rows))
         self._pauses.pop(partition, None)

@@ -77,7 +77,7 @@ class Pulse:
         self.name = name
         self.process = f"{name}@{socket.gethostname()}:{os.getpid()}"
         self._started_at = datetime.now().astimezone()
-        self._beaten = 0.0
+        self._beaten = self._waited = 0.0
         self._lock = threading.Lock()
         self._counters: dict[str, int] = {}
         self._histograms: dict[str, dict[str, Any]] = {}
@@ -102,11 +102,17 @@ class Pulse:
         if not self._beaten:
             self._forget_the_dead()
         self.write()
-        self._beaten = now
+        self._beaten, self._waited = now, 0.0
 
     def wait(self, error: Exception) -> None:
-        """Record that a round was tried and could not be completed, and why; not even that, if there is no database."""
-        self._beaten = 0.0
+        """Record that a round was tried and could not be completed, and why, unless that was done just now.
+
+        Not even that can be recorded while the database is away.
+        """
+        now = time.monotonic()
+        if now - self._waited < BEAT_EVERY_SECONDS:
+            return
+        self._beaten, self._waited = 0.0, now
         with suppress(Error):
             self.write(waiting=f"{type(error).__name__}: {error}".strip()[:500])
 

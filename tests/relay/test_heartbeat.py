@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from io import StringIO
 from uuid import uuid4
 
@@ -14,11 +13,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
-from relay import heartbeat
+from relay import heartbeat, kafka
+from relay.forwarder import Forwarder
 from relay.heartbeat import BUCKETS, Pulse, read_ages, read_processes
-from relay.kafka import BrokerUnavailable, Delivery, Source
+from relay.kafka import BrokerUnavailable, Delivery
 from relay.models import Heartbeat
+from relay.producer import Sending
 from relay.receiver import Receiver
+from relay.topics import known_topics
+from tests.relay.events import BookLent
+from tests.relay.forwarding import publish_committed, running, wait_until_published
 from tests.relay.readers import Readers, lend
 
 pytestmark = pytest.mark.django_db
@@ -114,16 +118,16 @@ def test_a_sibling_elsewhere_does_not_answer_for_this_hosts_process() -> None:
         ask("--here")
 
 
-class Stuck(Source):
+class Stuck:
     """A broker that has one delivery, again and again."""
 
     def __init__(self, *delivered: Delivery) -> None:
         self.delivered = list(delivered)
 
-    def poll(self, *, seconds: float, max_records: int = 500) -> list[Delivery]:
+    def poll(self, **options: object) -> list[Delivery]:
         return self.delivered
 
-    def commit(self, deliveries: Sequence[Delivery]) -> None:
+    def hold(self, held: bool) -> None:
         pass
 
     def close(self) -> None:
@@ -137,7 +141,7 @@ def test_a_consumer_that_polls_but_never_completes_a_batch_is_not_ready(
     book = uuid4()
     readers.failing[book] = OperationalError("canceling statement due to lock timeout")
     delivered = lend(book, "Ada")
-    monkeypatch.setattr("relay.receiver.Source", lambda group, topics: Stuck(*delivered))
+    monkeypatch.setattr("relay.receiver.Source", lambda *args, **options: Stuck(*delivered))
     stopping = threading.Event()
 
     def run() -> None:
@@ -155,6 +159,31 @@ def test_a_consumer_that_polls_but_never_completes_a_batch_is_not_ready(
         thread.join()
     assert [(process.name, process.age) for process in processes] == [("readers", None)]
     assert "lock timeout" in processes[0].waiting
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_whose_batches_are_not_acknowledged_is_not_ready(
+    parts: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.create_topics(known_topics())
+    monkeypatch.setattr("relay.forwarder.QUIET_SECONDS", 0.2)
+    with running(Forwarder()):
+        publish_committed(BookLent(book=uuid4()))
+        wait_until_published()
+        with monkeypatch.context() as frozen:
+            frozen.setattr(Sending, "done", False)
+            publish_committed(BookLent(book=uuid4()))
+            deadline = time.monotonic() + 20
+            while not (relay := read_processes()[0]).waiting and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert relay.waiting.startswith("BrokerUnavailable: no batch was acknowledged")
+            completed_at = Heartbeat.objects.get(name="relay").at
+            time.sleep(1.2)
+            assert Heartbeat.objects.get(name="relay").at == completed_at
+        deadline = time.monotonic() + 20
+        while read_processes()[0].waiting and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not read_processes()[0].waiting
 
 
 def test_the_age_of_a_name_is_that_of_its_freshest_process() -> None:
