@@ -59,6 +59,8 @@ def compare(old: Schema, new: Schema) -> list[Change]:
 def _compare_fields(path: str, was: _Field, now: _Field) -> Iterator[Change]:
     if was.required != now.required:
         yield Change(path, f"became {'required' if now.required else 'optional'}", was.required, now.required)
+    elif was.default != now.default:
+        yield Change(path, f"has the default {now.default!r} instead of {was.default!r}", True, True)
     lost = [kind for kind in was.kinds if _reading(kind, now.kinds) is None]
     gained = [kind for kind in now.kinds if _reading(kind, was.kinds) is None]
     if lost and gained:
@@ -71,8 +73,6 @@ def _compare_fields(path: str, was: _Field, now: _Field) -> Iterator[Change]:
         others = _reading(kind, now.kinds)
         if others is not None:
             yield from _compare_constraints(path, constraints, others)
-    if was.default != now.default:
-        yield Change(path, f"has the default {now.default!r} instead of {was.default!r}", True, True)
 
 
 def _reading(kind: str, kinds: dict[str, dict[str, Any]]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 from relay.contract.compatibility import Change, compare
 from relay.event import Event, unchanged
@@ -23,8 +24,12 @@ _STAMP = ["event_id", "occurred_at"]
 def make_schema(cls: type[Event]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a class's current version.
 
-    :raises TypeError: a struct refuses unknown fields, so that no field could ever be added.
+    :raises TypeError: a struct refuses unknown fields, so that none could ever be added, or a time has no zone: that
+        looks like any string in a schema.
     """
+    for field in inspect.type_info(cls).fields:  # type: ignore[attr-defined]
+        if _has_naive_time(field.type):
+            raise TypeError(f"{cls.__name__}.{field.name} is a time without a zone: annotate it with Meta(tz=True)")
     (reference,), definitions = msgspec.json.schema_components([cls], ref_template="#/$defs/{name}")
     body = definitions.pop(reference["$ref"].removeprefix("#/$defs/"))
     for name, definition in [(cls.__name__, body), *definitions.items()]:
@@ -38,6 +43,18 @@ def make_schema(cls: type[Event]) -> dict[str, Any]:
         "required": [*_STAMP, *body.get("required", [])],
     }
     return schema | ({"$defs": definitions} if definitions else {})
+
+
+def _has_naive_time(part: Any, above: tuple[Any, ...] = ()) -> bool:
+    if isinstance(part, inspect.DateTimeType | inspect.TimeType):
+        return not part.tz
+    if isinstance(part, inspect.StructType):
+        if part.cls in above:
+            return False
+        above += (part.cls,)
+    if isinstance(part, inspect.Type | inspect.Field):
+        part = tuple(msgspec.structs.asdict(part).values())
+    return isinstance(part, tuple) and any(_has_naive_time(inside, above) for inside in part)
 
 
 class SchemaFolder:
@@ -69,7 +86,9 @@ class SchemaFolder:
             if name not in self._sums:
                 faults.append(f"{file.name} is not listed in {SUMS}: only event_schemas --write writes these files")
             elif self._sums[name] != _sum(file):
-                faults.append(f"{file.name} was edited{self._tell_edit(name)}: restore it, and make a new version")
+                faults.append(
+                    f"{file.name} was edited{self._tell_edit(name)}: restore it; a change needs a new version"
+                )
             elif name not in known_events():
                 faults.append(f"{name} could no longer be read: {self._tell_missing_reader(name)}")
         for cls in self._classes.values():

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +51,11 @@ def test_every_schema_says_what_it_is_about(event_type: str) -> None:
         assert part["title"] and part["description"]
         for name, field in part["properties"].items():
             assert field.get("description"), f"{event_type}: {name} has no description"
+
+
+class Opened(msgspec.Struct):
+    at: datetime
+    earlier: "list[Opened]"
 
 
 def letter(version: int = 1, upcasters: dict[int, Upcaster] | None = None, **fields: Any) -> type[Event]:
@@ -144,7 +150,7 @@ def test_an_edited_or_missing_old_version_is_refused(releases: Releases) -> None
     releases.write(second)
     assert releases.check(second) == []
     releases.edit("LetterSent.v1", lambda text: text + " ")
-    assert releases.check(second) == ["LetterSent.v1.json was edited: restore it, and make a new version"]
+    assert releases.check(second) == ["LetterSent.v1.json was edited: restore it; a change needs a new version"]
     (releases.folder / "LetterSent.v1.json").unlink()
     assert "LetterSent.v1.json is gone, but listed in SHA256SUMS" in releases.check(second)
 
@@ -196,6 +202,14 @@ def test_an_event_that_could_never_get_a_new_field_is_refused() -> None:
 
     with pytest.raises(TypeError, match="Closed has forbid_unknown_fields"):
         make_schema(letter(lines=list[Closed]))
+
+
+def test_a_time_without_a_zone_is_refused_wherever_it_stands() -> None:
+    for kind in (datetime, datetime | None, list[Opened], Annotated[datetime, msgspec.Meta(description="When.")]):
+        with pytest.raises(TypeError, match=r"LetterSent\.read is a time without a zone"):
+            make_schema(letter(read=kind))
+    zoned = Annotated[datetime, msgspec.Meta(tz=True)]
+    assert make_schema(letter(read=zoned))["properties"]["read"]["format"] == "date-time"
 
 
 def test_the_command_refuses_with_every_reason_and_says_who_can_read_a_new_version(
