@@ -106,11 +106,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return _encoder.encode(known)
 
 
-def concrete_events(base: type[Event] = Event) -> dict[str, type[Event]]:
-    """Every event class below `base` that names a topic and has no subclasses, by its type name."""
-    found: dict[str, type[Event]] = {}
-    for cls in base.__subclasses__():
-        found |= concrete_events(cls)
-    if not base.__subclasses__() and hasattr(base, "topic"):
-        found[base.type_name()] = base
-    return found
+def concrete_events(base: type[Event] = Event) -> list[type[Event]]:
+    """Every event class below `base` that names a topic and has no subclasses."""
+    if subclasses := base.__subclasses__():
+        return [cls for subclass in subclasses for cls in concrete_events(subclass)]
+    return [base] if hasattr(base, "topic") else []

@@ -3,6 +3,8 @@
 from functools import cache
 from importlib import import_module
 
+from django.core.exceptions import ImproperlyConfigured
+
 from relay.conf import configuration
 from relay.event import Event, concrete_events
 
@@ -13,16 +15,20 @@ class UnknownEventType(LookupError):
 
 @cache
 def known_events() -> dict[str, type[Event]]:
-    """Every event class of the contract, by each CloudEvents type that it reads: its own and the older versions."""
+    """Every event class of the contract, by each CloudEvents type that it reads: its own and the older versions.
+
+    :raises ImproperlyConfigured: two classes have one name.
+    """
     modules = configuration().event_modules
     for module in modules:
         import_module(module)
-    return {
-        cls.type_name(version): cls
-        for cls in concrete_events().values()
-        if cls.__module__ in modules
-        for version in cls.readable_versions()
-    }
+    known: dict[str, type[Event]] = {}
+    for cls in concrete_events():
+        for version in cls.readable_versions() if cls.__module__ in modules else ():
+            other = known.setdefault(cls.type_name(version), cls)
+            if other is not cls:
+                raise ImproperlyConfigured(f"{cls.__module__} and {other.__module__} both have a {cls.__name__}")
+    return known
 
 
 def decode_event(event_type: str, topic: str, value: bytes | str) -> Event:

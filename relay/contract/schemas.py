@@ -21,20 +21,26 @@ SUMS = "SHA256SUMS"
 _STAMP = ["event_id", "occurred_at"]
 
 
+class UnableToDescribeEvent(TypeError):
+    """A JSON Schema of this class would not say what others may rely on."""
+
+
 def make_schema(cls: type[Event]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a class's current version.
 
-    :raises TypeError: a struct refuses unknown fields, so that none could ever be added, or a time has no zone: that
-        looks like any string in a schema.
+    :raises UnableToDescribeEvent: a struct refuses unknown fields, so that none could ever be added, or a time has no
+        zone and would look like any other string.
     """
     for field in inspect.type_info(cls).fields:  # type: ignore[attr-defined]
         if _has_naive_time(field.type):
-            raise TypeError(f"{cls.__name__}.{field.name} is a time without a zone: annotate it with Meta(tz=True)")
+            what = f"{cls.__name__}.{field.name} is a time without a zone"
+            raise UnableToDescribeEvent(f"{what}: annotate it with Meta(tz=True)")
     (reference,), definitions = msgspec.json.schema_components([cls], ref_template="#/$defs/{name}")
     body = definitions.pop(reference["$ref"].removeprefix("#/$defs/"))
     for name, definition in [(cls.__name__, body), *definitions.items()]:
         if definition.get("additionalProperties") is False:
-            raise TypeError(f"{name} has forbid_unknown_fields: an event's readers ignore fields that they do not know")
+            what = f"{name} has forbid_unknown_fields"
+            raise UnableToDescribeEvent(f"{what}: an event's readers ignore fields that they do not know")
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:event:{cls.type_name()}",

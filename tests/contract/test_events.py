@@ -19,7 +19,7 @@ from shop import events
 from shop.events import OrderedLine, Shortage
 
 GOLDEN = Path(__file__).parent / "golden"
-TYPES = {name: cls for name, cls in concrete_events().items() if cls.__module__ == "shop.events"}
+TYPES = {cls.type_name(): cls for cls in concrete_events() if cls.__module__ == "shop.events"}
 
 STAMP: dict[str, Any] = {
     "event_id": UUID("01976f2e-6a00-7000-8000-00000000abcd"),

@@ -1,6 +1,7 @@
 """Readers that share no code with the relay understand the topics: librdkafka, and the SDK of CloudEvents."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,11 +24,12 @@ from relay.topics import known_events
 from shop import events
 from tests.contract.test_events import EXAMPLES
 from tests.contract.test_schemas import EVENTS, read_schema
-from tests.relay.test_forwarder import forward_all
+from tests.relay.forwarding import forward_all
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
 
 TOPIC = "test.outside"
+RFC_3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 LIFE = ["OrderPlaced.v1", "OrderConfirmed.v1", "OrderShipped.v1", "OrderDelivered.v1"]
 
 
@@ -38,9 +40,9 @@ def forwarder(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[F
     monkeypatch.setattr(events.OrderEvent, "topic", TOPIC)
     known_events.cache_clear()
     kafka.create_topics([TOPIC])
-    relay = Forwarder(name=f"outside-{uuid4()}")
+    relay = Forwarder()
     yield relay
-    relay._drop_producer()
+    relay.stop()
     known_events.cache_clear()
 
 
@@ -123,6 +125,7 @@ def test_an_outside_client_understands_an_event(forwarder: Forwarder) -> None:
     assert event.get_time() == EXAMPLES["OrderPlaced.v1"].occurred_at
     jsonschema.Draft202012Validator(read_schema(event.get_type())).validate(value)
     assert value["total"] == 7470 and [line["sku"] for line in value["lines"]] == ["MUG-BLUE", "POT-1.5L"]
+    assert re.fullmatch(RFC_3339, dict(message.headers)["ce_time"].decode())
     # An extension's name is made of lower-case letters and digits, and librdkafka gives the headers as they are.
     assert all(name.removeprefix("ce_").isalnum() for name, _ in message.headers if name.startswith("ce_"))
 

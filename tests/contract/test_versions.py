@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from pytest_django.fixtures import Settings
 
 from relay.consumer import Consumer
-from relay.event import UnableToDecodeEvent
+from relay.event import Event, UnableToDecodeEvent
 from relay.models import Outbox
 from relay.outbox import publish
 from relay.topics import UnknownEventType, decode_event, known_events, known_topics
@@ -87,3 +88,18 @@ def test_an_old_row_of_the_outbox_reaches_the_handlers_as_the_current_version() 
     consumer.on(ParcelPosted)(handled.append)
     assert consumer.catch_up(("test.parcels", "P1"))
     assert [event.weight for event in handled] == [Weight(grams=2000)]
+
+
+def test_two_events_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ParcelPosted(Event, frozen=True):
+        """Another one."""
+
+        topic: ClassVar[str] = "test.other"
+
+    monkeypatch.setattr(ParcelPosted, "__module__", "relay.canary")
+    known_events.cache_clear()
+    with pytest.raises(
+        ImproperlyConfigured, match=r"relay\.canary and tests\.contract\.parcels both have a ParcelPosted"
+    ):
+        known_events()
+    monkeypatch.undo()

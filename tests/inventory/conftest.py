@@ -9,8 +9,8 @@ from django.db import transaction
 
 from inventory.handlers import give_back_stock, reserve_stock, sell_stock
 from inventory.models import Stock
-from relay.event import concrete_events
 from relay.models import Outbox
+from relay.topics import known_events
 from shop.events import InventoryEvent, OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced, StockRejected
 
 CONTACT = uuid.UUID(int=1)
@@ -67,7 +67,7 @@ class Orders:
     def answers(self, order_id: UUID) -> list[InventoryEvent]:
         """What inventory published for the order, in order."""
         rows = Outbox.objects.filter(topic="shop.inventory", key=str(order_id)).order_by("sequence")
-        decoded = [concrete_events()[row.type].decode(row.body) for row in rows]
+        decoded = [known_events()[row.type].decode(row.body) for row in rows]
         return [event for event in decoded if isinstance(event, InventoryEvent)]
 
     def shortages(self, order_id: UUID) -> list[tuple[str, int, int]]:

@@ -12,8 +12,9 @@ from orders.advancing import advance_order
 from orders.models import IdempotencyKey, Order
 from orders.saga import Happening
 from orders.services import place_order
-from relay.event import Event, concrete_events
+from relay.event import Event
 from relay.models import Outbox
+from relay.topics import known_events
 from shop.catalogue.models import Category, Product
 from shop.contacts.models import Contact
 
@@ -102,7 +103,7 @@ CONFIRMED = (Happening.STOCK_RESERVED, Happening.PAYMENT_AUTHORIZED)
 def read_events(order: Order) -> list[Event]:
     """What orders has published about the order, in order."""
     rows = Outbox.objects.filter(topic="shop.orders", key=str(order.pk)).order_by("sequence")
-    return [concrete_events()[row.type].decode(row.body) for row in rows]
+    return [known_events()[row.type].decode(row.body) for row in rows]
 
 
 def name_events(order: Order) -> list[str]:

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from relay.conf import configuration
 from relay.contract.asyncapi import make_document
-from relay.contract.schemas import SchemaFolder
+from relay.contract.schemas import SchemaFolder, UnableToDescribeEvent
 
 
 class Command(BaseCommand):
@@ -21,22 +21,31 @@ class Command(BaseCommand):
             "--write", action="store_true", help="Write schemas that have no file; renew asyncapi.json."
         )
 
-    def handle(self, *args: Any, check: bool, write: bool, **options: Any) -> None:
-        """Check or write the contract's files."""
+    def handle(self, *args: Any, write: bool, **options: Any) -> None:
+        """Check the contract's files; with `write` write what is missing before."""
         folder = Path(configuration().contract_folder)
-        asyncapi = folder / "asyncapi.json"
         document = json.dumps(make_document(), indent=2, ensure_ascii=False) + "\n"
-        if write:
-            for event_type in SchemaFolder(folder / "events").write_missing():
-                self.stdout.write(f"wrote {event_type}.json")
-            asyncapi.write_text(document, "utf-8")
-        schemas = SchemaFolder(folder / "events")
-        faults = schemas.find_faults()
-        if not asyncapi.exists() or asyncapi.read_text("utf-8") != document:
-            faults.append("asyncapi.json is not up to date: manage.py event_schemas --write renews it")
-        for (old, new), changes in schemas.compare_versions().items():
-            harm = [str(change) for change in changes if not change.old_reads_new]
-            self.stdout.write(f"a reader of {old} {'could not read' if harm else 'can read'} {new} {'; '.join(harm)}")
+        try:
+            if write:
+                for event_type in SchemaFolder(folder / "events").write_missing():
+                    self.stdout.write(f"wrote {event_type}.json")
+                (folder / "asyncapi.json").write_text(document, "utf-8")
+            faults = self._check(folder, document)
+        except UnableToDescribeEvent as error:
+            raise CommandError(str(error)) from error
         if faults:
             raise CommandError("\n".join(faults))
         self.stdout.write("the schemas and asyncapi.json fit the event classes")
+
+    def _check(self, folder: Path, document: str) -> list[str]:
+        schemas = SchemaFolder(folder / "events")
+        for (old, new), changes in schemas.compare_versions().items():
+            harm = ", ".join(str(change) for change in changes if not change.old_reads_new)
+            self.stdout.write(
+                f"a reader of {old} could not read {new}: {harm}" if harm else f"{new} can be read as {old}"
+            )
+        faults = schemas.find_faults()
+        asyncapi = folder / "asyncapi.json"
+        if not asyncapi.exists() or asyncapi.read_text("utf-8") != document:
+            faults.append("asyncapi.json is not up to date: manage.py event_schemas --write renews it")
+        return faults
