@@ -1,0 +1,210 @@
+"""How fast inventory reserves stock from Kafka: over 1,000 SKUs, and over 5 hot ones.
+
+    python -m benchmarks.consumer [--events 20000] [--runs 3] [--json]
+
+Starts PostgreSQL and Kafka of its own. The real receiver consumes OrderPlaced, moves stock and cursors and publishes
+its answers. Beside it, over the same topic in the same run: kafka-python's `poll()` alone, and one event per
+transaction. The clock runs from the first records to the last one; joining the group is left out.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import threading
+import time
+from typing import Any
+from uuid import uuid4
+
+import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
+from tests.running_shop import RunningShop
+
+PIECES = 1_000_000
+SKUS = {"uniform": 1000, "hot": 5}
+# One event per transaction is slow: a tenth of the events says enough.
+SAMPLE = 10
+
+
+def make_orders(kind: str, count: int) -> list[Any]:
+    """Return `count` orders of one to three lines over the SKUs of `kind`. The seed is fixed."""
+    from shop.events import OrderedLine, OrderPlaced
+
+    dice, skus = random.Random(4), [f"{kind}-{n}" for n in range(SKUS[kind])]
+    return [
+        OrderPlaced(
+            order_id=uuid4(),
+            number="ABCD-1234",
+            contact_id=uuid4(),
+            currency="EUR",
+            total=4990,
+            lines=[
+                OrderedLine(sku=sku, quantity=dice.randint(1, 2), unit_price=4990)
+                for sku in dice.sample(skus, dice.randint(1, 3))
+            ],
+            payment_token="tok_ok",
+        )
+        for _ in range(count)
+    ]
+
+
+def fill_topic(topic: str, kind: str, count: int) -> None:
+    """Send orders to a new topic, each the first event of its key."""
+    from relay import kafka
+
+    kafka.create_topics([topic])
+    producer, orders = kafka.Producer(), make_orders(kind, count)
+    for start in range(0, count, 2000):
+        records = [
+            kafka.Outgoing(topic, o.key, o.encode(), [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"1")])
+            for o in orders[start : start + 2000]
+        ]
+        assert not any(producer.send(records))
+    producer.close()
+
+
+def measure_poll(topic: str, count: int) -> float:
+    """Return the records per second of `poll()` alone."""
+    from relay.kafka import Source
+
+    source, seen, began = Source(f"poll-{uuid4()}", [topic]), 0, 0.0
+    while seen < count:
+        polled = source._consumer.poll(timeout_ms=250, max_records=500)
+        began = began or (time.monotonic() if polled else 0.0)
+        seen += sum(map(len, polled.values()))
+    rate = count / (time.monotonic() - began)
+    source.close()
+    return rate
+
+
+def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> float:
+    """Return the events per second of the whole receiver."""
+    from inventory.handlers import consumer
+    from relay.kafka import Delivery
+    from relay.receiver import Receiver
+    from shop.events import OrderEvent
+
+    stopping = threading.Event()
+
+    class Measured(Receiver):
+        seen, began, ended = 0, 0.0, 0.0
+
+        def _process(self, deliveries: list[Delivery], stopping: threading.Event) -> bool:
+            self.began = self.began or time.monotonic()
+            for start in range(0, len(deliveries), 1 if one_by_one else len(deliveries)):
+                part = deliveries[start : start + 1] if one_by_one else deliveries
+                assert super()._process(part, stopping)
+                self.seen += sum(delivery.topic == topic for delivery in part)
+                if self.seen >= count:
+                    self.ended = time.monotonic()
+                    stopping.set()
+                    break
+            return True
+
+    consumer.name = f"inventory-{uuid4()}"
+    OrderEvent.topic = topic
+    for event_class in OrderEvent.__subclasses__():
+        event_class.topic = topic
+    receiver = Measured(consumer)
+    receiver.run(stopping)
+    return receiver.seen / (receiver.ended - receiver.began)
+
+
+def empty_tables() -> None:
+    """Forget what the last run has written; the stock is as it was in the beginning."""
+    from django.db import connection
+
+    from inventory.services import receive_opening_stock
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "truncate inventory_stock, inventory_reservation, inventory_movement,"
+            " relay_cursor, relay_outbox, relay_stream"
+        )
+    receive_opening_stock({f"{kind}-{n}": PIECES for kind, number in SKUS.items() for n in range(number)})
+    with connection.cursor() as cursor:
+        cursor.execute("vacuum analyze inventory_stock")
+        cursor.execute("checkpoint")
+
+
+def check_effects(count: int) -> None:
+    """Look whether everything was reserved and answered, once."""
+    from django.db import connection
+
+    from inventory.verification import find_stock_differences
+
+    assert list(find_stock_differences()) == []
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*), count(distinct key) from relay_outbox where type = 'StockReserved.v1'")
+        written, keys = cursor.fetchone()
+    assert written == keys >= count, (written, keys, count)
+
+
+def measure(events: int, runs: int) -> dict[str, float]:
+    """Return the medians of all rates, in events per second."""
+    rates: dict[str, list[float]] = {}
+    topics = {kind: f"bench.{kind}-{uuid4()}" for kind in SKUS}
+    for kind, topic in topics.items():
+        fill_topic(topic, kind, events)
+    for _ in range(runs):
+        rates.setdefault("poll", []).append(measure_poll(topics["uniform"], events))
+        for kind, topic in topics.items():
+            empty_tables()
+            rates.setdefault(kind, []).append(measure_consumer(topic, events))
+            check_effects(events)
+        empty_tables()
+        alone = measure_consumer(topics["uniform"], events // SAMPLE, one_by_one=True)
+        rates.setdefault("per_event", []).append(alone)
+    return {name: statistics.median(measured) for name, measured in rates.items()}
+
+
+def print_table(rates: dict[str, float]) -> None:
+    """Print each rate beside what it should reach."""
+    limits = {
+        "poll": "poll() alone",
+        "per_event": "a transaction per event",
+        "uniform": f">= 1/4 of poll(): {rates['poll'] / 4:,.0f}, >= 10x per event: {rates['per_event'] * 10:,.0f}",
+        "hot": f">= 0.8x uniform: {rates['uniform'] * 0.8:,.0f}",
+    }
+    for name, limit in limits.items():
+        print(f"{name:<12}{rates[name]:>10,.0f} events/s   {limit}")
+    print(
+        f"uniform is {rates['uniform'] / rates['poll']:.2f} of poll(), {rates['uniform'] / rates['per_event']:.1f}x"
+        f" per event; hot is {rates['hot'] / rates['uniform']:.2f} of uniform"
+    )
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    import os
+    import shutil
+    from pathlib import Path
+
+    import django
+
+    os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]).with_name("bench"))
+    shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
+    django.setup()
+    from relay.kafka import create_topics
+    from relay.topics import known_topics
+    from shop.embedded.setup import prepare_database
+
+    parts = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), only=("postgres", "kafka"))
+    parts.start(timeout=240)
+    try:
+        prepare_database()
+        create_topics(known_topics())
+        rates = measure(options.events, options.runs)
+    finally:
+        parts.stop()
+    print_table(rates)
+    if options.json:
+        print(json.dumps({name: round(rate) for name, rate in rates.items()}))
+
+
+if __name__ == "__main__":
+    main()
