@@ -14,6 +14,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from inventory.models import Movement, Reservation
+from relay.arrays import to_array
 
 LARGEST_RECEIPT = 1_000_000
 
@@ -27,8 +28,8 @@ def lock_stock(skus: Collection[str]) -> dict[str, int]:
     with connection.cursor() as cursor:
         # The order is that of the locking: rows are locked as the sorted scan returns them.
         cursor.execute(
-            "select sku, on_hand - reserved from inventory_stock where sku = any(%s) order by sku for update",
-            [list(skus)],
+            "select sku, on_hand - reserved from inventory_stock where sku = any(%s::text[]) order by sku for update",
+            [to_array(skus)],
         )
         return dict(cursor.fetchall())
 
@@ -73,10 +74,10 @@ def hold_stock(holds: Sequence[Hold]) -> None:
             select sku, order_id, 'reserved', 0, quantity, event_id, '', %(now)s from wanted
             """,
             {
-                "orders": list(orders),
-                "events": list(events),
-                "skus": list(skus),
-                "quantities": list(quantities),
+                "orders": to_array(orders),
+                "events": to_array(events),
+                "skus": to_array(skus),
+                "quantities": to_array(quantities),
                 "now": timezone.now(),
             },
         )
@@ -142,8 +143,8 @@ def settle_reservations(causes: Mapping[UUID, UUID], transitions: list[Transitio
                 "kinds": list(kinds),
                 "on_hand": list(on_hand),
                 "reserved": list(reserved),
-                "orders": orders,
-                "events": list(causes.values()),
+                "orders": to_array(causes),
+                "events": to_array(causes.values()),
                 "now": timezone.now(),
             },
         )

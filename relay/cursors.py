@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import connection
 
+from relay.arrays import to_array
+
 Key = tuple[str, str]  # topic, key
 
 # Inserted first and locked second: with the lock alone two consumers of a rebalance both find no row to lock.
@@ -54,8 +56,8 @@ def lock_cursors(consumer: str, keys: Iterable[Key]) -> dict[Key, LockedCursor]:
     ordered = sorted(set(keys))
     parameters: dict[str, Any] = {
         "consumer": consumer,
-        "topics": [t for t, _ in ordered],
-        "keys": [k for _, k in ordered],
+        "topics": to_array(t for t, _ in ordered),
+        "keys": to_array(k for _, k in ordered),
     }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, parameters)
@@ -68,7 +70,7 @@ def move_cursors(cursors: Iterable[LockedCursor]) -> None:
     moved = list(cursors)
     if moved:
         with connection.cursor() as cursor:
-            cursor.execute(_MOVE, [[c.id for c in moved], [c.last for c in moved]])
+            cursor.execute(_MOVE, [to_array(c.id for c in moved), to_array(c.last for c in moved)])
 
 
 def park_cursor(cursor: LockedCursor, reason: str, pauses: list[float]) -> datetime | None:

@@ -90,7 +90,7 @@ class Source:
                 reconnect_backoff_max_ms=1000,
             )
 
-    def poll(self, *, seconds: float, max_records: int = 500) -> list[Delivery]:
+    def poll(self, *, seconds: float, max_records: int = 1000) -> list[Delivery]:
         """Wait up to `seconds` for records; each partition's come in the order of the log."""
         self._commit_if_due()
         # kafka-python 3.0.12 forgets a rejoin that metadata made necessary and that outlasts a poll: its leader adopts
@@ -138,7 +138,7 @@ class Source:
 
     def _note_commit(self, offsets: dict[TopicPartition, OffsetAndMetadata], answer: object) -> None:
         if isinstance(answer, Exception):
-            logger.warning("offsets not committed", extra={"error": f"{type(answer).__name__}: {answer}"})
+            logger.info("offsets not committed", extra={"error": f"{type(answer).__name__}: {answer}"})
             self._done = {**offsets, **self._done}
 
     def close(self) -> None:

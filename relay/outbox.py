@@ -6,6 +6,7 @@ from zlib import crc32
 
 from django.db import connection
 
+from relay.arrays import to_array
 from relay.conf import configuration
 from relay.event import Event
 from relay.tracing import current_traceparent
@@ -101,7 +102,7 @@ def publish_many(events: Sequence[Event]) -> None:
         return
     rows = [_encode(event) for event in events]
     with connection.cursor() as cursor:
-        cursor.execute(_PUBLISH_MANY, {name: [row[name] for row in rows] for name in rows[0]})
+        cursor.execute(_PUBLISH_MANY, {name: to_array(row[name] for row in rows) for name in rows[0]})
         written = cursor.rowcount
     if written != len(events):
         raise WrongIsolationLevel(f"{len(events)} events, the first is {events[0].type_name()} for key {events[0].key}")

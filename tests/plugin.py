@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from zlib import crc32
 
 
 def is_free(port: int) -> bool:
@@ -20,6 +21,8 @@ def is_free(port: int) -> bool:
 
 for variable in ("DEBUG", "PRODUCTION", "BROKERS", "POSTGRES_PORT", "KAFKA_PORT", "VALKEY_PORT", "EMAIL_URL"):
     os.environ.pop(variable, None)
-os.environ["PORT"] = str(next(port for port in range(8700, 9000) if is_free(port)))
+# Each checkout begins elsewhere, so that those that start at the same moment do not choose the same port.
+FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300
+os.environ["PORT"] = str(next(port for n in range(300) if is_free(port := 8700 + (FIRST + n) % 300)))
 os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / "test")
 os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
