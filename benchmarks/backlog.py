@@ -211,19 +211,15 @@ def measure_stages(began: Any, placed_until: Any, rate: float) -> dict[str, Stag
 
     stages = {}
     with connection.cursor() as cursor:
+        cursor.execute("select id from orders_order where placed_at <= %s", [placed_until])
+        waited = {order_id for (order_id,) in cursor.fetchall()}
         for name, done in STAGES.items():
-            cursor.execute(
-                f"""
-                with done as ({done}), waited as (
-                    select max(at) as last from done join orders_order o on o.id = done.order_id
-                    where o.placed_at <= %(placed_until)s)
-                select count(distinct order_id), extract(epoch from max(last) - %(began)s)::float8
-                from done, waited where at between %(began)s and last
-                """,  # noqa: S608 - statements of our own
-                {"began": began, "placed_until": placed_until},
-            )
-            count, seconds = cursor.fetchone()
-            stages[name] = Stage(count / seconds, count / seconds / rate, seconds)
+            cursor.execute(done)
+            times = {order_id: at for at, order_id in cursor.fetchall() if at > began}
+            last = max(at for order_id, at in times.items() if order_id in waited)
+            seconds = (last - began).total_seconds()
+            mu = sum(at <= last for at in times.values()) / seconds
+            stages[name] = Stage(mu, mu / rate, seconds)
     return stages
 
 
