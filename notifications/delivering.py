@@ -8,7 +8,7 @@ from notifications.providers import SMTP_TIMEOUT_SECONDS, Providers, Undeliverab
 from notifications.sending import CLAIM_SECONDS, Outcome, claim_messages, record_outcomes
 from shop.contacts.models import Contact
 
-MOST_MESSAGES = 100
+MOST_MESSAGES = 50
 
 
 def take_due() -> int:

@@ -5,7 +5,8 @@ from celery import shared_task
 from notifications.delivering import take_due
 from shop.doorbell import Shift, ring
 
-_shift = Shift(workers=2)
+# Each has a way to the mail server of its own, and mostly waits for its answers.
+_shift = Shift(workers=4)
 
 
 @shared_task  # type: ignore[untyped-decorator]
