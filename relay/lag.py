@@ -1,6 +1,11 @@
-"""What is still to be done: rows that wait for Kafka, and events that a consumer has not applied yet."""
+"""What is still to be done: rows that wait for Kafka, and events that a consumer has not applied yet.
+
+Only what lies above a mark is looked at, so that the price does not grow with what is done: the relays' low mark, up to
+which everything is committed and published, and for each consumer and topic how far everything is applied.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from django.utils.module_loading import import_string
@@ -17,6 +22,30 @@ from (select created_at, refused_reason from relay_outbox where position > %(low
       select w.created_at, w.refused_reason
       from relay_outbox r join relay_outbox w on w.topic = r.topic and w.key = r.key and w.sequence >= r.sequence
       where r.refused_reason is not null and w.position <= %(low_mark)s and w.published_at is null) waiting
+"""
+
+# A consumer's mark is written when it has moved by so many positions: rarely, and what lies above it is read quickly.
+SETTLED_STEP = 10_000
+
+_WAITING = """
+select o.topic, count(*), count(distinct o.key),
+       extract(epoch from clock_timestamp() - min(o.created_at))::float8, min(o.position)
+from relay_outbox o
+join unnest(%(topics)s::text[], %(positions)s::bigint[]) as settled (topic, position)
+    on o.topic = settled.topic and o.position > settled.position
+left join relay_cursor c on c.consumer = %(consumer)s and c.topic = o.topic and c.key = o.key
+where o.position > %(lowest)s and c.parked_at is null
+  and o.sequence > coalesce(c.last, (select floor from relay_stream s where s.topic = o.topic and s.key = o.key), 0)
+group by o.topic
+"""
+# A parked key is looked up by itself, so that it holds up no mark.
+_PARKED = """
+select count(*), coalesce(sum(s.last - c.last), 0)::bigint, count(s.last),
+       coalesce(extract(epoch from clock_timestamp() - min(o.created_at)), 0)::float8
+from relay_cursor c
+left join relay_stream s on s.topic = c.topic and s.key = c.key and s.last > c.last and s.topic = any(%(topics)s)
+left join relay_outbox o on o.topic = s.topic and o.key = s.key and o.sequence = c.last + 1
+where c.consumer = %(consumer)s and c.parked_at is not null
 """
 
 
@@ -55,22 +84,38 @@ def read_unpublished() -> Unpublished:
 
 
 def read_lag(consumer: Consumer) -> Lag:
-    """Compare the end of every stream with the consumer's cursor."""
+    """Count what the consumer has not applied, and remember how far it has applied everything."""
+    topics, mark = consumer.topics, read_low_mark()
     with connection.cursor() as cursor:
+        cursor.execute("select topic, position from relay_settled where consumer = %s", [consumer.name])
+        settled = dict.fromkeys(topics, 0) | {topic: position for topic, position in cursor if topic in topics}
+        values: dict[str, Any] = {"consumer": consumer.name, "topics": topics}
+        values |= {"positions": [settled[topic] for topic in topics], "lowest": min(settled.values(), default=0)}
+        cursor.execute(_WAITING, values)
+        waiting = {row[0]: row[1:] for row in cursor.fetchall()}
+        cursor.execute(_PARKED, values)
+        parked, parked_events, parked_keys, oldest = cursor.fetchone()
+    for topic, before in settled.items():
+        after = min(mark, waiting[topic][3] - 1) if topic in waiting else mark
+        if after >= before + SETTLED_STEP:
+            _settle(consumer.name, topic, before, after)
+    return Lag(
+        events=sum(events for events, *_ in waiting.values()) + parked_events,
+        keys=sum(keys for _, keys, *_ in waiting.values()) + parked_keys,
+        parked=parked,
+        oldest_seconds=max([oldest, *(seconds for _, _, seconds, _ in waiting.values())]),
+    )
+
+
+def _settle(consumer: str, topic: str, before: int, after: int) -> None:
+    """Move the mark, unless somebody has moved it meanwhile: a rebuild takes it away."""
+    with connection.cursor() as cursor:
+        if not before:
+            cursor.execute(
+                "insert into relay_settled (consumer, topic, position) values (%s, %s, 0) on conflict do nothing",
+                [consumer, topic],
+            )
         cursor.execute(
-            """
-            select coalesce(sum(s.last - coalesce(c.last, s.floor)), 0)::bigint, count(*),
-                   coalesce(extract(epoch from clock_timestamp() - min(o.created_at)), 0)::float8
-            from relay_stream s left join relay_cursor c on c.consumer = %s and c.topic = s.topic and c.key = s.key
-            left join relay_outbox o
-                on o.topic = s.topic and o.key = s.key and o.sequence = coalesce(c.last, s.floor) + 1
-            where s.topic = any(%s) and s.last > coalesce(c.last, s.floor)
-            """,
-            [consumer.name, consumer.topics],
+            "update relay_settled set position = %s where consumer = %s and topic = %s and position = %s",
+            [after, consumer, topic, before],
         )
-        events, keys, oldest_seconds = cursor.fetchone()
-        cursor.execute(
-            "select count(*) from relay_cursor where consumer = %s and parked_at is not null", [consumer.name]
-        )
-        (parked,) = cursor.fetchone()
-    return Lag(events, keys, parked, oldest_seconds)

@@ -120,6 +120,15 @@ class ConsumerState(models.Model):
         return f"{self.consumer}: {'paused' if self.paused_at else 'running'}"
 
 
+class Settled(models.Model):
+    """Up to which position of the outbox a consumer has applied, or parked, every event of a topic."""
+
+    pk = models.CompositePrimaryKey("consumer", "topic")
+    consumer = models.TextField()
+    topic = models.TextField()
+    position = models.BigIntegerField()
+
+
 class Intervention(models.Model):
     """What a person changed by hand: who, what, before, after and why. Append-only, by a trigger."""
 

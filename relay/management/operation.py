@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import Error
+from django.db import Error, connection
 
 from relay.kafka import BrokerUnavailable
 from relay.operations import Refused
@@ -46,6 +46,11 @@ class Operation(BaseCommand):
         :raises Refused: it can't be done.
         """
         raise NotImplementedError
+
+    def take_time(self) -> None:
+        """Let this command's statements run as long as they need: nobody waits for them."""
+        with connection.cursor() as cursor:
+            cursor.execute("set statement_timeout = 0")
 
     def tell(self, data: Any, lines: Iterable[str], *, as_json: bool) -> None:
         """Print `data` (dataclasses allowed anywhere) as JSON, or `lines` for people."""

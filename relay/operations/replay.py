@@ -112,12 +112,15 @@ def reset(consumer: Consumer, *, actor: str, reason: str) -> None:
     assert consumer.rebuild
     with transaction.atomic(), connection.cursor() as cursor:
         fence_off_pruning()
+        # All consumers queue behind this one: rather fail than let them wait for somebody's long transaction.
+        cursor.execute("set local lock_timeout = '5s'")
         cursor.execute("lock table relay_cursor in exclusive mode")
         pruned = count_pruned(consumer, Span())
         if pruned:
             raise Refused(f"{pruned} events were pruned a moment ago: a rebuild would be without them")
         cursor.execute("delete from relay_cursor where consumer = %s", [consumer.name])
         cursors = cursor.rowcount
+        cursor.execute("delete from relay_settled where consumer = %s", [consumer.name])
         consumer.rebuild()
         record_intervention(
             "rebuild",

@@ -10,7 +10,8 @@ from django.core.management import CommandError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay.models import ConsumerState, Intervention, Outbox
+from relay.lag import read_lag
+from relay.models import ConsumerState, Intervention, Outbox, Settled
 from relay.operations import replay as replay_module
 from relay.outbox import publish
 from tests.relay.events import BookLent
@@ -184,3 +185,32 @@ def test_lag_and_leases_are_told(operated: Readers) -> None:
     ]  # fmt: skip
     assert told["members"][0]["shards"] == 1
     assert "1 relays, 1 shards held" in operate("relay_leases")
+
+
+def test_lag_looks_only_above_its_mark_and_forgets_nothing_below(
+    operated: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.lag.SETTLED_STEP", 1)
+    parked, book = uuid4(), uuid4()
+    operated.failing[parked] = ZeroDivisionError("boom")
+    operated.consumer.process([*lend(parked, "Ada", "Bob"), *lend(book, "Ada")])
+    waits = lend(book, "Cleo")
+    lend(uuid4(), "Dan")
+    mark_published()
+    last = Outbox.objects.latest("position").position
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
+            " select shard, 'a', 1, now(), %s from generate_series(0, 15) as shard",
+            [last],
+        )
+    for _ in range(2):  # the second time from the mark
+        lag = read_lag(operated.consumer)
+        assert (lag.events, lag.keys, lag.parked) == (4, 3, 1)
+        mark = Settled.objects.get(consumer="readers").position
+        assert mark == waits[-1].offset - 1
+    operated.consumer.process(waits)
+    assert read_lag(operated.consumer).events == 3
+    operated.failing.clear()
+    assert operated.catch_up(parked)
+    assert read_lag(operated.consumer).events == 1

@@ -17,6 +17,7 @@ class Command(Operation):
 
     def operate(self, **options: Any) -> None:
         """Make and drop; a dry run judges only."""
+        self.take_time()
         made = [] if options["dry_run"] else ensure_partitions()
         verdicts = prune(actor=options["actor"], reason=options["reason"], dry_run=options["dry_run"])
         lines = [f"made {partition.name}" for partition in made]

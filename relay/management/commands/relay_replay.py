@@ -39,6 +39,7 @@ class Command(Operation):
         if options["since"] and options["since"] > timezone.now():
             raise CommandError(f"--since {options['since']} lies in the future")
         consumer = find_consumer(options["consumer"])
+        self.take_time()
         audit = {name: options[name] for name in ("actor", "reason", "dry_run")}
         if options["rebuild"]:
             outcome = rebuild(consumer, **audit)
