@@ -10,24 +10,21 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, NoReturn
 
 from django.core.management import call_command
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from relay import failpoint, kafka, lease
 from relay.commands import ConsumeCommand
 from relay.consumer import Consumer
 from relay.outbox import publish
+from tests.faults.disturbance import make_disturbance, remember_sources
 from tests.faults.parcels import ParcelMoved
 
 CONSUMER = "depot"
 KEYS_AT_A_TIME = 4
 ROLLED_BACK = 0.1
-# Where a process's first, second … life ends; later ones last.
-CRASHES = {"relay": ["relay.sent", "relay.fetched"], "consumer": ["consumer.applied", "consumer.processed"]}
-QUIET_SECONDS = 2.5
-LONGEST_SECONDS = 30.0
+LONGEST_SECONDS = 45.0
 
 
 class RolledBack(Exception):
@@ -40,14 +37,19 @@ def do_nothing() -> None:
 
 @dataclass
 class Run:
-    """One run. `bug` patches the product's code in every process."""
+    """One run. `bug` patches the product's code in every process.
+
+    It ends when everything is applied, or after nothing has moved for `quiet_seconds`.
+    """
 
     seed: int
     bug: Callable[[], None] = do_nothing
     transactions: int = 35
     writers: int = 3
     relays: int = 2
+    relays_crash: bool = True
     oversized: bool = True
+    quiet_seconds: float = 10.0
     _children: dict[int, tuple[str, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -55,7 +57,7 @@ class Run:
         self.topic = ParcelMoved.topic
 
     def play(self) -> None:
-        """Run until everything is applied, or nothing has moved for QUIET_SECONDS although nobody is missing."""
+        """Run it to its end."""
         kafka.create_topics([self.topic])
         with connection.cursor() as cursor:
             cursor.execute("drop table if exists effect")
@@ -82,7 +84,7 @@ class Run:
             unpublished, committed, effects = progress
             if not self._count("writer") and unpublished == 0 and effects == committed:
                 return
-            if time.monotonic() - moved_at > QUIET_SECONDS:
+            if time.monotonic() - moved_at > self.quiet_seconds:
                 return
             time.sleep(0.05)
 
@@ -122,7 +124,7 @@ class Run:
             if role == "writer":
                 self._write(random)
             else:
-                failpoint.hook = make_disturbance(role, life, random)
+                failpoint.hook = make_disturbance(role, life, random, crashes=self.relays_crash or role == "consumer")
                 self._serve(role)
             code = 0
         except BaseException:
@@ -198,48 +200,3 @@ def wait_until_published(seconds: float = 10.0) -> None:
                 return
         time.sleep(0.05)
     raise AssertionError(f"nothing was published in {seconds:g} s")
-
-
-def make_disturbance(role: str, life: int, random: Random) -> Callable[[str], None]:
-    """Return a hook that is slow at random labels and, in the lives of CRASHES, ends the process at one of them.
-
-    A consumer's first end is a stop while the database is away, so that what it has received can't be applied any more.
-    """
-    labels = CRASHES[role][life : life + 1]
-    left = random.randint(1, 4)
-
-    def disturb(label: str) -> None:
-        nonlocal left
-        if random.random() < 0.5:
-            time.sleep(random.random() * 0.03)
-        left -= label in labels
-        if label not in labels or left > 0:
-            return
-        if role == "relay" or life > 0:
-            die()
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise OperationalError("the server closed the connection unexpectedly")
-
-    return disturb
-
-
-_sources: list[kafka.Source] = []
-
-
-def remember_sources() -> None:
-    """Let `die` find the clients of this process."""
-    init = kafka.Source.__init__
-
-    def remember(source: kafka.Source, *args: Any, **kwargs: Any) -> None:
-        init(source, *args, **kwargs)
-        _sources.append(source)
-
-    kafka.Source.__init__ = remember  # type: ignore[method-assign, assignment]
-
-
-def die() -> NoReturn:
-    """kill -9 in all but this: the group learns at once, instead of after the session's ten seconds."""
-    for source in _sources:
-        source.close()
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("still alive")
