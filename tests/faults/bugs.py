@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from kafka import KafkaConsumer
 
 from relay import consumer, forwarder, kafka, lease, producer, reader
+from relay.arrival import Arrival
 from relay.cursors import LockedCursor
 
 patch = setattr
@@ -76,7 +77,7 @@ def ignore_cursor() -> None:
     """The consumer takes every delivery for a new one."""
     take = consumer.Consumer._take
 
-    def take_again(self: consumer.Consumer, cursor: LockedCursor, arrival: consumer.Arrival) -> bool:
+    def take_again(self: consumer.Consumer, cursor: LockedCursor, arrival: Arrival) -> bool:
         cursor.last = min(cursor.last, arrival.sequence - 1)
         return take(self, cursor, arrival)
 

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 
-FREEZE_SECONDS = 5
+# The long one outlasts a relay's lease and a consumer's session: others have taken over when the process wakes up.
+FREEZE_SECONDS = {"freeze": 5, "long-freeze": 13}
 # A process that goes on after its fault is told to stop after this: long enough to do the harm it can.
 GOES_ON_SECONDS = 1.5
 
@@ -23,7 +24,7 @@ class Fault(RuntimeError):
 
 @dataclass(frozen=True)
 class Point:
-    """Where and how a process fails: `label`, kill, exception or freeze, before or after.
+    """Where and how a process fails: `label`, kill, exception, freeze or long-freeze, before or after.
 
     Before: when the label is reached, so between the step before it and the one that follows. After: when the same
     thread reaches its next label, so directly after the step that follows.
@@ -48,9 +49,9 @@ def kill_self() -> NoReturn:
     raise AssertionError("still alive")
 
 
-def freeze_self() -> None:
-    """Stop the whole process, as a machine that swaps or a paused container does, and go on after FREEZE_SECONDS."""
-    subprocess.Popen(["sh", "-c", f"sleep {FREEZE_SECONDS}; kill -CONT {os.getpid()}"], start_new_session=True)
+def freeze_self(seconds: int) -> None:
+    """Stop the whole process, as a machine that swaps or a paused container does, and go on after `seconds`."""
+    subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -CONT {os.getpid()}"], start_new_session=True)
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -86,8 +87,8 @@ def fail_at(text: str) -> None:
 def _fail(point: Point) -> None:
     if point.kind == "kill":
         kill_self()
-    if point.kind == "freeze":
-        freeze_self()
+    if point.kind in FREEZE_SECONDS:
+        freeze_self(FREEZE_SECONDS[point.kind])
     timer = threading.Timer(GOES_ON_SECONDS, os.kill, [os.getpid(), signal.SIGTERM])
     timer.daemon = True
     timer.start()
