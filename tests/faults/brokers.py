@@ -24,7 +24,7 @@ TOPIC = "shop.orders"
 
 def make_cluster_shop() -> RunningShop:
     """A shop of its own with BROKERS=3 (replication 3, min.insync.replicas 2), not started."""
-    port = next(port for port in range(int(os.environ["PORT"]) + 1, 9100) if is_free(port))
+    port = next(port for port in range(int(os.environ["PORT"]) + 1, 9400) if is_free(port))
     var_dir = Path(os.environ["VAR_DIR"])
     return RunningShop(port=port, var_dir=var_dir.with_name(f"{var_dir.name}-brokers"), BROKERS="3")
 

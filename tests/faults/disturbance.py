@@ -1,4 +1,4 @@
-"""What is done to a relay or a consumer of the harness: it is slow at labelled points, and its first lives end there."""
+"""What is done to a relay or a consumer of the harness: it is slow at labelled points, and dies at some of them."""
 
 import os
 import signal
