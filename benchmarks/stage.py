@@ -1,0 +1,143 @@
+"""Where the relay's benchmarks run: a PostgreSQL and a Kafka of their own, an empty database, and rows made by SQL."""
+
+import argparse
+import multiprocessing.process
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+# A topic of its own for each run, also on a broker that was there before.
+TOPIC = f"bench.relay.{uuid4().hex[:8]}"
+KEYS = 10_000
+
+_FILL = """
+with event as (
+    select number, key, key_hash from generate_series(1, %(count)s) number
+    join unnest(%(keys)s::text[], %(hashes)s::int[]) with ordinality as k (key, key_hash, place)
+        on place = 1 + number %% %(width)s),
+stream as (
+    insert into relay_stream as t (topic, key, last)
+    select %(topic)s, key, count(*) from event group by key order by key collate "C"
+    on conflict (topic, key) do update set last = t.last + excluded.last returning key, last)
+insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, created_at)
+select %(topic)s, key, key_hash,
+       last - count(*) over (partition by key) + row_number() over (partition by key order by number),
+       gen_random_uuid(), 'BenchmarkRun.v1', clock_timestamp(),
+       '{"number": ' || number || ', "padding": "' || left(repeat(md5(number::text) || md5((number * 7)::text), 10),
+                                                           %(size)s - 40) || '"}',
+       clock_timestamp()
+from event join stream using (key) order by number
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what all of these benchmarks have in common."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--use-running", action="store_true", help="use the PostgreSQL and Kafka of PORT and VAR_DIR")
+    parser.add_argument("--runs", type=int, default=3, help="the median of so many is told")
+
+
+@contextmanager
+def prepare(*, use_running: bool) -> Iterator[None]:
+    """Start the parts, or use running ones, and make an empty database and a topic."""
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+    shop = None
+    if not use_running:
+        import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
+        from tests.running_shop import RunningShop
+
+        var_dir = Path(os.environ["VAR_DIR"]).with_name("bench")
+        os.environ["VAR_DIR"] = str(var_dir)
+        shutil.rmtree(var_dir, ignore_errors=True)
+        shop = RunningShop(port=int(os.environ["PORT"]), var_dir=var_dir, only=("postgres", "kafka"))
+        shop.start(timeout=240)
+    django.setup()
+    from django.conf import settings
+    from django.db import connection
+
+    settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0}
+    try:
+        connection.creation.create_test_db(verbosity=0, autoclobber=True)
+        from relay.kafka import create_topics
+
+        create_topics([TOPIC])
+        yield
+        connection.creation.destroy_test_db("shop", verbosity=0)
+    finally:
+        connection.close()
+        if shop:
+            shop.stop()
+
+
+def fill_outbox(count: int, size: int = 600, keys: int = KEYS) -> None:
+    """Replace what is in the outbox by `count` unpublished events of about `size` bytes, spread over `keys` keys."""
+    from django.db import connection
+
+    from relay.outbox import hash_key
+
+    names = [f"key-{number:06}" for number in range(keys)]
+    values: dict[str, Any] = {"count": count, "size": size, "topic": TOPIC, "width": keys, "keys": names}
+    with connection.cursor() as cursor:
+        cursor.execute("truncate relay_outbox, relay_stream, relay_shardlease, relay_relaymember")
+        cursor.execute("set statement_timeout = '5min'")
+        cursor.execute(_FILL, {**values, "hashes": [hash_key(name) for name in names]})
+        cursor.execute("reset statement_timeout")
+        cursor.execute("checkpoint")
+
+
+@contextmanager
+def run_relays(count: int) -> Iterator[list[multiprocessing.process.BaseProcess]]:
+    """Run `count` relays, each a process of its own; at the end they stop cleanly."""
+    context = multiprocessing.get_context("spawn")
+    database, stopping = _read_database_name(), context.Event()
+    relays = [context.Process(target=_serve, args=(database, stopping)) for _ in range(count)]
+    for relay in relays:
+        relay.start()
+    try:
+        yield list(relays)
+    finally:
+        stopping.set()
+        for relay in relays:
+            relay.join(15)
+
+
+def _read_database_name() -> str:
+    from django.db import connection
+
+    return str(connection.settings_dict["NAME"])
+
+
+def _serve(database: str, stopping: Event) -> None:
+    """Be a relay on the benchmark's database. PORT and VAR_DIR come from the environment."""
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.db import connection
+
+    settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0}
+    connection.settings_dict["NAME"] = database
+    from relay.forwarder import Forwarder
+
+    Forwarder().run(stopping)  # type: ignore[arg-type]
+
+
+def measure(work: Callable[[], int]) -> tuple[float, float]:
+    """Return events per second of wall time, and microseconds of this process's CPU per event."""
+    began, cpu = time.perf_counter(), time.process_time()
+    count = work()
+    return count / (time.perf_counter() - began), (time.process_time() - cpu) / count * 1e6
+
+
+def find_medians(figures: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return the median of each column."""
+    return statistics.median(f[0] for f in figures), statistics.median(f[1] for f in figures)
