@@ -1,7 +1,7 @@
 """Where the relay's benchmarks run: a PostgreSQL and a Kafka of their own, an empty database, and rows made by SQL."""
 
 import argparse
-import multiprocessing.process
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -95,37 +95,31 @@ def fill_outbox(count: int, size: int = 600, keys: int = KEYS) -> None:
 
 
 @contextmanager
-def run_relays(count: int) -> Iterator[list[multiprocessing.process.BaseProcess]]:
-    """Run `count` relays, each a process of its own; at the end they stop cleanly."""
-    context = multiprocessing.get_context("spawn")
-    database, stopping = _read_database_name(), context.Event()
-    relays = [context.Process(target=_serve, args=(database, stopping)) for _ in range(count)]
+def run_relays(count: int) -> Iterator[list[Event]]:
+    """Run `count` relays, each a process of its own. Setting its event stops one cleanly; all end with the block."""
+    from django.db import connection
+
+    from relay.models import RelayMember
+
+    context = multiprocessing.get_context("fork")
+    stopping = [context.Event() for _ in range(count)]
+    connection.close()  # a connection that a child inherits would be shared
+    relays = [context.Process(target=_serve, args=(event,)) for event in stopping]
     for relay in relays:
         relay.start()
     try:
-        yield list(relays)
+        deadline = time.monotonic() + 30
+        while RelayMember.objects.count() < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield stopping
     finally:
-        stopping.set()
+        for event in stopping:
+            event.set()
         for relay in relays:
             relay.join(15)
 
 
-def _read_database_name() -> str:
-    from django.db import connection
-
-    return str(connection.settings_dict["NAME"])
-
-
-def _serve(database: str, stopping: Event) -> None:
-    """Be a relay on the benchmark's database. PORT and VAR_DIR come from the environment."""
-    import django
-
-    django.setup()
-    from django.conf import settings
-    from django.db import connection
-
-    settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0}
-    connection.settings_dict["NAME"] = database
+def _serve(stopping: Event) -> None:
     from relay.forwarder import Forwarder
 
     Forwarder().run(stopping)  # type: ignore[arg-type]
