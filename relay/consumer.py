@@ -244,7 +244,7 @@ class Consumer:
                 self._park_locked(cursor, error)
 
     def _park_locked(self, cursor: LockedCursor, error: Exception) -> None:
-        self.figures["parked" if cursor.parked_at is None else "retries"] += 1
+        self.figures["parked" if cursor.parked_at is None else "redrives_failed"] += 1
         park(self.name, cursor, error)
 
     def catch_up(self, key: Key) -> bool:

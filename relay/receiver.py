@@ -87,7 +87,7 @@ class Receiver:
                 self._held = deliveries
                 return False
             except TRANSIENT as error:
-                self._pulse.count("transient_errors")
+                self._pulse.count("retries")
                 backoff.pause(f"{self._consumer.name} cannot apply", error)
             finally:
                 self._tell_figures()
