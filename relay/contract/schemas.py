@@ -72,12 +72,14 @@ class SchemaFolder:
         self._files = {file.stem: file for file in sorted(path.glob("*.json"))}
         sums = path / SUMS
         lines = sums.read_text("utf-8").splitlines() if sums.exists() else []
-        self._sums = {Path(name).stem: value for value, name in map(str.split, lines)}
+        # Of two lines for one file the first counts: lines are only ever added.
+        self._sums = {Path(name).stem: value for value, name in map(str.split, reversed(lines))}
 
     def write_missing(self) -> list[str]:
-        """Write the schema of each current version that has no file, list its sum, and return the types."""
+        """Write the schema of each current version that never had a file, list its sum, and return the types."""
         self.path.mkdir(parents=True, exist_ok=True)
-        missing = {cls.type_name(): cls for cls in self._classes.values() if cls.type_name() not in self._files}
+        written = self._files.keys() | self._sums.keys()
+        missing = {cls.type_name(): cls for cls in self._classes.values() if cls.type_name() not in written}
         for event_type, cls in sorted(missing.items()):
             file = self.path / f"{event_type}.json"
             file.write_text(json.dumps(make_schema(cls), indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -125,9 +127,9 @@ class SchemaFolder:
         for version in range(1, cls.version):
             if cls.type_name(version) not in self._files:
                 yield f"{name} can't be published: there has never been a {cls.type_name(version)}"
-        if name not in self._files:
+        if name not in self._files and name not in self._sums:
             yield f"{name} has no file: manage.py event_schemas --write makes it"
-        elif self._sums.get(name) == _sum(self._files[name]):
+        elif name in self._files and self._sums.get(name) == _sum(self._files[name]):
             for change in compare(self._read(cls, cls.version), make_schema(cls)):
                 yield f"{name} is published, but {change}: make it version {cls.version + 1}"
 
@@ -136,8 +138,8 @@ class SchemaFolder:
         cls = known_events().get(name)
         if cls is None or cls.type_name() != name:
             return ""
-        changes = compare(make_schema(cls), self._read(cls, cls.version))
-        return "".join(f", {change}" for change in changes)
+        edited = self._read(cls, cls.version)
+        return "".join(f", {change}" for change in compare(make_schema(cls), edited)) if edited else ""
 
     def _tell_missing_reader(self, name: str) -> str:
         cls, version = self._classes.get(_name(name)), _version(name)
@@ -152,10 +154,13 @@ class SchemaFolder:
         return f"{cls.type_name()} needs, for version {version}, {reader}"
 
     def _read(self, cls: type[Event], version: int) -> dict[str, Any]:
-        """Return the schema of a version: its file; without one, that of the class; {} for what never was."""
+        """Return the schema of a version: its file; without one, that of the class; {} for what can't be read."""
         file = self._files.get(cls.type_name(version))
         if file is not None:
-            return json.loads(file.read_text("utf-8"))  # type: ignore[no-any-return]
+            try:
+                return json.loads(file.read_text("utf-8"))  # type: ignore[no-any-return]
+            except ValueError:
+                return {}
         return make_schema(cls) if version == cls.version else {}
 
 

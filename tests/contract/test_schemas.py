@@ -155,6 +155,17 @@ def test_an_edited_or_missing_old_version_is_refused(releases: Releases) -> None
     assert "LetterSent.v1.json is gone, but listed in SHA256SUMS" in releases.check(second)
 
 
+def test_what_was_deleted_or_spoilt_is_not_written_anew(releases: Releases) -> None:
+    releases.write(letter(to=str))
+    releases.edit("LetterSent.v1", lambda text: "{" + text)
+    assert releases.check(letter(to=str)) == [
+        "LetterSent.v1.json was edited: restore it; a change needs a new version",
+    ]
+    (releases.folder / "LetterSent.v1.json").unlink()
+    releases.write(letter(to=int))
+    assert releases.check(letter(to=int)) == ["LetterSent.v1.json is gone, but listed in SHA256SUMS"]
+
+
 def test_a_file_that_was_not_written_by_the_command_is_refused(releases: Releases) -> None:
     releases.write(letter(to=str))
     (releases.folder / "LetterSent.v2.json").write_text("{}")
