@@ -13,6 +13,7 @@ import random
 import statistics
 import threading
 import time
+from collections import defaultdict
 from typing import Any
 from uuid import uuid4
 
@@ -49,16 +50,23 @@ def make_orders(kind: str, count: int) -> list[Any]:
 
 def fill_topic(topic: str, kind: str, count: int) -> None:
     """Send orders to a new topic, each the first event of its key."""
-    from relay import kafka
+    from relay.batches import Message
+    from relay.kafka import create_topics
+    from relay.outbox import hash_key
+    from relay.producer import Producer
 
-    kafka.create_topics([topic])
-    producer, orders = kafka.Producer(), make_orders(kind, count)
-    for start in range(0, count, 2000):
-        records = [
-            kafka.Outgoing(topic, o.key, o.encode(), [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"1")])
-            for o in orders[start : start + 2000]
-        ]
-        assert not any(producer.send(records))
+    create_topics([topic])
+    producer, orders = Producer(), make_orders(kind, count)
+    partitions = producer.count_partitions(topic)
+    by_partition: dict[int, list[Message]] = defaultdict(list)
+    for order in orders:
+        headers = [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"1")]
+        by_partition[hash_key(order.key) % partitions].append(Message(order.key.encode(), order.encode(), headers))
+    for partition, messages in by_partition.items():
+        for start in range(0, len(messages), 500):
+            sent = threading.Event()
+            sending = producer.send(topic, partition, messages[start : start + 500], sent.set)
+            assert sent.wait(30) and sending.error is None
     producer.close()
 
 
