@@ -18,7 +18,7 @@ from relay.receiver import Receiver
 from relay.topics import known_events, known_topics
 from tests.relay.events import BookLent
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def in_background(run: Callable[[threading.Event], None]) -> tuple[threading.Event, threading.Thread]:
@@ -42,6 +42,7 @@ def test_every_project_knows_the_canary() -> None:
     assert "relay.canary" in known_topics()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_canary_flies_from_the_outbox_through_kafka_to_a_consumer(parts: object, settings: Settings) -> None:
     settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0.2}
     kafka.create_topics(known_topics())

@@ -21,8 +21,6 @@ from relay.tracing import current_traceparent, span_for
 from tests.relay.events import BookLent
 from tests.relay.readers import Readers
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
@@ -39,6 +37,7 @@ def find(spans: InMemorySpanExporter, name: str) -> ReadableSpan:
     return span
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_consumers_span_is_a_child_of_the_publishers_span(
     parts: object, readers: Readers, spans: InMemorySpanExporter
 ) -> None:
