@@ -179,9 +179,15 @@ class Forwarder:
         for partition in [p for p, stall in self._stalls.items() if now >= stall.until]:
             self._end_stall(partition)
         stalled = [stall.where for stall in self._stalls.values()]
+        clean = self._reader.clean
         rows, more = self._reader.read(self.leases.working, self._held, stalled)
-        for row in rows:
-            self._hold(row)
+        try:
+            for row in rows:
+                self._hold(row)
+        except BaseException:
+            # With no broker to ask for partitions some rows are not held: they must be read again.
+            self._reader.rewind(clean)
+            raise
         if rows:
             self._busy_until = now + 1.0
             failpoint("relay.fetched")

@@ -81,6 +81,26 @@ def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
     }
 
 
+def test_what_was_read_while_no_broker_answered_is_not_forgotten(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = uuid4()
+
+    def refuse_to_connect() -> None:
+        raise kafka.BrokerUnavailable("nobody answers")
+
+    with monkeypatch.context() as away:
+        away.setattr(forwarder_module, "Producer", refuse_to_connect)
+        with running(forwarder) as (stopping,):
+            publish_committed(BookLent(book=book))
+            time.sleep(2)  # the row is read again and again, also when its transaction is known to have ended
+            away.undo()
+            publish_committed(BookLent(book=book))
+            wait_until_published()
+            stopping.set()
+    assert [delivery.sequence for delivery in read_key(book)] == [1, 2]
+
+
 def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
     """The row that commits last has the lowest position: a relay that reads by position loses it."""
     late, early = uuid4(), uuid4()
