@@ -21,7 +21,7 @@ reset: $(VENV)/installed ## delete all data and logs below var/
 test: $(VENV)/installed-dev ## run every test, on the real parts
 	@$(BIN)/python -m pytest
 
-faults: $(VENV)/installed-dev ## every fault at every point, three brokers: 20 minutes (SEED=... repeats)
+faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... repeats)
 	@FAULTS=all $(BIN)/python -m pytest tests/faults
 
 bench: $(VENV)/installed-dev ## what a customer notices while a part is down, as a table
