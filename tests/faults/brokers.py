@@ -74,7 +74,7 @@ class Cluster:
         leaders = {found["partition_index"]: found["leader_id"] for found in self.describe(topic)}
         return f"kafka-{leaders[partition]}"
 
-    def wait_until_in_sync(self, *, seconds: float = 90) -> None:
+    def wait_until_in_sync(self, *, seconds: float = 180) -> None:
         """Wait until every partition of TOPIC has three replicas in sync: until then, another stop is an outage."""
         wait_until(
             lambda: all(len(partition["isr_nodes"]) == len(BROKERS) for partition in self.describe()),
@@ -91,7 +91,7 @@ class Cluster:
             part = self.shop.list_parts()[broker]
             return bool(part["state"] == "running" and part["pid"] != before)
 
-        wait_until(is_back, f"{broker} is back", 90)
+        wait_until(is_back, f"{broker} is back", 180)
         self.wait_until_in_sync()
 
     def freeze(self, broker: str, seconds: float) -> None:

@@ -24,7 +24,7 @@ from tests.faults.parcels import ParcelMoved
 CONSUMER = "depot"
 KEYS_AT_A_TIME = 4
 ROLLED_BACK = 0.1
-LONGEST_SECONDS = 45.0
+LONGEST_SECONDS = 120.0
 
 
 class RolledBack(Exception):
@@ -49,7 +49,7 @@ class Run:
     relays: int = 2
     relays_crash: bool = True
     oversized: bool = True
-    quiet_seconds: float = 10.0
+    quiet_seconds: float = 25.0
     _children: dict[int, tuple[str, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

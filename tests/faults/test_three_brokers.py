@@ -59,18 +59,20 @@ def test_nothing_is_lost_while_brokers_relays_and_consumers_fail(shop: RunningSh
     stream = OrderStream(Customer(shop.base_url), make_order((sku, 1)), per_second=20 if LONG else 8)
     for part in ("relay", "inventory"):
         shop.part_stop(part)
-    crowd = Crowd(shop, ["run_relay", "consume_inventory"] * 2, random, every_seconds=KILL_EVERY_SECONDS)
-    with stream, crowd:
-        cluster.kill(cluster.name_leader())
-        cluster.freeze(cluster.name_leader(), FREEZE_SECONDS)
-        if LONG:
-            cluster.restart_all()
-        deadline = time.monotonic() + 600
-        while len(stream.told) < ORDERS:
-            assert time.monotonic() < deadline, f"only {len(stream.told)} orders"
-            time.sleep(0.5)
-    for part in ("relay", "inventory"):
-        shop.part_start(part)
+    try:
+        crowd = Crowd(shop, ["run_relay", "consume_inventory"] * 2, random, every_seconds=KILL_EVERY_SECONDS)
+        with stream, crowd:
+            cluster.kill(cluster.name_leader())
+            cluster.freeze(cluster.name_leader(), FREEZE_SECONDS)
+            if LONG:
+                cluster.restart_all()
+            deadline = time.monotonic() + 600
+            while len(stream.told) < ORDERS:
+                assert time.monotonic() < deadline, f"only {len(stream.told)} orders"
+                time.sleep(0.5)
+    finally:
+        for part in ("relay", "inventory"):
+            shop.part_start(part)
     assert_nothing_lost(shop, stream, wait=240 if LONG else 90)
     print(f"{len(stream.told)} orders, {crowd.kills} kills, {stream.retries} requests repeated")
     assert crowd.kills > 0
