@@ -78,8 +78,8 @@ def prepare(*, use_running: bool) -> Iterator[None]:
             shop.stop()
 
 
-def fill_outbox(count: int, size: int = 600, keys: int = KEYS) -> None:
-    """Replace what is in the outbox by `count` unpublished events of about `size` bytes, spread over `keys` keys."""
+def fill_outbox(count: int, size: int = 600, keys: int = KEYS, *, empty: bool = True) -> None:
+    """Add `count` unpublished events of about `size` bytes, spread over `keys` keys; by default to an empty outbox."""
     from django.db import connection
 
     from relay.outbox import hash_key
@@ -87,7 +87,8 @@ def fill_outbox(count: int, size: int = 600, keys: int = KEYS) -> None:
     names = [f"key-{number:06}" for number in range(keys)]
     values: dict[str, Any] = {"count": count, "size": size, "topic": TOPIC, "width": keys, "keys": names}
     with connection.cursor() as cursor:
-        cursor.execute("truncate relay_outbox, relay_stream, relay_shardlease, relay_relaymember")
+        if empty:
+            cursor.execute("truncate relay_outbox, relay_stream, relay_shardlease, relay_relaymember")
         cursor.execute("set statement_timeout = '5min'")
         cursor.execute(_FILL, {**values, "hashes": [hash_key(name) for name in names]})
         cursor.execute("reset statement_timeout")
