@@ -122,7 +122,7 @@ class ShardLeases:
         """Give `shards` away at once. Nothing of them may be under way."""
         with connection.cursor() as cursor:
             cursor.execute(_RELEASE, [self.owner, list(shards)])
-        for shard in shards:
+        for shard in list(shards):
             self.epochs.pop(shard, None)
             self.leaving.discard(shard)
 
