@@ -40,7 +40,7 @@ select o.topic, count(*), count(distinct o.key),
        extract(epoch from clock_timestamp() - min(o.created_at))::float8, min(o.position)
 from relay_outbox o
 join unnest(%(topics)s::text[], %(positions)s::bigint[]) as settled (topic, position)
-    on o.topic = settled.topic and o.position > settled.position
+    on o.topic || '' = settled.topic and o.position > settled.position  -- by position: a topic's index has all its rows
 left join relay_cursor c on c.consumer = %(consumer)s and c.topic = o.topic and c.key = o.key
 where o.position > %(lowest)s and c.parked_at is null
   and o.sequence > coalesce(c.last, (select floor from relay_stream s where s.topic = o.topic and s.key = o.key), 0)
