@@ -124,7 +124,9 @@ DATABASES = {
             **_database.get("OPTIONS", {}),
             "connect_timeout": 3,
             "application_name": name_process(sys.argv),
-            "options": "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c lock_timeout=10s",
+            # Without JIT: compiling a query over the outbox's partitions takes longer than to run it.
+            "options": "-c jit=off -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
+            " -c lock_timeout=10s",
         },
     },
 }

@@ -34,7 +34,7 @@ create index outbox_refused on relay_outbox (topic, key) where refused_reason is
 create table relay_outbox_default partition of relay_outbox default with (fillfactor = 50);
 do $$
 begin
-    for number in 0..9 loop
+    for number in 0..5 loop
         execute format('create table relay_outbox_p%s partition of relay_outbox for values from (%s) to (%s)'
                        ' with (fillfactor = 50)',
                        number, number * 1000000, (number + 1) * 1000000);

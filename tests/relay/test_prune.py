@@ -118,13 +118,13 @@ def test_what_kafka_skips_below_the_floor_parks_and_says_why(operated: Readers, 
 def test_partitions_are_made_far_ahead_of_the_position(settings: Settings) -> None:
     settings.RELAY = {**settings.RELAY, "PARTITION_ROWS": 100}
     assert ensure_partitions() == []
-    go_to(10 * SIZE - 250)
+    go_to(6 * SIZE - 250)
     made = ensure_partitions()
     assert [(one.first, one.end) for one in made] == [
-        (10 * SIZE + n * 100, 10 * SIZE + (n + 1) * 100) for n in range(AHEAD - 2)
+        (6 * SIZE + n * 100, 6 * SIZE + (n + 1) * 100) for n in range(AHEAD - 2)
     ]
     assert ensure_partitions() == []
-    go_to(10 * SIZE)
+    go_to(6 * SIZE)
     lend(uuid4(), "Ada")
     with connection.cursor() as cursor:
         cursor.execute("select tableoid::regclass::text from relay_outbox")
@@ -133,12 +133,12 @@ def test_partitions_are_made_far_ahead_of_the_position(settings: Settings) -> No
 
 def test_rows_in_the_default_partition_get_one_of_their_own(settings: Settings, operated: Readers) -> None:
     settings.RELAY = {**settings.RELAY, "PARTITION_ROWS": 100}
-    go_to(10 * SIZE + 40)
+    go_to(6 * SIZE + 40)
     book = uuid4()
     operated.consumer.process(lend(book, "Ada", "Bob"))
     assert not partitions.is_default_empty()
     made = ensure_partitions()
-    assert made[0] == Partition(f"relay_outbox_from_{10 * SIZE}", 10 * SIZE, 10 * SIZE + 200)
+    assert made[0] == Partition(f"relay_outbox_from_{6 * SIZE}", 6 * SIZE, 6 * SIZE + 200)
     assert partitions.is_default_empty()
     assert len(made) == AHEAD
     operated.consumer.process(lend(book, "Cleo"))
