@@ -24,7 +24,9 @@ def run_naive(expected: int) -> Callable[[], int]:
     from kafka import KafkaProducer
 
     from relay.conf import configuration
+    from relay.reader import walk_by_position
 
+    walk_by_position()
     producer = KafkaProducer(
         bootstrap_servers=configuration().bootstrap_servers,
         acks="all",

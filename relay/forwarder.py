@@ -16,10 +16,12 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import connection
 
+from relay.arrays import to_array
 from relay.batches import Message
 from relay.canary import Canary
 from relay.conf import configuration
@@ -28,6 +30,7 @@ from relay.heartbeat import Pulse
 from relay.kafka import BrokerUnavailable, RecordRefused
 from relay.lease import SHARDS, LeaseLost, ShardLeases
 from relay.loop import TRANSIENT, Backoff
+from relay.marker import Marker
 from relay.producer import DELIVERY_TIMEOUT_SECONDS, Producer, Sending
 from relay.reader import READ_ROWS, Reader, Row, Stalled
 
@@ -53,7 +56,7 @@ _IF_HELD = """
 with held as (select from relay_shardlease where owner = %(owner)s and (shard, epoch) in
               (select * from unnest(%(shards)s::smallint[], %(epochs)s::bigint[])) for share)
 update relay_outbox set {change}
-where position = any(%(positions)s) and position between %(first)s and %(last)s
+where position = any(%(positions)s::bigint[]) and position between %(first)s and %(last)s
       and (select count(*) from held) = %(count)s
 """
 _MARK = _IF_HELD.format(change="published_at = clock_timestamp()")
@@ -90,12 +93,14 @@ class Forwarder:
         self._reader = Reader()
         self._producer: Producer | None = None
         self._counts: dict[bytes, int] = {}
-        # Every row that is read and not marked, by position; it is in one of the next three.
+        # Every row that is read and not marked, by position; it is in one of the next four.
         self._held: dict[int, Row] = {}
         self._held_bytes = 0
         self._waiting: dict[Partition, deque[Row]] = defaultdict(deque)
         self._flights: dict[Partition, Flight] = {}
         self._acknowledged: list[Row] = []
+        self._marking: list[Row] = []
+        self._marker = Marker()
         self._stalls: dict[Partition, Stall] = {}
         self._pauses: dict[Partition, float] = {}
         # Rows per batch where one was too large, until larger ones get through again.
@@ -150,7 +155,11 @@ class Forwarder:
         if self.leases.is_due or not self.leases.is_fresh:
             self._renew()
         landed = self._collect()
-        if self._acknowledged and (len(self._acknowledged) >= MARK_ROWS or time.monotonic() >= self._mark_at):
+        if self._marker.is_done:
+            self._finish_marking()
+        if len(self._acknowledged) >= MARK_ROWS and not self._marker.is_busy:
+            self._begin_marking()
+        elif self._acknowledged and not self._marker.is_busy and time.monotonic() >= self._mark_at:
             self._mark()
         read = self._read()
         return self._send() or read or landed
@@ -272,24 +281,47 @@ class Forwarder:
         if limit < BATCH_ROWS:
             self._limits[partition] = limit + limit // 8 + 1
 
+    def _begin_marking(self) -> None:
+        """Mark what was acknowledged while this goes on. Worth a thread for many rows only."""
+        self._take_acknowledged()
+        self._marker.begin(partial(self._write, _MARK, self._marking))
+
+    def _finish_marking(self) -> None:
+        """Wait for the marking that was begun, if any was.
+
+        :raises LeaseLost: the rows' shards are not all ours any more; none was marked.
+        """
+        if self._marker.is_busy:
+            self._marker.finish()
+            self._let_go_marked()
+
     def _mark(self) -> None:
-        """Mark what was acknowledged, if its shards are still ours in the epoch in which they were taken."""
-        rows = self._acknowledged
-        if not rows:
-            return
+        """Mark everything that was acknowledged, if its shards are still ours in the epoch in which they were taken.
+
+        :raises LeaseLost: they are not; nothing was marked.
+        """
+        self._finish_marking()
+        if self._acknowledged:
+            self._take_acknowledged()
+            self._write(_MARK, self._marking)
+            self._let_go_marked()
+
+    def _take_acknowledged(self) -> None:
         failpoint("relay.sent")
-        self._write(_MARK, rows)
+        self._marking, self._acknowledged = self._acknowledged, []
+
+    def _let_go_marked(self) -> None:
         failpoint("relay.marked")
-        self._acknowledged = []
-        for row in rows:
+        for row in self._marking:
             self._let_go(row)
-        self._pulse.count("published", len(rows))
+        self._pulse.count("published", len(self._marking))
+        self._marking = []
 
     def _write(self, statement: str, rows: Sequence[Row], **values: Any) -> None:
         shards = sorted({row.key_hash % SHARDS for row in rows})
         epochs = [self.leases.epochs.get(shard, -1) for shard in shards]
         positions = sorted(row.position for row in rows)
-        values |= {"positions": positions, "first": positions[0], "last": positions[-1]}
+        values |= {"positions": to_array(positions), "first": positions[0], "last": positions[-1]}
         values |= {"owner": self.leases.owner, "shards": shards, "epochs": epochs, "count": len(shards)}
         with connection.cursor() as cursor:
             cursor.execute(statement, values)
@@ -362,7 +394,8 @@ class Forwarder:
         self._reader.rewind(self._find_low_mark())
         self._held_bytes = 0
         self._read_at = 0.0
-        for memory in (self._counts, self._held, self._waiting, self._flights, self._acknowledged):
+        self._marker.close()
+        for memory in (self._counts, self._held, self._waiting, self._flights, self._acknowledged, self._marking):
             memory.clear()
 
 

@@ -115,8 +115,20 @@ class Reader:
             self._candidate = (self._last, number)
 
 
+def walk_by_position() -> None:
+    """Keep this connection's planner to the index on the position.
+
+    Without statistics of a partition that fills quickly it reads and sorts all of it for each batch.
+    """
+    if getattr(connection.connection, "walks_by_position", False):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set jit = off")
+    connection.connection.walks_by_position = True
+
+
 def _query(statement: str, values: dict[str, object]) -> list[Row]:
-    connection.ensure_connection()
+    walk_by_position()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         # Bodies go from PostgreSQL to Kafka as they are: decoding and encoding them costs more than all else here.
         cursor.adapters.register_loader("text", ByteaBinaryLoader)
