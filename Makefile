@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH ?= relay latency relays publish consumer growth backlog outages
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
 .PHONY: help up reset test faults bench check requirements
@@ -24,8 +25,8 @@ test: $(VENV)/installed-dev ## run every test, on the real parts
 faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... repeats)
 	@FAULTS=all $(BIN)/python -m pytest tests/faults
 
-bench: $(VENV)/installed-dev ## what a customer notices while a part is down, as a table
-	@$(BIN)/python -m benchmarks.outages
+bench: $(VENV)/installed-dev ## every benchmark, each with its table: about an hour (BENCH="relay latency" chooses)
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json || exit 1; done
 
 check: $(VENV)/installed-dev ## format, lint, types, import rules, migrations, deployment, API schema, event schemas
 	$(BIN)/ruff format --check .
