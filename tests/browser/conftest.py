@@ -25,8 +25,9 @@ def find_chromium() -> str:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+    """Run Chromium for this folder only: while it runs, Django takes everything for asynchronous."""
     path = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -78,10 +78,12 @@ def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
     for book in books:
         send_to_kafka(deliver(book))
     assert wait_until(lambda: ConsumerState.objects.filter(paused_by="circuit breaker").exists())
-    assert Cursor.objects.exclude(parked_at=None).count() < 20
+    # The topic has events of other tests, too.
+    parked = Cursor.objects.filter(key__in=[str(book) for book in books]).exclude(parked_at=None)
+    assert parked.count() < 20
     running.failing.clear()
     assert wait_until(lambda: all(running.applied(book) == ["Ada"] for book in books))
-    assert not Cursor.objects.exclude(parked_at=None).exists()
+    assert not parked.exists()
     assert not ConsumerState.objects.exclude(paused_at=None).exists()
 
 
