@@ -156,6 +156,10 @@ class PaymentVoided(PaymentEvent, frozen=True, kw_only=True):
     """The held amount was given back before it was captured."""
 
 
+class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
+    """So much of the captured amount was given back: all of it, or a part. More may follow."""
+
+
 class ProductViewed(ActivityEvent, frozen=True, kw_only=True):
     """A product's page was shown."""
 
