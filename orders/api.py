@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -24,7 +25,8 @@ _KEY = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     required=True,
-    description="1 to 255 visible ASCII characters, new for each order. Sending the same again is always safe.",
+    description="1 to 255 visible ASCII characters, new for each order. Sending the same again is always safe."
+    " A key is its caller's own, and is remembered for at least seven days.",
 )
 _TOKEN = OpenApiParameter(
     "X-Order-Token",
@@ -57,7 +59,7 @@ class OrderList(APIView):
         body = OrderRequest(data=request.data)
         body.is_valid(raise_exception=True)
         try:
-            placement = place_order(idempotency_key=key, request=body.validated_data)
+            placement = place_order(idempotency_key=key, request=body.validated_data, caller=find_caller(request))
         except IdempotencyKeyReused as error:
             return problem(422, str(error), [{"field": "Idempotency-Key", "message": str(error)}])
         except UnknownProducts as error:
@@ -92,6 +94,12 @@ class OrderView(APIView):
         if order is None:
             raise NotFound("There is no such order.")
         return Response(OrderDetail(order).data)
+
+
+def find_caller(request: Request) -> AbstractBaseUser | None:
+    """The customer who is logged in, None for a guest."""
+    user = request.user
+    return user if isinstance(user, AbstractBaseUser) else None
 
 
 def read_idempotency_key(request: Request) -> str:

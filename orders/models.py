@@ -1,5 +1,7 @@
 """Orders, their lines, their history, and the answers that were given to idempotency keys."""
 
+from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -28,6 +30,15 @@ class Order(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     number = models.CharField(max_length=16, unique=True)
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="orders",
+        db_index=False,
+        help_text="Empty for a guest.",
+    )
     status = models.CharField(max_length=10, choices=Status, default=Status.PLACED)
     stock = models.CharField(max_length=10, choices=Stock, default=Stock.PENDING, help_text="What inventory answered.")
     payment = models.CharField(
@@ -49,6 +60,9 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["-placed_at"], name="order_newest"),
             models.Index(fields=["deadline_at"], name="order_overdue", condition=Q(status="placed")),
+            models.Index(
+                fields=["customer", "-placed_at"], name="order_of_customer", condition=Q(customer__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -93,13 +107,20 @@ class Transition(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The answer that a key was given, stored in the transaction of the order itself."""
+    """The answer that a caller's key was given, stored in the transaction of the order itself."""
 
-    key = models.CharField(max_length=255, primary_key=True)
+    key = models.CharField(
+        max_length=280,
+        primary_key=True,
+        help_text="As it was sent; after a user's id and a blank, if one was logged in.",
+    )
     request_hash = models.CharField(max_length=64)
     order = models.OneToOneField(Order, on_delete=models.CASCADE, related_name="idempotency")
     answer = models.JSONField(help_text="Without the access token, which is derived again.")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [BrinIndex(fields=["created_at"], name="idempotencykey_oldest")]
 
     def __str__(self) -> str:
         return f"key of {self.order_id}"

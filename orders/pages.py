@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,7 +17,7 @@ from orders.forms import CheckoutForm, make_key
 from orders.models import IdempotencyKey, Order
 from orders.progress import describe_progress
 from orders.saga import Happening, ImpossibleTransition
-from orders.services import IdempotencyKeyReused, UnknownProducts, place_order
+from orders.services import IdempotencyKeyReused, UnknownProducts, place_order, scope_key
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
 from shop.tokens import may_see_order, opens_order, remember_order
@@ -102,7 +103,9 @@ def check_out(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render_checkout(request, form, status=422)
     try:
-        placement = place_order(idempotency_key=form.cleaned_data["idempotency_key"], request=form.request)
+        placement = place_order(
+            idempotency_key=form.cleaned_data["idempotency_key"], request=form.request, caller=find_customer(request)
+        )
     except UnknownProducts:
         return redirect("orders:cart")
     except IdempotencyKeyReused:
@@ -117,6 +120,11 @@ def check_out(request: HttpRequest) -> HttpResponse:
     return redirect("orders:order-detail", order_id)
 
 
+def find_customer(request: HttpRequest) -> AbstractBaseUser | None:
+    """The customer who is logged in, None for a guest."""
+    return request.user if request.user.is_authenticated else None
+
+
 def render_checkout(request: HttpRequest, form: CheckoutForm, status: int = 200) -> HttpResponse:
     """Render the checkout's page."""
     return render(request, "orders/checkout.html", {"form": form, "cart": form.cart}, status=status)
@@ -124,7 +132,9 @@ def render_checkout(request: HttpRequest, form: CheckoutForm, status: int = 200)
 
 def redirect_to_placed(request: HttpRequest, key: str) -> HttpResponse:
     """Where a form leads whose cart has become an order already, as after going back in the browser."""
-    placed = IdempotencyKey.objects.filter(key=key.replace("\0", "")).first()
+    customer = find_customer(request)
+    scoped = scope_key(key.replace("\0", ""), customer.pk if customer else None)
+    placed = IdempotencyKey.objects.filter(key=scoped).first()
     if placed and may_see_order(request, placed.order_id):
         return redirect("orders:order-detail", placed.order_id)
     return redirect("orders:cart")

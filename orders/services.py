@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -44,22 +45,33 @@ class Placement:
     replayed: bool
 
 
-def place_order(*, idempotency_key: str, request: dict[str, Any]) -> Placement:
-    """Place the order of a validated request (``OrderRequest.validated_data``), once for each key.
+def scope_key(key: str, caller_id: object) -> str:
+    """Return the stored form of a caller's Idempotency-Key. As sent it has no blank: no guest meets a user's."""
+    return key if caller_id is None else f"{caller_id} {key}"
+
+
+def place_order(*, idempotency_key: str, request: dict[str, Any], caller: AbstractBaseUser | None = None) -> Placement:
+    """Place the order of a validated request (``OrderRequest.validated_data``), once for each key of the caller.
+
+    `caller` is the customer who is logged in, None for a guest. Safe to repeat with the same arguments after any error,
+    also when the outcome of the COMMIT is unknown.
 
     :raises IdempotencyKeyReused: the key came with another request before.
     :raises UnknownProducts: a SKU is not in the catalogue, or is not sold any more.
     """
+    customer_id = caller.pk if caller else None
+    key = scope_key(idempotency_key, customer_id)
     request_hash = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     with transaction.atomic():
-        known = _find_answer(idempotency_key, request_hash)
+        known = _find_answer(key, request_hash)
         if known is not None:
             return known
         order, lines = _price(request)
+        order.customer_id = customer_id
         answer = _describe(order, lines)
-        if not _claim_key(idempotency_key, request_hash, order, answer):
+        if not _claim_key(key, request_hash, order, answer):
             # Another request with this key committed while this one waited for its row.
-            known = _find_answer(idempotency_key, request_hash)
+            known = _find_answer(key, request_hash)
             assert known is not None
             return known
         _store(order, lines, request)
