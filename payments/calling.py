@@ -11,9 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from django.db import close_old_connections, connection
 
+from payments.claims import CALL_SECONDS, CLAIM_SECONDS, Call, claim_calls
 from payments.gateway import GatewayAnswer, GatewayUnavailable, MalformedAnswer, check_answer, load_gateway
 from payments.models import Operation
-from payments.settlement import CALL_SECONDS, CLAIM_SECONDS, Call, Outcome, claim_calls, record_outcomes
+from payments.settlement import Outcome, record_outcomes
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,8 @@ def ask(call: Call) -> GatewayAnswer:
                 answer = gateway.capture(call.key, call.reference, call.amount)
             case Operation.void:
                 answer = gateway.void(call.key, call.reference)
+            case Operation.refund:
+                answer = gateway.refund(call.key, call.reference, call.amount)
     return check_answer(answer, reference=call.reference, amount=call.amount, currency=call.currency)
 
 

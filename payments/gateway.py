@@ -45,7 +45,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Gateway(Protocol):
     """A payment gateway. A key that it has seen before gets the same answer again and moves no money.
 
-    Many threads call it at once. Every call returns within `settlement.CALL_SECONDS` or raises GatewayUnavailable.
+    Many threads call it at once. Every call returns within `claims.CALL_SECONDS` or raises GatewayUnavailable.
     """
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
@@ -56,6 +56,9 @@ class Gateway(Protocol):
 
     def void(self, key: str, reference: str) -> GatewayAnswer:
         """Give back everything that is held under `reference`."""
+
+    def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
+        """Give back `amount` of what was captured under `reference`."""
 
     def lookup(self, key: str) -> GatewayAnswer | None:
         """Return the answer that was given under `key`, None when the gateway has never seen it."""

@@ -1,10 +1,13 @@
 """What payments does when orders change: it writes down what is wanted and rings for Celery, nothing else."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from payments.models import Payment
+from payments.models import Attempt, Payment
+from payments.refunding import refund_rest
 from payments.tasks import settle_payments
 from relay.consumer import Consumer
 from relay.outbox import publish_many
@@ -17,10 +20,6 @@ Status, Wanted = Payment.Status, Payment.Wanted
 
 class PaymentNotAuthorized(Exception):
     """An order was confirmed although its payment is not authorized, or is wanted for something else."""
-
-
-class PaymentNotVoidable(Exception):
-    """An order was cancelled although its payment is captured or about to be: that takes a refund."""
 
 
 @consumer.on(OrderPlaced, many=True)
@@ -53,22 +52,29 @@ def want_captures(events: Sequence[OrderConfirmed]) -> None:
 
 
 @consumer.on(OrderCancelled, many=True)
-def want_voids(events: Sequence[OrderCancelled]) -> None:
-    """Give back what is held, or what a call that was begun may turn out to hold. Declined: nothing is.
+def give_back(events: Sequence[OrderCancelled]) -> None:
+    """Void what is held, refund what is taken; or what a call that was begun may turn out to hold or take.
 
-    A payment that the gateway was never asked for ends here.
-
-    :raises PaymentNotVoidable: the money of one of them is taken, or about to be.
+    A payment that the gateway was never asked for ends here, and so does a capture that it was never asked for.
     """
     locked = lock_payments(events)
-    for payment in locked:
-        if payment.status == Status.captured or payment.wanted == Wanted.capture:
-            raise PaymentNotVoidable(f"{payment} is {payment.status} and wants {payment.wanted}")
-    payments = [payment for payment in locked if payment.status in (Status.pending, Status.authorized)]
-    pending = Payment.objects.filter(pk__in=[p.pk for p in payments if p.status == Status.pending])
-    untried = set(pending.filter(attempts=None).values_list("pk", flat=True))
-    end_untried([payment for payment in payments if payment.pk in untried])
-    want([payment for payment in payments if payment.pk not in untried], Wanted.void)
+    begun = find_begun(locked)
+    taken = [p for p in locked if p.status == Status.captured or (p.wanted == Wanted.capture and p.pk in begun)]
+    held = [p for p in locked if p.status in (Status.pending, Status.authorized) and p not in taken]
+    untried = [p for p in held if p.status == Status.pending and p.pk not in begun]
+    end_untried(untried)
+    want([p for p in held if p not in untried and p.wanted != Wanted.refund], Wanted.void)
+    causes = {event.order_id: str(event.event_id) for event in events}
+    if refund_rest(taken, reason="order cancelled", requested_by={p.pk: causes[p.order_id] for p in taken}):
+        ring(settle_payments)
+
+
+def find_begun(payments: Sequence[Payment]) -> set[UUID]:
+    """Say for which of the locked `payments` the gateway was, or is being, asked for what they want."""
+    begun = Attempt.objects.filter(
+        Q(payment__status=Status.pending) | Q(operation=F("payment__wanted")), payment__in=payments
+    )
+    return set(begun.values_list("payment_id", flat=True))
 
 
 def lock_payments(events: Sequence[OrderConfirmed | OrderCancelled]) -> list[Payment]:

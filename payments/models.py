@@ -1,7 +1,7 @@
 """The payment is the queue: `wanted` says what is still to be asked of the gateway, `status` what it has done."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
@@ -12,13 +12,17 @@ class Operation(models.TextChoices):
     authorize = "authorize"
     capture = "capture"
     void = "void"
+    refund = "refund"
 
 
 class Payment(models.Model):
-    """The money of one order, in minor units of `currency`.
+    """The money of one order, in minor units of `currency`. It is refunded when everything that was captured went back.
 
-    A worker may call the gateway for a payment only while it holds the claim; claims and pauses run by the
-    database's clock.
+    A payment that wants a refund has one in `refunds` that is wanted, too; if it is only authorized, a capture was
+    begun: that is brought to its end first, because only the gateway knows whether the money is taken.
+
+    A worker may call the gateway for a payment only while it holds the claim; claims and pauses run by the database's
+    clock.
     """
 
     class Status(models.TextChoices):
@@ -27,11 +31,13 @@ class Payment(models.Model):
         declined = "declined"
         captured = "captured"
         voided = "voided"
+        refunded = "refunded"
 
     class Wanted(models.TextChoices):
         authorize = "authorize"
         capture = "capture"
         void = "void"
+        refund = "refund"
         nothing = "nothing"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -43,6 +49,8 @@ class Payment(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.pending)
     wanted = models.CharField(max_length=10, choices=Wanted, default=Wanted.authorize)
     reason = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined.")
+    captured_amount = models.PositiveBigIntegerField(default=0, db_default=0, help_text="In minor units.")
+    refunded_amount = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Of what was captured.")
     gateway_reference = models.CharField(max_length=100, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True, help_text="Until then one worker alone may call.")
     due_at = models.DateTimeField(db_default=Now(), help_text="When the sweep looks at it again.")
@@ -56,19 +64,54 @@ class Payment(models.Model):
             models.CheckConstraint(
                 name="payment_wants_what_can_be_done",
                 condition=Q(status="pending", wanted__in=["authorize", "void"])
-                | Q(status="authorized", wanted__in=["capture", "void", "nothing"])
-                | Q(status__in=["declined", "captured", "voided"], wanted="nothing"),
-            )
+                | Q(status="authorized", wanted__in=["capture", "void", "refund", "nothing"])
+                | Q(status="captured", wanted__in=["refund", "nothing"])
+                | Q(status__in=["declined", "voided", "refunded"], wanted="nothing"),
+            ),
+            models.CheckConstraint(
+                name="payment_gives_back_what_it_took",
+                condition=Q(captured_amount__lte=F("amount"), refunded_amount__lte=F("captured_amount")),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"payment {self.id}"
 
 
+class Refund(models.Model):
+    """A part of a captured payment, or all of it, that is to go back. The gateway is asked for them by `number`."""
+
+    class Status(models.TextChoices):
+        wanted = "wanted"
+        done = "done"
+        declined = "declined"
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    number = models.PositiveIntegerField(help_text="Counts a payment's refunds from 1.")
+    amount = models.PositiveBigIntegerField(help_text="In minor units of the payment's currency.")
+    reason = models.CharField(max_length=200)
+    requested_by = models.CharField(max_length=150, help_text="Who of the staff, or the event that caused it.")
+    status = models.CharField(max_length=10, choices=Status, default=Status.wanted)
+    answer = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined.")
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["payment_id", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["payment", "number"], name="refund_number"),
+            models.CheckConstraint(name="refund_of_something", condition=Q(amount__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"refund {self.number} of payment {self.payment_id}"
+
+
 class Attempt(models.Model):
     """One operation at the gateway, stored before it is called. Its key is the same on every retry."""
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts")
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="attempts", null=True, blank=True)
     operation = models.CharField(max_length=10, choices=Operation)
     idempotency_key = models.CharField(max_length=64, unique=True)
     calls = models.PositiveIntegerField(default=0, help_text="How often the gateway was asked.")

@@ -76,6 +76,19 @@ class SandboxGateway:
             amount, currency = (held.amount, held.currency) if held else (0, "")
             return book(books, key, "void", reference, amount, currency, reason)
 
+    def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
+        """Give back what was captured, in parts or at once, never more than that.
+
+        :raises GatewayUnavailable: the books can't be reached.
+        :raises KeyReused: the key stands for something else.
+        """
+        with open_books() as books, books.transaction():
+            held = lock_authorization(books, reference)
+            known = find_answer(books, key)
+            left = find_refundable(books, reference)
+            reason = None if known or amount <= left else f"only {left} is left to refund"
+            return book(books, key, "refund", reference, amount, held.currency if held else "", reason)
+
     def lookup(self, key: str) -> GatewayAnswer | None:
         """Return the answer that was given under `key`, None when there was none.
 
@@ -170,6 +183,16 @@ def find_obstacle(books: Connection, reference: str) -> str | None:
         [reference],
     ).fetchone()
     return None if ended is None else f"already {'captured' if ended[0] == 'capture' else 'voided'}"
+
+
+def find_refundable(books: Connection, reference: str) -> int:
+    """Return what was captured under `reference` and not yet given back, in minor units."""
+    row = books.execute(
+        "select coalesce(sum(case operation when 'capture' then amount when 'refund' then -amount else 0 end), 0)"
+        " from sandbox_gateway.ledger where reference = %s and outcome = 'approved'",
+        [reference],
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def book(

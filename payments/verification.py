@@ -1,11 +1,11 @@
 """Do the payments and the gateway's books say the same? Each difference is a sentence that names payment and order."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from payments.gateway import LedgerEntry, load_gateway
-from payments.models import Payment
+from payments.models import Operation, Payment, Refund
 
 Books = dict[UUID, list[LedgerEntry]]
 
@@ -29,12 +29,15 @@ def find_money_differences() -> Iterator[str]:
         else:
             books[payment_id].append(entry)
     yield from find_unknown_entries(books, {payment.pk for payment in settled})
-    suspects = [payment for payment in settled if list(compare(payment, books[payment.pk]))]
+    refunds: dict[UUID, list[Refund]] = defaultdict(list)
+    for refund in Refund.objects.filter(payment__wanted=Payment.Wanted.nothing).iterator(chunk_size=2000):
+        refunds[refund.payment_id].append(refund)
+    suspects = [p for p in settled if list(compare(p, refunds[p.pk], books[p.pk]))]
     # One that moved on while the books were being read is in flight, not different.
     unmoved = set(Payment.objects.filter(pk__in=[p.pk for p in suspects]).values_list("pk", "updated_at"))
     for payment in suspects:
         if (payment.pk, payment.updated_at) in unmoved:
-            yield from compare(payment, books[payment.pk])
+            yield from compare(payment, refunds[payment.pk], books[payment.pk])
 
 
 def read_payment_id(entry: LedgerEntry) -> UUID | None:
@@ -55,43 +58,75 @@ def find_unknown_entries(books: Books, settled: set[UUID]) -> Iterator[str]:
                 yield f"the gateway's {describe(entry)} belongs to payment {payment_id}, which does not exist"
 
 
-def compare(payment: Payment, entries: Iterable[LedgerEntry]) -> Iterator[str]:
-    """Name where a settled payment and the gateway's entries under its keys differ."""
+def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[LedgerEntry]) -> Iterator[str]:
+    """Name where a settled payment with its refunds and the gateway's entries under its keys differ."""
     who = f"payment {payment.pk} of order {payment.order_id} is {payment.status}, but"
     booked: dict[str, list[LedgerEntry]] = defaultdict(list)
     for entry in entries:
-        booked[entry.operation if entry.outcome == "approved" else f"declined {entry.operation}"].append(entry)
-    for operation, there in booked.items():
-        if operation not in expected_entries(payment):
+        booked[name_entry(entry)].append(entry)
+    expected = expected_entries(payment, refunds)
+    for name, there in booked.items():
+        if name not in expected:
             yield f"{who} the gateway has booked: {describe(there[0])}"
-    for operation in expected_entries(payment):
-        there = booked[operation]
+    for name, amount in expected.items():
+        there = booked[name]
         if len(there) != 1:
-            yield f"{who} the gateway has {len(there)} entries for its {operation}, not one"
+            yield f"{who} the gateway has {len(there)} entries for its {name}, not one"
         for entry in there:
-            if (entry.amount, entry.currency) != (payment.amount, payment.currency):
-                yield f"{who} over {payment.amount} {payment.currency}; the gateway has booked: {describe(entry)}"
+            if (entry.amount, entry.currency) != (amount, payment.currency):
+                yield f"{who} over {amount} {payment.currency}; the gateway has booked: {describe(entry)}"
             if payment.gateway_reference != entry.reference:
                 yield (
                     f"{who} under reference {payment.gateway_reference!r}; the gateway has booked: {describe(entry)}"
                     f" under {entry.reference!r}"
                 )
-    authorized, captured = (sum(entry.amount for entry in booked[name]) for name in ("authorize", "capture"))
-    if captured > authorized:
-        yield f"{who} {captured} is captured of {authorized} authorized"
+    yield from compare_sums(payment, refunds, booked, who)
 
 
-def expected_entries(payment: Payment) -> list[str]:
-    """Say which entries the books must hold for a settled payment, each exactly once, and no others."""
-    match payment.status:
-        case Payment.Status.declined:
-            return ["declined authorize"]
-        case Payment.Status.authorized:
-            return ["authorize"]
-        case Payment.Status.captured:
-            return ["authorize", "capture"]
-        case _:
-            return ["authorize", "void"] if payment.gateway_reference else []
+def compare_sums(
+    payment: Payment, refunds: Sequence[Refund], booked: Mapping[str, Sequence[LedgerEntry]], who: str
+) -> Iterator[str]:
+    """Name sums that can't be: more taken than held, more given back than taken, or other sums in our own books."""
+    sums: dict[str, int] = defaultdict(int)
+    for entries in booked.values():
+        for entry in entries:
+            sums[entry.operation] += entry.amount if entry.outcome == "approved" else 0
+    if sums["capture"] > sums["authorize"]:
+        yield f"{who} {sums['capture']} is captured of {sums['authorize']} authorized"
+    if sums["refund"] > sums["capture"]:
+        yield f"{who} {sums['refund']} is refunded of {sums['capture']} captured"
+    done = sum(refund.amount for refund in refunds if refund.status == Refund.Status.done)
+    if payment.refunded_amount != done:
+        yield f"{who} {payment.refunded_amount} is refunded, its refunds add up to {done}"
+    taken = payment.status in (Payment.Status.captured, Payment.Status.refunded)
+    if payment.captured_amount != (payment.amount if taken else 0):
+        yield f"{who} {payment.captured_amount} is captured of {payment.amount}"
+    if (payment.status == Payment.Status.refunded) != (0 < payment.captured_amount == done):
+        yield f"{who} {done} is refunded of {payment.captured_amount} captured"
+
+
+def name_entry(entry: LedgerEntry) -> str:
+    """Return ``authorize``, ``capture``, ``void`` or ``refund <number>``, with ``declined`` before it if it was."""
+    name = entry.operation
+    if name == Operation.refund:
+        name = f"refund {entry.idempotency_key.rpartition(':')[2]}"
+    return name if entry.outcome == "approved" else f"declined {name}"
+
+
+def expected_entries(payment: Payment, refunds: Sequence[Refund]) -> dict[str, int]:
+    """Say which entries the books must hold for a settled payment, each exactly once, and no others: name -> amount."""
+    held = ["authorize"] if payment.gateway_reference else []
+    names = {
+        Payment.Status.declined: ["declined authorize"],
+        Payment.Status.voided: [*held, *("void" for _ in held)],
+        Payment.Status.captured: ["authorize", "capture"],
+        Payment.Status.refunded: ["authorize", "capture"],
+    }.get(Payment.Status(payment.status), ["authorize"])
+    expected = dict.fromkeys(names, payment.amount)
+    for refund in refunds:
+        declined = "declined " if refund.status == Refund.Status.declined else ""
+        expected[f"{declined}refund {refund.number}"] = refund.amount
+    return expected
 
 
 def describe(entry: LedgerEntry) -> str:

@@ -11,29 +11,16 @@ import pytest
 from django.db import connections, transaction
 from django.db.models.functions import Now
 
-from payments import calling, sandbox, settlement
+from payments import calling, claims, sandbox, settlement
 from payments.gateway import GatewayAnswer, GatewayUnavailable
-from payments.handlers import want_voids
+from payments.handlers import give_back
 from payments.models import Attempt, Payment
 from payments.sandbox import SandboxGateway
 from payments.tasks import settle_payments
 from shop.doorbell import Shift
+from tests.payments.dying import Killed, die, let_claims_expire, wait_for_late_calls
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing after it runs."""
-
-
-def die(*args: object) -> None:
-    raise Killed
-
-
-def let_claims_expire() -> None:
-    """What half a minute would do."""
-    past = Now() - timedelta(seconds=1)
-    Payment.objects.update(claimed_until=past, due_at=past)
 
 
 def settle_in_thread(_: object = None) -> None:
@@ -107,7 +94,7 @@ def test_two_workers_charge_a_payment_once(place: Any, books: Any, said: Any, mo
 
 def test_a_worker_that_slept_past_its_claim_records_nothing(place: Any, said: Any) -> None:
     payment = place()
-    [sleeper] = settlement.claim_calls(10)
+    [sleeper] = claims.claim_calls(10)
     outcome = calling.make_call(sleeper, begin_by=math.inf)
     let_claims_expire()
     settle_payments()
@@ -132,7 +119,7 @@ def test_a_cancellation_during_the_call_gives_the_money_back(
         worker = pool.submit(settle_in_thread)
         assert called.wait(10)
         with transaction.atomic():
-            want_voids([cancelled(payment)])
+            give_back([cancelled(payment)])
         settle_payments()  # rung for the cancellation: the call in flight holds the claim
         assert books() == []
         may_answer.set()
@@ -153,7 +140,7 @@ def test_a_cancellation_after_a_crash_gives_back_what_was_charged(
         patch.setattr(calling, "record_outcomes", die)
         settle_payments()
     with transaction.atomic():
-        want_voids([cancelled(payment)])
+        give_back([cancelled(payment)])
     let_claims_expire()
     settle_payments()
     assert Payment.objects.get().status == "voided"
@@ -187,13 +174,6 @@ def fail(*args: object) -> None:
     raise GatewayUnavailable("no route to host")
 
 
-def wait_for_late_calls() -> None:
-    deadline = time.monotonic() + 10
-    while calling._late:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_the_longest_waiting_are_taken_first_and_no_more_than_fit(
     place: Any, books: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +192,7 @@ def test_a_crash_in_the_middle_of_a_batch_charges_each_once(
     payments = [place(amount=amount) for amount in (1, 2, 3)]
     ask = calling.ask
 
-    def die_at_the_second(call: settlement.Call) -> GatewayAnswer:
+    def die_at_the_second(call: claims.Call) -> GatewayAnswer:
         answer = ask(call)
         if call.amount == 2:
             raise Killed
@@ -244,7 +224,7 @@ def test_a_slow_call_holds_up_no_other_and_is_recorded_when_it_ends(
 
 def test_a_call_that_could_outlast_its_claim_is_not_begun(place: Any, books: Any) -> None:
     place()
-    [call] = settlement.claim_calls(10)
+    [call] = claims.claim_calls(10)
     settlement.record_outcomes([calling.make_call(call, begin_by=time.monotonic() - 1)])
     assert books() == []
     waiting = Payment.objects.get()

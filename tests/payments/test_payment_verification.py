@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from payments.handlers import want_voids
+from payments.handlers import give_back
 from payments.models import Payment
 from payments.sandbox import SandboxGateway, open_books
 from payments.tasks import settle_payments
@@ -23,10 +23,13 @@ def till(place: Any, cancelled: Any) -> Till:
     def settle_until(status: str) -> Payment:
         payment: Payment = place("tok_declined" if status == "declined" else "tok_ok")
         if status == "voided before":
-            want_voids([cancelled(payment)])
+            give_back([cancelled(payment)])
         settle_payments()
-        if status in ("captured", "voided"):
-            Payment.objects.filter(pk=payment.pk).update(wanted="capture" if status == "captured" else "void")
+        if status in ("captured", "voided", "refunded"):
+            Payment.objects.filter(pk=payment.pk).update(wanted="void" if status == "voided" else "capture")
+            settle_payments()
+        if status == "refunded":
+            give_back([cancelled(payment)])
             settle_payments()
         payment.refresh_from_db()
         return payment
@@ -53,14 +56,20 @@ def names(till: Till) -> Any:
 
 
 def test_payments_in_every_state_agree_with_the_books(till: Till) -> None:
-    for status in ("authorized", "declined", "captured", "voided", "voided before"):
+    for status in ("authorized", "declined", "captured", "voided", "voided before", "refunded"):
         till(status)
     assert list(find_money_differences()) == []
 
 
 @pytest.mark.parametrize(
     ("status", "operation"),
-    [("authorized", "authorize"), ("captured", "capture"), ("voided", "void"), ("declined", "authorize")],
+    [
+        ("authorized", "authorize"),
+        ("captured", "capture"),
+        ("voided", "void"),
+        ("declined", "authorize"),
+        ("refunded", "refund:1"),
+    ],
 )
 def test_a_deleted_ledger_entry_is_named(till: Till, status: str, operation: str) -> None:
     payment = till(status)
@@ -69,7 +78,7 @@ def test_a_deleted_ledger_entry_is_named(till: Till, status: str, operation: str
     differences = list(find_money_differences())
     assert any(
         f"payment {payment.pk} of order {payment.order_id} is {status}" in line
-        and f"0 entries for its {operation}" in line
+        and f"0 entries for its {operation.replace(':', ' ')}" in line
         for line in (line.replace("declined authorize", "authorize") for line in differences)
     )
 
@@ -108,6 +117,30 @@ def test_more_captured_than_authorized_is_named(till: Till) -> None:
     payment = till("captured")
     break_books("update sandbox_gateway.ledger set amount = 9999 where idempotency_key = %s", f"{payment.pk}:capture")
     assert "9999 is captured of 4999 authorized" in " ".join(find_money_differences())
+
+
+def test_more_refunded_than_captured_is_named(till: Till) -> None:
+    payment = till("refunded")
+    break_books("update sandbox_gateway.ledger set amount = 9999 where idempotency_key = %s", f"{payment.pk}:refund:1")
+    assert "9999 is refunded of 4999 captured" in " ".join(find_money_differences())
+
+
+def test_a_refund_that_payments_does_not_know_is_named(till: Till, names: Any) -> None:
+    payment = till("captured")
+    SandboxGateway().refund("by hand", payment.gateway_reference, 100)
+    assert "refund of 100 EUR carries the key 'by hand'" in " ".join(find_money_differences())
+    SandboxGateway().refund(f"{payment.pk}:refund:1", payment.gateway_reference, 200)
+    assert f"payment {payment.pk} of order {payment.order_id} is captured, but the gateway has booked: approved" in (
+        " ".join(find_money_differences())
+    )
+
+
+def test_sums_that_were_changed_by_hand_are_named(till: Till, names: Any) -> None:
+    payment = till("captured")
+    Payment.objects.filter(pk=payment.pk).update(refunded_amount=100)
+    names(payment, "100 is refunded, its refunds add up to 0")
+    Payment.objects.filter(pk=payment.pk).update(refunded_amount=0, captured_amount=4000)
+    names(payment, "4000 is captured of 4999")
 
 
 def test_a_charge_without_a_payment_is_named(books: Any) -> None:

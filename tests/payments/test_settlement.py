@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from payments import sandbox
-from payments.handlers import PaymentNotAuthorized, PaymentNotVoidable, want_captures, want_voids
+from payments.handlers import PaymentNotAuthorized, give_back, want_captures
 from payments.models import Attempt, Payment
 from payments.tasks import settle_payments
 from relay.models import Outbox
@@ -73,7 +73,7 @@ def test_the_token_is_forgotten_once_the_gateway_has_answered(place: Any, token:
 def test_a_cancelled_order_gets_its_money_back(place: Any, books: Any, said: Any, cancelled: Any) -> None:
     payment = place()
     settle_payments()
-    want_voids([cancelled(payment)])
+    give_back([cancelled(payment)])
     settle_payments()
     payment.refresh_from_db()
     assert payment.status == "voided"
@@ -86,7 +86,7 @@ def test_an_order_cancelled_before_the_gateway_was_asked_is_never_charged(
     place: Any, books: Any, said: Any, cancelled: Any
 ) -> None:
     payment = place()
-    want_voids([cancelled(payment)])
+    give_back([cancelled(payment)])
     payment.refresh_from_db()
     assert (payment.status, payment.wanted, payment.payment_token) == ("voided", "nothing", "")
     settle_payments()
@@ -98,7 +98,7 @@ def test_an_order_cancelled_before_the_gateway_was_asked_is_never_charged(
 def test_a_declined_payment_has_nothing_to_give_back(place: Any, books: Any, cancelled: Any) -> None:
     payment = place("tok_declined")
     settle_payments()
-    want_voids([cancelled(payment)])
+    give_back([cancelled(payment)])
     settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted) == ("declined", "nothing")
@@ -109,17 +109,6 @@ def test_an_order_confirmed_without_an_authorization_is_refused_by_name(place: A
     payment = place()
     with pytest.raises(PaymentNotAuthorized, match=f"payment {payment.pk} is pending and wants authorize"):
         want_captures([confirmed(payment)])
-
-
-def test_a_captured_payment_is_not_voided(place: Any, confirmed: Any, cancelled: Any) -> None:
-    payment = place()
-    settle_payments()
-    want_captures([confirmed(payment)])
-    with pytest.raises(PaymentNotVoidable, match="authorized and wants capture"):
-        want_voids([cancelled(payment)])
-    settle_payments()
-    with pytest.raises(PaymentNotVoidable, match="captured and wants nothing"):
-        want_voids([cancelled(payment)])
 
 
 def test_an_attempt_is_stored_with_its_key_and_its_outcome(place: Any, confirmed: Any) -> None:

@@ -1,0 +1,213 @@
+"""Money that was captured, or may have been, goes back: after a cancellation all of it, for the staff a part."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+
+from payments import calling
+from payments.gateway import GatewayAnswer, GatewayUnavailable
+from payments.handlers import give_back, want_captures
+from payments.models import Attempt, Payment, Refund
+from payments.refunding import NotRefundable, refund_part
+from payments.sandbox import SandboxGateway
+from payments.tasks import settle_payments
+from payments.verification import find_money_differences
+from relay.models import Outbox
+from tests.payments.dying import Killed, die, let_claims_expire, wait_for_late_calls
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def captured(place: Any, confirmed: Any) -> Payment:
+    """A payment that is captured."""
+    payment: Payment = place(amount=5000)
+    settle_payments()
+    want_captures([confirmed(payment)])
+    settle_payments()
+    payment.refresh_from_db()
+    assert (payment.status, payment.captured_amount) == ("captured", 5000)
+    return payment
+
+
+def give_part(payment: Payment, amount: int, reason: str = "scratched") -> Refund:
+    with transaction.atomic():
+        return refund_part(
+            Payment.objects.select_for_update().get(pk=payment.pk), amount, reason=reason, requested_by="ann"
+        )
+
+
+def test_an_order_cancelled_after_its_capture_gets_its_money_back(
+    captured: Payment, books: Any, said: Any, cancelled: Any
+) -> None:
+    event = cancelled(captured)
+    give_back([event])
+    settle_payments()
+    settle_payments()
+    captured.refresh_from_db()
+    assert (captured.status, captured.wanted, captured.refunded_amount) == ("refunded", "nothing", 5000)
+    assert books()[2:] == [("refund", "approved", 5000)]
+    assert said(captured.order_id) == ["PaymentAuthorized.v1", "PaymentCaptured.v1", "PaymentRefunded.v1"]
+    refund = Refund.objects.get()
+    assert (refund.status, refund.reason, refund.requested_by) == ("done", "order cancelled", str(event.event_id))
+    assert Attempt.objects.get(refund=refund).idempotency_key == f"{captured.pk}:refund:1"
+    assert list(find_money_differences()) == []
+
+
+def test_an_order_cancelled_before_its_capture_was_begun_is_voided(
+    place: Any, books: Any, confirmed: Any, cancelled: Any
+) -> None:
+    payment = place()
+    settle_payments()
+    want_captures([confirmed(payment)])
+    give_back([cancelled(payment)])
+    settle_payments()
+    payment.refresh_from_db()
+    assert payment.status == "voided"
+    assert [operation for operation, _, _ in books()] == ["authorize", "void"]
+
+
+def test_an_order_cancelled_after_a_crash_in_its_capture_is_captured_to_the_end_and_refunded(
+    place: Any, books: Any, said: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = place()
+    settle_payments()
+    want_captures([confirmed(payment)])
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(calling, "make_call", die)
+        settle_payments()
+    give_back([cancelled(payment)])
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted) == ("authorized", "refund")
+    let_claims_expire()
+    settle_payments()
+    payment.refresh_from_db()
+    assert (payment.status, payment.refunded_amount) == ("refunded", 4999)
+    assert [operation for operation, _, _ in books()] == ["authorize", "capture", "refund"]
+    assert said(payment.order_id)[1:] == ["PaymentCaptured.v1", "PaymentRefunded.v1"]
+    assert list(find_money_differences()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancellation_during_the_capture_is_refunded_once_it_is_known(
+    place: Any, books: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = place()
+    settle_payments()
+    with transaction.atomic():
+        want_captures([confirmed(payment)])
+    called, may_answer = threading.Event(), threading.Event()
+    capture = SandboxGateway.capture
+
+    def capture_slowly(gateway: SandboxGateway, *args: Any) -> GatewayAnswer:
+        called.set()
+        assert may_answer.wait(10)
+        return capture(gateway, *args)
+
+    monkeypatch.setattr(SandboxGateway, "capture", capture_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(lambda: (calling.take_due(), connections.close_all()))
+        assert called.wait(10)
+        with transaction.atomic():
+            give_back([cancelled(payment)])
+        may_answer.set()
+        worker.result(timeout=10)
+    wait_for_late_calls()
+    settle_payments()
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted) == ("refunded", "nothing")
+    assert [operation for operation, _, _ in books()] == ["authorize", "capture", "refund"]
+
+
+def test_a_payment_is_given_back_in_parts_until_nothing_is_left(captured: Payment, books: Any, said: Any) -> None:
+    give_part(captured, 2000)
+    give_part(captured, 500)
+    settle_payments()
+    captured.refresh_from_db()
+    assert (captured.status, captured.wanted, captured.refunded_amount) == ("captured", "nothing", 2500)
+    assert list(find_money_differences()) == []
+    with pytest.raises(NotRefundable, match="2501 can't be given back: of 5000 captured 2500 is left"):
+        give_part(captured, 2501)
+    give_part(captured, 2500)
+    settle_payments()
+    captured.refresh_from_db()
+    assert (captured.status, captured.refunded_amount) == ("refunded", 5000)
+    assert books()[2:] == [("refund", "approved", amount) for amount in (2000, 500, 2500)]
+    assert said(captured.order_id)[2:] == ["PaymentRefunded.v1"] * 3
+    bodies = Outbox.objects.filter(type="PaymentRefunded.v1").order_by("sequence").values_list("body", flat=True)
+    assert [json.loads(body)["amount"] for body in bodies] == [2000, 500, 2500]
+    assert list(find_money_differences()) == []
+
+
+def test_a_cancellation_gives_back_what_is_not_going_back_already(
+    captured: Payment, books: Any, cancelled: Any
+) -> None:
+    give_part(captured, 1200)
+    give_back([cancelled(captured)])
+    settle_payments()
+    captured.refresh_from_db()
+    assert captured.status == "refunded"
+    assert books()[2:] == [("refund", "approved", 1200), ("refund", "approved", 3800)]
+
+
+@pytest.mark.parametrize("amount", [0, -5, 5001])
+def test_an_amount_that_is_not_there_is_refused_by_name(captured: Payment, amount: int) -> None:
+    with pytest.raises(NotRefundable, match=f"{amount} can't be given back: of 5000 captured 5000 is left"):
+        give_part(captured, amount)
+    assert not Refund.objects.exists()
+
+
+def test_a_refund_needs_a_reason(captured: Payment) -> None:
+    with pytest.raises(NotRefundable, match="needs a reason"):
+        give_part(captured, 100, reason=" ")
+
+
+def test_what_is_not_captured_is_not_refunded(place: Any) -> None:
+    payment = place()
+    settle_payments()
+    with pytest.raises(NotRefundable, match="of 0 captured 0 is left"):
+        give_part(payment, 100)
+
+
+def test_a_refund_whose_outcome_is_unknown_is_looked_up_and_not_paid_twice(
+    captured: Payment, books: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund = SandboxGateway.refund
+
+    def refund_and_lose_the_answer(gateway: SandboxGateway, key: str, reference: str, amount: int) -> GatewayAnswer:
+        refund(gateway, key, reference, amount)
+        raise GatewayUnavailable("the answer was lost")
+
+    give_part(captured, 700)
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxGateway, "refund", refund_and_lose_the_answer)
+        settle_payments()
+    captured.refresh_from_db()
+    assert (captured.wanted, captured.refunded_amount) == ("refund", 0)
+    let_claims_expire()
+    monkeypatch.setattr(SandboxGateway, "refund", die)
+    settle_payments()
+    captured.refresh_from_db()
+    assert (captured.wanted, captured.refunded_amount) == ("nothing", 700)
+    assert books()[2:] == [("refund", "approved", 700)]
+
+
+def test_a_refund_that_the_gateway_declines_says_why_and_leaves_the_money_refundable(
+    captured: Payment, books: Any, said: Any
+) -> None:
+    SandboxGateway().refund("by hand", captured.gateway_reference, 4500)
+    give_part(captured, 1000)
+    settle_payments()
+    captured.refresh_from_db()
+    assert (captured.status, captured.wanted, captured.refunded_amount) == ("captured", "nothing", 0)
+    refund = Refund.objects.get()
+    assert (refund.status, refund.answer) == ("declined", "only 500 is left to refund")
+    assert "PaymentRefunded.v1" not in said(captured.order_id)
+    give_part(captured, 500)
+    settle_payments()
+    captured.refresh_from_db()
+    assert captured.refunded_amount == 500
