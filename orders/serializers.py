@@ -1,33 +1,14 @@
-"""What the API takes and gives. Unknown fields are refused by name, so that a typo never loses what was meant."""
+"""What the API takes and gives."""
 
 from typing import Any
 
 from django.core.validators import RegexValidator
 from rest_framework import serializers
 
+from shop.strict import StrictSerializer
+
 # A line break in a name would end up in a letter's head or a parcel's label.
 ONE_LINE = RegexValidator(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "Give it in one line.", inverse_match=True)
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """A serializer that names the fields it does not know."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Validate, refusing unknown fields beside what else is wrong."""
-        unknown = (
-            {str(name): ["Unknown field."] for name in data if name not in self.fields}
-            if isinstance(data, dict)
-            else {}
-        )
-        try:
-            value = super().to_internal_value(data)
-        except serializers.ValidationError as error:
-            if unknown and isinstance(error.detail, dict):
-                raise serializers.ValidationError({**error.detail, **unknown}) from None
-            raise
-        if unknown:
-            raise serializers.ValidationError(unknown)
-        return value
 
 
 class ShippingAddress(StrictSerializer):

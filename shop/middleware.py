@@ -1,4 +1,4 @@
-"""What a visitor sees while PostgreSQL is away: an honest 503 with Retry-After, never a stack trace."""
+"""What stands before every view: limits of size and rate, and an honest 503 while PostgreSQL is away."""
 
 import logging
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from rest_framework.exceptions import Throttled
 
 from shop.problems import problem
 
@@ -27,6 +28,29 @@ class limit_api_bodies:  # noqa: N801 - middleware reads as a function in settin
             message = f"The body has {length} bytes, the limit is {limit}."
             return problem(413, message, [{"field": "body", "message": message}])
         return self.get_response(request)
+
+
+class tell_to_wait:  # noqa: N801 - middleware reads as a function in settings
+    """Answer 429 to whoever asks too often; views of DRF do so themselves."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Turn Throttled into a 429; anything else stays an error."""
+        if not isinstance(error, Throttled):
+            return None
+        response: HttpResponse
+        seconds = getattr(error, "wait", None) or 1
+        if request.path.startswith("/api/"):
+            response = problem(429, str(error.detail))
+        else:
+            response = render(request, "429.html", {"seconds": seconds}, status=429)
+        response["Retry-After"] = str(seconds)
+        return response
 
 
 class unavailable_when_the_database_is_away:  # noqa: N801 - middleware reads as a function in settings

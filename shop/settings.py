@@ -1,6 +1,7 @@
 """All settings, read once from the environment. Without any variable set, everything works on this machine alone."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,12 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "rest_framework",
+    "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "relay",
     "shop",
+    "shop.accounts",
     "shop.catalogue",
     "shop.contacts",
     "orders",
@@ -88,10 +91,11 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "shop.middleware.unavailable_when_the_database_is_away",
     "shop.middleware.limit_api_bodies",
+    "shop.middleware.tell_to_wait",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "shop.accounts.sessions.RevocableSessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -173,14 +177,22 @@ SHOP_CURRENCY = "EUR"
 ORDER_DEADLINE_HOURS = 24
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["shop.accounts.sessions.BearerToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["shop.permissions.Nobody"],
+    "DEFAULT_THROTTLE_CLASSES": ["shop.limits.Limit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["shop.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "shop.problems.problem_response",
     "UNAUTHENTICATED_USER": None,
 }
+#: Requests of a kind for each user, or address: how many, and over how many seconds they grow back.
+RATE_LIMITS = {"read": (1200, 60), "write": (300, 60), "log-in": (60, 60), "register": (20, 3600)}
+RATE_LIMITS_ON = read_choice("RATE_LIMITS", "on", ("on", "off")) == "on"
+LIMITS_URL = read_url("LIMITS_URL", CELERY_BROKER_URL, ("redis", "rediss"), "redis://:password@host:6379/0")
+#: How many proxies stand before the web, each of which adds an address to X-Forwarded-For.
+TRUSTED_PROXIES = int(read_choice("TRUSTED_PROXIES", "0", ("0", "1", "2", "3")))
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "Shop API",
     "DESCRIPTION": "Browse products and place orders. Amounts are integers in minor units of the currency.",
@@ -197,8 +209,25 @@ STATIC_URL = "static/"
 # Served from where they lie: there is no step to collect them, and none to forget.
 WHITENOISE_USE_FINDERS = True
 
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
-LOGIN_URL = "admin:login"
+PASSWORD_HASHERS = ["shop.accounts.passwords.ShopArgon2"]
+AUTHENTICATION_BACKENDS = ["shop.accounts.backend.WaitingBackend"]
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "accounts:log-in"
+LOGIN_REDIRECT_URL = "accounts:account"
+#: Called with the request and the guest's session once somebody has logged in: how apps keep what the guest had.
+ON_LOG_IN: list[str] = []
+LOG_IN_DAYS = 14
+SESSION_COOKIE_AGE = LOG_IN_DAYS * 24 * 3600
+REST_KNOX = {
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_TTL": timedelta(days=LOG_IN_DAYS),
+    "SECURE_HASH_ALGORITHM": "hashlib.sha512",
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -5,13 +5,16 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from relay.metrics import answer_metrics
+from shop.accounts.pages import log_in_staff
 from shop.health import answer_health
 
 api = [
     path("", include("shop.catalogue.api_urls")),
     path("", include("orders.api_urls")),
+    path("", include("shop.accounts.api_urls")),
 ]
 urlpatterns = [
+    path("admin/login/", log_in_staff),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path(
@@ -23,6 +26,7 @@ urlpatterns = [
     path("healthz", answer_health, name="health"),
     path("metrics", answer_metrics, name="metrics"),
     path("", include("shop.catalogue.urls")),
+    path("", include("shop.accounts.urls")),
     path("", include("orders.urls")),
     path("", include("inventory.urls")),
     path("", include("notifications.urls")),

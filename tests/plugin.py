@@ -25,4 +25,6 @@ for variable in ("DEBUG", "PRODUCTION", "BROKERS", "POSTGRES_PORT", "KAFKA_PORT"
 FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300
 os.environ["PORT"] = str(next(port for n in range(300) if is_free(port := 8700 + (FIRST + n) % 300)))
 os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / "test")
+# All tests come from one address.
+os.environ["RATE_LIMITS"] = "off"
 os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.db import DatabaseError
 from django.http import HttpRequest
 
@@ -19,6 +20,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "shop_name": settings.SHOP_NAME,
         "cart_count": sum(cart.values()),
         "categories": list_categories,
+        # The session says so; whether that log-in still holds would need the database.
+        "logged_in": SESSION_KEY in request.session if hasattr(request, "session") else False,
     }
 
 

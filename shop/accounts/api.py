@@ -1,0 +1,186 @@
+"""Accounts in the REST API: registration, and tokens that are logged in with and out again."""
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError as Unfit
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from knox.models import AuthToken
+from rest_framework import serializers, status
+from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from shop.accounts.registration import (
+    LONGEST_EMAIL,
+    LONGEST_PASSWORD,
+    EmailTaken,
+    explain_password,
+    register_account,
+)
+from shop.accounts.sessions import end_all, issue_token
+from shop.problems import Problem
+from shop.strict import StrictSerializer
+
+_TOKEN_EXAMPLE = {
+    "token": "9b6f2c0d8e4a41f6b7c35d90e1a2f8c4d6b8a0917263544f5e6d7c8b9a0f1e2d",
+    "expires_at": "2026-12-06T10:30:00Z",
+    "email": "ada@example.org",
+}
+_CREDENTIALS = OpenApiExample(
+    "An account", {"email": "ada@example.org", "password": "difference-engine-1843"}, request_only=True
+)
+_TOKEN = OpenApiExample("A token", _TOKEN_EXAMPLE, response_only=True, status_codes=["201"])
+_LOGGED_OUT = OpenApiResponse(Problem, "No token, or one that is unknown, has run out, or was logged out.")
+_TOO_MANY = OpenApiResponse(Problem, "Too many requests: wait `Retry-After` seconds.")
+
+
+class Credentials(StrictSerializer):
+    """Who somebody says to be."""
+
+    email = serializers.EmailField(max_length=LONGEST_EMAIL)
+    password = serializers.CharField(max_length=LONGEST_PASSWORD, trim_whitespace=False, write_only=True)
+
+
+class LogIn(serializers.Serializer[Any]):
+    """A token, told once: only its hash is kept."""
+
+    token = serializers.CharField(help_text="Send it as `Authorization: Bearer TOKEN`.")
+    expires_at = serializers.DateTimeField()
+    email = serializers.EmailField()
+
+
+class Account(serializers.Serializer[Any]):
+    """Who is logged in."""
+
+    email = serializers.EmailField()
+    registered_at = serializers.DateTimeField()
+
+
+def describe_log_in(user: User) -> dict[str, Any]:
+    """Log `user` in and tell the token."""
+    row, token = issue_token(user)
+    return dict(LogIn({"token": token, "expires_at": row.expiry, "email": user.email}).data)
+
+
+@method_decorator(never_cache, name="dispatch")
+class AccountList(APIView):
+    """Where accounts are made."""
+
+    permission_classes = [AllowAny]
+    limited_as = {"POST": "register"}
+
+    @extend_schema(
+        operation_id="register",
+        summary="Register an account",
+        request=Credentials,
+        examples=[_CREDENTIALS, _TOKEN],
+        responses={
+            201: LogIn,
+            400: OpenApiResponse(Problem, "A field is wrong, the address has an account, or the password is weak."),
+            429: _TOO_MANY,
+        },
+        auth=[],
+    )
+    @method_decorator(sensitive_variables())
+    def post(self, request: Request) -> Response:
+        """Register an account and log it in. Orders placed as a guest are not moved into it."""
+        body = Credentials(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            user = register_account(**body.validated_data)
+        except EmailTaken as error:
+            raise serializers.ValidationError({"email": [str(error)]}) from None
+        except Unfit as error:
+            raise serializers.ValidationError({"password": explain_password(error)}) from None
+        return Response(describe_log_in(user), status=status.HTTP_201_CREATED)
+
+
+@method_decorator(never_cache, name="dispatch")
+class OwnAccount(APIView):
+    """The account of whoever asks."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(
+        operation_id="read_account",
+        summary="Read the account",
+        examples=[
+            OpenApiExample("Ada", {"email": "ada@example.org", "registered_at": "2026-11-22T10:30:00Z"}),
+        ],
+        responses={200: Account, 401: _LOGGED_OUT, 429: _TOO_MANY},
+    )
+    def get(self, request: Request) -> Response:
+        """Tell who is logged in."""
+        assert isinstance(request.user, User)
+        return Response(Account({"email": request.user.email, "registered_at": request.user.date_joined}).data)
+
+
+@method_decorator(never_cache, name="dispatch")
+class TokenList(APIView):
+    """The tokens of an account: its log-ins."""
+
+    limited_as = {"POST": "log-in"}
+
+    def get_permissions(self) -> list[BasePermission]:
+        """Anybody may try to log in; only who is logged in may log out."""
+        return [AllowAny()] if self.request.method == "POST" else [IsAuthenticated()]
+
+    @extend_schema(
+        operation_id="log_in",
+        summary="Log in",
+        request=Credentials,
+        examples=[_CREDENTIALS, _TOKEN],
+        responses={
+            201: LogIn,
+            400: OpenApiResponse(Problem, "A field is wrong, or e-mail and password do not go together."),
+            429: OpenApiResponse(Problem, "Too many guesses from here: wait `Retry-After` seconds."),
+        },
+        auth=[],
+    )
+    @method_decorator(sensitive_variables())
+    def post(self, request: Request) -> Response:
+        """Log in. The token runs out after two weeks; an account has at most 20, the oldest end first."""
+        body = Credentials(data=request.data)
+        body.is_valid(raise_exception=True)
+        email, password = body.validated_data["email"], body.validated_data["password"]
+        user = authenticate(request._request, username=email, password=password)
+        if not isinstance(user, User):
+            raise serializers.ValidationError("E-mail and password do not go together.")
+        return Response(describe_log_in(user), status=status.HTTP_201_CREATED)
+
+    @extend_schema(
+        operation_id="log_out_everywhere",
+        summary="Log out everywhere",
+        request=None,
+        responses={204: None, 401: _LOGGED_OUT, 429: _TOO_MANY},
+    )
+    def delete(self, request: Request) -> Response:
+        """End every log-in of the account: all tokens, and all browsers."""
+        assert isinstance(request.user, User)
+        end_all(request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@method_decorator(never_cache, name="dispatch")
+class CurrentToken(APIView):
+    """The token that a request is sent with."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(
+        operation_id="log_out",
+        summary="Log out",
+        request=None,
+        responses={204: None, 401: _LOGGED_OUT, 429: _TOO_MANY},
+    )
+    def delete(self, request: Request) -> Response:
+        """End the log-in that this request was sent with."""
+        assert isinstance(request.auth, AuthToken)
+        request.auth.delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,12 @@
+"""Addresses of accounts in the REST API, below /api/v1/."""
+
+from django.urls import path
+
+from shop.accounts.api import AccountList, CurrentToken, OwnAccount, TokenList
+
+urlpatterns = [
+    path("accounts/", AccountList.as_view(), name="account-list"),
+    path("accounts/me/", OwnAccount.as_view(), name="account-own"),
+    path("tokens/", TokenList.as_view(), name="token-list"),
+    path("tokens/current/", CurrentToken.as_view(), name="token-current"),
+]

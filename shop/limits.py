@@ -1,0 +1,178 @@
+"""How often something may be done. Counts are atomic in Valkey, so they hold however many ask at once.
+
+With Valkey away each process counts for itself and the shop goes on: a limit protects selling, it never stops it.
+"""
+
+import ipaddress
+import logging
+import math
+import time
+from threading import Lock
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+logger = logging.getLogger(__name__)
+
+#: After an error Valkey is left alone for so long.
+QUIET_SECONDS = 5.0
+#: Guesses at a password that cost nothing; the next ones wait 1, 2, 4 … seconds, MOST_WAIT at most.
+FREE_ATTEMPTS = 5
+MOST_WAIT = 900
+ATTEMPTS_KEPT = 3600
+
+# A key holds when its last permit would have been due at an even rate (GCRA): no window whose edge lets twice as many
+# through, and the time to wait is exact. KEYS: name. ARGV: count, seconds. Returns microseconds to wait.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local span = ARGV[2] * 1000000
+local due = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + span / ARGV[1]
+if due - span > now then return math.ceil(due - span - now) end
+redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000))
+return 0
+"""
+# A ticket is drawn before the guess, so parallel guesses count. ARGV: free, longest wait, seconds to remember.
+_ATTEMPT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local count = tonumber(redis.call('HGET', KEYS[1], 'count') or 0)
+local from = tonumber(redis.call('HGET', KEYS[1], 'from') or 0)
+if from > now then return from - now end
+count = count + 1
+local wait = 0
+if count >= tonumber(ARGV[1]) then wait = math.min(2 ^ math.min(count - ARGV[1], 20), tonumber(ARGV[2])) * 1000 end
+redis.call('HSET', KEYS[1], 'count', count, 'from', string.format('%.0f', now + wait))
+redis.call('PEXPIRE', KEYS[1], wait + ARGV[3] * 1000)
+return 0
+"""
+
+
+class LocalCounts:
+    """The same two counts for one process, forgotten when they grow too many."""
+
+    MOST_NAMES = 100_000
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._due: dict[str, float] = {}
+        self._attempts: dict[str, tuple[int, float]] = {}
+
+    def take(self, name: str, count: int, seconds: float) -> float:
+        """As the module's `take`."""
+        with self._lock:
+            now = time.monotonic()
+            if len(self._due) > self.MOST_NAMES:
+                self._due = {name: due for name, due in self._due.items() if due > now}
+            due = max(self._due.get(name, now), now) + seconds / count
+            if due - seconds > now:
+                return due - seconds - now
+            self._due[name] = due
+            return 0.0
+
+    def attempt(self, name: str) -> float:
+        """As the module's `attempt`."""
+        with self._lock:
+            now = time.monotonic()
+            if len(self._attempts) > self.MOST_NAMES:
+                self._attempts = {name: kept for name, kept in self._attempts.items() if kept[1] > now}
+            count, allowed_from = self._attempts.get(name, (0, 0.0))
+            if allowed_from > now:
+                return allowed_from - now
+            count += 1
+            wait = 0 if count < FREE_ATTEMPTS else min(2 ** min(count - FREE_ATTEMPTS, 20), MOST_WAIT)
+            self._attempts[name] = (count, now + wait)
+            return 0.0
+
+    def forget(self, name: str) -> None:
+        """As the module's `forget`."""
+        with self._lock:
+            self._attempts.pop(name, None)
+
+
+local = LocalCounts()
+_valkey = redis.Redis.from_url(
+    settings.LIMITS_URL,
+    socket_timeout=0.2,
+    socket_connect_timeout=0.2,
+    retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+)
+_take = _valkey.register_script(_TAKE)
+_attempt = _valkey.register_script(_ATTEMPT)
+_quiet_until = 0.0
+
+
+def take(name: str, count: int, seconds: float) -> float:
+    """Take one of `count` permits that grow back over `seconds`. Return the seconds to wait for one, 0.0 if had."""
+    waiting = _ask(lambda: _take(keys=[f"limit:{name}"], args=[count, seconds]))
+    return local.take(name, count, seconds) if waiting is None else waiting / 1_000_000
+
+
+def attempt(name: str) -> float:
+    """Draw a ticket for a guess. Return the seconds to wait before one is given, 0.0 if it was."""
+    waiting = _ask(lambda: _attempt(keys=[f"limit:{name}"], args=[FREE_ATTEMPTS, MOST_WAIT, ATTEMPTS_KEPT]))
+    return local.attempt(name) if waiting is None else waiting / 1000
+
+
+def forget(name: str) -> None:
+    """Forget the guesses: one was right."""
+    _ask(lambda: _valkey.delete(f"limit:{name}"))
+    local.forget(name)
+
+
+def _ask(question: Any) -> int | None:
+    """Ask Valkey; None while it is away."""
+    global _quiet_until
+    if time.monotonic() < _quiet_until:
+        return None
+    try:
+        return int(question())
+    except redis.RedisError as error:
+        _quiet_until = time.monotonic() + QUIET_SECONDS
+        logger.warning("Valkey is away, this process counts for itself", extra={"error": str(error)})
+        return None
+
+
+def read_address(request: HttpRequest | Request) -> str:
+    """Whose request it is: the address, of IPv6 its /64 network, seen through TRUSTED_PROXIES proxies."""
+    address = request.META.get("REMOTE_ADDR", "")
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if 0 < settings.TRUSTED_PROXIES <= len(forwarded):
+        address = forwarded[-settings.TRUSTED_PROXIES].strip()
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+def limit_request(request: HttpRequest | Request, kind: str, user_id: int | None = None) -> float:
+    """Count a request of `kind` (a key of RATE_LIMITS) for its user, else its address. Return the seconds to wait."""
+    if not settings.RATE_LIMITS_ON:
+        return 0.0
+    count, seconds = settings.RATE_LIMITS[kind]
+    return take(f"{kind}:{f'user-{user_id}' if user_id else read_address(request)}", count, seconds)
+
+
+class Limit(BaseThrottle):
+    """DRF's throttle: what a view's `limited_as` says of the method, else "read" or "write" by the method."""
+
+    _wait = 0.0
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Tell whether the request may be served."""
+        by_method = "read" if request.method in SAFE_METHODS else "write"
+        kind = getattr(view, "limited_as", {}).get(request.method, by_method)
+        self._wait = limit_request(request, kind, getattr(request.user, "pk", None))
+        return not self._wait
+
+    def wait(self) -> float:
+        """Seconds until the next one is allowed."""
+        return math.ceil(self._wait)
