@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -71,8 +72,9 @@ def test_the_pages_and_the_admin_wait_too(ada: User, guess: Guess, client: Clien
 
 
 def test_waits_double_up_to_a_quarter_of_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts, now, waits = limits.LocalCounts(), [1000.0], []
-    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
+    counts, now = limits.LocalCounts(), [1000.0]
+    waits: list[float] = []
+    monkeypatch.setattr("shop.limits.time.monotonic", lambda: now[0])
     for _ in range(17):
         assert counts.attempt("x") == 0
         waits.append(counts.attempt("x") if len(waits) >= 4 else 0)
@@ -89,7 +91,7 @@ def test_parallel_guesses_get_no_more_tickets_than_guesses_in_a_row(parts: objec
 
 def test_names_of_people_do_not_stand_in_valkey(ada: User, guess: Guess) -> None:
     guess(ada)
-    keys = redis.Redis.from_url(limits.settings.LIMITS_URL).keys("*")
+    keys = redis.Redis.from_url(settings.LIMITS_URL).keys("*")
     assert isinstance(keys, list)
     assert keys
     assert [key for key in keys if ada.email.encode() in key] == []
