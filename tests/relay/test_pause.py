@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from relay import kafka
+from relay.breaker import WINDOW
 from relay.models import ConsumerState, Cursor
 from relay.receiver import Receiver
 from relay.topics import known_topics
@@ -78,9 +79,9 @@ def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
     for book in books:
         send_to_kafka(deliver(book))
     assert wait_until(lambda: ConsumerState.objects.filter(paused_by="circuit breaker").exists())
-    # The topic has events of other tests, too.
     parked = Cursor.objects.filter(key__in=[str(book) for book in books]).exclude(parked_at=None)
-    assert parked.count() < 20
+    # The topic has events of other tests, too, so the window may have been full: half of it failed.
+    assert parked.count() <= WINDOW / 2
     running.failing.clear()
     assert wait_until(lambda: all(running.applied(book) == ["Ada"] for book in books))
     assert not parked.exists()
