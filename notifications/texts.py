@@ -12,6 +12,7 @@ REASONS = {
     "out_of_stock": "Something you ordered sold out just before we could set it aside.",
     "payment_declined": "Your payment was declined.",
     "cancelled_on_request": "It was cancelled on request.",
+    "cancelled_by_staff": "We had to cancel it, and we are sorry about that.",
     "deadline_passed": "We could not complete it in time, and we are sorry about that.",
 }
 OTHER_REASON = "We could not complete it, and we are sorry about that."

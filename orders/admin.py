@@ -1,17 +1,20 @@
 """Orders for staff: read-only, with actions that go through the saga and publish its events."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from unfold.admin import TabularInline
 
 from orders.advancing import advance_order
+from orders.cancelling import TooLateToCancel, cancel_order
 from orders.models import Order, OrderLine, Transition
 from orders.saga import Happening, ImpossibleTransition
-from relay.admin import ReadOnly
+from relay.admin import ReadOnly, ask_reason, name_user
 from shop.catalogue.money import format_money
 
 
@@ -34,10 +37,10 @@ class LineInline(_ReadOnlyInline):
 
 
 class HistoryInline(_ReadOnlyInline):
-    """What happened."""
+    """What happened, and who did it and why when a person did."""
 
     model = Transition
-    fields = ["at", "event", "before", "after", "event_id"]
+    fields = ["at", "event", "before", "after", "by", "note", "event_id"]
     verbose_name_plural = "history"
 
 
@@ -69,18 +72,28 @@ class OrderAdmin(ReadOnly):
         self._advance(request, orders, Happening.MARKED_DELIVERED)
 
     @admin.action(description="Cancel", permissions=["act"])
-    def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
-        """Cancel; stock and money go back by themselves."""
-        self._advance(request, orders, Happening.CANCEL_REQUESTED)
+    def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> TemplateResponse | None:
+        """Ask for the reason, then cancel; stock and money go back by themselves."""
+        reason = request.POST.get("reason", "").strip()
+        if not reason:
+            return ask_reason(self, request, orders, "Cancel these orders")
+        by = name_user(request)
+        self._do(request, orders, lambda order: cancel_order(order.pk, reason[:200], by))
+        return None
 
     def _advance(self, request: HttpRequest, orders: QuerySet[Order], happening: Happening) -> None:
-        """Advance each order in its own transaction, so that one that can't holds up no other."""
+        by = name_user(request)
+        self._do(request, orders, lambda order: advance_order(order.pk, happening, by=by))
+
+    def _do(self, request: HttpRequest, orders: QuerySet[Order], act: Callable[[Order], object]) -> None:
+        """Act on each order in its own transaction, so that one that can't holds up no other."""
         done = []
         for order in orders:
             try:
                 with transaction.atomic():
-                    done.append(advance_order(order.pk, happening).number)
-            except ImpossibleTransition as error:
+                    act(order)
+                done.append(order.number)
+            except (ImpossibleTransition, TooLateToCancel) as error:
                 self.message_user(request, f"{order.number}: {error}.", messages.ERROR)
         if done:
             self.message_user(request, f"Done: {', '.join(done)}.", messages.SUCCESS)

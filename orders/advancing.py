@@ -29,16 +29,20 @@ where o.id = new.id
 
 
 class Move(NamedTuple):
-    """What happened to an order, and the event that told of it, if one did."""
+    """What happened to an order, and the event that told of it or else the person who did it, and why."""
 
     order_id: UUID
     happening: Happening
     event_id: UUID | None = None
+    by: str = ""
+    note: str = ""
 
 
-def advance_order(order_id: UUID, happening: Happening, event_id: UUID | None = None) -> Order:
+def advance_order(
+    order_id: UUID, happening: Happening, event_id: UUID | None = None, *, by: str = "", note: str = ""
+) -> Order:
     """Let `happening` meet one order, as :func:`advance_orders` does, and return it."""
-    return advance_orders([Move(order_id, happening, event_id)])[0]
+    return advance_orders([Move(order_id, happening, event_id, by, note)])[0]
 
 
 def advance_orders(moves: Sequence[Move]) -> list[Order]:
@@ -61,15 +65,17 @@ def advance_orders(moves: Sequence[Move]) -> list[Order]:
     _write([order for order in orders.values() if decisions[order.pk].state != before[order.pk]])
     Transition.objects.bulk_create(
         Transition(
-            order_id=order_id,
-            event=happening.value,
-            event_id=event_id or events[order_id].event_id,
-            before=before[order_id].status,
-            after=decisions[order_id].state.status,
-            at=events[order_id].occurred_at if order_id in events else now,
+            order_id=move.order_id,
+            event=move.happening.value,
+            event_id=move.event_id or events[move.order_id].event_id,
+            before=before[move.order_id].status,
+            after=decisions[move.order_id].state.status,
+            at=events[move.order_id].occurred_at if move.order_id in events else now,
+            by=move.by,
+            note=move.note,
         )
-        for order_id, happening, event_id in moves
-        if event_id or order_id in events  # else nothing happened, and nothing told of it
+        for move in moves
+        if move.event_id or move.order_id in events  # else nothing happened, and nothing told of it
     )
     publish_many(list(events.values()))
     return [orders[move.order_id] for move in moves]

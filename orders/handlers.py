@@ -11,6 +11,7 @@ from shop.events import (
     PaymentCaptured,
     PaymentDeclined,
     PaymentEvent,
+    PaymentRefunded,
     PaymentVoided,
     StockRejected,
     StockReserved,
@@ -45,14 +46,20 @@ def note_declined_payments(events: Sequence[PaymentDeclined]) -> None:
 
 @consumer.on(PaymentCaptured, many=True)
 def note_captured_payments(events: Sequence[PaymentCaptured]) -> None:
-    """Keep it in the orders' history."""
+    """Let the orders be shipped."""
     note(events, Happening.PAYMENT_CAPTURED)
 
 
 @consumer.on(PaymentVoided, many=True)
 def note_voided_payments(events: Sequence[PaymentVoided]) -> None:
-    """Keep it in the orders' history."""
+    """Write down that nothing is held for the cancelled orders any more."""
     note(events, Happening.PAYMENT_VOIDED)
+
+
+@consumer.on(PaymentRefunded, many=True)
+def note_refunded_payments(events: Sequence[PaymentRefunded]) -> None:
+    """Write down that the cancelled orders' money went back. A refund of an order that goes on is a part of it."""
+    note(events, Happening.PAYMENT_REFUNDED)
 
 
 def note(events: Sequence[InventoryEvent | PaymentEvent], happening: Happening) -> None:

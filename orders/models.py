@@ -27,6 +27,9 @@ class Order(models.Model):
         PENDING = "pending"
         AUTHORIZED = "authorized"
         DECLINED = "declined"
+        CAPTURED = "captured"
+        VOIDED = "voided"
+        REFUNDED = "refunded"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     number = models.CharField(max_length=16, unique=True)
@@ -42,7 +45,7 @@ class Order(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.PLACED)
     stock = models.CharField(max_length=10, choices=Stock, default=Stock.PENDING, help_text="What inventory answered.")
     payment = models.CharField(
-        max_length=10, choices=Payment, default=Payment.PENDING, help_text="What payments answered."
+        max_length=10, choices=Payment, default=Payment.PENDING, help_text="What payments said last."
     )
     reason = models.CharField(max_length=40, blank=True, help_text="Why it was cancelled.")
     contact_id = models.UUIDField()
@@ -90,7 +93,7 @@ class OrderLine(models.Model):
 
 
 class Transition(models.Model):
-    """One step in an order's history. Append-only."""
+    """One step in an order's history, and who took it and why when a person did. Append-only."""
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="history")
     event = models.CharField(max_length=32, help_text="What happened, for example StockReserved.")
@@ -98,6 +101,8 @@ class Transition(models.Model):
     before = models.CharField(max_length=10, blank=True)
     after = models.CharField(max_length=10)
     at = models.DateTimeField()
+    by = models.CharField(max_length=160, db_default="", help_text="customer, or admin: and the user's name.")
+    note = models.CharField(max_length=200, db_default="", help_text="Why, in the words of who did it.")
 
     class Meta:
         ordering = ["id"]

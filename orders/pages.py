@@ -5,18 +5,16 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from orders.advancing import advance_order
+from orders import cancelling
 from orders.cart import LARGEST_QUANTITY, Cart, CartFull, empty_cart, load_cart, read_quantities, set_quantity
 from orders.forms import CheckoutForm, make_key
 from orders.models import IdempotencyKey, Order
 from orders.progress import describe_progress
-from orders.saga import Happening, ImpossibleTransition
 from orders.services import IdempotencyKeyReused, UnknownProducts, place_order, scope_key
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
@@ -172,13 +170,12 @@ def show_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 @require_POST
 def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Cancel an order for its customer, until it is confirmed: from then on its payment is being taken."""
+    """Cancel an order for its customer, until it is shipped."""
     order = get_visible_order(request, order_id)
     try:
-        with transaction.atomic():
-            advance_order(order.pk, Happening.CANCEL_REQUESTED)
-    except ImpossibleTransition:
-        messages.error(request, "It is confirmed already, so it can no longer be cancelled here.")
+        cancelling.cancel_order(order.pk)
+    except cancelling.TooLateToCancel:
+        messages.error(request, "It is on its way already, so it can no longer be cancelled.")
     return redirect("orders:order-detail", order_id)
 
 

@@ -23,6 +23,7 @@ REASONS = {
     "out_of_stock": "Something in it sold out before we could set it aside, so nothing of it will be sent.",
     "payment_declined": "Your bank declined the payment. Nothing was charged; please order again with another card.",
     "cancelled_on_request": "It was cancelled as you asked.",
+    "cancelled_by_staff": "We had to cancel it, so nothing of it will be sent. We are sorry.",
     "deadline_passed": "We could not complete it in time. We are sorry.",
 }
 STOCK = {
@@ -30,8 +31,25 @@ STOCK = {
     "reserved": "Your things are set aside",
     "rejected": "Something sold out",
 }
-PAYMENT = {"pending": "Asking your bank", "authorized": "Payment approved", "declined": "Payment declined"}
+PAYMENT = {
+    "pending": "Asking your bank",
+    "authorized": "Payment approved",
+    "declined": "Payment declined",
+    "captured": "Payment taken",
+    "voided": "Nothing was charged",
+    "refunded": "Payment given back",
+}
 POLL_SECONDS = {"placed": 2, "confirmed": 15, "shipped": 60}
+#: What may still move when the order is cancelled, and what is then said of it.
+GIVING_BACK = {
+    "pending": "",
+    "authorized": " What your bank had set aside for it is given back.",
+    "captured": " What you paid is on its way back to you.",
+}
+GIVEN_BACK = {
+    "voided": " Nothing was charged.",
+    "refunded": " What you paid was given back; banks take some days to show it.",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,8 @@ class Step:
 class Progress:
     """All that the order page shows about the state of an order.
 
-    `version` changes whenever anything shown here does; `poll_seconds` is 0 when nothing will change any more.
+    `version` changes whenever anything shown here does; `poll_seconds` is 0 when nothing will change any more;
+    `can_cancel` tells whether the customer may cancel it.
     """
 
     heading: str
@@ -56,6 +75,7 @@ class Progress:
     steps: list[Step]
     version: str
     poll_seconds: int
+    can_cancel: bool
 
 
 def describe_progress(order: Order) -> Progress:
@@ -63,15 +83,27 @@ def describe_progress(order: Order) -> Progress:
     explanation = EXPLANATIONS[order.status]
     if order.status == Order.Status.CANCELLED:
         explanation = REASONS.get(order.reason, "Nothing of it will be sent.")
-        if order.payment == Order.Payment.AUTHORIZED:
-            explanation += " What your bank had set aside for it is given back."
+        explanation += {**GIVING_BACK, **GIVEN_BACK}.get(order.payment, "")
     return Progress(
         heading=HEADINGS[order.status],
         explanation=explanation,
         steps=list_steps(order),
         version=f"{order.status}-{order.stock}-{order.payment}",
-        poll_seconds=POLL_SECONDS.get(order.status, 0),
+        poll_seconds=find_poll_seconds(order),
+        can_cancel=can_cancel(order),
     )
+
+
+def find_poll_seconds(order: Order) -> int:
+    """How often the page looks for news; 0 when there will be none."""
+    if order.status == Order.Status.CANCELLED:
+        return 15 if order.payment in GIVING_BACK else 0
+    return POLL_SECONDS.get(order.status, 0)
+
+
+def can_cancel(order: Order) -> bool:
+    """Tell whether its customer may still cancel it: until it is shipped."""
+    return order.status in (Order.Status.PLACED, Order.Status.CONFIRMED)
 
 
 def list_steps(order: Order) -> list[Step]:

@@ -13,10 +13,9 @@ from orders.models import Order
 from orders.saga import Happening
 from shop.contacts.models import Contact
 from tests.catalogue.conftest import ADDRESS, read_key
+from tests.orders.conftest import ANSWERS, CONFIRMED, PAID
 
 pytestmark = pytest.mark.django_db
-ANSWERS = {"STOCK_RESERVED", "STOCK_REJECTED", "PAYMENT_AUTHORIZED", "PAYMENT_DECLINED"}
-CONFIRMED = [Happening.STOCK_RESERVED, Happening.PAYMENT_AUTHORIZED]
 
 
 @pytest.fixture
@@ -86,7 +85,7 @@ def test_a_confirmed_order_is_polled_slowly(cart: Client, order: Order) -> None:
 
 
 def test_a_delivered_order_is_polled_no_more(cart: Client, order: Order) -> None:
-    let_happen(order, *CONFIRMED, Happening.MARKED_SHIPPED)
+    let_happen(order, *PAID, Happening.MARKED_SHIPPED)
     assert "on its way" in read_page(cart, order)
     let_happen(order, Happening.MARKED_DELIVERED)
     html = read_page(cart, order)
@@ -101,6 +100,7 @@ def test_a_delivered_order_is_polled_no_more(cart: Client, order: Order) -> None
         (Happening.STOCK_REJECTED, "sold out before we could set it aside"),
         (Happening.PAYMENT_DECLINED, "Your bank declined the payment"),
         (Happening.CANCEL_REQUESTED, "cancelled as you asked"),
+        (Happening.CANCELLED_BY_STAFF, "We had to cancel it"),
         (Happening.DEADLINE_PASSED, "could not complete it in time"),
     ],
 )
@@ -110,7 +110,26 @@ def test_a_cancelled_order_says_why_in_words(cart: Client, order: Order, happeni
     assert "Your order was cancelled" in html
     assert words in html
     assert list_steps(html) == [("done", "Placed"), ("failed", "Cancelled")]
-    assert find_poll(html) is None
+    poll = find_poll(html)
+    assert (poll is None) == (happening == Happening.PAYMENT_DECLINED)  # else the bank's answer is still to come
+
+
+@pytest.mark.parametrize(
+    ("happenings", "words", "polls"),
+    [
+        ((*CONFIRMED, Happening.CANCEL_REQUESTED), "had set aside for it is given back", True),
+        ((*PAID, Happening.CANCEL_REQUESTED), "What you paid is on its way back", True),
+        ((*PAID, Happening.CANCEL_REQUESTED, Happening.PAYMENT_REFUNDED), "What you paid was given back", False),
+        ((Happening.CANCELLED_BY_STAFF, Happening.PAYMENT_VOIDED), "Nothing was charged", False),
+    ],
+)
+def test_a_cancelled_order_says_where_the_money_is(
+    cart: Client, order: Order, happenings: tuple[Happening, ...], words: str, polls: bool
+) -> None:
+    let_happen(order, *happenings)
+    html = read_page(cart, order)
+    assert words in html
+    assert (find_poll(html) is not None) == polls
 
 
 def test_a_customer_cancels_a_placed_order(cart: Client, order: Order) -> None:
@@ -127,7 +146,7 @@ def test_a_stranger_cancels_nothing(cart: Client, order: Order) -> None:
 
 
 def test_a_shipped_order_cannot_be_cancelled_and_says_so(cart: Client, order: Order) -> None:
-    let_happen(order, *CONFIRMED, Happening.MARKED_SHIPPED)
+    let_happen(order, *PAID, Happening.MARKED_SHIPPED)
     answer: Any = cart.post(f"/orders/{order.pk}/cancel/", follow=True)
     assert "can no longer be cancelled" in answer.content.decode()
     order.refresh_from_db()

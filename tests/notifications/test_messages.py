@@ -42,7 +42,9 @@ def test_without_a_telephone_there_is_no_sms(shopper: Any) -> None:
     assert set(Message.objects.values_list("channel", flat=True)) == {"email", "shop"}
 
 
-@pytest.mark.parametrize("reason", ["out_of_stock", "payment_declined", "cancelled_on_request", "deadline_passed"])
+@pytest.mark.parametrize(
+    "reason", ["out_of_stock", "payment_declined", "cancelled_on_request", "cancelled_by_staff", "deadline_passed"]
+)
 def test_a_cancellation_says_why_in_words_for_people(shopper: Any, reason: str) -> None:
     ada = shopper()
     ada.hear(OrderCancelled, reason=reason)

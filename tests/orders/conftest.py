@@ -96,8 +96,9 @@ def place(products: None, make_body: MakeBody) -> PlaceOrder:
     return place_and_advance
 
 
-ANSWERS = {"STOCK_RESERVED", "STOCK_REJECTED", "PAYMENT_AUTHORIZED", "PAYMENT_DECLINED"}
+ANSWERS = {happening.name for happening in Happening if happening.name.startswith(("STOCK_", "PAYMENT_"))}
 CONFIRMED = (Happening.STOCK_RESERVED, Happening.PAYMENT_AUTHORIZED)
+PAID = (*CONFIRMED, Happening.PAYMENT_CAPTURED)
 
 
 def read_events(order: Order) -> list[Event]:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from orders.models import Order, OrderLine, Transition
 from orders.saga import Happening
 from relay.models import Outbox
-from tests.orders.conftest import CONFIRMED, PlaceOrder, name_events
+from tests.orders.conftest import CONFIRMED, PAID, PlaceOrder, name_events
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/orders/order/"
@@ -32,10 +32,10 @@ def log_in(client: Client) -> LogIn:
     return log_in_with
 
 
-def act(client: Client, action: str, *orders: Order) -> list[str]:
+def act(client: Client, action: str, *orders: Order, reason: str = "sold by mistake") -> list[str]:
     """Run an action on orders and return what is said about it."""
     chosen = [str(order.pk) for order in orders]
-    answer = client.post(LIST, {"action": action, "_selected_action": chosen}, follow=True)
+    answer = client.post(LIST, {"action": action, "_selected_action": chosen, "reason": reason}, follow=True)
     assert answer.status_code == 200
     return [f"{message.level_tag}: {message}" for message in answer.context["messages"]]
 
@@ -73,23 +73,46 @@ def test_nothing_on_the_pages_can_be_typed_into_or_saved(log_in: LogIn, place: P
 
 
 def test_staff_who_may_take_an_order_through_its_life(log_in: LogIn, place: PlaceOrder) -> None:
-    order = place(*CONFIRMED)
+    order = place(*PAID)
     client = log_in(*VIEW, "change_order")
     assert act(client, "mark_shipped", order) == [f"success: Done: {order.number}."]
     assert status_of(order) == "shipped"
     assert act(client, "mark_delivered", order) == [f"success: Done: {order.number}."]
     assert status_of(order) == "delivered"
     assert name_events(order) == ["OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"]
-    steps = order.history.values_list("event", "before", "after").order_by("id")
-    assert list(steps)[-2:] == [("MarkedShipped", "confirmed", "shipped"), ("MarkedDelivered", "shipped", "delivered")]
+    steps = order.history.values_list("event", "before", "after", "by").order_by("id")
+    assert list(steps)[-2:] == [
+        ("MarkedShipped", "confirmed", "shipped", "admin:somebody"),
+        ("MarkedDelivered", "shipped", "delivered", "admin:somebody"),
+    ]
 
 
-def test_staff_may_cancel_an_order_that_waits(log_in: LogIn, place: PlaceOrder) -> None:
-    order = place(Happening.STOCK_RESERVED)
+@pytest.mark.parametrize("happenings", [(), (Happening.STOCK_RESERVED,), CONFIRMED, PAID])
+def test_staff_may_cancel_an_order_until_it_is_shipped(
+    log_in: LogIn, place: PlaceOrder, happenings: tuple[Happening, ...]
+) -> None:
+    order = place(*happenings)
     act(log_in(*VIEW, "change_order"), "cancel", order)
     order.refresh_from_db()
-    assert (order.status, order.reason) == ("cancelled", "cancelled_on_request")
-    assert name_events(order) == ["OrderPlaced", "OrderCancelled"]
+    assert (order.status, order.reason) == ("cancelled", "cancelled_by_staff")
+    assert name_events(order)[-1] == "OrderCancelled"
+    step = order.history.get(event="CancelledByStaff")
+    assert (step.by, step.note) == ("admin:somebody", "sold by mistake")
+
+
+def test_staff_are_asked_why_before_anything_is_cancelled(log_in: LogIn, place: PlaceOrder) -> None:
+    order = place()
+    chosen = {"action": "cancel", "_selected_action": [str(order.pk)]}
+    page = log_in(*VIEW, "change_order").post(LIST, chosen).content.decode()
+    assert order.number in page
+    assert 'name="reason"' in page
+    assert status_of(order) == "placed"
+
+
+def test_why_an_order_was_cancelled_is_told_to_nobody_else(log_in: LogIn, place: PlaceOrder) -> None:
+    order = place()
+    act(log_in(*VIEW, "change_order"), "cancel", order, reason="Ada Lovelace rang")
+    assert not Outbox.objects.filter(body__contains="Lovelace").exists()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +121,8 @@ def test_staff_may_cancel_an_order_that_waits(log_in: LogIn, place: PlaceOrder) 
         ("mark_shipped", ()),
         ("mark_shipped", (Happening.PAYMENT_DECLINED,)),
         ("mark_delivered", CONFIRMED),
-        ("cancel", (*CONFIRMED, Happening.MARKED_SHIPPED)),
+        ("mark_shipped", CONFIRMED),
+        ("cancel", (*PAID, Happening.MARKED_SHIPPED)),
     ],
 )
 def test_what_can_not_be_done_is_told_and_changes_nothing(
@@ -112,7 +136,7 @@ def test_what_can_not_be_done_is_told_and_changes_nothing(
 
 
 def test_one_that_can_not_holds_up_no_other(log_in: LogIn, place: PlaceOrder) -> None:
-    ready, waiting, also_ready = place(*CONFIRMED), place(), place(*CONFIRMED)
+    ready, waiting, also_ready = place(*PAID), place(), place(*PAID)
     told = act(log_in(*VIEW, "change_order"), "mark_shipped", ready, waiting, also_ready)
     assert len(told) == 2
     assert [status_of(order) for order in (ready, waiting, also_ready)] == ["shipped", "placed", "shipped"]
@@ -120,7 +144,7 @@ def test_one_that_can_not_holds_up_no_other(log_in: LogIn, place: PlaceOrder) ->
 
 @pytest.mark.parametrize("action", ["mark_shipped", "mark_delivered", "cancel"])
 def test_who_may_only_look_can_not_act(log_in: LogIn, place: PlaceOrder, action: str) -> None:
-    order = place(*CONFIRMED, *([Happening.MARKED_SHIPPED] if action == "mark_delivered" else []))
+    order = place(*PAID, *([Happening.MARKED_SHIPPED] if action == "mark_delivered" else []))
     waiting = place()
     client = log_in(*VIEW)
     assert f'value="{action}"' not in client.get(LIST).content.decode()

@@ -13,7 +13,7 @@ from relay.models import Outbox
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
 from shop.tokens import sign_order
-from tests.orders.conftest import ADDRESS, CONFIRMED, PlaceOrder, name_events
+from tests.orders.conftest import ADDRESS, PAID, PlaceOrder, name_events
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("products")]
 
@@ -177,11 +177,18 @@ def test_an_order_that_waits_can_be_cancelled_by_its_customer(client: Client, pl
     assert "Cancel this order" not in page
 
 
-@pytest.mark.parametrize("further", [(), (Happening.MARKED_SHIPPED,)])
-def test_a_confirmed_order_can_not_and_says_so(
-    client: Client, place: PlaceOrder, further: tuple[Happening, ...]
+def test_a_confirmed_order_can_too_and_the_page_says_that_the_money_comes_back(
+    client: Client, place: PlaceOrder
 ) -> None:
-    order = place(*CONFIRMED, *further)
+    order = place(*PAID)
+    assert "what you paid goes back to you" in see(client, order)
+    page = client.post(f"/orders/{order.pk}/cancel/", follow=True).content.decode()
+    assert "on its way back to you" in page
+    assert name_events(order)[-1] == "OrderCancelled"
+
+
+def test_a_shipped_order_can_not_and_says_so(client: Client, place: PlaceOrder) -> None:
+    order = place(*PAID, Happening.MARKED_SHIPPED)
     assert "Cancel this order" not in see(client, order)
     page = client.post(f"/orders/{order.pk}/cancel/", follow=True).content.decode()
     assert "can no longer be cancelled" in page

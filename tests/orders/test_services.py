@@ -1,16 +1,14 @@
-"""Moving an order through its life: two answers at once, deadlines, and what is written down."""
+"""Moving an order through its life: two answers at once, and what is written down."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import DatabaseError, connection, transaction
-from django.utils import timezone
+from django.db import connection, transaction
 
-from orders import handlers, tasks
+from orders import handlers
 from orders.advancing import Move, advance_order, advance_orders
 from orders.models import Order, Transition
 from orders.saga import Happening, ImpossibleTransition
@@ -24,12 +22,13 @@ from shop.events import (
     PaymentAuthorized,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentRefunded,
     PaymentVoided,
     Shortage,
     StockRejected,
     StockReserved,
 )
-from tests.orders.conftest import CONFIRMED, PlaceOrder, name_events, read_events
+from tests.orders.conftest import CONFIRMED, PAID, PlaceOrder, name_events, read_events
 
 pytestmark = pytest.mark.django_db
 H = Happening
@@ -65,7 +64,7 @@ def test_both_answers_at_once_confirm_exactly_once(place: PlaceOrder) -> None:
 
 
 def test_each_step_publishes_its_event_and_keeps_its_time(place: PlaceOrder) -> None:
-    order = place(*CONFIRMED, H.MARKED_SHIPPED, H.MARKED_DELIVERED)
+    order = place(*PAID, H.MARKED_SHIPPED, H.MARKED_DELIVERED)
     _, confirmed, shipped, delivered = read_events(order)
     about: dict[str, Any] = {"order_id": order.pk, "number": order.number, "contact_id": order.contact_id}
     stamps: list[dict[str, Any]] = [
@@ -86,6 +85,7 @@ def test_each_step_publishes_its_event_and_keeps_its_time(place: PlaceOrder) -> 
         (H.STOCK_REJECTED, "out_of_stock"),
         (H.PAYMENT_DECLINED, "payment_declined"),
         (H.CANCEL_REQUESTED, "cancelled_on_request"),
+        (H.CANCELLED_BY_STAFF, "cancelled_by_staff"),
         (H.DEADLINE_PASSED, "deadline_passed"),
     ],
 )
@@ -99,8 +99,8 @@ def test_a_cancelled_order_says_why(place: PlaceOrder, happening: Happening, rea
 
 def test_the_history_tells_every_step_and_its_cause(place: PlaceOrder) -> None:
     order = place()
-    causes = [uuid4(), uuid4()]
-    for happening, cause in zip(CONFIRMED, causes, strict=True):
+    causes = [uuid4(), uuid4(), uuid4()]
+    for happening, cause in zip(PAID, causes, strict=True):
         advance(order, happening, cause)
     advance(order, H.MARKED_SHIPPED)
     steps = list(Transition.objects.values_list("event", "before", "after", "event_id"))
@@ -109,6 +109,7 @@ def test_the_history_tells_every_step_and_its_cause(place: PlaceOrder) -> None:
         ("OrderPlaced", "", "placed", published["OrderPlaced.v1"]),
         ("StockReserved", "placed", "placed", causes[0]),
         ("PaymentAuthorized", "placed", "confirmed", causes[1]),
+        ("PaymentCaptured", "confirmed", "confirmed", causes[2]),
         ("MarkedShipped", "confirmed", "shipped", published["OrderShipped.v1"]),
     ]
 
@@ -126,7 +127,7 @@ def test_a_late_answer_is_written_down_and_publishes_nothing(place: PlaceOrder) 
 def test_what_can_not_happen_changes_nothing(place: PlaceOrder) -> None:
     order = place(*CONFIRMED)
     before = Order.objects.values().get(pk=order.pk), Transition.objects.count(), Outbox.objects.count()
-    for happening in (H.MARKED_DELIVERED, H.CANCEL_REQUESTED, H.STOCK_RESERVED):
+    for happening in (H.MARKED_DELIVERED, H.MARKED_SHIPPED, H.STOCK_RESERVED):
         with pytest.raises(ImpossibleTransition, match=f"{happening}"):
             advance(order, happening, uuid4())
     assert (Order.objects.values().get(pk=order.pk), Transition.objects.count(), Outbox.objects.count()) == before
@@ -158,6 +159,7 @@ def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
         (handlers.note_rejected_stock, StockRejected(order_id=stock_out.pk, shortages=shortages)),
         (handlers.note_voided_payments, PaymentVoided(**money(stock_out))),
         (handlers.note_declined_payments, PaymentDeclined(**money(unpaid), reason="card declined")),
+        (handlers.note_refunded_payments, PaymentRefunded(**{**money(confirmed), "amount": 100})),
     ]
     for handler, event in said:
         with transaction.atomic():
@@ -165,7 +167,7 @@ def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
         assert Transition.objects.get(event_id=event.event_id).event == type(event).__name__
     for order in (confirmed, stock_out, unpaid):
         order.refresh_from_db()
-    assert confirmed.status == "confirmed"
+    assert (confirmed.status, confirmed.payment) == ("confirmed", "captured")
     assert (stock_out.status, stock_out.reason) == ("cancelled", "out_of_stock")
     assert (unpaid.status, unpaid.reason) == ("cancelled", "payment_declined")
 
@@ -189,52 +191,3 @@ def test_one_that_can_not_be_advanced_keeps_the_whole_batch_back(place: PlaceOrd
         advance_orders([Move(order.pk, H.STOCK_RESERVED, uuid4()) for order in (good, bad)])
     good.refresh_from_db()
     assert (good.stock, good.history.count()) == ("pending", 1)
-
-
-def make_overdue(order: Order) -> Order:
-    Order.objects.filter(pk=order.pk).update(deadline_at=timezone.now() - timedelta(seconds=1))
-    return order
-
-
-def test_an_order_is_given_a_deadline(place: PlaceOrder) -> None:
-    order = place()
-    assert order.deadline_at - order.placed_at == timedelta(hours=24)
-
-
-def test_the_sweep_cancels_what_is_overdue_and_nothing_else(place: PlaceOrder) -> None:
-    overdue, half = make_overdue(place()), make_overdue(place(H.STOCK_RESERVED))
-    waiting, confirmed = place(), make_overdue(place(*CONFIRMED))
-    tasks.cancel_overdue_orders()
-    tasks.cancel_overdue_orders()
-    for order in (overdue, half):
-        order.refresh_from_db()
-        assert (order.status, order.reason) == ("cancelled", "deadline_passed")
-        assert name_events(order) == ["OrderPlaced", "OrderCancelled"]
-    for order, status in [(waiting, "placed"), (confirmed, "confirmed")]:
-        order.refresh_from_db()
-        assert order.status == status
-
-
-def test_an_order_that_can_not_be_cancelled_holds_up_no_other(
-    place: PlaceOrder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = make_overdue(place()), make_overdue(place())
-
-    def fail_for_first(order_id: UUID, happening: Happening) -> Order:
-        if order_id == first.pk:
-            raise DatabaseError("canceling statement due to lock timeout")
-        return advance_order(order_id, happening)
-
-    monkeypatch.setattr(tasks, "advance_order", fail_for_first)
-    tasks.cancel_overdue_orders()
-    assert set(Order.objects.filter(status="cancelled")) == {second}
-
-
-def test_what_is_no_longer_waiting_takes_no_place_in_the_sweep(
-    place: PlaceOrder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tasks, "SWEEP_LIMIT", 1)
-    make_overdue(place(*CONFIRMED))
-    overdue = make_overdue(place())
-    tasks.cancel_overdue_orders()
-    assert set(Order.objects.filter(status="cancelled")) == {overdue}

@@ -20,7 +20,8 @@ _TRACES = [
     ("notifications", "message", ["OrderConfirmed", "OrderShipped", "OrderDelivered", "OrderCancelled"]),
     ("inventory", "movement", ["OrderPlaced", "OrderConfirmed"]),
     ("orders", "transition", ["StockReserved", "StockRejected"]),
-    ("orders", "transition", ["PaymentAuthorized", "PaymentDeclined", "PaymentCaptured", "PaymentVoided"]),
+    ("orders", "transition", ["PaymentAuthorized", "PaymentDeclined", "PaymentCaptured"]),
+    ("orders", "transition", ["PaymentVoided", "PaymentRefunded"]),
 ]
 
 

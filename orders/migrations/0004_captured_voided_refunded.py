@@ -1,0 +1,45 @@
+"""What is known of a payment grows: so far its end stood in the orders' history alone."""
+
+from django.db import migrations, models
+
+_FROM_HISTORY = """
+update orders_order as o set payment = said.payment
+from (select order_id, max(case event when 'PaymentCaptured' then 'captured' else 'voided' end) as payment
+      from orders_transition where event in ('PaymentCaptured', 'PaymentVoided') group by order_id) as said
+where said.order_id = o.id and o.payment in ('pending', 'authorized')
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("orders", "0003_indexes_of_customers_and_keys")]
+
+    operations = [
+        migrations.AlterField(
+            model_name="order",
+            name="payment",
+            field=models.CharField(
+                choices=[
+                    ("pending", "Pending"),
+                    ("authorized", "Authorized"),
+                    ("declined", "Declined"),
+                    ("captured", "Captured"),
+                    ("voided", "Voided"),
+                    ("refunded", "Refunded"),
+                ],
+                default="pending",
+                help_text="What payments said last.",
+                max_length=10,
+            ),
+        ),
+        migrations.AddField(
+            model_name="transition",
+            name="by",
+            field=models.CharField(db_default="", help_text="customer, or admin: and the user's name.", max_length=160),
+        ),
+        migrations.AddField(
+            model_name="transition",
+            name="note",
+            field=models.CharField(db_default="", help_text="Why, in the words of who did it.", max_length=200),
+        ),
+        migrations.RunSQL(_FROM_HISTORY, migrations.RunSQL.noop),
+    ]
