@@ -1,33 +1,62 @@
-"""Stock in the admin: the numbers change by a receipt alone, the ledger never."""
+"""Stock in the admin: the numbers change by entries in the ledger alone, each with who and why."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from inventory.models import Movement, Reservation, Stock
-from inventory.services import LARGEST_RECEIPT, receive_stock
-from relay.admin import ReadOnly
+from inventory.services import LARGEST_RECEIPT, UnableToAdjustStock, adjust_stock, receive_stock
+from inventory.views import describe_availability
+from relay.admin import ReadOnly, name_user
 from shop.catalogue.models import Product
 
+RECEIVED, CORRECTED = "received", "corrected"
 
-class ReceiptForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Pieces that have come into the house, and why."""
 
+class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Pieces that came into the house or were counted anew, and why. Without a number only the limit is changed."""
+
+    kind = forms.ChoiceField(
+        choices=[(RECEIVED, "Received"), (CORRECTED, "Corrected: counted, broken, lost, found")],
+        initial=RECEIVED,
+        required=False,
+        label="What happened",
+        widget=UnfoldAdminSelectWidget,
+    )
     quantity = forms.IntegerField(
-        min_value=1,
+        min_value=-LARGEST_RECEIPT,
         max_value=LARGEST_RECEIPT,
-        label="Pieces received",
+        required=False,
+        label="Pieces",
+        help_text="A correction may be negative.",
         widget=UnfoldAdminIntegerFieldWidget,
     )
-    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, help_text="For example: delivery 4711.")
+    reason = forms.CharField(
+        max_length=200, required=False, widget=UnfoldAdminTextInputWidget, help_text="For example: delivery 4711."
+    )
+
+    low_at = forms.IntegerField(
+        min_value=0,
+        max_value=LARGEST_RECEIPT,
+        required=False,
+        help_text="So many available pieces, or fewer, are told as too few.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
 
     class Meta:
         model = Stock
-        fields = ["sku"]
+        fields = ["sku", "low_at"]
+
+    def clean_low_at(self) -> int:
+        """Leave the limit as it is when none is given."""
+        given: int | None = self.cleaned_data["low_at"]
+        return self.instance.low_at if given is None else given
 
     def clean_sku(self) -> str:
         sku: str = self.cleaned_data["sku"]
@@ -35,21 +64,73 @@ class ReceiptForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
             raise forms.ValidationError("The catalogue has no product with this SKU.")
         return sku
 
+    def clean(self) -> dict[str, Any]:
+        """Book nothing yet, but refuse what can't be booked."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        quantity, begins = cleaned.get("quantity"), self.instance._state.adding
+        corrected = cleaned.get("kind") == CORRECTED and not begins
+        if quantity is None and begins and "quantity" not in self.errors:
+            self.add_error("quantity", "Say how many pieces there are.")
+        if quantity is not None and (quantity == 0 or (quantity < 0 and not corrected)):
+            self.add_error("quantity", "Only a correction may be negative, and none is of nothing.")
+        elif quantity and corrected and self.instance.on_hand + quantity < self.instance.reserved:
+            self.add_error("quantity", f"{self.instance.reserved} of {self.instance.on_hand} are held for orders.")
+        if quantity and not cleaned.get("reason"):
+            self.add_error("reason", "Say why: it stands in the ledger beside your name.")
+        return cleaned
+
+
+class LevelFilter(admin.SimpleListFilter):
+    """What somebody should order more of."""
+
+    title = "level"
+    parameter_name = "level"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("low", "Low or sold out"), ("out", "Sold out"), ("ok", "Enough")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Stock]) -> QuerySet[Stock]:
+        rows = queryset.annotate(left=F("on_hand") - F("reserved"))
+        match self.value():
+            case "low":
+                return rows.filter(left__lte=F("low_at"))
+            case "out":
+                return rows.filter(left__lte=0)
+            case "ok":
+                return rows.filter(left__gt=F("low_at"))
+        return queryset
+
 
 @admin.register(Stock)
 class StockAdmin(ModelAdmin):
-    """Saving receives pieces: there is no other way to touch the numbers by hand."""
+    """Saving books a receipt or a correction: there is no other way to touch the numbers by hand."""
 
-    form = ReceiptForm
-    list_display = ["sku", "on_hand", "reserved", "available"]
+    form = ChangeForm
+    list_display = ["sku", "on_hand", "reserved", "available", "low_at", "level"]
+    list_filter = [LevelFilter]
     search_fields = ["sku"]
-    fields = ["sku", "on_hand", "reserved", "quantity", "reason"]
+    fields = ["sku", "on_hand", "reserved", "low_at", "kind", "quantity", "reason"]
+
+    @admin.display(description="level")
+    def level(self, stock: Stock) -> str:
+        """What customers are told."""
+        return describe_availability(stock)[1]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Stock | None = None) -> list[str]:
         return ["on_hand", "reserved"] if obj is None else ["sku", "on_hand", "reserved"]
 
     def save_model(self, request: HttpRequest, obj: Stock, form: Any, change: bool) -> None:
-        receive_stock(obj.sku, form.cleaned_data["quantity"], form.cleaned_data["reason"])
+        """Book the change; a correction that takes what is held for orders is told and changes nothing."""
+        quantity, reason, by = form.cleaned_data["quantity"], form.cleaned_data["reason"], name_user(request)
+        try:
+            with transaction.atomic():
+                if quantity and change and form.cleaned_data["kind"] == CORRECTED:
+                    adjust_stock(obj.sku, quantity, reason, by)
+                elif quantity:
+                    receive_stock(obj.sku, quantity, reason, by)
+                Stock.objects.filter(sku=obj.sku).update(low_at=form.cleaned_data["low_at"])
+        except UnableToAdjustStock as error:
+            self.message_user(request, f"Nothing was booked. {error}.", "ERROR")
 
     def has_delete_permission(self, request: HttpRequest, obj: Stock | None = None) -> bool:
         return False
@@ -64,7 +145,7 @@ class ReservationAdmin(ReadOnly):
 
 @admin.register(Movement)
 class MovementAdmin(ReadOnly):
-    list_display = ["created_at", "sku", "kind", "on_hand_delta", "reserved_delta", "order_id", "reason"]
+    list_display = ["created_at", "sku", "kind", "on_hand_delta", "reserved_delta", "order_id", "by", "reason"]
     list_filter = ["kind"]
     search_fields = ["=sku", "=order_id", "=event_id"]
     date_hierarchy = "created_at"

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from inventory.services import GIVING_BACK, SALE, Hold, hold_stock, lock_stock, settle_reservations
+from inventory.levels import find_news
+from inventory.reserving import GIVING_BACK, SALE, Hold, hold_stock, lock_stock, settle_reservations
 from relay.consumer import Consumer
 from relay.outbox import publish_many
 from shop.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Shortage, StockRejected, StockReserved
@@ -37,8 +38,8 @@ def reserve_stock(events: Sequence[OrderPlaced]) -> None:
             available[sku] -= quantity
         held.append(hold)
         answers.append(StockReserved(order_id=hold.order_id))
-    hold_stock(held)
-    publish_many(answers)
+    news = find_news(hold_stock(held))
+    publish_many([*answers, *news])
 
 
 @consumer.on(OrderConfirmed, many=True)
@@ -48,14 +49,14 @@ def sell_stock(events: Sequence[OrderConfirmed]) -> None:
     :raises NothingHeldForOrder: nothing is held for one of them; the consumer finds it and parks the order's key.
     """
     causes = find_causes(events)
-    for order_id in causes.keys() - settle_reservations(causes, SALE):
+    for order_id in causes.keys() - settle_reservations(causes, SALE).orders:
         raise NothingHeldForOrder(f"order {order_id} was confirmed, but no stock is held for it")
 
 
 @consumer.on(OrderCancelled, many=True)
 def give_back_stock(events: Sequence[OrderCancelled]) -> None:
-    """Give back what the orders hold. An order that was rejected for want of stock holds nothing."""
-    settle_reservations(find_causes(events), GIVING_BACK)
+    """Give back what the orders hold, or had sold to them. One that was rejected for want of stock has nothing."""
+    publish_many(find_news(settle_reservations(find_causes(events), GIVING_BACK).changes))
 
 
 def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:

@@ -1,4 +1,4 @@
-"""Stock, what is held of it for orders, and the ledger that explains every change. Only services.py writes here."""
+"""Stock, what is held of it for orders, and the ledger of every change. Only services.py and reserving.py write."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -10,6 +10,9 @@ class Stock(models.Model):
     sku = models.CharField("SKU", max_length=32, primary_key=True)
     on_hand = models.IntegerField()
     reserved = models.IntegerField(default=0)
+    low_at = models.PositiveIntegerField(
+        "low at", default=5, db_default=5, help_text="So many available pieces, or fewer, are told as too few."
+    )
 
     class Meta:
         ordering = ["sku"]
@@ -76,6 +79,7 @@ class Movement(models.Model):
     reserved_delta = models.IntegerField()
     event_id = models.UUIDField()
     reason = models.CharField(max_length=200, blank=True)
+    by = models.CharField(max_length=160, blank=True, db_default="", help_text="Who did it, when a person did.")
     created_at = models.DateTimeField()
 
     class Meta:

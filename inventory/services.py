@@ -1,20 +1,17 @@
-"""Every change of stock. Each is one statement that moves the numbers and writes the movements that explain them.
+"""What people do to the stock: pieces come in and are counted anew, each with who and why in the ledger.
 
-Numbers are moved relative to the row (`reserved + quantity`), never written from what was read, and the table's
-CHECK constraints stand behind them. Whoever moves several SKUs locks their rows in SKU order first, so that
-crossed orders wait for each other instead of deadlocking.
+Numbers are moved relative to the row, never written from what was read. What orders do is in reserving.py.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
-from uuid import UUID
+from collections.abc import Mapping
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from inventory.models import Movement, Reservation
-from relay.arrays import to_array
+from inventory.levels import Change, find_news
+from inventory.models import Stock
+from relay.outbox import publish_many
 
 LARGEST_RECEIPT = 1_000_000
 
@@ -23,132 +20,8 @@ class UnableToReceiveStock(ValueError):
     """The quantity is not between 1 (for an opening level 0) and `LARGEST_RECEIPT`."""
 
 
-def lock_stock(skus: Collection[str]) -> dict[str, int]:
-    """Lock the stock rows of `skus` until the transaction ends and return what is available of each known one."""
-    with connection.cursor() as cursor:
-        # The order is that of the locking: rows are locked as the sorted scan returns them.
-        cursor.execute(
-            "select sku, on_hand - reserved from inventory_stock where sku = any(%s::text[]) order by sku for update",
-            [to_array(skus)],
-        )
-        return dict(cursor.fetchall())
-
-
-class Hold(NamedTuple):
-    """What an event asks to be held for an order: SKU to quantity."""
-
-    order_id: UUID
-    event_id: UUID
-    wanted: Mapping[str, int]
-
-
-def hold_stock(holds: Sequence[Hold]) -> None:
-    """Reserve everything that `holds` ask for.
-
-    The rows must be locked by `lock_stock` in this transaction, with enough available of each.
-
-    :raises django.db.IntegrityError: there is less than that, or an order holds one of the SKUs already.
-    """
-    lines = [(hold.order_id, hold.event_id, sku, hold.wanted[sku]) for hold in holds for sku in sorted(hold.wanted)]
-    if not lines:
-        return
-    orders, events, skus, quantities = zip(*lines, strict=True)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            with wanted as materialized (
-                select * from unnest(%(orders)s::uuid[], %(events)s::uuid[], %(skus)s::text[], %(quantities)s::int[])
-                    as wanted (order_id, event_id, sku, quantity)
-            ),
-            held as (
-                update inventory_stock as stock set reserved = stock.reserved + total.quantity
-                from (select sku, sum(quantity) as quantity from wanted group by sku) as total
-                where stock.sku = total.sku
-            ),
-            noted as (
-                insert into inventory_reservation (order_id, sku, quantity, state, created_at, changed_at)
-                select order_id, sku, quantity, 'held', %(now)s, %(now)s from wanted
-            )
-            insert into inventory_movement
-                (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
-            select sku, order_id, 'reserved', 0, quantity, event_id, '', %(now)s from wanted
-            """,
-            {
-                "orders": to_array(orders),
-                "events": to_array(events),
-                "skus": to_array(skus),
-                "quantities": to_array(quantities),
-                "now": timezone.now(),
-            },
-        )
-
-
-class Transition(NamedTuple):
-    """How a reservation in state `before` ends, and what each of its pieces adds to the stock."""
-
-    before: str
-    after: str
-    kind: str
-    on_hand: int
-    reserved: int
-
-
-SALE = [Transition(Reservation.State.HELD, Reservation.State.SOLD, Movement.Kind.SOLD, -1, -1)]
-GIVING_BACK = [
-    Transition(Reservation.State.HELD, Reservation.State.RELEASED, Movement.Kind.RELEASED, 0, -1),
-    # A confirmed order may be cancelled until it is shipped: its pieces are still in the house.
-    Transition(Reservation.State.SOLD, Reservation.State.RELEASED, Movement.Kind.RETURNED, 1, 0),
-]
-
-
-def settle_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> set[UUID]:
-    """Take the reservations of orders through the transition that fits their state; return the orders that had any.
-
-    `causes` gives each order's event. Must run in a transaction, and only one may settle an order at a time (its
-    events come one after the other).
-    """
-    orders = list(causes)
-    lock_stock(Reservation.objects.filter(order_id__in=orders).values_list("sku", flat=True).distinct())
-    before, after, kinds, on_hand, reserved = zip(*transitions, strict=True)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            with ended as materialized (
-                select reservation.id, order_id, event_id, sku, after, kind,
-                       quantity * on_hand as on_hand, quantity * reserved as reserved
-                from unnest(%(orders)s::uuid[], %(events)s::uuid[]) as cause (order_id, event_id)
-                join inventory_reservation as reservation using (order_id)
-                join unnest(%(before)s::text[], %(after)s::text[], %(kinds)s::text[],
-                            %(on_hand)s::int[], %(reserved)s::int[])
-                    as transition (before, after, kind, on_hand, reserved) on before = state
-            ),
-            settled as (
-                update inventory_reservation as reservation set state = ended.after, changed_at = %(now)s
-                from ended where reservation.id = ended.id
-            ),
-            moved as (
-                update inventory_stock as stock
-                set on_hand = stock.on_hand + total.on_hand, reserved = stock.reserved + total.reserved
-                from (select sku, sum(on_hand) as on_hand, sum(reserved) as reserved from ended group by sku) as total
-                where stock.sku = total.sku
-            )
-            insert into inventory_movement
-                (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
-            select sku, order_id, kind, on_hand, reserved, event_id, '', %(now)s from ended
-            returning order_id
-            """,
-            {
-                "before": list(before),
-                "after": list(after),
-                "kinds": list(kinds),
-                "on_hand": list(on_hand),
-                "reserved": list(reserved),
-                "orders": to_array(causes),
-                "events": to_array(causes.values()),
-                "now": timezone.now(),
-            },
-        )
-        return {order_id for (order_id,) in cursor.fetchall()}
+class UnableToAdjustStock(ValueError):
+    """The difference is none or absurdly large, the SKU is unknown, or less would be left than is held for orders."""
 
 
 def receive_opening_stock(levels: Mapping[str, int]) -> int:
@@ -189,23 +62,61 @@ def receive_opening_stock(levels: Mapping[str, int]) -> int:
         return begun
 
 
-def receive_stock(sku: str, quantity: int, reason: str) -> None:
+@transaction.atomic
+def receive_stock(sku: str, quantity: int, reason: str, by: str = "") -> None:
     """Add `quantity` pieces to a SKU's stock, which begins with them when inventory does not know it yet.
 
     :raises UnableToReceiveStock: the quantity is not positive or absurdly large.
     """
     if not 0 < quantity <= LARGEST_RECEIPT:
         raise UnableToReceiveStock(f"{sku}: {quantity} is not between 1 and {LARGEST_RECEIPT}")
+    _change(
+        """
+        insert into inventory_stock as stock (sku, on_hand, reserved) values (%(sku)s, %(quantity)s, 0)
+        on conflict (sku) do update set on_hand = stock.on_hand + excluded.on_hand
+        returning stock.sku, stock.on_hand - stock.reserved as after, stock.low_at
+        """,
+        {"sku": sku, "quantity": quantity, "kind": "received", "reason": reason, "by": by},
+    )
+
+
+@transaction.atomic
+def adjust_stock(sku: str, difference: int, reason: str, by: str = "") -> None:
+    """Correct a SKU's stock by `difference` pieces, which were counted, broken, lost or found.
+
+    :raises UnableToAdjustStock: nothing was changed; the message holds the numbers.
+    """
+    if not 0 < abs(difference) <= LARGEST_RECEIPT:
+        raise UnableToAdjustStock(f"{sku}: {difference:+} is 0, or not from -{LARGEST_RECEIPT} to {LARGEST_RECEIPT}")
+    done = _change(
+        """
+        update inventory_stock as stock set on_hand = stock.on_hand + %(quantity)s
+        where stock.sku = %(sku)s and stock.on_hand + %(quantity)s >= stock.reserved
+        returning stock.sku, stock.on_hand - stock.reserved as after, stock.low_at
+        """,
+        {"sku": sku, "quantity": difference, "kind": "adjusted", "reason": reason, "by": by},
+    )
+    if not done:
+        stock = Stock.objects.filter(sku=sku).first()
+        known = f"{stock.on_hand} on hand, of which {stock.reserved} are held" if stock else "not in stock"
+        raise UnableToAdjustStock(f"{sku}: {difference:+} can't be booked: {known}")
+
+
+def _change(moved: str, values: dict[str, str | int]) -> bool:
+    """Run the statement that moves a SKU by `quantity`, note the movement, and tell of it; tell whether it moved."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            with received as (
-                insert into inventory_stock as stock (sku, on_hand, reserved) values (%(sku)s, %(quantity)s, 0)
-                on conflict (sku) do update set on_hand = stock.on_hand + excluded.on_hand
+            f"""
+            with moved as ({moved}),
+            explained as (
+                insert into inventory_movement
+                    (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, "by", created_at)
+                select sku, null, %(kind)s, %(quantity)s, 0, %(event_id)s, %(reason)s, %(by)s, %(now)s from moved
             )
-            insert into inventory_movement
-                (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
-            values (%(sku)s, null, 'received', %(quantity)s, 0, %(event_id)s, %(reason)s, %(now)s)
-            """,
-            {"sku": sku, "quantity": quantity, "event_id": uuid7(), "reason": reason, "now": timezone.now()},
+            select sku, after - %(quantity)s, after, low_at from moved
+            """,  # noqa: S608 - the statements above
+            {**values, "event_id": uuid7(), "now": timezone.now()},
         )
+        changes = [Change(*row) for row in cursor.fetchall()]
+    publish_many(find_news(changes))
+    return bool(changes)

@@ -11,7 +11,6 @@ from inventory.models import Stock
 from shop.catalogue.models import SKU_PATTERN
 
 MOST_SKUS = 100
-LOW_STOCK = 5
 
 
 @require_safe
@@ -21,15 +20,15 @@ def show_availability(request: HttpRequest) -> HttpResponse:
     skus = list(dict.fromkeys(sku for sku in request.GET.getlist("sku") if re.fullmatch(SKU_PATTERN, sku)))
     if len(skus) > MOST_SKUS:
         return HttpResponseBadRequest(f"sku: ask for at most {MOST_SKUS} at a time", content_type="text/plain")
-    available = {stock.sku: stock.available for stock in Stock.objects.filter(sku__in=skus)}
-    shown = [(sku, *describe_availability(available.get(sku, 0))) for sku in skus]
+    known = {stock.sku: stock for stock in Stock.objects.filter(sku__in=skus)}
+    shown = [(sku, *describe_availability(known.get(sku))) for sku in skus]
     return render(request, "inventory/availability.html", {"shown": shown})
 
 
-def describe_availability(available: int) -> tuple[str, str]:
-    """Return the level (``ok``, ``low`` or ``out``) and the words for a number of available pieces."""
-    if available <= 0:
+def describe_availability(stock: Stock | None) -> tuple[str, str]:
+    """Return the level (``ok``, ``low`` or ``out``) of a SKU's stock, and the words for it."""
+    if stock is None or stock.available <= 0:
         return "out", "Sold out"
-    if available <= LOW_STOCK:
-        return "low", f"Only {available} left"
+    if stock.available <= stock.low_at:
+        return "low", f"Only {stock.available} left"
     return "ok", "In stock"

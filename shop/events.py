@@ -41,6 +41,17 @@ class InventoryEvent(Event, frozen=True, kw_only=True):
         return str(self.order_id)
 
 
+class StockEvent(Event, frozen=True, kw_only=True):
+    """Said by inventory about a product's stock, whichever order or person moved it."""
+
+    topic: ClassVar[str] = "shop.stock"
+    sku: Sku
+
+    @property
+    def key(self) -> str:
+        return self.sku
+
+
 class PaymentEvent(Event, frozen=True, kw_only=True):
     """Said by payments about the money of an order."""
 
@@ -136,6 +147,19 @@ class StockRejected(InventoryEvent, frozen=True, kw_only=True):
     """At least one line is not to be had, so nothing is held."""
 
     shortages: Annotated[list[Shortage], Meta(description="The lines that were at fault.")]
+
+
+class StockLow(StockEvent, frozen=True, kw_only=True):
+    """So few pieces can be had now that somebody should order more."""
+
+    available: Annotated[int, Meta(description="Pieces that can be had now.")]
+    low_at: Annotated[int, Meta(description="So many, or fewer, are too few of this product.")]
+
+
+class StockBack(StockEvent, frozen=True, kw_only=True):
+    """It was sold out, and can be had again."""
+
+    available: Annotated[int, Meta(description="Pieces that can be had now.")]
 
 
 class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):

@@ -52,6 +52,8 @@ EXAMPLES: dict[str, Event] = {
         events.StockRejected(
             **STAMP, order_id=ORDER_ID, shortages=[Shortage(sku="MUG-BLUE", requested=3, available=1)]
         ),
+        events.StockLow(**STAMP, sku="MUG-BLUE", available=4, low_at=5),
+        events.StockBack(**STAMP, sku="MUG-BLUE", available=40),
         events.PaymentAuthorized(**STAMP, **MONEY),
         events.PaymentDeclined(**STAMP, **MONEY, reason="insufficient_funds"),
         events.PaymentCaptured(**STAMP, **MONEY),
@@ -64,6 +66,7 @@ EXAMPLES: dict[str, Event] = {
 ADDRESSES = {
     events.OrderEvent: ("shop.orders", str(ORDER_ID)),
     events.InventoryEvent: ("shop.inventory", str(ORDER_ID)),
+    events.StockEvent: ("shop.stock", "MUG-BLUE"),
     events.PaymentEvent: ("shop.payments", str(ORDER_ID)),
     events.ActivityEvent: ("shop.activity", f"{VISITOR}:2026-05-04"),
 }

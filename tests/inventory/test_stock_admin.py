@@ -1,13 +1,14 @@
-"""Staff see the stock and its ledger; by hand they can only receive pieces."""
+"""Staff see the stock and its ledger; by hand they can only book entries, each with who and why."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from inventory.models import Movement, Reservation, Stock
-from inventory.services import receive_opening_stock
+from inventory.services import adjust_stock, receive_opening_stock
 from inventory.verification import find_stock_differences
 from shop.catalogue.models import Category, Product
 from tests.inventory.conftest import Orders
@@ -55,7 +56,8 @@ def test_a_receipt_is_booked_with_its_reason_and_the_numbers_cannot_be_typed(
 
     assert answer.status_code == 302
     assert numbers("CUP") == (15, 3)
-    assert Movement.objects.get(reason="delivery 4711").on_hand_delta == 5
+    movement = Movement.objects.get(reason="delivery 4711")
+    assert (movement.kind, movement.on_hand_delta, movement.by) == ("received", 5, "admin:admin")
     assert list(find_stock_differences()) == []
 
 
@@ -85,6 +87,61 @@ def test_a_receipt_of_an_impossible_quantity_is_refused(admin_client: Client, nu
     )
     assert answer.status_code == 200
     assert numbers("CUP") == (10, 3)
+
+
+def correct(client: Client, quantity: int, reason: str = "counted") -> Any:
+    data = {"kind": "corrected", "quantity": quantity, "reason": reason}
+    return client.post(reverse("admin:inventory_stock_change", args=["CUP"]), data)
+
+
+@pytest.mark.parametrize("difference", [-7, 4])
+def test_a_correction_is_booked_with_who_and_why(admin_client: Client, numbers: Numbers, difference: int) -> None:
+    assert correct(admin_client, difference).status_code == 302
+    assert numbers("CUP") == (10 + difference, 3)
+    movement = Movement.objects.get(kind="adjusted")
+    assert (movement.on_hand_delta, movement.by, movement.reason) == (difference, "admin:admin", "counted")
+    assert list(find_stock_differences()) == []
+
+
+def test_a_correction_never_takes_what_is_held_for_orders(admin_client: Client, numbers: Numbers) -> None:
+    assert "3 of 10 are held for orders" in correct(admin_client, -8).content.decode()
+    assert numbers("CUP") == (10, 3)
+
+
+def test_what_an_order_took_while_the_form_was_read_is_told(
+    admin_client: Client, numbers: Numbers, orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def order_and_refuse(sku: str, *booked: object) -> None:
+        orders.place((sku, 7))
+        adjust_stock(sku, -7, "counted")
+
+    monkeypatch.setattr("inventory.admin.adjust_stock", order_and_refuse)
+    answer: Any = admin_client.post(
+        reverse("admin:inventory_stock_change", args=["CUP"]),
+        {"kind": "corrected", "quantity": -7, "reason": "counted"},
+        follow=True,
+    )
+    assert (
+        "Nothing was booked. CUP: -7 can&#x27;t be booked: 10 on hand, of which 10 are held." in answer.content.decode()
+    )
+
+
+def test_without_a_reason_nothing_is_booked(admin_client: Client, numbers: Numbers) -> None:
+    assert "Say why" in correct(admin_client, -1, "").content.decode()
+    assert numbers("CUP") == (10, 3)
+
+
+def test_the_limit_is_changed_without_an_entry(admin_client: Client) -> None:
+    admin_client.post(reverse("admin:inventory_stock_change", args=["CUP"]), {"low_at": 7})
+    assert Stock.objects.get(sku="CUP").low_at == 7
+    assert not Movement.objects.filter(kind="adjusted").exists()
+
+
+@pytest.mark.parametrize(("level", "listed"), [("low", {"FEW", "GONE"}), ("out", {"GONE"}), ("ok", {"CUP"})])
+def test_what_is_low_or_sold_out_can_be_listed(admin_client: Client, level: str, listed: set[str]) -> None:
+    receive_opening_stock({"FEW": 5, "GONE": 0})
+    answer: Any = admin_client.get(reverse("admin:inventory_stock_changelist"), {"level": level})
+    assert {stock.sku for stock in answer.context["cl"].result_list} == listed
 
 
 def test_stock_cannot_be_deleted(admin_client: Client) -> None:
