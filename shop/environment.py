@@ -3,6 +3,8 @@
 An empty variable counts as one that is not set.
 """
 
+import hmac
+import math
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +46,26 @@ def read_port(name: str, default: int) -> int:
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
         raise ImproperlyConfigured(f"{name}={value!r} is not a port: give a number from 1 to 65535")
     return int(value)
+
+
+def read_seconds(name: str, default: float) -> float:
+    """Read a length of time in seconds.
+
+    :raises ImproperlyConfigured: the value is no positive number.
+    """
+    value = read_text(name, str(default))
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a length of time: give seconds, more than 0")
+    return seconds
+
+
+def derive_key(secret: str, purpose: str) -> str:
+    """Return a key of 64 characters for one purpose, which tells nothing about `secret`."""
+    return hmac.new(secret.encode(), purpose.encode(), "sha256").hexdigest()
 
 
 def read_choice(name: str, default: str, choices: tuple[str, ...]) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from shop.environment import (
+    derive_key,
     env,
     name_process,
     read_bool,
     read_choice,
     read_database,
     read_port,
+    read_seconds,
     read_secret,
     read_servers,
     read_text,
@@ -41,6 +43,7 @@ POSTGRES_PORT = read_port("POSTGRES_PORT", PARTS_PORT)
 VALKEY_PORT = read_port("VALKEY_PORT", PARTS_PORT + 1)
 KAFKA_PORT = read_port("KAFKA_PORT", PARTS_PORT + 2)  # and one more for each further broker
 KAFKA_CONTROLLER_PORT = read_port("KAFKA_CONTROLLER_PORT", PARTS_PORT + 8)
+SANDBOX_PORT = read_port("SANDBOX_PORT", PARTS_PORT + 11)  # the payment gateway for this machine
 BROKERS = int(read_choice("BROKERS", "1", ("1", "3")))
 EMBEDDED = read_choice("EMBEDDED", "system", ("system", "wheels"))
 
@@ -51,6 +54,7 @@ OUTSIDE_PARTS = {
         ("postgres", "DATABASE_URL"),
         ("kafka", "KAFKA_BOOTSTRAP_SERVERS"),
         ("valkey", "CELERY_BROKER_URL"),
+        ("gateway", "SANDBOX_URL"),
     ]
     if read_text(variable, "")
 }
@@ -169,7 +173,15 @@ if read_text("EMAIL_URL", ""):
 else:
     EMAIL_BACKEND = "notifications.mailbox.EmailBackend"
 DEFAULT_FROM_EMAIL = read_text("DEFAULT_FROM_EMAIL", "Fjord & Pine <orders@shop.example>")
-PAYMENT_GATEWAY = "payments.sandbox.SandboxGateway"
+
+# Money. What a gateway did that does not answer in time is unknown: it is looked up later.
+PAYMENT_GATEWAY = "payments.sandbox.client.SandboxGateway"
+GATEWAY_CONNECT_SECONDS = read_seconds("GATEWAY_CONNECT_SECONDS", 1)
+GATEWAY_READ_SECONDS = read_seconds("GATEWAY_READ_SECONDS", 5)
+SANDBOX_URL = read_url("SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}", ("http", "https"), "http://gateway:8100")
+SANDBOX_KEY = read_text("SANDBOX_KEY", derive_key(SECRET_KEY, "sandbox gateway"))
+PAYMENT_WEBHOOK_URL = read_text("PAYMENT_WEBHOOK_URL", f"http://127.0.0.1:{PORT}/webhooks/payments")
+PAYMENT_WEBHOOK_SECRET = read_text("PAYMENT_WEBHOOK_SECRET", derive_key(SECRET_KEY, "payment webhooks"))
 SMS_PROVIDER = "notifications.mailbox.SandboxSms"
 
 SHOP_NAME = "Fjord & Pine"

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
-from payments.sandbox import close_idle_books
+from payments.sandbox.books import close_idle_books
 from shop.celery import app as celery_app
+from tests.gateway import serve_gateway
 from tests.running_shop import RunningShop
 
 # The cheap tests first, those that pull plugs last.
@@ -58,6 +60,7 @@ def django_db_modify_db_settings(parts: RunningShop) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Close what the sandbox gateway keeps open in the test database, before that is dropped."""
-    yield
+    """Serve the sandbox gateway's books of the test database, and close them before that is dropped."""
+    with serve_gateway() as settings.SANDBOX_URL:
+        yield
     close_idle_books()

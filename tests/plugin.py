@@ -19,7 +19,8 @@ def is_free(port: int) -> bool:
     return True
 
 
-for variable in ("DEBUG", "PRODUCTION", "BROKERS", "POSTGRES_PORT", "KAFKA_PORT", "VALKEY_PORT", "EMAIL_URL"):
+PORTS = ("POSTGRES_PORT", "KAFKA_PORT", "VALKEY_PORT", "SANDBOX_PORT")
+for variable in ("DEBUG", "PRODUCTION", "BROKERS", *PORTS, "EMAIL_URL"):
     os.environ.pop(variable, None)
 # Each checkout begins elsewhere, so that those that start at the same moment do not choose the same port.
 FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300

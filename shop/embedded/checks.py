@@ -73,6 +73,7 @@ def check_outside_parts() -> None:
         "postgres": ("DATABASE_URL", _check_postgres),
         "kafka": ("KAFKA_BOOTSTRAP_SERVERS", _check_kafka),
         "valkey": ("CELERY_BROKER_URL", _check_broker),
+        "gateway": ("SANDBOX_URL", _check_gateway),
     }
     for part in sorted(settings.OUTSIDE_PARTS):
         variable, check = checks[part]
@@ -108,3 +109,8 @@ def _check_broker() -> None:
 
     with Connection(settings.CELERY_BROKER_URL, connect_timeout=3) as connection:  # type: ignore[no-untyped-call]
         connection.ensure_connection(max_retries=1, interval_start=0.2)
+
+
+def _check_gateway() -> None:
+    address = urlsplit(settings.SANDBOX_URL)
+    socket.create_connection((address.hostname or "", address.port or 80), timeout=3).close()

@@ -43,6 +43,7 @@ def _list_probes() -> dict[str, Callable[[], bool]]:
         "postgres": _postgres_answers,
         "valkey": _valkey_answers,
         "web": _web_answers,
+        "gateway": partial(_answers_http, "127.0.0.1", settings.SANDBOX_PORT, "localhost"),
         **{
             name: partial(kafka.answers, "127.0.0.1", settings.KAFKA_PORT + index)
             for index, name in enumerate(kafka.name_brokers())
@@ -78,11 +79,11 @@ def _valkey_answers() -> bool:
 
 def _web_answers() -> bool:
     host = settings.ALLOWED_HOSTS[0].lstrip(".") if "*" not in settings.ALLOWED_HOSTS else "localhost"
-    client = HTTPConnection(
-        "127.0.0.1" if settings.HOST == "0.0.0.0" else settings.HOST,
-        settings.PORT,
-        timeout=2,
-    )
+    return _answers_http("127.0.0.1" if settings.HOST == "0.0.0.0" else settings.HOST, settings.PORT, host)
+
+
+def _answers_http(address: str, port: int, host: str) -> bool:
+    client = HTTPConnection(address, port, timeout=2)
     try:
         client.request("GET", "/healthz", headers={"Host": host})
         return client.getresponse().status == 200

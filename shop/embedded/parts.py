@@ -21,6 +21,7 @@ from shop.environment import name_process
 CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics")
 _PROGRAMS = (
     "shop.wsgi",
+    "payments.sandbox.wsgi",
     "gunicorn.app.wsgiapp",
     "gunicorn.workers.gthread",
     "celery.__main__",
@@ -35,13 +36,16 @@ _PROGRAMS = (
 )
 WEB_WORKERS = 2
 WEB_THREADS = 8
+GATEWAY_THREADS = 32  # a call that hangs, because its token says so, takes one
 
 
-def list_commands(host: str, port: int) -> dict[str, str]:
-    """Return the command line of every Python process by its part's name; the web listens on `host` and `port`."""
+def list_commands(web: str, gateway: str) -> dict[str, str]:
+    """Return the command line of every Python process by its part's name; `web` and `gateway` are host:port."""
     return {
-        "web": f"gunicorn shop.wsgi --bind {host}:{port} --worker-class gthread --workers {WEB_WORKERS}"
+        "web": f"gunicorn shop.wsgi --bind {web} --worker-class gthread --workers {WEB_WORKERS}"
         f" --threads {WEB_THREADS} --no-control-socket",
+        "gateway": f"gunicorn payments.sandbox.wsgi --bind {gateway} --worker-class gthread"
+        f" --threads {GATEWAY_THREADS} --keep-alive 60 --no-control-socket",
         "relay": "manage.py run_relay",
         **{name: f"manage.py consume_{name}" for name in CONSUMERS},
         "celery": "celery -A shop --quiet worker --pool threads --concurrency 8 --loglevel warning"
@@ -75,16 +79,20 @@ def list_parts() -> list[Part]:
     parts = [*_list_outside_parts(brokers), *_list_jobs(brokers)]
     after = {
         "web": ("database",),
+        "gateway": ("database",),
         "celery": ("database", "valkey"),
         "beat": ("database", "valkey"),
     }
-    for name, command in list_commands(settings.HOST, settings.PORT).items():
+    ports = {"web": {"PORT": settings.PORT}, "gateway": {"SANDBOX_PORT": settings.SANDBOX_PORT}}
+    commands = list_commands(f"{settings.HOST}:{settings.PORT}", f"127.0.0.1:{settings.SANDBOX_PORT}")
+    for name, command in commands.items():
         parts.append(
             Part(
                 name,
                 partial(run_command, command),
                 after=after.get(name, ("database", "topics")),
-                ports={"PORT": settings.PORT} if name == "web" else {},
+                ports=ports.get(name, {}),
+                stop_stage=1 if name == "gateway" else 0,
             )
         )
     return [part for part in parts if part.name.split("-")[0] not in settings.OUTSIDE_PARTS]

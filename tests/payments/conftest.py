@@ -9,7 +9,8 @@ from django.db import transaction
 from payments.gateway import LedgerEntry
 from payments.handlers import open_payments
 from payments.models import Payment
-from payments.sandbox import SandboxGateway, open_books
+from payments.sandbox.books import open_books
+from payments.sandbox.client import SandboxGateway
 from relay.models import Outbox
 from shop.events import OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced
 

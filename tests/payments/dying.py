@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 
+from django.db import connections
 from django.db.models.functions import Now
 
 from payments import calling
@@ -21,6 +22,14 @@ def let_claims_expire() -> None:
     """What half a minute would do."""
     past = Now() - timedelta(seconds=1)
     Payment.objects.update(claimed_until=past, due_at=past)
+
+
+def settle_in_thread(_: object = None) -> None:
+    """What a worker's thread does for one ring."""
+    try:
+        calling.take_due()
+    finally:
+        connections.close_all()
 
 
 def wait_for_late_calls() -> None:

@@ -8,26 +8,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
-from payments import calling, claims, sandbox, settlement
+from payments import calling, claims, settlement
 from payments.gateway import GatewayAnswer, GatewayUnavailable
 from payments.handlers import give_back
 from payments.models import Attempt, Payment
-from payments.sandbox import SandboxGateway
+from payments.sandbox import scripts
+from payments.sandbox.client import SandboxGateway
 from payments.tasks import settle_payments
 from shop.doorbell import Shift
-from tests.payments.dying import Killed, die, let_claims_expire, wait_for_late_calls
+from tests.payments.dying import Killed, die, let_claims_expire, settle_in_thread, wait_for_late_calls
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def settle_in_thread(_: object = None) -> None:
-    try:
-        calling.take_due()
-    finally:
-        connections.close_all()
 
 
 def test_a_crash_between_charge_and_record_charges_once(
@@ -211,7 +205,7 @@ def test_a_slow_call_holds_up_no_other_and_is_recorded_when_it_ends(
     place: Any, said: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calling, "PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(sandbox, "SLOW_SECONDS", 1.5)
+    monkeypatch.setattr(scripts, "SLOW_SECONDS", 1.5)
     slow, *quick = place("tok_slow"), place(), place()
     began = time.monotonic()
     settle_payments()

@@ -8,7 +8,8 @@ import pytest
 
 from payments.handlers import give_back
 from payments.models import Payment
-from payments.sandbox import SandboxGateway, open_books
+from payments.sandbox.books import open_books
+from payments.sandbox.client import SandboxGateway
 from payments.tasks import settle_payments
 from payments.verification import find_money_differences, find_money_in_flight
 

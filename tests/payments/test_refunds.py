@@ -6,18 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 
 from payments import calling
 from payments.gateway import GatewayAnswer, GatewayUnavailable
 from payments.handlers import give_back, want_captures
 from payments.models import Attempt, Payment, Refund
 from payments.refunding import NotRefundable, refund_part
-from payments.sandbox import SandboxGateway
+from payments.sandbox.client import SandboxGateway
 from payments.tasks import settle_payments
 from payments.verification import find_money_differences
 from relay.models import Outbox
-from tests.payments.dying import Killed, die, let_claims_expire, wait_for_late_calls
+from tests.payments.dying import Killed, die, let_claims_expire, settle_in_thread, wait_for_late_calls
 
 pytestmark = pytest.mark.django_db
 
@@ -110,7 +110,7 @@ def test_a_cancellation_during_the_capture_is_refunded_once_it_is_known(
 
     monkeypatch.setattr(SandboxGateway, "capture", capture_slowly)
     with ThreadPoolExecutor(1) as pool:
-        worker = pool.submit(lambda: (calling.take_due(), connections.close_all()))
+        worker = pool.submit(settle_in_thread)
         assert called.wait(10)
         with transaction.atomic():
             give_back([cancelled(payment)])

@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 
-from payments import sandbox
 from payments.handlers import PaymentNotAuthorized, give_back, want_captures
 from payments.models import Attempt, Payment
+from payments.sandbox import scripts
 from payments.tasks import settle_payments
 from relay.models import Outbox
 
@@ -52,7 +52,7 @@ def test_a_declined_payment_says_why(place: Any, books: Any, said: Any, token: s
 
 
 def test_a_slow_card_is_authorized_after_its_pause(place: Any, books: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "SLOW_SECONDS", 0.3)
+    monkeypatch.setattr(scripts, "SLOW_SECONDS", 0.3)
     payment = place("tok_slow")
     started = time.monotonic()
     settle_payments()

@@ -14,7 +14,7 @@ from orders.models import Order
 from orders.saga import Happening
 from orders.services import place_order
 from payments.models import Payment
-from payments.sandbox import open_books
+from payments.sandbox.books import open_books
 from payments.tasks import settle_payments
 from relay import kafka
 from relay.kafka import Delivery

@@ -21,8 +21,8 @@ from shop.management.commands import status as command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PARTS = {
-    *("postgres", "kafka", "valkey", "web", "relay", "orders", "inventory", "payments", "notifications", "analytics"),
-    *("celery", "beat"),
+    *("postgres", "kafka", "valkey", "web", "gateway", "relay", "celery", "beat"),
+    *("orders", "inventory", "payments", "notifications", "analytics"),
 }
 
 
@@ -31,7 +31,7 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kafka, Valkey and the web are away."""
     monkeypatch.setattr("relay.kafka.is_reachable", lambda: False)
     monkeypatch.setattr(command, "ping_valkey", lambda: False)
-    monkeypatch.setattr(command, "ask_web", lambda: False)
+    monkeypatch.setattr(command, "ask_health", lambda url: False)
 
 
 def read() -> dict[str, Any]:

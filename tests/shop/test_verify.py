@@ -12,7 +12,7 @@ from django.db import OperationalError, transaction
 from orders.models import Order
 from orders.saga import Happening
 from payments.gateway import GatewayUnavailable
-from payments.sandbox import open_books
+from payments.sandbox.books import open_books
 from relay import kafka
 from shop.management.verification import Report, verify
 from shop.management.verification.effects import find_duplicate_effects

@@ -59,7 +59,8 @@ def read_status() -> dict[str, Any]:
             "postgres": database,
             "kafka": tell(kafka.is_reachable),
             "valkey": tell(ping_valkey),
-            "web": tell(ask_web),
+            "web": tell(lambda: ask_health(f"http://127.0.0.1:{settings.PORT}")),
+            "gateway": tell(lambda: ask_health(settings.SANDBOX_URL)),
             **{name: tell_process(processes.get(name)) for name in LOOPS},
             # The heartbeat of Celery is a periodic task, so it shows the beat as well.
             "beat": tell_process(processes.get("celery")),
@@ -78,6 +79,7 @@ def read_addresses() -> dict[str, str]:
         "web": f"{web}/",
         "api": f"{web}/api/docs/",
         "admin": f"{web}/admin/",
+        "gateway": settings.SANDBOX_URL,
         "kafka": ",".join(settings.KAFKA_BOOTSTRAP_SERVERS),
         "postgres": f"{database['HOST']}:{database['PORT']}/{database['NAME']}",
         "valkey": f"{broker['hostname']}:{broker['port'] or 6379}",
@@ -128,10 +130,10 @@ def tell_process(process: Process | None) -> dict[str, Any]:
     return {"up": process.age is not None and process.age < STALE_AFTER_SECONDS, "detail": process.tell()}
 
 
-def ask_web() -> bool:
-    """Ask the web process whether it is well."""
+def ask_health(url: str) -> bool:
+    """Ask the process that listens at `url` whether it is well."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{settings.PORT}/healthz", timeout=3) as answer:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=3) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
