@@ -7,11 +7,11 @@ BIN := $(VENV)/bin
 BENCH ?= relay latency relays publish consumer growth backlog outages
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: help up reset test faults bench check requirements
+.PHONY: help up reset test test-long faults bench check requirements
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(VENV)/installed ## start the shop and all that it needs; Ctrl-C stops it (BROKERS=3, EMBEDDED=wheels, PORT=...)
 	@$(BIN)/python manage.py up
@@ -21,6 +21,9 @@ reset: $(VENV)/installed ## delete all data and logs below var/
 
 test: $(VENV)/installed-dev ## run every test, on the real parts
 	@$(BIN)/python -m pytest
+
+test-long: $(VENV)/installed-dev ## the long forms of races and campaigns, of which make test runs samples
+	@LONG=all $(BIN)/python -m pytest -m long
 
 faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... repeats)
 	@FAULTS=all $(BIN)/python -m pytest tests/faults

@@ -60,7 +60,7 @@ def fill_topic(topic: str, kind: str, count: int) -> None:
     partitions = producer.count_partitions(topic)
     by_partition: dict[int, list[Message]] = defaultdict(list)
     for order in orders:
-        headers = [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"1")]
+        headers = [("ce_type", b"OrderPlaced.v2"), ("ce_sequence", b"1")]
         by_partition[hash_key(order.key) % partitions].append(Message(order.key.encode(), order.encode(), headers))
     for partition, messages in by_partition.items():
         for start in range(0, len(messages), 500):

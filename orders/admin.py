@@ -8,11 +8,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from unfold.admin import TabularInline
+from unfold.admin import ModelAdmin, TabularInline
 
 from orders.advancing import advance_order
 from orders.cancelling import TooLateToCancel, cancel_order
-from orders.models import Order, OrderLine, Transition
+from orders.models import Order, OrderLine, Promotion, Transition
 from orders.saga import Happening, ImpossibleTransition
 from relay.admin import ReadOnly, ask_reason, name_user
 from shop.catalogue.money import format_money
@@ -97,3 +97,17 @@ class OrderAdmin(ReadOnly):
                 self.message_user(request, f"{order.number}: {error}.", messages.ERROR)
         if done:
             self.message_user(request, f"Done: {', '.join(done)}.", messages.SUCCESS)
+
+
+@admin.register(Promotion)
+class PromotionAdmin(ModelAdmin):
+    """Promotion codes. One that orders have used can be ended, not deleted."""
+
+    list_display = ["code", "kind", "value", "begins_at", "ends_at", "used", "uses"]
+    list_filter = ["kind", "ends_at"]
+    search_fields = ["code"]
+    fields = ["code", "kind", "value", "begins_at", "ends_at", "uses", "used"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Promotion | None = None) -> list[str]:
+        """What a code is worth is not changed under those who have it."""
+        return ["used", *(["code", "kind", "value"] if obj else [])]

@@ -10,6 +10,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from orders.models import Order, OrderLine, Transition
+from orders.promotions import give_back
 from orders.saga import Decision, Happening, State, decide
 from relay.event import Event
 from relay.outbox import publish_many
@@ -77,6 +78,7 @@ def advance_orders(moves: Sequence[Move]) -> list[Order]:
         for move in moves
         if move.event_id or move.order_id in events  # else nothing happened, and nothing told of it
     )
+    give_back([pk for pk, event in events.items() if isinstance(event, OrderCancelled) and orders[pk].discount])
     publish_many(list(events.values()))
     return [orders[move.order_id] for move in moves]
 

@@ -16,9 +16,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orders.models import Order
+from orders.pricing import OrderRefused, PriceChanged
 from orders.serializers import OrderDetail, OrderRequest, PlacedOrder
-from orders.services import IdempotencyKeyReused, UnknownProducts, place_order
-from shop.problems import Problem, problem
+from orders.services import IdempotencyKeyReused, place_order
+from shop.problems import Problem, flatten_errors, problem
 from shop.tokens import opens_order
 
 _KEY = OpenApiParameter(
@@ -36,6 +37,8 @@ _TOKEN = OpenApiParameter(
     required=True,
     description="The `access_token` of the answer that the order was placed with.",
 )
+# An answer that was stored before there were these.
+_BEFORE_AMOUNTS = {"discount": 0, "shipping": 0, "tax": 0}
 
 
 class OrderList(APIView):
@@ -51,6 +54,9 @@ class OrderList(APIView):
         responses={
             201: PlacedOrder,
             400: OpenApiResponse(Problem, description="A field is wrong, or the Idempotency-Key is missing."),
+            409: OpenApiResponse(
+                Problem, description="A price is not what the customer was shown. Nothing is ordered."
+            ),
             413: OpenApiResponse(Problem, description="The body is over 64 KB."),
             422: OpenApiResponse(Problem, description="The Idempotency-Key was used with another body."),
             503: OpenApiResponse(Problem, description="Try again after `Retry-After` seconds, with the same key."),
@@ -65,16 +71,17 @@ class OrderList(APIView):
             placement = place_order(idempotency_key=key, request=body.validated_data, caller=find_caller(request))
         except IdempotencyKeyReused as error:
             return problem(422, str(error), [{"field": "Idempotency-Key", "message": str(error)}])
-        except UnknownProducts as error:
-            unknown: dict[Any, Any] = {
-                index: {"sku": [f"There is no product {sku!r}."]} for index, sku in error.skus.items()
-            }
-            raise ValidationError({"lines": unknown}) from error
+        except PriceChanged as error:
+            errors = list(flatten_errors(error.errors))
+            return problem(409, " ".join(e["message"] for e in errors), errors)
+        except OrderRefused as error:
+            raise ValidationError(error.errors) from error
         headers = {"Location": request.build_absolute_uri(reverse("order-detail", args=[placement.answer["id"]]))}
         if placement.replayed:
             headers["Idempotency-Replayed"] = "true"
         # jsonb keeps no order of fields; the serializer gives a repeated answer the same bytes as the first.
-        return Response(PlacedOrder(placement.answer).data, status=status.HTTP_201_CREATED, headers=headers)
+        answer = {**_BEFORE_AMOUNTS, "subtotal": placement.answer["total"], **placement.answer}
+        return Response(PlacedOrder(answer).data, status=status.HTTP_201_CREATED, headers=headers)
 
 
 class OrderView(APIView):

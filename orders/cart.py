@@ -1,43 +1,36 @@
-"""A guest's cart: {sku: quantity} in the signed session cookie. Prices are read from the catalogue, never kept."""
+"""The storefront's cart: the database holds it, a guest's signed cookie only its id, and a customer's not even that."""
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
+from django.db import DatabaseError
+from django.db.models import Sum
 from django.http import HttpRequest
 
+from orders.carts import CartGone, PricedLine, change_quantity, create_cart, drop_lines, merge_carts, quote, read_lines
+from orders.models import Cart as StoredCart
+from orders.models import CartLine
+from orders.pricing import Amounts
 from shop.activity import identify_visitor, record_activity
-from shop.catalogue.models import Product
 from shop.events import CartChanged
 
-MOST_LINES = 50
-LARGEST_QUANTITY = 999
-_SESSION_KEY = "cart"
-
-
-class CartFull(Exception):
-    """The cart has MOST_LINES different products already."""
-
-
-@dataclass(frozen=True)
-class CartLine:
-    """A product in the cart. Amounts are minor units of the product's currency."""
-
-    product: Product
-    quantity: int
-
-    @property
-    def line_total(self) -> int:
-        return self.product.price * self.quantity
+logger = logging.getLogger(__name__)
+_SESSION_KEY = "cart_id"
 
 
 @dataclass(frozen=True)
 class Cart:
-    """What is in the cart now, at today's prices. `dropped` are SKUs that are no longer sold."""
+    """What is in the visitor's cart now, at today's prices. `dropped` are SKUs that are no longer sold."""
 
-    lines: list[CartLine]
-    dropped: list[str]
+    id: UUID | None = None
+    lines: list[PricedLine] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
+        """What the goods cost, without shipping."""
         return sum(line.line_total for line in self.lines)
 
     @property
@@ -46,44 +39,86 @@ class Cart:
 
     @property
     def currency(self) -> str:
-        return self.lines[0].product.currency if self.lines else ""
+        return self.amounts.currency
+
+    @property
+    def amounts(self) -> Amounts:
+        """What an order would cost, without a promotion."""
+        return quote(self.lines)
 
 
-def read_quantities(request: HttpRequest) -> dict[str, int]:
-    """The session's cart, in the order in which things were put into it."""
-    return dict(request.session.get(_SESSION_KEY, {}))
+def find_cart_id(request: HttpRequest) -> UUID | None:
+    """The id of the visitor's cart, which may be gone. What a guest had put in goes over to a customer who logs in."""
+    guest_cart_id = read_session(request)
+    if not request.user.is_authenticated:
+        return guest_cart_id
+    if guest_cart_id is not None:
+        forget_cart(request)
+        return merge_carts(guest_cart_id, request.user)
+    return StoredCart.objects.filter(customer_id=request.user.pk).values_list("pk", flat=True).first()
+
+
+def read_session(request: HttpRequest) -> UUID | None:
+    """The id of the guest's cart."""
+    try:
+        return UUID(request.session.get(_SESSION_KEY, ""))
+    except ValueError:
+        return None
 
 
 def load_cart(request: HttpRequest) -> Cart:
-    """Price the session's cart from the catalogue. What is no longer sold leaves the session."""
-    quantities = read_quantities(request)
-    products = Product.objects.on_sale().in_bulk(quantities)
-    dropped = [sku for sku in quantities if sku not in products]
+    """Price the visitor's cart from the catalogue. What is no longer sold leaves it."""
+    cart_id = find_cart_id(request)
+    if cart_id is None:
+        return Cart()
+    lines, dropped = read_lines(cart_id)
     if dropped:
-        request.session[_SESSION_KEY] = {sku: n for sku, n in quantities.items() if sku in products}
-    return Cart([CartLine(products[sku], n) for sku, n in quantities.items() if sku in products], dropped)
+        drop_lines(cart_id, dropped)
+    return Cart(cart_id, lines, dropped)
 
 
-def set_quantity(request: HttpRequest, sku: str, quantity: int) -> int:
-    """Let the cart hold `quantity` of `sku`, at most LARGEST_QUANTITY; 0 or less removes it. Return what it holds.
+def set_quantity(request: HttpRequest, sku: str, quantity: int, *, add: bool = False) -> tuple[int, int]:
+    """Let the cart hold `quantity` of `sku`, or so many more, at most LARGEST_QUANTITY; 0 or less removes it.
+
+    Return what it held and what it holds now.
 
     :raises CartFull: it would be one product too many.
+    :raises NotSold: the product is not sold any more.
     """
-    quantities = read_quantities(request)
-    before = quantities.get(sku, 0)
-    after = min(max(quantity, 0), LARGEST_QUANTITY)
-    if after and sku not in quantities and len(quantities) >= MOST_LINES:
-        raise CartFull(f"a cart holds at most {MOST_LINES} different products")
-    if after:
-        quantities[sku] = after
-    else:
-        quantities.pop(sku, None)
+    customer_id = request.user.pk if request.user.is_authenticated else None
+    cart_id = find_cart_id(request)
+    try:
+        if cart_id is None:
+            raise CartGone
+        before, after = change_quantity(cart_id, customer_id, sku, quantity, add=add)
+    except CartGone:
+        cart_id = create_cart(customer_id)
+        before, after = change_quantity(cart_id, customer_id, sku, quantity, add=add)
+    if customer_id is None:
+        request.session[_SESSION_KEY] = str(cart_id)
     if after != before:
-        request.session[_SESSION_KEY] = quantities
         record_activity(CartChanged(visitor=identify_visitor(request), sku=sku, quantity=after))
-    return after
+    return before, after
 
 
-def empty_cart(request: HttpRequest) -> None:
-    """Forget the cart, after it has become an order."""
+def forget_cart(request: HttpRequest) -> None:
+    """Forget the guest's cart, after it has become an order or a customer's."""
     request.session.pop(_SESSION_KEY, None)
+
+
+def count_cart(request: HttpRequest) -> dict[str, Any]:
+    """A context processor: how many things are in the cart, asked only when a template shows it."""
+
+    def count() -> int:
+        if not hasattr(request, "session"):
+            return 0
+        try:
+            cart_id = find_cart_id(request)
+            if cart_id is None:
+                return 0
+            return CartLine.objects.filter(cart_id=cart_id).aggregate(units=Sum("quantity"))["units"] or 0
+        except DatabaseError as error:  # the page that says so has a head, too
+            logger.warning("cart unavailable", extra={"error": str(error).strip()})
+            return 0
+
+    return {"cart_count": count}

@@ -88,6 +88,9 @@ class CheckoutForm(forms.Form):
     payment_token = forms.CharField(
         label="Payment", required=False, initial="tok_ok", widget=forms.RadioSelect(choices=TEST_CARDS)
     )
+    promotion_code = forms.CharField(label="Promotion code", required=False)
+    # What the page showed: the order is placed at this total or not at all.
+    expected_total = forms.CharField(required=False, widget=forms.HiddenInput)
     idempotency_key = forms.CharField(required=False, initial=make_key, widget=forms.HiddenInput)
 
     #: What place_order takes, once the form is valid.
@@ -106,15 +109,15 @@ class CheckoutForm(forms.Form):
             UUID(values["idempotency_key"])
         except ValueError:
             raise forms.ValidationError("This form was damaged on its way. Please open the checkout again.") from None
-        body = OrderRequest(
-            data={
-                "email": values["email"],
-                "phone": values["phone"],
-                "shipping_address": {name: values[name] for name in ADDRESS},
-                "lines": [{"sku": line.product.sku, "quantity": line.quantity} for line in self.cart.lines],
-                "payment_token": values["payment_token"],
-            }
-        )
+        data = {
+            "email": values["email"],
+            "phone": values["phone"],
+            "shipping_address": {name: values[name] for name in ADDRESS},
+            "cart": str(self.cart.id),
+            "payment_token": values["payment_token"],
+        }
+        data |= {name: values[name] for name in ("promotion_code", "expected_total") if values[name]}
+        body = OrderRequest(data=data)
         if body.is_valid():
             self.request = body.validated_data
         errors = {**body.errors, **body.errors.get("shipping_address", {})}

@@ -1,9 +1,12 @@
-"""Orders, their lines, their history, and the answers that were given to idempotency keys."""
+"""Carts, orders with their lines and history, promotions, and the answers that were given to idempotency keys."""
+
+import uuid
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.urls import reverse
 from uuid_utils.compat import uuid7
 
@@ -50,7 +53,10 @@ class Order(models.Model):
     reason = models.CharField(max_length=40, blank=True, help_text="Why it was cancelled.")
     contact_id = models.UUIDField()
     currency = models.CharField(max_length=3)
-    total = models.PositiveBigIntegerField()
+    discount = models.PositiveBigIntegerField(db_default=0, default=0)
+    shipping = models.PositiveBigIntegerField(db_default=0, default=0)
+    tax = models.PositiveBigIntegerField(db_default=0, default=0, help_text="Contained in the total.")
+    total = models.PositiveBigIntegerField(help_text="The lines, less the discount, and the shipping.")
     placed_at = models.DateTimeField()
     deadline_at = models.DateTimeField(help_text="Cancelled by then unless confirmed.")
     confirmed_at = models.DateTimeField(null=True)
@@ -73,6 +79,11 @@ class Order(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("orders:order-detail", args=[self.pk])
+
+    @property
+    def subtotal(self) -> int:
+        """What the lines add up to."""
+        return self.total + self.discount - self.shipping
 
 
 class OrderLine(models.Model):
@@ -129,3 +140,99 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"key of {self.order_id}"
+
+
+class Cart(models.Model):
+    """What somebody thinks of buying. A guest's is opened by its id, which is not to be guessed; a customer has one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    customer = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="cart",
+        help_text="Empty for a guest.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return "a customer's cart" if self.customer_id else "a guest's cart"
+
+
+class CartLine(models.Model):
+    """How many of what, and what one of them cost when it was put in."""
+
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="lines", db_index=False)
+    sku = models.CharField("SKU", max_length=32)
+    quantity = models.PositiveIntegerField()
+    unit_price = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["cart", "sku"], name="cartline_once")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.sku}"
+
+
+class Promotion(models.Model):
+    """A code that makes an order cheaper, so many times."""
+
+    class Kind(models.TextChoices):
+        PERCENT = "percent"
+        AMOUNT = "amount"
+
+    code = models.CharField(
+        max_length=32,
+        primary_key=True,
+        validators=[RegexValidator(r"\A[A-Z0-9-]{3,32}\Z", "Use 3 to 32 capital letters, digits and hyphens.")],
+    )
+    kind = models.CharField(max_length=10, choices=Kind)
+    value = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)], help_text="Whole per cent, or an amount in minor units, for example cents."
+    )
+    begins_at = models.DateTimeField()
+    ends_at = models.DateTimeField(help_text="Not valid any more at this moment.")
+    uses = models.PositiveIntegerField(help_text="How many orders may use it; cancelled ones give their use back.")
+    used = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta:
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(condition=Q(used__lte=F("uses")), name="promotion_not_overdrawn"),
+            models.CheckConstraint(condition=Q(begins_at__lt=F("ends_at")), name="promotion_ends_after_it_begins"),
+            models.CheckConstraint(
+                condition=Q(value__gte=1) & (Q(kind="amount") | Q(value__lte=100)), name="promotion_at_most_all"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Redemption(models.Model):
+    """An order's use of a promotion."""
+
+    order = models.OneToOneField(Order, on_delete=models.PROTECT, primary_key=True, related_name="redemption")
+    promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="redemptions")
+    amount = models.PositiveBigIntegerField(help_text="What it took off, in minor units of the order's currency.")
+    given_back_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.promotion_id} on {self.order_id}"
+
+
+class CappedPurchase(models.Model):
+    """What an order takes of a product of which each customer may have only so many. Cancelled orders don't count."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
+    buyer = models.CharField(max_length=64, help_text="A customer's id, or the keyed hash of a guest's e-mail address.")
+    sku = models.CharField("SKU", max_length=32)
+    quantity = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["buyer", "sku"], name="cappedpurchase_buyer")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.sku}"

@@ -11,13 +11,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from orders import cancelling
-from orders.cart import LARGEST_QUANTITY, Cart, CartFull, empty_cart, load_cart, read_quantities, set_quantity
+from orders.cart import Cart, forget_cart, load_cart, set_quantity
+from orders.carts import LARGEST_QUANTITY, CartEmpty, CartFull, CartGone, NotSold, quote
 from orders.forms import CheckoutForm, make_key
 from orders.models import IdempotencyKey, Order
+from orders.pricing import OrderRefused, PriceChanged, UnknownProducts
 from orders.progress import describe_progress
-from orders.services import IdempotencyKeyReused, UnknownProducts, place_order, scope_key
+from orders.promotions import UnusableCode
+from orders.services import IdempotencyKeyReused, place_order, scope_key
 from shop.catalogue.models import Product
+from shop.catalogue.money import format_money
 from shop.contacts.models import Contact
+from shop.problems import flatten_errors
 from shop.tokens import may_see_order, opens_order, remember_order
 
 
@@ -37,7 +42,7 @@ def add_to_cart(request: HttpRequest) -> HttpResponse:
     if added is None or added < 1:
         problem = f"Give a quantity from 1 to {LARGEST_QUANTITY}."
     else:
-        problem = change_cart(request, product.sku, read_quantities(request).get(product.sku, 0) + added)
+        problem = change_cart(request, product.sku, added, add=True)
     if getattr(request, "htmx", False):
         context = {"product": product, "added": added, "problem": problem, "count_changed": True}
         return render(request, "orders/_added.html", context)
@@ -55,7 +60,7 @@ def change_line(request: HttpRequest, sku: str) -> HttpResponse:
     problem = ""
     if quantity is None or quantity < 0:
         problem = f"Give a quantity from 1 to {LARGEST_QUANTITY}, or 0 to remove it."
-    elif sku in read_quantities(request):
+    elif any(line.product.sku == sku for line in load_cart(request).lines):
         problem = change_cart(request, sku, quantity)
     if problem:
         messages.error(request, problem)
@@ -64,13 +69,14 @@ def change_line(request: HttpRequest, sku: str) -> HttpResponse:
     return redirect("orders:cart")
 
 
-def change_cart(request: HttpRequest, sku: str, quantity: int) -> str:
+def change_cart(request: HttpRequest, sku: str, quantity: int, *, add: bool = False) -> str:
     """Change the cart and return what the visitor must be told about it, if anything."""
     try:
-        held = set_quantity(request, sku, quantity)
-    except CartFull as error:
+        before, held = set_quantity(request, sku, quantity, add=add)
+    except (CartFull, NotSold) as error:
         return f"Not added: {error}."
-    return f"We changed the quantity to {held}, the most we sell at once." if held < quantity else ""
+    cut = held < (before + quantity if add else quantity)
+    return f"We changed the quantity to {held}, the most we sell at once." if cut else ""
 
 
 def read_quantity(text: str) -> int | None:
@@ -95,26 +101,30 @@ def check_out(request: HttpRequest) -> HttpResponse:
     cart = load_cart_and_tell(request)
     if request.method != "POST":
         return render_checkout(request, CheckoutForm(cart=cart)) if cart.lines else redirect("orders:cart")
+    if cart.id is None:
+        return redirect_to_placed(request)
     form = CheckoutForm(request.POST, cart=cart)
-    if not cart.lines:
-        return redirect_to_placed(request, request.POST.get("idempotency_key", ""))
+    if "update" in request.POST:
+        return render_checkout(request, CheckoutForm(initial=request.POST.dict(), cart=cart))
     if not form.is_valid():
         return render_checkout(request, form, status=422)
     try:
         placement = place_order(
             idempotency_key=form.cleaned_data["idempotency_key"], request=form.request, caller=find_customer(request)
         )
-    except UnknownProducts:
-        return redirect("orders:cart")
+    except (UnknownProducts, CartGone, CartEmpty):
+        return redirect_to_placed(request)
     except IdempotencyKeyReused:
         data = request.POST.copy()
         data["idempotency_key"] = make_key()
         form = CheckoutForm(data, cart=cart)
         form.add_error(None, "You have ordered with this form already. Send it again if you want a second order.")
         return render_checkout(request, form, status=409)
+    except OrderRefused as error:
+        return render_checkout(request, tell_refusal(form, error), status=409)
     order_id = UUID(placement.answer["id"])
     remember_order(request, order_id)
-    empty_cart(request)
+    forget_cart(request)
     return redirect("orders:order-detail", order_id)
 
 
@@ -123,17 +133,38 @@ def find_customer(request: HttpRequest) -> AbstractBaseUser | None:
     return request.user if request.user.is_authenticated else None
 
 
+def tell_refusal(form: CheckoutForm, error: OrderRefused) -> CheckoutForm:
+    """Say on the form why nothing was ordered. The page shows today's total, so that sending it again accepts it."""
+    if isinstance(error, UnusableCode):
+        form.add_error("promotion_code", error.message)
+    elif isinstance(error, PriceChanged):
+        total = format_money(error.amounts.total, error.amounts.currency)
+        form.add_error(None, f"The total is {total} now. Nothing is ordered yet: send it again if that is all right.")
+    else:
+        form.add_error(None, " ".join(problem["message"] for problem in flatten_errors(error.errors)))
+    return form
+
+
 def render_checkout(request: HttpRequest, form: CheckoutForm, status: int = 200) -> HttpResponse:
-    """Render the checkout's page."""
-    return render(request, "orders/checkout.html", {"form": form, "cart": form.cart}, status=status)
+    """Render the checkout's page with what the order would cost now."""
+    country, code = form["country"].value() or "", form["promotion_code"].value() or ""
+    try:
+        amounts = quote(form.cart.lines, country, code)
+    except UnusableCode as error:
+        amounts = quote(form.cart.lines, country)
+        problem = "" if form.is_bound else error.message
+    else:
+        problem = ""
+    context = {"form": form, "cart": form.cart, "amounts": amounts, "code_problem": problem}
+    return render(request, "orders/checkout.html", context, status=status)
 
 
-def redirect_to_placed(request: HttpRequest, key: str) -> HttpResponse:
+def redirect_to_placed(request: HttpRequest) -> HttpResponse:
     """Where a form leads whose cart has become an order already, as after going back in the browser."""
     customer = find_customer(request)
-    scoped = scope_key(key.replace("\0", ""), customer.pk if customer else None)
-    placed = IdempotencyKey.objects.filter(key=scoped).first()
-    if placed and may_see_order(request, placed.order_id):
+    key = request.POST.get("idempotency_key", "").replace("\0", "")
+    placed = IdempotencyKey.objects.filter(key=scope_key(key, customer.pk if customer else None)).first()
+    if placed and (customer or may_see_order(request, placed.order_id)):
         return redirect("orders:order-detail", placed.order_id)
     return redirect("orders:cart")
 

@@ -45,11 +45,27 @@ class OrderRequest(StrictSerializer):
         error_messages={"invalid": "Give 5 to 20 digits, for example +49 30 1234567."},
     )
     shipping_address = ShippingAddress()
-    lines = serializers.ListField(child=RequestedLine(), min_length=1, max_length=50)
+    lines = serializers.ListField(
+        child=RequestedLine(), min_length=1, max_length=50, required=False, help_text="Either these or `cart`."
+    )
+    cart = serializers.UUIDField(required=False, help_text="Order what is in this cart, which ends with it.")
+    promotion_code = serializers.CharField(required=False, allow_blank=True, max_length=32, validators=[ONE_LINE])
+    expected_total = serializers.IntegerField(
+        required=False, min_value=0, help_text="What the customer was shown. If it is another now, nothing is ordered."
+    )
     payment_token = serializers.RegexField(
         r"^[A-Za-z0-9_-]{3,128}\Z",
         error_messages={"invalid": "Give the gateway's token: 3 to 128 letters, digits, _ or -."},
     )
+
+    def find_faults(self, data: dict[str, Any]) -> dict[str, list[str]]:
+        """Want lines or a cart, and not both."""
+        faults = super().find_faults(data)
+        if "lines" in data and "cart" in data:
+            faults["cart"] = ["Give lines or a cart, not both."]
+        elif "lines" not in data and "cart" not in data:
+            faults["lines"] = ["This field is required, unless you give a cart."]
+        return faults
 
     def validate_lines(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Refuse a SKU that stands in two lines."""
@@ -82,7 +98,11 @@ class OrderDetail(serializers.Serializer[Any]):
     status = serializers.ChoiceField(["placed", "confirmed", "shipped", "delivered", "cancelled"])
     reason = serializers.CharField(help_text="Why it was cancelled, else empty.")
     currency = serializers.CharField()
-    total = serializers.IntegerField()
+    subtotal = serializers.IntegerField(help_text="What the lines add up to.")
+    discount = serializers.IntegerField(help_text="What the promotion code takes off.")
+    shipping = serializers.IntegerField()
+    tax = serializers.IntegerField(help_text="Contained in the total.")
+    total = serializers.IntegerField(help_text="subtotal - discount + shipping")
     lines = AnsweredLine(many=True)
     placed_at = serializers.DateTimeField()
     confirmed_at = serializers.DateTimeField(allow_null=True)
@@ -98,7 +118,53 @@ class PlacedOrder(serializers.Serializer[Any]):
     number = serializers.CharField()
     status = serializers.ChoiceField(["placed"])
     currency = serializers.CharField()
-    total = serializers.IntegerField()
+    subtotal = serializers.IntegerField(help_text="What the lines add up to.")
+    discount = serializers.IntegerField(help_text="What the promotion code takes off.")
+    shipping = serializers.IntegerField()
+    tax = serializers.IntegerField(help_text="Contained in the total.")
+    total = serializers.IntegerField(help_text="subtotal - discount + shipping")
     lines = AnsweredLine(many=True)
     placed_at = serializers.DateTimeField()
     access_token = serializers.CharField(help_text="Send it as X-Order-Token to read the order.")
+
+
+class CartLineAnswer(AnsweredLine):
+    """A line of a cart at today's price."""
+
+    previous_unit_price = serializers.IntegerField(
+        allow_null=True, help_text="The price when it was put in the cart, if it is another today; else null."
+    )
+
+
+class CartAnswer(serializers.Serializer[Any]):
+    """A cart, and what an order of it would cost now. Amounts in minor units of the currency."""
+
+    id = serializers.UUIDField(help_text="Opens a guest's cart: keep it to yourself.")
+    currency = serializers.CharField()
+    subtotal = serializers.IntegerField(help_text="What the lines add up to.")
+    discount = serializers.IntegerField(help_text="What the promotion code takes off.")
+    shipping = serializers.IntegerField()
+    tax = serializers.IntegerField(allow_null=True, help_text="Contained in the total; null without `country`.")
+    total = serializers.IntegerField(help_text="subtotal - discount + shipping; send it as `expected_total`.")
+    lines = CartLineAnswer(many=True)
+    no_longer_sold = serializers.ListField(
+        child=serializers.CharField(), help_text="SKUs in the cart that are not sold any more: remove them."
+    )
+
+
+class CartQuery(StrictSerializer):
+    """What a cart is priced for."""
+
+    country = serializers.RegexField(
+        r"^[A-Z]{2}\Z",
+        required=False,
+        help_text="Where the parcel would go, ISO 3166-1 alpha-2, for example DE.",
+        error_messages={"invalid": "Give two capital letters, for example DE."},
+    )
+    promotion_code = serializers.CharField(required=False, allow_blank=True, max_length=32, validators=[ONE_LINE])
+
+
+class ChangedQuantity(StrictSerializer):
+    """How many there shall be."""
+
+    quantity = serializers.IntegerField(min_value=0, max_value=999, help_text="0 removes the line.")

@@ -2,39 +2,24 @@
 
 import hashlib
 import json
-import secrets
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import connection, transaction
-from django.utils import timezone
-from uuid_utils.compat import uuid7
+from django.db import transaction
 
-from orders.models import IdempotencyKey, Order, OrderLine, Transition
-from relay.outbox import publish
-from shop.catalogue.models import Product
-from shop.contacts.models import Contact
-from shop.events import OrderedLine, OrderPlaced
+from orders.caps import check_caps, identify_buyer, record_capped
+from orders.carts import CartGone, take_cart
+from orders.models import IdempotencyKey, Redemption
+from orders.pricing import Line, OrderRefused, UnknownProducts, add_up, check_expectation, price_lines
+from orders.promotions import clean_code, redeem
+from orders.storing import Draft, KeyTaken, store_order
 from shop.tokens import sign_order
-
-# Crockford's base 32: no letter that is taken for a digit. Ten of them are 50 bits: after a million orders one in a
-# thousand million new ones meets its number in use, fails, and gets another when the client tries again.
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class IdempotencyKeyReused(Exception):
     """The key was used before, with another request."""
-
-
-class UnknownProducts(Exception):
-    """Some lines name a SKU that is not sold here. `skus` maps the line's index to its SKU."""
-
-    def __init__(self, skus: dict[int, str]) -> None:
-        super().__init__(f"not sold here: {', '.join(skus.values())}")
-        self.skus = skus
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +42,20 @@ def place_order(*, idempotency_key: str, request: dict[str, Any], caller: Abstra
     also when the outcome of the COMMIT is unknown.
 
     :raises IdempotencyKeyReused: the key came with another request before.
-    :raises UnknownProducts: a SKU is not in the catalogue, or is not sold any more.
+    :raises OrderRefused: a product, the cart, a price, the promotion or a cap stands against it. Nothing is stored.
     """
     customer_id = caller.pk if caller else None
     key = scope_key(idempotency_key, customer_id)
-    request_hash = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-    with transaction.atomic():
+    request_hash = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+    try:
+        answer = _place(key, request_hash, request, customer_id)
+    except (KeyTaken, OrderRefused):
+        # What the first order has taken may be what this one lacks: the cart, the last use of a code.
         known = _find_answer(key, request_hash)
-        if known is not None:
-            return known
-        order, lines = _price(request)
-        order.customer_id = customer_id
-        answer = _describe(order, lines)
-        if not _claim_key(key, request_hash, order, answer):
-            # Another request with this key committed while this one waited for its row.
-            known = _find_answer(key, request_hash)
-            assert known is not None
-            return known
-        _store(order, lines, request)
-    return Placement({**answer, "access_token": sign_order(order.id)}, replayed=False)
+        if known is None:
+            raise
+        return known
+    return Placement({**answer, "access_token": sign_order(UUID(answer["id"]))}, replayed=False)
 
 
 def _find_answer(key: str, request_hash: str) -> Placement | None:
@@ -87,79 +67,50 @@ def _find_answer(key: str, request_hash: str) -> Placement | None:
     return Placement({**stored.answer, "access_token": sign_order(stored.order_id)}, replayed=True)
 
 
-def _claim_key(key: str, request_hash: str, order: Order, answer: dict[str, Any]) -> bool:
-    """Insert the key, waiting for a transaction that has just inserted it; False if that one committed."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "insert into orders_idempotencykey (key, request_hash, order_id, answer, created_at)"
-            " values (%s, %s, %s, %s::jsonb, now()) on conflict (key) do nothing",
-            [key, request_hash, order.id, json.dumps(answer)],
-        )
-        return bool(cursor.rowcount)
+def _place(key: str, request_hash: str, request: dict[str, Any], customer_id: object) -> dict[str, Any]:
+    if "lines" in request and not request.get("promotion_code"):
+        lines = price_lines(request["lines"])
+        if all(line.most_per_customer is None for line in lines):
+            draft = _draft(key, request_hash, request, customer_id, lines)
+            return store_order(draft)  # one statement, which needs no transaction around it
+    with transaction.atomic():
+        return _place_guarded(key, request_hash, request, customer_id)
 
 
-def _price(request: dict[str, Any]) -> tuple[Order, list[OrderLine]]:
-    """Build the order with the catalogue's names and prices; the client's are never asked for."""
-    skus = [line["sku"] for line in request["lines"]]
-    products = Product.objects.filter(is_active=True).in_bulk(skus)
-    unknown = {index: sku for index, sku in enumerate(skus) if sku not in products}
-    if unknown:
-        raise UnknownProducts(unknown)
-    now = timezone.now()
-    order = Order(
-        id=uuid7(),
-        number="".join(secrets.choice(_ALPHABET) for _ in range(10)),
-        currency=settings.SHOP_CURRENCY,
-        placed_at=now,
-        deadline_at=now + timedelta(hours=settings.ORDER_DEADLINE_HOURS),
-    )
-    lines = [
-        OrderLine(
-            order=order,
-            sku=line["sku"],
-            name=products[line["sku"]].name,
-            quantity=line["quantity"],
-            unit_price=products[line["sku"]].price,
-            line_total=products[line["sku"]].price * line["quantity"],
-        )
-        for line in request["lines"]
-    ]
-    order.total = sum(line.line_total for line in lines)
-    return order, lines
+def _place_guarded(key: str, request_hash: str, request: dict[str, Any], customer_id: object) -> dict[str, Any]:
+    """Place an order that takes something that others want too. Locks: the cart, the promotion, the buyer's caps."""
+    seen: dict[str, int] = {}
+    wanted = request.get("lines", [])
+    if "cart" in request:
+        taken = take_cart(request["cart"], customer_id)
+        wanted = [{"sku": line.sku, "quantity": line.quantity} for line in taken]
+        seen = {line.sku: line.unit_price for line in taken}
+    lines = price_lines(wanted)
+    code = clean_code(request.get("promotion_code", ""))
+    discount = redeem(code, sum(line.line_total for line in lines)) if code else 0
+    draft = _draft(key, request_hash, request, customer_id, lines, discount, seen)
+    buyer = identify_buyer(customer_id, request["email"])
+    check_caps(buyer, lines)
+    answer = store_order(draft)
+    record_capped(UUID(answer["id"]), buyer, lines)
+    if code:
+        Redemption.objects.create(order_id=answer["id"], promotion_id=code, amount=discount)
+    return answer
 
 
-def _describe(order: Order, lines: list[OrderLine]) -> dict[str, Any]:
-    return {
-        "id": str(order.id),
-        "number": order.number,
-        "status": str(order.status),
-        "currency": order.currency,
-        "total": order.total,
-        "lines": [
-            {name: getattr(line, name) for name in ("sku", "name", "quantity", "unit_price", "line_total")}
-            for line in lines
-        ],
-        "placed_at": order.placed_at.isoformat().replace("+00:00", "Z"),
-    }
+def _draft(
+    key: str,
+    request_hash: str,
+    request: dict[str, Any],
+    customer_id: object,
+    lines: list[Line],
+    discount: int = 0,
+    seen: dict[str, int] | None = None,
+) -> Draft:
+    country = request["shipping_address"]["country"]
+    amounts = add_up(sum(line.line_total for line in lines), country, discount)
+    check_expectation(amounts, lines, request.get("expected_total"), seen or {})
+    return Draft(key, request_hash, customer_id, lines, amounts, request)
 
 
-def _store(order: Order, lines: list[OrderLine], request: dict[str, Any]) -> None:
-    address = request["shipping_address"]
-    contact = Contact.objects.create(email=request["email"], phone=request["phone"], **address)
-    order.contact_id = contact.id
-    order.save(force_insert=True)
-    OrderLine.objects.bulk_create(lines)
-    event = OrderPlaced(
-        occurred_at=order.placed_at,
-        order_id=order.id,
-        number=order.number,
-        contact_id=contact.id,
-        currency=order.currency,
-        total=order.total,
-        lines=[OrderedLine(sku=line.sku, quantity=line.quantity, unit_price=line.unit_price) for line in lines],
-        payment_token=request["payment_token"],
-    )
-    Transition.objects.create(
-        order=order, event="OrderPlaced", event_id=event.event_id, after=order.status, at=order.placed_at
-    )
-    publish(event)
+__all__ = ["CartGone", "IdempotencyKeyReused", "OrderRefused", "Placement", "UnknownProducts", "place_order"]

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.db.models.functions import Now
 
 from orders import deadlines
+from orders.carts import delete_expired_carts
 from orders.models import IdempotencyKey
 
 KEYS_KEPT_DAYS = 8  # seven are promised
@@ -21,3 +22,9 @@ def cancel_overdue_orders() -> None:
 def forget_old_keys() -> None:
     """Delete the answers of idempotency keys that nobody will ask for again."""
     IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(days=KEYS_KEPT_DAYS)).delete()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_old_carts() -> None:
+    """Delete the carts that nobody came back to."""
+    delete_expired_carts()

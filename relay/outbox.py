@@ -17,18 +17,24 @@ MAX_EVENT_BYTES = 512 * 1024
 # One statement: the lock on the stream's row is held until commit, so that within a key the order of commits,
 # of positions and of sequence numbers is the same. See docs/architecture.md. Under another isolation level than READ
 # COMMITTED it writes nothing and returns nothing.
-_PUBLISH = """
-with stream as (
+READ_COMMITTED = "current_setting('transaction_isolation') = 'read committed'"
+_STREAM = f"""
     insert into relay_stream as t (topic, key, last)
-    select %(topic)s, %(key)s, 1 where current_setting('transaction_isolation') = 'read committed'
+    select %(topic)s, %(key)s, 1 where {READ_COMMITTED}
     on conflict (topic, key) do update set last = t.last + 1
-    returning last)
+    returning last"""
+_OUTBOX = """
 insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
 select %(topic)s, %(key)s, %(key_hash)s, stream.last, %(event_id)s, %(type)s, %(occurred_at)s,
        %(body)s, %(traceparent)s, clock_timestamp()
 from stream
-returning sequence
-"""
+returning sequence"""
+_PUBLISH = f"with stream as ({_STREAM}){_OUTBOX}"
+
+#: Publishes an event as the end of a statement whose CTEs write its cause: one of them is called `cause`, writes where
+#: READ_COMMITTED holds, and has one row if there is something to publish, else none. Such a statement is its own
+#: transaction, so that none needs to be open. Returns a row if it has published. Takes what encode_event() returns.
+PUBLISH_WITH_CAUSE = f"stream as ({_STREAM.replace(' where ', ' from cause where ')}){_OUTBOX}"
 
 # The streams are locked in the order of their keys. Positions are given in the order of the list: identity values are
 # computed after the sort, and within a key they must grow with the sequence.
@@ -84,7 +90,8 @@ def publish(event: Event) -> int:
     :raises UnknownTopic: the event is not part of the contract.
     :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES.
     """
-    values = _encode(event)
+    _check_transaction(event)
+    values = encode_event(event)
     with connection.cursor() as cursor:
         cursor.execute(_PUBLISH, values)
         row = cursor.fetchone()
@@ -100,7 +107,8 @@ def publish_many(events: Sequence[Event]) -> None:
     """
     if not events:
         return
-    rows = [_encode(event) for event in events]
+    _check_transaction(events[0])
+    rows = [encode_event(event) for event in events]
     with connection.cursor() as cursor:
         cursor.execute(_PUBLISH_MANY, {name: to_array(row[name] for row in rows) for name in rows[0]})
         written = cursor.rowcount
@@ -108,10 +116,17 @@ def publish_many(events: Sequence[Event]) -> None:
         raise WrongIsolationLevel(f"{len(events)} events, the first is {events[0].type_name()} for key {events[0].key}")
 
 
-def _encode(event: Event) -> dict[str, Any]:
-    """Return the columns of the event's row, after checking all that can be checked before the database is asked."""
+def _check_transaction(event: Event) -> None:
     if not connection.in_atomic_block:
         raise PublishedOutsideTransaction(f"{event.type_name()} for key {event.key}")
+
+
+def encode_event(event: Event) -> dict[str, Any]:
+    """Return the columns of the event's row, after checking all that can be checked before the database is asked.
+
+    :raises UnknownTopic: the event is not part of the contract.
+    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES.
+    """
     modules = configuration().event_modules
     if type(event).__module__ not in modules:
         raise UnknownTopic(f"{type(event).__module__}.{type(event).__name__} is in none of {modules}")

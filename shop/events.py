@@ -1,12 +1,13 @@
 """The contract: every event that crosses an app boundary, and nothing else. No personal data in any of them."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from relay.event import Event
+from relay.event import Event, Upcaster, unchanged
 
 OrderId = Annotated[UUID, Meta(description="The order.")]
 OrderNumber = Annotated[str, Meta(description="The order's number as people read it, for example FP-2026-000042.")]
@@ -86,11 +87,18 @@ class OrderedLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
-    """A customer ordered."""
+    """A customer ordered. `total` is the lines, less `discount`, and `shipping`; `tax` is contained in it."""
+
+    version: ClassVar[int] = 2
+    #: In version 1 nothing was taken off or added, and the tax was not told.
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {1: unchanged}
 
     number: OrderNumber
     contact_id: ContactId
     currency: Currency
+    discount: Annotated[int, Meta(description="Taken off by a promotion, in minor units of `currency`.")] = 0
+    shipping: Annotated[int, Meta(description="For the parcel, in minor units of `currency`.")] = 0
+    tax: Annotated[int, Meta(description="Contained in `total`, in minor units of `currency`.")] = 0
     total: Total
     lines: Annotated[list[OrderedLine], Meta(description="At least one.")]
     payment_token: Annotated[str, Meta(description="For a single use; it belongs to the gateway.")]

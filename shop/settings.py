@@ -115,6 +115,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "shop.catalogue.context.shell",
+                "orders.cart.count_cart",
             ],
         },
     },
@@ -187,6 +188,15 @@ SMS_PROVIDER = "notifications.mailbox.SandboxSms"
 SHOP_NAME = "Fjord & Pine"
 SHOP_CURRENCY = "EUR"
 ORDER_DEADLINE_HOURS = 24
+#: Prices contain the tax of the country that the parcel goes to: hundredths of a per cent, 0 for all other countries.
+TAX_RATES = {
+    **{"AT": 2000, "BE": 2100, "CH": 810, "CZ": 2100, "DE": 1900, "DK": 2500, "EE": 2400, "ES": 2100, "FI": 2550},
+    **{"FR": 2000, "GB": 2000, "IE": 2300, "IS": 2400, "IT": 2200, "LT": 2100, "LU": 1700, "LV": 2100, "NL": 2100},
+    **{"NO": 2500, "PL": 2300, "PT": 2300, "SE": 2500},
+}
+SHIPPING_PRICE = 490  # minor units of SHOP_CURRENCY
+SHIPPING_FREE_FROM = 5000
+CART_DAYS = 30  # after its last change
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["shop.accounts.sessions.BearerToken"],

@@ -17,7 +17,9 @@ ORDER = ["relay", "flows", "browser", "embedded", "faults"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the folders of ORDER after all others, in that order."""
+    """Run the folders of ORDER after all others, in that order; long tests only with LONG=all."""
+    if os.environ.get("LONG") != "all":
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
 
     def rank(item: pytest.Item) -> int:
         folder = item.path.parent.name

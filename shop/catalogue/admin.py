@@ -27,7 +27,10 @@ class ProductAdmin(ModelAdmin):
     list_select_related = ["category"]
     search_fields = ["name", "sku", "description"]
     autocomplete_fields = ["category"]
-    fields = ["sku", "name", "category", "description", "price", "currency", "picture", "is_active", "created_at"]
+    fields = [
+        *("sku", "name", "category", "description", "price", "currency", "most_per_customer", "picture"),
+        *("is_active", "created_at"),
+    ]
     actions = ["take_off_sale", "put_on_sale"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Product | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""What every page's frame shows: the shop's name, its shelves and how much is in the cart."""
+"""What every page's frame shows: the shop's name, its shelves and from where delivery is free."""
 
 import logging
 from typing import Any
@@ -9,16 +9,16 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 
 from shop.catalogue.models import Category
+from shop.catalogue.money import format_money
 
 logger = logging.getLogger(__name__)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """The frame's variables. The cart is read from the session's cookie; the shelves only when a template asks."""
-    cart = request.session.get("cart", {}) if hasattr(request, "session") else {}
+    """The frame's variables; the shelves are read only when a template asks."""
     return {
         "shop_name": settings.SHOP_NAME,
-        "cart_count": sum(cart.values()),
+        "free_delivery_from": format_money(settings.SHIPPING_FREE_FROM, settings.SHOP_CURRENCY),
         "categories": list_categories,
         # The session says so; whether that log-in still holds would need the database.
         "logged_in": SESSION_KEY in request.session if hasattr(request, "session") else False,

@@ -76,6 +76,9 @@ class Product(models.Model):
     description = models.TextField(blank=True)
     price = models.PositiveIntegerField(help_text="In minor units, for example cents.")
     currency = models.CharField(max_length=3, default="EUR")
+    most_per_customer = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How many one customer may order altogether; empty: any number."
+    )
     picture = models.CharField(max_length=200, blank=True, help_text="A path below the static files.")
     is_active = models.BooleanField(default=True, help_text="Unticked: not shown and not sold.")
     created_at = models.DateTimeField(auto_now_add=True)

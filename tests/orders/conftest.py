@@ -1,15 +1,17 @@
 """A small catalogue, the body of an order, and a client that places it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from orders.advancing import advance_order
-from orders.models import IdempotencyKey, Order
+from orders.models import IdempotencyKey, Order, Promotion
 from orders.saga import Happening
 from orders.services import place_order
 from relay.event import Event
@@ -94,6 +96,13 @@ def place(products: None, make_body: MakeBody) -> PlaceOrder:
         return Order.objects.get(pk=placement.answer["id"])
 
     return place_and_advance
+
+
+def make_promotion(code: str, uses: int, kind: str = "percent", value: int = 10, **changes: Any) -> Promotion:
+    """A code that is valid from an hour ago until in an hour."""
+    now = timezone.now()
+    times = {"begins_at": now - timedelta(hours=1), "ends_at": now + timedelta(hours=1)}
+    return Promotion.objects.create(code=code, kind=kind, value=value, uses=uses, **{**times, **changes})
 
 
 ANSWERS = {happening.name for happening in Happening if happening.name.startswith(("STOCK_", "PAYMENT_"))}

@@ -34,6 +34,10 @@ def test_an_order_is_answered_in_the_promised_shape(api: Api, make_body: MakeBod
         "number": order.number,
         "status": "placed",
         "currency": "EUR",
+        "subtotal": 8740,
+        "discount": 0,
+        "shipping": 0,
+        "tax": 1457,
         "total": 8740,
         "lines": LINES,
         "placed_at": order.placed_at.isoformat().replace("+00:00", "Z"),
@@ -50,7 +54,7 @@ def test_order_contact_and_event_are_stored_together(api: Api, make_body: MakeBo
     contact = Contact.objects.get()
     row = Outbox.objects.get()
     event = OrderPlaced.decode(row.body)
-    assert (row.topic, row.key, row.sequence, row.type) == ("shop.orders", str(order.pk), 1, "OrderPlaced.v1")
+    assert (row.topic, row.key, row.sequence, row.type) == ("shop.orders", str(order.pk), 1, "OrderPlaced.v2")
     assert event == OrderPlaced(
         event_id=row.event_id,
         occurred_at=order.placed_at,
@@ -58,6 +62,7 @@ def test_order_contact_and_event_are_stored_together(api: Api, make_body: MakeBo
         number=order.number,
         contact_id=contact.pk,
         currency="EUR",
+        tax=1457,
         total=8740,
         lines=[
             OrderedLine(sku="LAMP", quantity=1, unit_price=4990),

@@ -1,5 +1,7 @@
 """A key is its caller's own, is kept for a week, and makes a retry safe whatever became of the first COMMIT."""
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,9 +12,9 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from orders import tasks
-from orders.models import IdempotencyKey, Order
+from orders.models import IdempotencyKey, Order, Promotion
 from orders.services import place_order
-from tests.orders.conftest import NOTHING, Api, MakeBody, count_everything
+from tests.orders.conftest import NOTHING, Api, MakeBody, count_everything, make_promotion
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("products")]
 
@@ -65,29 +67,41 @@ def test_a_key_is_kept_for_seven_days_and_forgotten_soon_after(api: Api, make_bo
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("committed", [False, True], ids=["before the commit", "after the commit"])
+@pytest.mark.parametrize("code", ["", "SPRING"], ids=["in one statement", "in a transaction"])
 def test_a_connection_that_dies_at_the_commit_makes_the_retry_place_one_order(
-    api: Api, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch, committed: bool
+    api: Api, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch, committed: bool, code: str
 ) -> None:
     """The server's side of the connection is ended for real; the client can't tell the two cases apart."""
+    make_promotion("SPRING", uses=1)
+    body = make_body(promotion_code=code)
     backend: Any = type(connections["default"])
     commit = backend._commit
 
-    def die(self: Any) -> Any:
-        if committed:
-            commit(self)
-        end_backend(self.connection.info.backend_pid)
-        return commit(self) if not committed else self.connection.execute("select 1")
+    def die_at(commit: Callable[[], Any]) -> Any:
+        result = commit() if committed else None
+        end_backend(connection.connection.info.backend_pid)
+        with connection.wrap_database_errors:
+            connection.connection.execute("select 1") if committed else commit()
+        return result
 
-    with monkeypatch.context() as patch:
-        patch.setattr(backend, "_commit", die)
-        lost = api.post(make_body(), key="k-1")
+    def execute(run: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        storing = "orders_idempotencykey" in sql and "insert" in sql
+        return die_at(lambda: run(sql, params, many, context)) if storing else run(sql, params, many, context)
+
+    with monkeypatch.context() as patch, ExitStack() as stack:
+        if code:
+            patch.setattr(backend, "_commit", lambda self: die_at(lambda: commit(self)))
+        else:
+            stack.enter_context(connection.execute_wrapper(execute))
+        lost = api.post(body, key="k-1")
     assert (lost.status_code, int(lost["Retry-After"]) > 0) == (503, True)
     connection.close()
 
-    again = api.post(make_body(), key="k-1")
+    again = api.post(body, key="k-1")
     assert again.status_code == 201
     assert again.get("Idempotency-Replayed") == ("true" if committed else None)
     assert count_everything() == {"Order": 1, "IdempotencyKey": 1, "Contact": 1, "Outbox": 1}
+    assert Promotion.objects.get().used == (1 if code else 0)
 
 
 def end_backend(pid: int) -> None:

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from orders.models import Order
 from orders.services import IdempotencyKeyReused, Placement, place_order
+from orders.storing import _STORE
 from relay.models import Outbox
 from tests.orders.conftest import NOTHING, Api, MakeBody, count_everything
 
@@ -44,7 +45,7 @@ def test_ten_parallel_calls_with_each_of_twenty_keys_give_twenty_orders(make_bod
         answers[key].append(placement)
 
     assert count_everything() == {"Order": KEYS, "IdempotencyKey": KEYS, "Contact": KEYS, "Outbox": KEYS}
-    assert set(Outbox.objects.values_list("type", "sequence")) == {("OrderPlaced.v1", 1)}
+    assert set(Outbox.objects.values_list("type", "sequence")) == {("OrderPlaced.v2", 1)}
     for placements in answers.values():
         assert len(placements) == CALLS
         assert len({json.dumps(placement.answer, sort_keys=True) for placement in placements}) == 1
@@ -67,7 +68,7 @@ def test_a_first_attempt_that_rolls_back_leaves_the_key_free(
     api: Api, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("orders.services.publish", lambda event: 1 / 0)
+        patch.setattr("orders.storing._STORE", _STORE.replace("returning sequence", "returning 1 / 0"))
         assert api.post(make_body(), key="k-1").status_code == 500
     assert count_everything() == NOTHING
     assert api.post(make_body(), key="k-1").status_code == 201

@@ -85,7 +85,7 @@ def test_a_lost_payment_is_named(orders: Orders, break_by_hand: Break) -> None:
 
 def test_a_ledger_entry_that_the_gateway_lost_is_named(orders: Orders) -> None:
     with open_books() as books:
-        books.execute("delete from sandbox_gateway.ledger where operation = 'capture' and amount = 2500")
+        books.execute("delete from sandbox_gateway.ledger where operation = 'capture' and amount = 2990")
     (sentence,) = tell(verify())
     assert sentence.startswith(MONEY)
     assert f"of order {orders['confirmed'].pk} is captured, but the gateway has 0 entries for its capture" in sentence

@@ -7,6 +7,7 @@ from typing import Any
 from analytics.verification import find_sales_differences
 from inventory.verification import find_stock_differences
 from notifications.verification import find_message_differences
+from orders.verification import find_promotion_differences
 from payments.verification import find_money_differences
 from relay import kafka
 from relay.canary import CanarySent
@@ -68,6 +69,7 @@ def verify(*, wait_seconds: float = 0.0) -> Report:
         "stock adds up": find_stock_differences,
         "money adds up": find_money_differences,
         "orders add up": find_wrong_orders,
+        "promotions add up": find_promotion_differences,
         "orders and stock agree": find_misplaced_stock,
         "orders and payments agree": find_unpaid_orders,
         "every message was sent once": find_message_differences,

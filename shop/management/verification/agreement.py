@@ -13,7 +13,8 @@ def find_wrong_orders() -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            select r.number, r.total, r.status, sums.lines, sums.wrong, last.after, (o.body::jsonb ->> 'total')::bigint
+            select r.number, r.total, r.total + r.discount - r.shipping, r.status, sums.lines, sums.wrong, last.after,
+                   (o.body::jsonb ->> 'total')::bigint
             from orders_order r
             cross join lateral (
                 select coalesce(sum(line_total), 0) as lines,
@@ -24,9 +25,9 @@ def find_wrong_orders() -> Iterator[str]:
             left join relay_outbox o on o.topic = 'shop.orders' and o.key = r.id::text and o.sequence = 1
             """
         )
-        for number, total, status, lines, wrong, after, said in cursor:
-            if total != lines:
-                yield f"order {number} has the total {total}, its lines add up to {lines}"
+        for number, total, subtotal, status, lines, wrong, after, said in cursor:
+            if subtotal != lines:
+                yield f"order {number} has {subtotal} without discount and shipping, its lines add up to {lines}"
             if wrong:
                 yield f"order {number} has {wrong} lines that are not quantity times price"
             if status != after:

@@ -1,0 +1,36 @@
+"""Do the promotions add up? Uses that are counted, uses that orders hold, and what came off the orders."""
+
+from collections.abc import Iterator
+
+from django.db import connection
+
+
+def find_promotion_differences() -> Iterator[str]:
+    """Name promotions whose count is not that of their orders, and orders that contradict their redemption."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select p.code, p.used, p.uses, count(r.order_id) filter (where r.given_back_at is null)
+            from orders_promotion p left join orders_redemption r on r.promotion_id = p.code
+            group by p.code order by p.code
+            """
+        )
+        for code, used, uses, held in cursor.fetchall():
+            if used != held:
+                yield f"promotion {code} counts {used} uses, its orders hold {held}"
+            if used > uses:
+                yield f"promotion {code} has been used {used} times of {uses}"
+        cursor.execute(
+            """
+            select o.number, o.status, o.discount, coalesce(r.amount, 0), r.given_back_at
+            from orders_order o left join orders_redemption r on r.order_id = o.id
+            where o.discount <> coalesce(r.amount, 0)
+               or (r.order_id is not null and (o.status = 'cancelled') <> (r.given_back_at is not null))
+            """
+        )
+        for number, status, discount, amount, given_back_at in cursor.fetchall():
+            if discount != amount:
+                yield f"order {number} has a discount of {discount}, its promotion took {amount} off"
+            else:
+                given = "has been given back" if given_back_at else "is still held"
+                yield f"order {number} is {status}, the use of its promotion {given}"
