@@ -37,6 +37,9 @@ def make_orders(kind: str, count: int) -> list[Any]:
             number="ABCD-1234",
             contact_id=uuid4(),
             currency="EUR",
+            discount=0,
+            shipping=0,
+            tax=796,
             total=4990,
             lines=[
                 OrderedLine(sku=sku, quantity=dice.randint(1, 2), unit_price=4990)

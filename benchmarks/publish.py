@@ -4,7 +4,8 @@
 
 The transaction is that of an order: the shop's own place_order, whose one statement stores the idempotency key, the
 contact, the order, its lines and its history, with and without the relay's part of it. They take turns on one
-connection; the limit is 15 % more. The last line but one tells what a round trip to the database costs here, because that is most of either.
+connection; the limit is 15 % more. The last line but one tells what a round trip to the database costs here, because
+that is most of either.
 """
 
 import argparse

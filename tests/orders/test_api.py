@@ -62,6 +62,8 @@ def test_order_contact_and_event_are_stored_together(api: Api, make_body: MakeBo
         number=order.number,
         contact_id=contact.pk,
         currency="EUR",
+        discount=0,
+        shipping=0,
         tax=1457,
         total=8740,
         lines=[
