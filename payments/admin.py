@@ -1,11 +1,19 @@
-"""Payments for staff: what was asked of the gateway and what it said. Nothing of it is edited by hand."""
+"""Payments for staff: what was asked of the gateway and what it said. A refund is all that is done by hand."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from unfold.admin import TabularInline
 
-from payments.models import Attempt, Payment
-from relay.admin import ReadOnly
-from shop.catalogue.money import format_money
+from payments.models import Attempt, Case, Payment, Refund
+from payments.reconciling import close_case
+from payments.refunding import NotRefundable, read_promised, refund_part
+from payments.tasks import settle_payments
+from relay.admin import ReadOnly, ask_reason, name_user
+from shop.catalogue.money import format_money, read_money
+from shop.doorbell import ring
 
 
 class AttemptInline(TabularInline):
@@ -15,16 +23,89 @@ class AttemptInline(TabularInline):
     can_delete = False
 
 
+class RefundInline(TabularInline):
+    model = Refund
+    fields = readonly_fields = [
+        *("number", "amount", "status", "reason", "requested_by", "answer", "created_at", "finished_at")
+    ]
+    extra = max_num = 0
+    can_delete = False
+
+
 @admin.register(Payment)
 class PaymentAdmin(ReadOnly):
-    list_display = ["order_id", "status", "wanted", "shown_amount", "reason", "created_at"]
+    list_display = ["order_id", "status", "wanted", "shown_amount", "shown_refunded", "reason", "created_at"]
     list_filter = ["status", "wanted", "currency"]
     search_fields = ["=id", "=order_id", "gateway_reference"]
     date_hierarchy = "created_at"
     exclude = ["payment_token"]
-    inlines = [AttemptInline]
+    inlines = [RefundInline, AttemptInline]
+    actions = ["give_back"]
 
     @admin.display(description="amount", ordering="amount")
     def shown_amount(self, payment: Payment) -> str:
         """The amount as people write it."""
         return format_money(payment.amount, payment.currency)
+
+    @admin.display(description="refunded", ordering="refunded_amount")
+    def shown_refunded(self, payment: Payment) -> str:
+        """What went back, as people write it."""
+        return format_money(payment.refunded_amount, payment.currency) if payment.refunded_amount else ""
+
+    @admin.action(description="Give money back", permissions=["act"])
+    def give_back(self, request: HttpRequest, payments: QuerySet[Payment]) -> TemplateResponse | None:
+        """Ask for amount and reason, then write the refund down; the gateway is asked afterwards."""
+        if payments.count() != 1:
+            self.message_user(request, "Choose one payment: each refund has an amount of its own.", messages.ERROR)
+            return None
+        if "give_back" not in request.POST:
+            return self._ask_amount(request, payments.get())
+        try:
+            with transaction.atomic():
+                payment = payments.select_for_update().get()
+                refund = refund_part(
+                    payment,
+                    read_money(request.POST["amount"], payment.currency),
+                    reason=request.POST["reason"][:200],
+                    requested_by=name_user(request),
+                    number=int(request.POST["number"]),
+                )
+                ring(settle_payments)
+        except (NotRefundable, ValueError) as error:
+            return self._ask_amount(request, payments.get(), problem=str(error))
+        self.message_user(request, f"{format_money(refund.amount, payment.currency)} will be given back.")
+        return None
+
+    def _ask_amount(self, request: HttpRequest, payment: Payment, problem: str = "") -> TemplateResponse:
+        number, total = read_promised([payment]).get(payment.pk, (0, 0))
+        context = {
+            **self.admin_site.each_context(request),
+            **{"title": "Give money back", "opts": self.opts, "action": "give_back", "problem": problem},
+            **{"payment": payment, "number": number + 1},
+            "captured": format_money(payment.captured_amount, payment.currency),
+            "left": format_money(payment.captured_amount - total, payment.currency),
+            **{field: request.POST.get(field, "") for field in ("amount", "reason")},
+        }
+        return TemplateResponse(request, "payments/give_back.html", context)
+
+
+@admin.register(Case)
+class CaseAdmin(ReadOnly):
+    """What `reconcile_payments` found."""
+
+    list_display = ["id", "kind", "description", "opened_at", "last_seen_at", "closed_at", "closed_by"]
+    list_filter = [("closed_at", admin.EmptyFieldListFilter), "kind"]
+    search_fields = ["=payment__id", "=payment__order_id", "description"]
+    date_hierarchy = "opened_at"
+    actions = ["close"]
+
+    @admin.action(description="Close", permissions=["act"])
+    def close(self, request: HttpRequest, cases: QuerySet[Case]) -> TemplateResponse | None:
+        """Ask what was done about them, then close them."""
+        note = request.POST.get("reason", "").strip()
+        if not note:
+            return ask_reason(self, request, cases, "Close these cases")
+        for case in cases:
+            close_case(case.pk, by=name_user(request), note=note)
+        self.message_user(request, f"Closed: {cases.count()}.")
+        return None

@@ -70,7 +70,7 @@ def ask(call: Call) -> GatewayAnswer:
     :raises MalformedAnswer: an answer that cannot be meant for this call.
     """
     gateway = load_gateway()
-    answer = gateway.lookup(call.key) if call.calls > 1 else None
+    answer = gateway.lookup(call.key, call.reference) if call.calls > 1 else None
     if answer is None:
         match call.operation:
             case Operation.authorize:

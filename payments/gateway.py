@@ -1,6 +1,6 @@
 """What a payment gateway must do, and what an answer must look like before it is believed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Literal, Protocol, cast
 
@@ -17,6 +17,10 @@ class GatewayUnavailable(Exception):
 
 class MalformedAnswer(Exception):
     """The gateway's answer is not one that could be meant for this call; the message names the wrong value."""
+
+
+class BadHint(Exception):
+    """A webhook that the gateway has not sent, or not now; the message says why."""
 
 
 class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +64,11 @@ class Gateway(Protocol):
     def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
         """Give back `amount` of what was captured under `reference`."""
 
-    def lookup(self, key: str) -> GatewayAnswer | None:
-        """Return the answer that was given under `key`, None when the gateway has never seen it."""
+    def lookup(self, key: str, reference: str) -> GatewayAnswer | None:
+        """Return the answer that was given under `key`, about `reference` ("" for an authorization), None for none."""
+
+    def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
+        """Return a webhook's own id and the idempotency key that it is about ("" for none), or raise BadHint."""
 
     def read_ledger(self) -> Iterator[LedgerEntry]:
         """Yield everything the gateway has booked, oldest first."""

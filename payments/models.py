@@ -107,6 +107,42 @@ class Refund(models.Model):
         return f"refund {self.number} of payment {self.payment_id}"
 
 
+class Case(models.Model):
+    """Something about money that a person should look at. The same finding of another day is the same case."""
+
+    class Kind(models.TextChoices):
+        differs = "differs"
+        unknown_entry = "unknown_entry"
+        stuck = "stuck"
+        refund_declined = "refund_declined"
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="cases", null=True, blank=True)
+    kind = models.CharField(max_length=20, choices=Kind)
+    description = models.TextField()
+    fingerprint = models.CharField(max_length=64, unique=True, editable=False)
+    opened_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.CharField(max_length=150, blank=True)
+    note = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-opened_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"case {self.pk}: {self.description}"
+
+
+class Hint(models.Model):
+    """A webhook that was taken, so that it is not taken again."""
+
+    id = models.CharField(primary_key=True, max_length=255)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["received_at"], name="hint_received")]
+
+
 class Attempt(models.Model):
     """One operation at the gateway, stored before it is called. Its key is the same on every retry."""
 

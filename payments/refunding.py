@@ -34,19 +34,23 @@ def refund_rest(payments: Sequence[Payment], *, reason: str, requested_by: Mappi
     return changed
 
 
-def refund_part(payment: Payment, amount: int, *, reason: str, requested_by: str) -> Refund:
+def refund_part(payment: Payment, amount: int, *, reason: str, requested_by: str, number: int | None = None) -> Refund:
     """Want `amount`, in minor units, of the locked captured `payment` back.
 
-    :raises NotRefundable: the amount is not positive, or more than is left; nothing is captured; no reason is given.
+    `number` is the number that the refund is to get, so that a form that is sent twice gives back once.
+    :raises NotRefundable: the amount is not positive, or more than is left; nothing is captured; no reason is given;
+        there is a refund with that number.
     """
-    number, total = read_promised([payment]).get(payment.pk, (0, 0))
+    last, total = read_promised([payment]).get(payment.pk, (0, 0))
+    if number not in (None, last + 1):
+        raise NotRefundable(f"refund {number} was asked for before: {last} there are")
     left = payment.captured_amount - total
     if not 0 < amount <= left:
         raise NotRefundable(f"{amount} can't be given back: of {payment.captured_amount} captured {left} is left")
     if not reason.strip():
         raise NotRefundable("a refund needs a reason")
     refund = Refund.objects.create(
-        payment=payment, number=number + 1, amount=amount, reason=reason.strip(), requested_by=requested_by
+        payment=payment, number=last + 1, amount=amount, reason=reason.strip(), requested_by=requested_by
     )
     want_refunds([payment])
     return refund

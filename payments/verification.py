@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from payments.gateway import LedgerEntry, load_gateway
@@ -15,17 +16,31 @@ def find_money_in_flight() -> int:
     return Payment.objects.exclude(wanted=Payment.Wanted.nothing).count()
 
 
+@dataclass(frozen=True)
+class Difference:
+    """What differs, as a sentence, and the payment that it is about if there is one."""
+
+    payment_id: UUID | None
+    text: str
+
+
 def find_money_differences() -> Iterator[str]:
     """Compare every settled payment with the gateway's books, and the books with the payments.
 
     :raises GatewayUnavailable: the books can't be read.
     """
+    yield from (difference.text for difference in find_differences())
+
+
+def find_differences() -> Iterator[Difference]:
+    """Yield what `find_money_differences` tells, each with its payment. Raises as that does."""
     settled = list(Payment.objects.filter(wanted=Payment.Wanted.nothing).iterator(chunk_size=2000))
     books: Books = defaultdict(list)
     for entry in load_gateway().read_ledger():
         payment_id = read_payment_id(entry)
         if payment_id is None:
-            yield f"the gateway's {describe(entry)} carries the key {entry.idempotency_key!r}, which is no payment's"
+            text = f"the gateway's {describe(entry)} carries the key {entry.idempotency_key!r}, which is no payment's"
+            yield Difference(None, text)
         else:
             books[payment_id].append(entry)
     yield from find_unknown_entries(books, {payment.pk for payment in settled})
@@ -37,7 +52,8 @@ def find_money_differences() -> Iterator[str]:
     unmoved = set(Payment.objects.filter(pk__in=[p.pk for p in suspects]).values_list("pk", "updated_at"))
     for payment in suspects:
         if (payment.pk, payment.updated_at) in unmoved:
-            yield from compare(payment, refunds[payment.pk], books[payment.pk])
+            for text in compare(payment, refunds[payment.pk], books[payment.pk]):
+                yield Difference(payment.pk, text)
 
 
 def read_payment_id(entry: LedgerEntry) -> UUID | None:
@@ -48,14 +64,15 @@ def read_payment_id(entry: LedgerEntry) -> UUID | None:
         return None
 
 
-def find_unknown_entries(books: Books, settled: set[UUID]) -> Iterator[str]:
+def find_unknown_entries(books: Books, settled: set[UUID]) -> Iterator[Difference]:
     """Name what the gateway booked for payments that do not exist."""
     unsettled = [payment_id for payment_id in books if payment_id not in settled]
     known = set(Payment.objects.filter(pk__in=unsettled).values_list("pk", flat=True))
     for payment_id in unsettled:
         if payment_id not in known:
             for entry in books[payment_id]:
-                yield f"the gateway's {describe(entry)} belongs to payment {payment_id}, which does not exist"
+                text = f"the gateway's {describe(entry)} belongs to payment {payment_id}, which does not exist"
+                yield Difference(None, text)
 
 
 def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[LedgerEntry]) -> Iterator[str]:

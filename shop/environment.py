@@ -27,14 +27,14 @@ def read_text(name: str, default: str) -> str:
     return str(env.str(name, default="") or default)
 
 
-def read_secret(name: str) -> str:
+def read_secret(name: str, wanted_by: str = "PRODUCTION") -> str:
     """Read a variable that must be set.
 
     :raises ImproperlyConfigured: it is missing or empty.
     """
     if value := read_text(name, ""):
         return value
-    raise ImproperlyConfigured(f"{name} is not set: with PRODUCTION it must be")
+    raise ImproperlyConfigured(f"{name} is not set: with {wanted_by} it must be")
 
 
 def read_port(name: str, default: int) -> int:

@@ -176,11 +176,20 @@ else:
 DEFAULT_FROM_EMAIL = read_text("DEFAULT_FROM_EMAIL", "Fjord & Pine <orders@shop.example>")
 
 # Money. What a gateway did that does not answer in time is unknown: it is looked up later.
-PAYMENT_GATEWAY = "payments.sandbox.client.SandboxGateway"
+_GATEWAYS = {
+    "sandbox": "payments.sandbox.client.SandboxGateway",
+    "stripe": "payments.stripe_gateway.StripeGateway",
+}
+PAYMENT_GATEWAY = _GATEWAYS[read_choice("PAYMENT_GATEWAY", "sandbox", tuple(_GATEWAYS))]
 GATEWAY_CONNECT_SECONDS = read_seconds("GATEWAY_CONNECT_SECONDS", 1)
 GATEWAY_READ_SECONDS = read_seconds("GATEWAY_READ_SECONDS", 5)
 SANDBOX_URL = read_url("SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}", ("http", "https"), "http://gateway:8100")
 SANDBOX_KEY = read_text("SANDBOX_KEY", derive_key(SECRET_KEY, "sandbox gateway"))
+STRIPE_KEY = STRIPE_WEBHOOK_SECRET = ""
+if _GATEWAYS["stripe"] == PAYMENT_GATEWAY:
+    STRIPE_KEY = read_secret("STRIPE_KEY", "PAYMENT_GATEWAY=stripe")
+    STRIPE_WEBHOOK_SECRET = read_secret("STRIPE_WEBHOOK_SECRET", "PAYMENT_GATEWAY=stripe")
+STRIPE_URL = read_url("STRIPE_URL", "https://api.stripe.com", ("http", "https"), "https://api.stripe.com")
 PAYMENT_WEBHOOK_URL = read_text("PAYMENT_WEBHOOK_URL", f"http://127.0.0.1:{PORT}/webhooks/payments")
 PAYMENT_WEBHOOK_SECRET = read_text("PAYMENT_WEBHOOK_SECRET", derive_key(SECRET_KEY, "payment webhooks"))
 SMS_PROVIDER = "notifications.mailbox.SandboxSms"
@@ -285,5 +294,5 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"kafka": {"level": "ERROR"}, "django.request": {"level": "ERROR"}},
+    "loggers": {"kafka": {"level": "ERROR"}, "stripe": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }

@@ -30,6 +30,7 @@ urlpatterns = [
     path("", include("orders.urls")),
     path("", include("inventory.urls")),
     path("", include("notifications.urls")),
+    path("", include("payments.urls")),
 ]
 handler404 = "shop.catalogue.pages.show_not_found"
 handler500 = "shop.catalogue.pages.show_server_error"

@@ -1,6 +1,7 @@
 """The shop's side of the sandbox gateway: HTTP over kept connections, within time-outs, nothing sent twice."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +10,8 @@ import msgspec
 import urllib3
 from django.conf import settings
 
-from payments.gateway import GatewayAnswer, GatewayUnavailable, LedgerEntry, MalformedAnswer
+from payments.gateway import BadHint, GatewayAnswer, GatewayUnavailable, LedgerEntry, MalformedAnswer
+from payments.signatures import check_signature
 
 MAX_ANSWER_BYTES = 2_000_000
 #: The gateway's threads that ask at once, and a few for those that were left to themselves.
@@ -39,7 +41,7 @@ class SandboxGateway:
         """Give back what was captured, in parts or at once, never more than that. Raises as `authorize` does."""
         return self._act("refund", key, {"reference": reference, "amount": amount})
 
-    def lookup(self, key: str) -> GatewayAnswer | None:
+    def lookup(self, key: str, reference: str = "") -> GatewayAnswer | None:
         """Return the answer that was given under `key`, None when there was none. Raises as `authorize` does."""
         status, body = ask("GET", f"/v1/answers/{quote(key, safe='')}")
         return None if status == 404 else read_answer(key, status, body)
@@ -59,6 +61,18 @@ class SandboxGateway:
                 return
             yield from (entry for _, entry in page)
             number = page[-1][0]
+
+    def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
+        """Return a webhook's own id and the idempotency key that it is about.
+
+        :raises BadHint: it is not signed by the gateway, too old, or has another shape.
+        """
+        check_signature(headers.get("Sandbox-Signature", ""), body, settings.PAYMENT_WEBHOOK_SECRET, time.time())
+        try:
+            hint = msgspec.json.decode(body, type=dict[str, str])
+            return hint["id"], hint["key"]
+        except (msgspec.DecodeError, KeyError) as error:
+            raise BadHint(f"the hint has a wrong shape: {error}") from error
 
     def _act(self, operation: str, key: str, asked: dict[str, Any]) -> GatewayAnswer:
         status, body = ask("POST", f"/v1/{operation}", key, msgspec.json.encode(asked))

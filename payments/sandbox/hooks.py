@@ -1,17 +1,16 @@
 """The sandbox's webhooks: signed, told by a thread of its own, and lost with the process, as hints may be."""
 
 import heapq
-import hmac
 import logging
 import threading
 import time
 from itertools import count
-from typing import Any
-from uuid import uuid4
 
 import msgspec
 import urllib3
 from django.conf import settings
+
+from payments.signatures import sign
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +20,10 @@ _changed = threading.Condition()
 _thread: threading.Thread | None = None
 
 
-def tell(key: str, operation: str, *, event_id: str = "", happened: str = "booked", after_seconds: float = 0.0) -> None:
+def tell(key: str, happened: str, event_id: str, after_seconds: float) -> None:
     """Send a webhook about the call under `key` after a while; the same `event_id` makes it a doubled one."""
     global _thread
-    body = {"id": event_id or f"evt_{uuid4().hex}", "type": f"{operation}.{happened}", "key": key}
+    body = {"id": event_id, "type": happened, "key": key}
     with _changed:
         heapq.heappush(_queue, (time.monotonic() + after_seconds, next(_numbers), msgspec.json.encode(body)))
         _changed.notify()
@@ -34,13 +33,18 @@ def tell(key: str, operation: str, *, event_id: str = "", happened: str = "booke
 
 
 def _send_all() -> None:
-    sender = urllib3.PoolManager(timeout=urllib3.Timeout(connect=1, read=5), retries=False)
+    sender = make_sender()
     while True:
         body = _take_due()
         try:
             send(sender, body)
         except Exception as error:
             logger.warning("webhook not delivered", extra={"error": str(error)})
+
+
+def make_sender() -> urllib3.PoolManager:
+    """Return what posts webhooks: it waits for a bounded time, and sends none twice."""
+    return urllib3.PoolManager(timeout=urllib3.Timeout(connect=1, read=5), retries=False)
 
 
 def _take_due() -> bytes:
@@ -52,14 +56,10 @@ def _take_due() -> bytes:
             _changed.wait(_queue[0][0] - now if _queue else None)
 
 
-def send(sender: Any, body: bytes) -> None:
+def send(sender: urllib3.PoolManager, body: bytes) -> None:
     """Post `body` to the shop, signed with the time."""
-    headers = {"Content-Type": "application/json", "Sandbox-Signature": sign(body, time.time())}
+    headers = {
+        "Content-Type": "application/json",
+        "Sandbox-Signature": sign(body, settings.PAYMENT_WEBHOOK_SECRET, time.time()),
+    }
     sender.request("POST", settings.PAYMENT_WEBHOOK_URL, body=body, headers=headers)
-
-
-def sign(body: bytes, now: float) -> str:
-    """Return ``t=<seconds>,v1=<hex>``: an HMAC-SHA256 over the time, a dot and the body, as Stripe does it."""
-    moment = int(now)
-    mac = hmac.new(settings.PAYMENT_WEBHOOK_SECRET.encode(), f"{moment}.".encode() + body, "sha256")
-    return f"t={moment},v1={mac.hexdigest()}"

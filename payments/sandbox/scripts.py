@@ -10,7 +10,8 @@ import secrets
 #: How long a call hangs that is to time out: longer than any client waits.
 HANG_SECONDS = float(os.environ.get("SANDBOX_HANG_SECONDS", "8"))
 SLOW_SECONDS = 3.0
-LATE_SECONDS = 4.0
+#: When a webhook comes: once the shop has noted that it got no answer, or when it may have asked again.
+SOON_SECONDS, LATE_SECONDS = 0.3, 4.0
 
 #: Why a token is declined.
 DECLINED = {"tok_declined": "card declined", "tok_insufficient_funds": "insufficient funds"}

@@ -181,8 +181,9 @@ def disturb_after(script: str, key: str, operation: str, body: dict[str, Any], e
 
 def tell_by_webhook(script: str, key: str, operation: str) -> None:
     """Tell the shop what its call came to, as the script wants it."""
-    hooks.tell(key, operation, event_id=f"evt_{key}", after_seconds=scripts.LATE_SECONDS * script.endswith("late"))
+    event_id, soon = f"evt_{key}", scripts.SOON_SECONDS
+    hooks.tell(key, f"{operation}.booked", event_id, scripts.LATE_SECONDS if script.endswith("late") else soon)
     if script.endswith("doubled"):
-        hooks.tell(key, operation, event_id=f"evt_{key}")
+        hooks.tell(key, f"{operation}.booked", event_id, soon)
     elif script.endswith("disordered"):
-        hooks.tell(key, operation, happened="received")
+        hooks.tell(key, f"{operation}.received", f"{event_id}:0", 2 * soon)

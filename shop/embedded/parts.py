@@ -95,7 +95,8 @@ def list_parts() -> list[Part]:
                 stop_stage=1 if name == "gateway" else 0,
             )
         )
-    return [part for part in parts if part.name.split("-")[0] not in settings.OUTSIDE_PARTS]
+    elsewhere = settings.OUTSIDE_PARTS | ({"gateway"} if "sandbox" not in settings.PAYMENT_GATEWAY else set())
+    return [part for part in parts if part.name.split("-")[0] not in elsewhere]
 
 
 def _list_outside_parts(brokers: list[str]) -> list[Part]:

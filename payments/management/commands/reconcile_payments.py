@@ -1,0 +1,41 @@
+"""Compare the payments with the gateway's ledger and open a case for each difference: to be run every night."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from payments.gateway import GatewayUnavailable
+from payments.reconciling import reconcile
+
+
+class Command(BaseCommand):
+    help = "Compare the payments with the gateway's ledger and open cases. Exit 1 if any case is open."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add --json."""
+        parser.add_argument("--json", action="store_true", help="Print the open cases as JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Reconcile and report."""
+        try:
+            found = reconcile()
+        except GatewayUnavailable as error:
+            raise CommandError(f"the payment gateway's books can't be read: {error}") from error
+        if options["json"]:
+            cases = [
+                {
+                    **{"id": case.pk, "kind": case.kind, "description": case.description},
+                    "payment": str(case.payment_id) if case.payment_id else None,
+                    "opened_at": case.opened_at.isoformat(),
+                }
+                for case in found.open
+            ]
+            self.stdout.write(json.dumps({"opened": found.opened, "closed": found.closed, "open": cases}, indent=2))
+        else:
+            for case in found.open:
+                self.stdout.write(self.style.ERROR(f"case {case.pk}: {case.kind}: {case.description}"))
+            self.stdout.write(f"{found.opened} opened, {found.closed} closed, {len(found.open)} open")
+        if found.open:
+            raise SystemExit(1)

@@ -1,0 +1,110 @@
+"""Staff give back a part, with amount and reason, once; and close the cases that a reconciliation has opened."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from payments.handlers import want_captures
+from payments.models import Case, Payment, Refund
+from payments.tasks import settle_payments
+
+pytestmark = pytest.mark.django_db
+PAYMENTS, CASES = "admin:payments_payment_changelist", "admin:payments_case_changelist"
+
+
+@pytest.fixture
+def captured(place: Any, confirmed: Any) -> Payment:
+    """A captured payment of EUR 50.00."""
+    payment: Payment = place(amount=5000)
+    settle_payments()
+    want_captures([confirmed(payment)])
+    settle_payments()
+    return payment
+
+
+def ask_page(client: Client, payment: Payment) -> str:
+    answer = client.post(reverse(PAYMENTS), {"action": "give_back", "_selected_action": [str(payment.pk)]})
+    return answer.content.decode()
+
+
+def give_back(client: Client, payment: Payment, amount: str, reason: str = "scratched", number: int = 1) -> Any:
+    form = {"action": "give_back", "_selected_action": [str(payment.pk)], "give_back": "1"}
+    return client.post(reverse(PAYMENTS), {**form, "amount": amount, "reason": reason, "number": str(number)})
+
+
+def test_staff_give_back_a_part_with_a_reason(admin_client: Client, captured: Payment, books: Any) -> None:
+    page = ask_page(admin_client, captured)
+    assert "€50.00 captured, €50.00 can be given back" in page
+    number = re.search(r'name="number" value="(\d+)"', page)
+    assert number and number[1] == "1"
+    assert give_back(admin_client, captured, "12.50").status_code == 302
+    settle_payments()
+    refund = Refund.objects.get()
+    assert (refund.amount, refund.status, refund.reason) == (1250, "done", "scratched")
+    assert refund.requested_by == "admin:admin"
+    assert books()[2:] == [("refund", "approved", 1250)]
+    page = admin_client.get(reverse("admin:payments_payment_change", args=[captured.pk])).content.decode()
+    assert "scratched" in page and "admin:admin" in page
+    assert "€37.50 can be given back" in ask_page(admin_client, captured)
+
+
+def test_a_form_that_is_sent_twice_gives_back_once(admin_client: Client, captured: Payment) -> None:
+    give_back(admin_client, captured, "10")
+    page = give_back(admin_client, captured, "10").content.decode()
+    assert "refund 1 was asked for before" in page
+    assert Refund.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "complaint"),
+    [
+        ("50.01", "5001 can&#x27;t be given back: of 5000 captured 5000 is left"),
+        ("0", "0 can&#x27;t be given back"),
+        ("-1", "is no amount of EUR"),
+        ("1.234", "is no amount of EUR"),
+        ("ten", "is no amount of EUR"),
+        ("", "is no amount of EUR"),
+    ],
+)
+def test_a_wrong_amount_is_named_and_what_was_typed_is_kept(
+    admin_client: Client, captured: Payment, amount: str, complaint: str
+) -> None:
+    page = give_back(admin_client, captured, amount).content.decode()
+    assert complaint in page
+    assert f'value="{amount}"' in page
+    assert 'value="scratched"' in page
+    assert not Refund.objects.exists()
+
+
+def test_a_refund_without_a_reason_is_refused(admin_client: Client, captured: Payment) -> None:
+    assert "needs a reason" in give_back(admin_client, captured, "1", reason=" ").content.decode()
+
+
+def test_each_refund_is_of_one_payment(admin_client: Client, captured: Payment, place: Any) -> None:
+    chosen = [str(captured.pk), str(place().pk)]
+    answer = admin_client.post(reverse(PAYMENTS), {"action": "give_back", "_selected_action": chosen}, follow=True)
+    assert "Choose one payment" in answer.content.decode()
+
+
+def test_who_may_only_look_gives_nothing_back(client: Client, captured: Payment, django_user_model: Any) -> None:
+    from django.contrib.auth.models import Permission
+
+    user = django_user_model.objects.create_user("looker", password="x", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_payment"))
+    client.force_login(user)
+    give_back(client, captured, "10")
+    assert not Refund.objects.exists()
+
+
+def test_staff_close_a_case_with_a_note(admin_client: Client, captured: Payment) -> None:
+    case = Case.objects.create(payment=captured, kind="differs", description="it differs", fingerprint="f")
+    assert "it differs" in admin_client.get(reverse(CASES)).content.decode()
+    form = {"action": "close", "_selected_action": [str(case.pk)]}
+    assert "Close these cases" in admin_client.post(reverse(CASES), form).content.decode()
+    admin_client.post(reverse(CASES), {**form, "reason": "paid by bank transfer"})
+    case.refresh_from_db()
+    assert (case.closed_by, case.note) == ("admin:admin", "paid by bank transfer")
+    assert case.closed_at

@@ -1,0 +1,157 @@
+"""A webhook must be the gateway's, new and small; then the payment that it names is looked up, and nothing else."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from payments.models import Attempt, Hint, Payment
+from payments.sandbox import hooks, scripts
+from payments.signatures import sign
+from payments.tasks import settle_payments
+from tests.payments.dying import wait_for_late_calls
+
+pytestmark = pytest.mark.django_db
+URL = "/webhooks/payments"
+
+
+def post(client: Client, body: bytes, *, signature: str | None = None, age: float = 0) -> tuple[int, Any]:
+    if signature is None:
+        signature = sign(body, settings.PAYMENT_WEBHOOK_SECRET, time.time() - age)
+    answer = client.post(URL, body, content_type="application/json", headers={"Sandbox-Signature": signature})
+    return answer.status_code, answer.json()
+
+
+def make_hint(payment: Payment, operation: str = "authorize", hint_id: str = "evt_1") -> bytes:
+    return json.dumps({"id": hint_id, "type": f"{operation}.booked", "key": f"{payment.pk}:{operation}"}).encode()
+
+
+@pytest.fixture
+def waiting(place: Any, monkeypatch: pytest.MonkeyPatch) -> Payment:
+    """A payment whose authorization is booked, but whose answer was lost: it is due again in two seconds."""
+    monkeypatch.setattr(hooks, "tell", lambda *args: None)
+    payment: Payment = place("tok_webhook")
+    settle_payments()
+    wait_for_late_calls()
+    settle_payments()  # not due yet
+    payment.refresh_from_db()
+    assert (payment.status, Attempt.objects.get().calls) == ("pending", 1)
+    return payment
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hint_has_the_payment_looked_up_at_once(
+    waiting: Payment, client: Client, rung: list[str], books: Any
+) -> None:
+    rung.clear()
+    assert post(client, make_hint(waiting)) == (200, {"used": True})
+    assert rung == ["settle_payments"]
+    settle_payments()
+    waiting.refresh_from_db()
+    assert waiting.status == "authorized"
+    assert books() == [("authorize", "approved", 4999)]
+
+
+def test_a_hint_is_not_believed(place: Any, client: Client, books: Any) -> None:
+    """It says that the money is captured; the gateway, when asked, says that it was only authorized."""
+    payment = place()
+    settle_payments()
+    assert post(client, make_hint(payment, "capture")) == (200, {"used": False})
+    settle_payments()
+    payment.refresh_from_db()
+    assert payment.status == "authorized"
+    assert books() == [("authorize", "approved", 4999)]
+
+
+def test_a_hint_is_taken_once(waiting: Payment, client: Client) -> None:
+    hint = make_hint(waiting)
+    signature = sign(hint, settings.PAYMENT_WEBHOOK_SECRET, time.time())
+    assert post(client, hint, signature=signature) == (200, {"used": True})
+    assert post(client, hint, signature=signature) == (200, {"used": False})
+    assert post(client, hint) == (200, {"used": False})
+    assert Hint.objects.count() == 1
+
+
+def test_hints_in_the_wrong_order_do_no_harm(waiting: Payment, client: Client, books: Any) -> None:
+    assert post(client, make_hint(waiting, hint_id="evt_2"))[0] == 200
+    settle_payments()
+    assert post(client, make_hint(waiting, hint_id="evt_1")) == (200, {"used": False})
+    settle_payments()
+    assert books() == [("authorize", "approved", 4999)]
+
+
+@pytest.mark.parametrize("age", [301, 86400, -301])
+def test_an_old_signature_is_refused(waiting: Payment, client: Client, age: float) -> None:
+    status, told = post(client, make_hint(waiting), age=age)
+    assert status == 400
+    assert "300 at most" in told["error"]
+    assert not Hint.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("signature", "complaint"),
+    [
+        ("", "has no time"),
+        ("nonsense", "has no time"),
+        ("t=soon,v1=00", "has no time"),
+        ("t=²,v1=00", "has no time"),
+        ("t=1,v1=é", "does not fit"),
+        ("t=1780000000,v1=" + "0" * 64, "does not fit"),
+    ],
+)
+def test_another_signature_is_refused(waiting: Payment, client: Client, signature: str, complaint: str) -> None:
+    status, told = post(client, make_hint(waiting), signature=signature.encode().decode("latin-1"))
+    assert status == 400
+    assert complaint in told["error"]
+
+
+def test_a_body_that_was_changed_is_refused(waiting: Payment, client: Client) -> None:
+    signature = sign(make_hint(waiting), settings.PAYMENT_WEBHOOK_SECRET, time.time())
+    assert post(client, make_hint(waiting, hint_id="evt_9"), signature=signature)[0] == 400
+
+
+def test_a_large_body_is_refused_before_it_is_read(client: Client) -> None:
+    status, told = post(client, b" " * (64 * 1024 + 1), signature="")
+    assert (status, told["error"]) == (413, "the body has 65537 bytes, 65536 at most")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"id": "evt_1"}', b'{"id": 7, "key": "k"}'])
+def test_a_signed_body_of_another_shape_is_refused(db: None, client: Client, body: bytes) -> None:
+    status, told = post(client, body)
+    assert status == 400
+    assert "wrong shape" in told["error"]
+
+
+def test_only_posts_are_taken(client: Client) -> None:
+    assert reverse("payments:hint-receive") == URL
+    assert client.get(URL).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        ("tok_webhook", [("booked", scripts.SOON_SECONDS)]),
+        ("tok_webhook_late", [("booked", scripts.LATE_SECONDS)]),
+        ("tok_webhook_doubled", [("booked", scripts.SOON_SECONDS)] * 2),
+        ("tok_webhook_disordered", [("booked", scripts.SOON_SECONDS), ("received", 2 * scripts.SOON_SECONDS)]),
+    ],
+)
+def test_the_sandbox_tells_as_the_token_says(
+    place: Any, monkeypatch: pytest.MonkeyPatch, token: str, told: list[tuple[str, float]]
+) -> None:
+    sent: list[tuple[str, float]] = []
+    monkeypatch.setattr(hooks, "tell", lambda key, what, event_id, after: sent.append((what.split(".")[1], after)))
+    place(token)
+    settle_payments()
+    assert sent == told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sandbox_signs_what_it_sends(waiting: Payment, live_server: Any, settings: Any) -> None:
+    settings.PAYMENT_WEBHOOK_URL = f"{live_server.url}{URL}"
+    hooks.send(hooks.make_sender(), make_hint(waiting))
+    assert Hint.objects.get().pk == "evt_1"
