@@ -29,7 +29,7 @@ class StripeGateway:
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
         """Hold `amount`. A card that wants its owner to confirm is declined: nobody is there who could."""
-        intent = {
+        intent: Any = {
             **{"amount": amount, "currency": currency.lower(), "payment_method": token, "metadata": {"key": key}},
             **{"payment_method_types": ["card"], "capture_method": "manual", "confirm": True},
         }
@@ -40,7 +40,7 @@ class StripeGateway:
 
     def capture(self, key: str, reference: str, amount: int) -> GatewayAnswer:
         """Take `amount` of what is held."""
-        wanted = {"amount_to_capture": amount}
+        wanted: Any = {"amount_to_capture": amount}
         made = ask(lambda client, options: client.v1.payment_intents.capture(reference, wanted, options), key)
         return self._answer(made, reference, amount)
 
@@ -51,7 +51,7 @@ class StripeGateway:
 
     def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
         """Give back `amount` of what was captured."""
-        wanted = {"payment_intent": reference, "amount": amount, "metadata": {"key": key}}
+        wanted: Any = {"payment_intent": reference, "amount": amount, "metadata": {"key": key}}
         made = ask(lambda client, options: client.v1.refunds.create(wanted, options), key)
         return self._answer(made, reference, amount) if isinstance(made, str) else read_refund(made, reference)
 
@@ -83,7 +83,7 @@ class StripeGateway:
         """
         header, secret = headers.get("Stripe-Signature", ""), settings.STRIPE_WEBHOOK_SECRET
         try:
-            event = stripe.Webhook.construct_event(body, header, secret, TOLERANCE_SECONDS)  # type: ignore[no-untyped-call]
+            event = stripe.Webhook.construct_event(body, header, secret, TOLERANCE_SECONDS)
             return str(event.id), read_key(event.data.object)
         except (stripe.SignatureVerificationError, ValueError, AttributeError) as error:
             raise BadHint(str(error)) from error

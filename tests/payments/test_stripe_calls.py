@@ -88,7 +88,7 @@ def test_the_key_of_the_attempt_goes_with_the_call(stub: type[Stub]) -> None:
 
 @pytest.mark.parametrize("status", [1, 500, 409, 429])
 def test_the_library_never_asks_again_by_itself_nor_waits_for_long(stub: type[Stub], status: int) -> None:
-    stub.disturb = staticmethod(lambda n: status)  # type: ignore[method-assign, assignment]
+    stub.disturb = staticmethod(lambda n: status)
     began = time.monotonic()
     with pytest.raises(GatewayUnavailable):
         gateway.authorize(f"{uuid7()}:authorize", "pm_card_visa", 500, "EUR")
@@ -99,7 +99,7 @@ def test_the_library_never_asks_again_by_itself_nor_waits_for_long(stub: type[St
 @pytest.mark.django_db
 @pytest.mark.parametrize("status", [1, 500])
 def test_an_answer_that_was_lost_is_looked_up_and_charged_once(stub: type[Stub], place: Any, status: int) -> None:
-    stub.disturb = staticmethod(lambda n: status if n == 1 else None)  # type: ignore[method-assign, assignment]
+    stub.disturb = staticmethod(lambda n: status if n == 1 else None)
     payment = place("pm_card_visa", amount=500)
     settle_payments()
     wait_for_late_calls()
@@ -132,7 +132,7 @@ def test_stripes_webhook_has_its_payment_looked_up(stub: type[Stub], place: Any,
     intent = {"id": "pi_0", "object": "payment_intent", "metadata": {"key": f"{payment.pk}:authorize"}}
     event = {"id": "evt_7", "object": "event", "type": "payment_intent.succeeded", "data": {"object": intent}}
     body = json.dumps(event).encode()
-    stub.disturb = staticmethod(lambda n: 500 if n == 1 else None)  # type: ignore[method-assign, assignment]
+    stub.disturb = staticmethod(lambda n: 500 if n == 1 else None)
     settle_payments()
     for secret, age, status in (("whsec_2", 0, 400), ("whsec_1", 301, 400), ("whsec_1", 0, 200), ("whsec_1", 0, 200)):
         headers = {"Stripe-Signature": sign(body, secret, time.time() - age)}
