@@ -72,8 +72,8 @@ class Movement(models.Model):
         RETURNED = "returned"
         ADJUSTED = "adjusted"
 
-    sku = models.CharField("SKU", max_length=32, db_index=True)
-    order_id = models.UUIDField(null=True, db_index=True)
+    sku = models.CharField("SKU", max_length=32)
+    order_id = models.UUIDField(null=True)
     kind = models.CharField(max_length=8, choices=Kind)
     on_hand_delta = models.IntegerField()
     reserved_delta = models.IntegerField()
@@ -84,6 +84,7 @@ class Movement(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["sku"], name="movement_of_sku")]
         constraints = [
             models.UniqueConstraint(fields=["event_id", "sku"], name="movement_once_per_event_and_sku"),
             models.CheckConstraint(

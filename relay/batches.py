@@ -18,11 +18,20 @@ _MESSAGE_FORMAT = 2
 
 
 class Message(NamedTuple):
-    """A record to be sent. `headers` are CloudEvents attributes in binary mode."""
+    """A record to be sent, with headers of its own and those that it shares with others.
+
+    What is shared should be one and the same sequence: it is then encoded once.
+    """
 
     key: bytes
     value: bytes
-    headers: Sequence[tuple[str, bytes]]
+    own: Sequence[tuple[str, bytes]]
+    shared: Sequence[tuple[str, bytes]] = ()
+
+    @property
+    def headers(self) -> list[tuple[str, bytes]]:
+        """CloudEvents attributes in binary mode."""
+        return [*self.shared, *self.own]
 
 
 class _WholeBatch(ProducerBatch):  # type: ignore[misc]
@@ -79,12 +88,21 @@ def encode_records(messages: Sequence[Message]) -> bytes:
     https://kafka.apache.org/documentation/#record
     """
     parts: list[bytes] = []
-    for offset, (key, value, headers) in enumerate(messages):
-        record = [b"\0\0", _varint(offset), _varint(len(key)), key, _varint(len(value)), value, _varint(len(headers))]
-        for name, content in headers:
-            record += (_HEADER_NAMES[name], _varint(len(content)), content)
+    varint, last, prefix = _varint, None, b""
+    for offset, (key, value, own, shared) in enumerate(messages):
+        if shared is not last:
+            last, prefix = shared, _encode_headers(shared)
+        record = [b"\0\0", varint(offset), varint(len(key)), key, varint(len(value)), value]
+        record += (varint(len(shared) + len(own)), prefix, _encode_headers(own))
         encoded = b"".join(record)
-        parts += (_varint(len(encoded)), encoded)
+        parts += (varint(len(encoded)), encoded)
+    return b"".join(parts)
+
+
+def _encode_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    parts: list[bytes] = []
+    for name, content in headers:
+        parts += (_HEADER_NAMES[name], _varint(len(content)), content)
     return b"".join(parts)
 
 

@@ -7,7 +7,7 @@ while every other key flows.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal, TypeVar, overload
 
@@ -184,7 +184,8 @@ class Consumer:
         deadline = time.monotonic() + BATCH_SECONDS
         done, taken = 0, list[Arrival]()
         with transaction.atomic():
-            cursors = self._lock([arrival.key for arrival in batch])
+            # Of several events of a key the first: reversed, it comes last and stays.
+            cursors = self._lock({arrival.key: arrival.sequence for arrival in reversed(batch)})
             before = {key: cursor.last for key, cursor in cursors.items()}
             for part in [batch] if together else ([arrival] for arrival in batch):
                 taken_now = [arrival for arrival in part if self._take(cursors[arrival.key], arrival)]
@@ -193,8 +194,7 @@ class Consumer:
                 done += len(part)
                 if time.monotonic() > deadline:
                     break
-            moved = {key: cursor for key, cursor in cursors.items() if cursor.last != before[key]}
-            move_cursors(moved.values())
+            move_cursors(cursors.values())
             failpoint("consumer.applied")
         failpoint("consumer.committed")
         waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch[:done])
@@ -203,13 +203,13 @@ class Consumer:
             for arrival in taken:
                 self._canceled.pop((arrival.key, arrival.sequence), None)
         if self.breaker:
-            self.breaker.succeed(list(moved))
+            self.breaker.succeed([key for key, cursor in cursors.items() if cursor.last != before[key]])
         return done
 
-    def _lock(self, keys: Sequence[Key]) -> dict[Key, LockedCursor]:
+    def _lock(self, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
         with connection.cursor() as cursor:
             cursor.execute(_LIMIT_WAITING)
-        return lock_cursors(self.name, keys)
+        return lock_cursors(self.name, expected, expected)
 
     def _take(self, cursor: LockedCursor, arrival: Arrival) -> bool:
         """Move the cursor past the arrival, unless that has to wait or has been applied already; tell whether."""
@@ -238,7 +238,7 @@ class Consumer:
         if self.breaker and not isinstance(error, UnreadableMessage):
             self.breaker.fail(arrival.key, error)
         with transaction.atomic():
-            cursor = self._lock([arrival.key])[arrival.key]
+            cursor = self._lock({arrival.key: 0})[arrival.key]
             # Since the rollback another process may have parked the key or gone past the event.
             if cursor.parked_at is None and (arrival.sequence == 0 or arrival.sequence > cursor.last):
                 self._park_locked(cursor, error)
@@ -263,7 +263,7 @@ class Consumer:
                 if isinstance(error, TRANSIENT) and not is_canceled(error):
                     raise
                 with transaction.atomic():
-                    cursor = self._lock([key])[key]
+                    cursor = self._lock({key: 0})[key]
                     if moved:
                         unpark_cursor(cursor)  # another event fails than before: its pauses start anew
                     self._park_locked(cursor, error)
@@ -271,7 +271,7 @@ class Consumer:
 
     def _apply_following(self, key: Key) -> bool:
         """Apply the event that follows the cursor, or unpark the key and return False when there is none."""
-        cursor = self._lock([key])[key]
+        cursor = self._lock({key: 0})[key]
         end, floor = read_end(key)  # before the outbox, which can only have more by then
         following = next(read_outbox(cursor, limit=1), None)
         if following is None:

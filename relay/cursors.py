@@ -1,9 +1,8 @@
 """The cursors in SQL: one row per consumer and key, locked before any handler runs, and what follows them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import connection
 
@@ -13,19 +12,24 @@ Key = tuple[str, str]  # topic, key
 
 # Inserted first and locked second: with the lock alone two consumers of a rebalance both find no row to lock.
 # A new cursor starts at the stream's floor: what lies below is pruned and can't be applied by anyone.
+# Both look each key up in the index by itself, whatever the planner thinks of tables that grew since it last looked.
 _INSERT = """
-insert into relay_cursor (consumer, topic, key, last)
-select %(consumer)s, wanted.topic, wanted.key, coalesce(stream.floor, 0)
-from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
-left join relay_stream stream using (topic, key)
-order by wanted.topic, wanted.key
-on conflict (consumer, topic, key) do nothing
+with wanted as materialized (
+    select topic, key, expected, coalesce((select floor from relay_stream s
+                                           where s.topic = wanted.topic and s.key = wanted.key), 0) as floor
+    from unnest(%(topics)s::text[], %(keys)s::text[], %(expected)s::bigint[]) as wanted (topic, key, expected)),
+made as (
+    insert into relay_cursor (consumer, topic, key, last)
+    select %(consumer)s, topic, key, case when expected = floor + 1 then expected else floor end from wanted
+    on conflict (consumer, topic, key) do nothing
+    returning id, topic, key, last, parked_at)
+select id, topic, key, last, parked_at, floor from made join wanted using (topic, key)
 """
 _LOCK = """
-select id, topic, key, last, parked_at from relay_cursor
-where consumer = %(consumer)s
-  and (topic, key) in (select * from unnest(%(topics)s::text[], %(keys)s::text[]))
-order by topic, key for update
+select locked.* from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
+cross join lateral (select id, topic, key, last, parked_at, last from relay_cursor c
+                    where c.consumer = %(consumer)s and c.topic = wanted.topic and c.key = wanted.key
+                    for update) locked
 """
 _MOVE = """
 update relay_cursor c set last = moved.last
@@ -42,32 +46,43 @@ returning next_try_at
 
 @dataclass(slots=True)
 class LockedCursor:
-    """A cursor's row, locked until the end of the transaction."""
+    """A cursor's row, locked until the end of the transaction. `stored` is what stands in it, `last` what shall."""
 
     id: int
     topic: str
     key: str
-    last: int
+    stored: int
     parked_at: datetime | None
+    last: int
 
 
-def lock_cursors(consumer: str, keys: Iterable[Key]) -> dict[Key, LockedCursor]:
-    """Make the missing cursors and lock all of them, in the order of their keys. Needs an open transaction."""
+def lock_cursors(
+    consumer: str, keys: Iterable[Key], expected: Mapping[Key, int] | None = None
+) -> dict[Key, LockedCursor]:
+    """Make the missing cursors and lock all of them, in the order of their keys. Needs an open transaction.
+
+    A missing one is stored as if what is `expected` of its key were applied already, if that comes first in it: most
+    often it will be, and then `move_cursors` has nothing to do.
+    """
     ordered = sorted(set(keys))
-    parameters: dict[str, Any] = {
-        "consumer": consumer,
-        "topics": to_array(t for t, _ in ordered),
-        "keys": to_array(k for _, k in ordered),
-    }
+    expected = expected or {}
+    parameters = _name(consumer, ordered) | {"expected": to_array(expected.get(key, 0) for key in ordered)}
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, parameters)
-        cursor.execute(_LOCK, parameters)
-        return {(row[1], row[2]): LockedCursor(*row) for row in cursor.fetchall()}
+        locked = {(row[1], row[2]): LockedCursor(*row) for row in cursor.fetchall()}
+        if known := [key for key in ordered if key not in locked]:
+            cursor.execute(_LOCK, _name(consumer, known))
+            locked |= {(row[1], row[2]): LockedCursor(*row) for row in cursor.fetchall()}
+    return locked
+
+
+def _name(consumer: str, keys: Sequence[Key]) -> dict[str, str]:
+    return {"consumer": consumer, "topics": to_array(t for t, _ in keys), "keys": to_array(k for _, k in keys)}
 
 
 def move_cursors(cursors: Iterable[LockedCursor]) -> None:
-    """Write `last` of these locked cursors back."""
-    moved = list(cursors)
+    """Write `last` of these locked cursors, where it is not what is stored."""
+    moved = [cursor for cursor in cursors if cursor.last != cursor.stored]
     if moved:
         with connection.cursor() as cursor:
             cursor.execute(_MOVE, [to_array(c.id for c in moved), to_array(c.last for c in moved)])

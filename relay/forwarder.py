@@ -14,9 +14,9 @@ import threading
 import time
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.db import connection
@@ -200,11 +200,10 @@ class Forwarder:
         if rows:
             self._busy_until = now + 1.0
             failpoint("relay.fetched")
-        # Not sooner than twice the time it took: an old transaction makes each read look at more rows.
-        took = time.monotonic() - now
-        self._read_at = (
-            0.0 if more else now + max(READ_SECONDS if now < self._busy_until else IDLE_READ_SECONDS, 3 * took)
-        )
+        # At most half of the time: an old transaction makes each read look at more rows.
+        ended = time.monotonic()
+        pause = max(ended - now, (READ_SECONDS if now < self._busy_until else IDLE_READ_SECONDS) - (ended - now))
+        self._read_at = 0.0 if more else ended + pause
         return more
 
     def _hold(self, row: Row) -> None:
@@ -312,8 +311,7 @@ class Forwarder:
 
     def _let_go_marked(self) -> None:
         failpoint("relay.marked")
-        for row in self._marking:
-            self._let_go(row)
+        self._let_go(self._marking)
         self._pulse.count("published", len(self._marking))
         self._marking = []
 
@@ -333,12 +331,12 @@ class Forwarder:
         for partition, flight in self._flights.items():
             if now - flight.since > SLOW_SECONDS and partition not in self._stalls:
                 self._stall(partition, flight.rows[0].position, seconds=2 * DELIVERY_TIMEOUT_SECONDS)
-                for row in self._waiting.pop(partition, ()):
-                    self._let_go(row)
+                self._let_go(self._waiting.pop(partition, ()))
 
-    def _let_go(self, row: Row) -> None:
-        del self._held[row.position]
-        self._held_bytes -= len(row.body)
+    def _let_go(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            del self._held[row.position]
+            self._held_bytes -= len(row.body)
 
     def _stall(self, partition: Partition, first: int, seconds: float) -> None:
         """Leave the partition alone. All of its rows from the position `first` on are read again afterwards."""
@@ -416,16 +414,22 @@ def take_batch(waiting: deque[Row], limit: int, whole_batches: bool) -> list[Row
 
 def make_message(row: Row, source: bytes) -> Message:
     """Turn a row into a CloudEvents 1.0 message in Kafka's binary mode."""
-    headers = [
-        ("ce_specversion", b"1.0"),
+    own = [
         ("ce_id", row.event_id),
-        ("ce_type", row.type),
-        ("ce_source", source),
         ("ce_subject", row.key),
         ("ce_time", row.occurred_at),
         ("ce_sequence", row.sequence),
-        ("content-type", b"application/json"),
     ]
     if row.traceparent:
-        headers.append(("traceparent", row.traceparent))
-    return Message(row.key, row.body, headers)
+        own.append(("traceparent", row.traceparent))
+    return Message(row.key, row.body, own, _share_headers(row.type, source))
+
+
+@cache
+def _share_headers(event_type: bytes, source: bytes) -> Sequence[tuple[str, bytes]]:
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", event_type),
+        ("ce_source", source),
+        ("content-type", b"application/json"),
+    )

@@ -130,13 +130,13 @@ def encode_event(event: Event) -> dict[str, Any]:
     modules = configuration().event_modules
     if type(event).__module__ not in modules:
         raise UnknownTopic(f"{type(event).__module__}.{type(event).__name__} is in none of {modules}")
-    body = event.encode()
+    body, key = event.encode(), event.key
     if len(body) > MAX_EVENT_BYTES:
         raise EventTooLarge(f"{event.type_name()} has {len(body)} bytes, the limit is {MAX_EVENT_BYTES}")
     return {
         "topic": event.topic,
-        "key": event.key,
-        "key_hash": hash_key(event.key),
+        "key": key,
+        "key_hash": hash_key(key),
         "event_id": event.event_id,
         "type": event.type_name(),
         "occurred_at": event.occurred_at,

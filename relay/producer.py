@@ -102,7 +102,7 @@ class Producer:
         futures = []
         try:
             for message in messages:
-                futures.append(self._producer.send(topic, message.value, message.key, list(message.headers), partition))
+                futures.append(self._producer.send(topic, message.value, message.key, message.headers, partition))
         except KafkaError as error:
             futures.append(Future().failure(error))
         return Sending(futures, on_done)

@@ -133,4 +133,4 @@ def _query(statement: str, values: dict[str, object]) -> list[Row]:
         # Bodies go from PostgreSQL to Kafka as they are: decoding and encoding them costs more than all else here.
         cursor.adapters.register_loader("text", ByteaBinaryLoader)
         # Not prepared: a plan for any values would look into every partition of the table.
-        return [Row(*row) for row in cursor.execute(statement, values, binary=True, prepare=False)]
+        return list(map(Row._make, cursor.execute(statement, values, binary=True, prepare=False).fetchall()))

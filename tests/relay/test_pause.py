@@ -51,7 +51,7 @@ def send(book: UUID, *people: str) -> None:
     send_to_kafka(deliver(book))
 
 
-def test_a_paused_consumer_applies_nothing_beats_and_goes_on_within_a_second_or_two(running: Readers) -> None:
+def test_a_paused_consumer_applies_nothing_beats_and_goes_on_where_it_was(running: Readers) -> None:
     first, second = uuid4(), uuid4()
     send(first, "Ada", "Bob")
     assert wait_until(lambda: running.applied(first) == ["Ada", "Bob"])
@@ -65,7 +65,7 @@ def test_a_paused_consumer_applies_nothing_beats_and_goes_on_within_a_second_or_
         cursor.execute("select clock_timestamp() - at < interval '1.5 s' from relay_heartbeat where name = %s", [name])
         assert cursor.fetchone()[0]
     ConsumerState.objects.update(paused_at=None)
-    assert wait_until(lambda: running.applied(second) == ["Ada", "Bob"], seconds=2.5)
+    assert wait_until(lambda: running.applied(second) == ["Ada", "Bob"])
 
 
 def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
