@@ -1,14 +1,15 @@
 """The REST API of orders."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import status
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -17,8 +18,10 @@ from rest_framework.views import APIView
 
 from orders.models import Order
 from orders.pricing import OrderRefused, PriceChanged
+from orders.reading import read_order
 from orders.serializers import OrderDetail, OrderRequest, PlacedOrder
-from orders.services import IdempotencyKeyReused, place_order
+from orders.services import IdempotencyKeyReused, Placement, place_order
+from shop.limits import limit_request
 from shop.problems import Problem, flatten_errors, problem
 from shop.tokens import opens_order
 
@@ -37,8 +40,7 @@ _TOKEN = OpenApiParameter(
     required=True,
     description="The `access_token` of the answer that the order was placed with.",
 )
-# An answer that was stored before there were these.
-_BEFORE_AMOUNTS = {"discount": 0, "shipping": 0, "tax": 0}
+_encode = msgspec.json.Encoder().encode
 
 
 class OrderList(APIView):
@@ -76,12 +78,40 @@ class OrderList(APIView):
             return problem(409, " ".join(e["message"] for e in errors), errors)
         except OrderRefused as error:
             raise ValidationError(error.errors) from error
-        headers = {"Location": request.build_absolute_uri(reverse("order-detail", args=[placement.answer["id"]]))}
-        if placement.replayed:
-            headers["Idempotency-Replayed"] = "true"
-        # jsonb keeps no order of fields; the serializer gives a repeated answer the same bytes as the first.
-        answer = {**_BEFORE_AMOUNTS, "subtotal": placement.answer["total"], **placement.answer}
-        return Response(PlacedOrder(answer).data, status=status.HTTP_201_CREATED, headers=headers)
+        return answer_placement(request, placement)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Place a guest's usual order at once. Whatever is unusual or wrong is left to `post`, which explains it."""
+        wanted = read_usual_order(request)
+        if wanted is not None and not limit_request(request, "write"):
+            key = request.META["HTTP_IDEMPOTENCY_KEY"]
+            with suppress(IdempotencyKeyReused, OrderRefused):
+                return answer_placement(request, place_order(idempotency_key=key, request=wanted))
+        return super().dispatch(request, *args, **kwargs)
+
+
+def read_usual_order(request: HttpRequest) -> dict[str, Any] | None:
+    """Return the validated body of a guest's order with nothing unusual about it, else None."""
+    asked = request.META
+    if (
+        request.method != "POST"
+        or asked.get("CONTENT_TYPE") != "application/json"
+        or asked.get("HTTP_ACCEPT", "*/*") not in ("*/*", "application/json")
+        or "HTTP_AUTHORIZATION" in asked
+        or asked.get("QUERY_STRING")
+        or not is_key(asked.get("HTTP_IDEMPOTENCY_KEY", ""))
+    ):
+        return None
+    return read_order(request.body)
+
+
+def answer_placement(request: HttpRequest | Request, placement: Placement) -> HttpResponse:
+    """The answer to a placed order, the same bytes whenever it is repeated."""
+    answer = HttpResponse(_encode(placement.answer), status=201, content_type="application/json")
+    answer["Location"] = request.build_absolute_uri(reverse("order-detail", args=[placement.answer["id"]]))
+    if placement.replayed:
+        answer["Idempotency-Replayed"] = "true"
+    return answer
 
 
 class OrderView(APIView):
@@ -122,6 +152,11 @@ def read_idempotency_key(request: Request) -> str:
     key: Any = request.headers.get("Idempotency-Key", "")
     if not key:
         raise ValidationError({"Idempotency-Key": ["Send this header: a new random value for each order."]})
-    if len(key) > 255 or not all("!" <= character <= "~" for character in key):
+    if not is_key(key):
         raise ValidationError({"Idempotency-Key": ["Give at most 255 visible ASCII characters."]})
     return str(key)
+
+
+def is_key(key: str) -> bool:
+    """Tell whether it is 1 to 255 visible ASCII characters."""
+    return 0 < len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
-from shop.catalogue.models import Product
 from shop.catalogue.money import format_money
+from shop.catalogue.prices import find_prices
 
 
 class OrderRefused(Exception):
@@ -43,9 +43,9 @@ class Line:
 
     sku: str
     name: str
-    quantity: int
     unit_price: int
-    most_per_customer: int | None = None
+    most_per_customer: int | None
+    quantity: int
 
     @property
     def line_total(self) -> int:
@@ -69,16 +69,11 @@ def price_lines(wanted: Sequence[Mapping[str, Any]]) -> list[Line]:
 
     :raises UnknownProducts: a SKU is not in the catalogue, or is not sold any more.
     """
-    rows = Product.objects.filter(sku__in=[line["sku"] for line in wanted], is_active=True)
-    products = {row[0]: row for row in rows.order_by().values_list("sku", "name", "price", "most_per_customer")}
-    unknown = {index: line["sku"] for index, line in enumerate(wanted) if line["sku"] not in products}
+    prices = find_prices(line["sku"] for line in wanted)
+    unknown = {index: line["sku"] for index, line in enumerate(wanted) if line["sku"] not in prices}
     if unknown:
         raise UnknownProducts(unknown)
-    lines = []
-    for line in wanted:
-        sku, name, price, most = products[line["sku"]]
-        lines.append(Line(sku, name, line["quantity"], price, most))
-    return lines
+    return [Line(*prices[line["sku"]], quantity=line["quantity"]) for line in wanted]
 
 
 def add_up(subtotal: int, country: str, discount: int = 0) -> Amounts:

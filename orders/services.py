@@ -10,11 +10,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 
 from orders.caps import check_caps, identify_buyer, record_capped
-from orders.carts import CartGone, take_cart
+from orders.carts import take_cart
 from orders.models import IdempotencyKey, Redemption
-from orders.pricing import Line, OrderRefused, UnknownProducts, add_up, check_expectation, price_lines
+from orders.pricing import Line, OrderRefused, add_up, check_expectation, price_lines
 from orders.promotions import clean_code, redeem
-from orders.storing import Draft, KeyTaken, store_order
+from orders.storing import FIELDS, LINE_FIELDS, Draft, KeyTaken, store_order
 from shop.tokens import sign_order
 
 
@@ -64,7 +64,14 @@ def _find_answer(key: str, request_hash: str) -> Placement | None:
         return None
     if stored.request_hash != request_hash:
         raise IdempotencyKeyReused("this Idempotency-Key was used with another request: take a new key for a new order")
-    return Placement({**stored.answer, "access_token": sign_order(stored.order_id)}, replayed=True)
+    return Placement({**restore_answer(stored.answer), "access_token": sign_order(stored.order_id)}, replayed=True)
+
+
+def restore_answer(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored answer as it was given: jsonb keeps no order, and older answers have no amounts but the total."""
+    known = {"subtotal": stored["total"], "discount": 0, "shipping": 0, "tax": 0, **stored}
+    known["lines"] = [{name: line[name] for name in LINE_FIELDS} for line in stored["lines"]]
+    return {name: known[name] for name in FIELDS}
 
 
 def _place(key: str, request_hash: str, request: dict[str, Any], customer_id: object) -> dict[str, Any]:
@@ -111,6 +118,3 @@ def _draft(
     amounts = add_up(sum(line.line_total for line in lines), country, discount)
     check_expectation(amounts, lines, request.get("expected_total"), seen or {})
     return Draft(key, request_hash, customer_id, lines, amounts, request)
-
-
-__all__ = ["CartGone", "IdempotencyKeyReused", "OrderRefused", "Placement", "UnknownProducts", "place_order"]

@@ -11,13 +11,13 @@ from uuid import UUID, uuid4
 
 import msgspec
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from orders.pricing import Amounts, Line
 from relay.outbox import PUBLISH_WITH_CAUSE, READ_COMMITTED, encode_event
 from shop.events import OrderedLine, OrderPlaced
+from shop.statements import run_prepared
 
 # Crockford's base 32: no letter that is taken for a digit. Ten of them are 50 bits: after a million orders one in a
 # thousand million new ones meets its number in use, fails, and gets another when the client tries again.
@@ -37,8 +37,9 @@ placed as (
     insert into orders_order (id, number, customer_id, status, stock, payment, reason, contact_id, currency,
                               discount, shipping, tax, total, placed_at, deadline_at)
     select order_id, %(number)s, %(customer_id)s::int, 'placed', 'pending', 'pending', '', %(contact_id)s::uuid,
-           %(currency)s, %(discount)s, %(shipping)s, %(tax)s, %(total)s, %(occurred_at)s::timestamptz,
-           %(occurred_at)s::timestamptz + make_interval(hours => %(deadline_hours)s) from cause),
+           %(currency)s, %(discount)s::bigint, %(shipping)s::bigint, %(tax)s::bigint, %(total)s::bigint,
+           %(occurred_at)s::timestamptz,
+           %(occurred_at)s::timestamptz + make_interval(hours => %(deadline_hours)s::int) from cause),
 line as (
     insert into orders_orderline (order_id, sku, name, quantity, unit_price, line_total)
     select order_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total
@@ -51,6 +52,10 @@ step as (
 """  # noqa: S608 - two constants of the relay
 
 
+AMOUNTS = ("subtotal", "discount", "shipping", "tax", "total")
+#: What the answer has, in this order, and its lines.
+FIELDS = ("id", "number", "status", "currency", *AMOUNTS, "lines", "placed_at")
+LINE_FIELDS = ("sku", "name", "quantity", "unit_price", "line_total")
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -110,10 +115,8 @@ def store_order(draft: Draft) -> dict[str, Any]:
         "total": amounts.total,
         "deadline_hours": settings.ORDER_DEADLINE_HOURS,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_STORE, values)
-        if cursor.fetchone() is None:
-            raise KeyTaken
+    if not run_prepared(_STORE, {name: None if value is None else str(value) for name, value in values.items()}):
+        raise KeyTaken
     return answer
 
 

@@ -25,7 +25,7 @@ _STREAM = f"""
     returning last"""
 _OUTBOX = """
 insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
-select %(topic)s, %(key)s, %(key_hash)s, stream.last, %(event_id)s, %(type)s, %(occurred_at)s,
+select %(topic)s, %(key)s, %(key_hash)s::int, stream.last, %(event_id)s::uuid, %(type)s, %(occurred_at)s::timestamptz,
        %(body)s, %(traceparent)s, clock_timestamp()
 from stream
 returning sequence"""
@@ -33,7 +33,8 @@ _PUBLISH = f"with stream as ({_STREAM}){_OUTBOX}"
 
 #: Publishes an event as the end of a statement whose CTEs write its cause: one of them is called `cause`, writes where
 #: READ_COMMITTED holds, and has one row if there is something to publish, else none. Such a statement is its own
-#: transaction, so that none needs to be open. Returns a row if it has published. Takes what encode_event() returns.
+#: transaction, so that none needs to be open. Returns a row if it has published. Takes what encode_event() returns,
+#: as it is or as texts.
 PUBLISH_WITH_CAUSE = f"stream as ({_STREAM.replace(' where ', ' from cause where ')}){_OUTBOX}"
 
 # The streams are locked in the order of their keys. Positions are given in the order of the list: identity values are

@@ -1,7 +1,6 @@
 """A key is its caller's own, is kept for a week, and makes a retry safe whatever became of the first COMMIT."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from django.utils import timezone
 from orders import tasks
 from orders.models import IdempotencyKey, Order, Promotion
 from orders.services import place_order
+from shop.statements import run_prepared
 from tests.orders.conftest import NOTHING, Api, MakeBody, count_everything, make_promotion
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("products")]
@@ -84,15 +84,11 @@ def test_a_connection_that_dies_at_the_commit_makes_the_retry_place_one_order(
             connection.connection.execute("select 1") if committed else commit()
         return result
 
-    def execute(run: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        storing = "orders_idempotencykey" in sql and "insert" in sql
-        return die_at(lambda: run(sql, params, many, context)) if storing else run(sql, params, many, context)
-
-    with monkeypatch.context() as patch, ExitStack() as stack:
+    with monkeypatch.context() as patch:
         if code:
             patch.setattr(backend, "_commit", lambda self: die_at(lambda: commit(self)))
         else:
-            stack.enter_context(connection.execute_wrapper(execute))
+            patch.setattr("orders.storing.run_prepared", lambda *asked: die_at(lambda: run_prepared(*asked)))
         lost = api.post(body, key="k-1")
     assert (lost.status_code, int(lost["Retry-After"]) > 0) == (503, True)
     connection.close()

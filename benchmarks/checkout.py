@@ -1,0 +1,280 @@
+"""How many orders a second the shop takes, beside what PostgreSQL alone can do.
+
+    python -m benchmarks.checkout [--seconds 8] [--runs 3] [--json]
+
+A PostgreSQL and the shop's own gunicorn (two workers, eight threads each) are started; limits are off, nothing else
+runs. At 1, 8 and 32 connections that stay open, POST /api/v1/orders/ of two products with a key of its own each takes
+turns with pgbench, which does the same three inserts (order, two lines, outbox row) in a transaction on the same
+tables. Client, web and PostgreSQL share this machine's cores, so the processor time that each of them takes per order
+is told, too, and last where a request spends its time inside the web.
+"""
+
+import argparse
+import json
+import os
+import re
+import selectors
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+
+CONNECTIONS = (1, 8, 32)
+_PGBENCH = """
+\\set seed random(1, 9000000000000000000)
+begin;
+insert into orders_order (id, number, status, stock, payment, reason, contact_id, currency, total, placed_at,
+                          deadline_at)
+values (md5(:seed::text)::uuid, left(md5('n' || :seed::text), 16), 'placed', 'pending', 'pending', '',
+        md5('c' || :seed::text)::uuid, 'EUR', 8740, now(), now() + interval '1 day');
+insert into orders_orderline (order_id, sku, name, quantity, unit_price, line_total)
+values (md5(:seed::text)::uuid, 'LAMP', 'Lamp', 1, 4990, 4990), (md5(:seed::text)::uuid, 'MUG', 'Mug', 3, 1250, 3750);
+insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
+values ('shop.orders', md5(:seed::text)::uuid::text, (:seed::bigint % 2147483647)::int, 1,
+        md5('e' || :seed::text)::uuid, 'OrderPlaced.v2', now(), repeat('x', 500), '', clock_timestamp());
+commit;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a number of connections got: transactions a second, latencies in ms, processor time in us per order."""
+
+    per_second: float
+    p50: float
+    p95: float
+    p99: float
+    processor: dict[str, float]
+
+
+@contextmanager
+def run_shop() -> Iterator[Any]:
+    """PostgreSQL, the catalogue and the web, on ports and in a folder of their own."""
+    import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
+    from tests.running_shop import RunningShop
+
+    var_dir = Path(os.environ["VAR_DIR"]).with_name("bench")
+    os.environ["VAR_DIR"] = str(var_dir)
+    shutil.rmtree(var_dir, ignore_errors=True)
+    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=var_dir, only=("postgres", "web"))
+    shop.start(timeout=240)
+    try:
+        yield shop
+    finally:
+        shop.stop()
+
+
+def order_over(port: int, connections: int, seconds: float, body: bytes) -> Load:
+    """Keep `connections` busy with orders, each with a key of its own, and measure.
+
+    :raises RuntimeError: an order was not answered with 201.
+    """
+    head = f"POST /api/v1/orders/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    parts = (f"{head}Content-Length: {len(body)}\r\nIdempotency-Key: ".encode(), b"\r\n\r\n" + body)
+    chooser = selectors.DefaultSelector()
+    before, latencies, began = read_processor(), [], {}
+    for _ in range(connections):
+        line = socket.create_connection(("127.0.0.1", port))
+        chooser.register(line, selectors.EVENT_READ)
+        send_order(line, parts, began)
+    start = time.perf_counter()
+    while time.perf_counter() < start + seconds:
+        for ready, _ in chooser.select(5):
+            line = ready.fileobj  # type: ignore[assignment]
+            read_answer(line)
+            latencies.append(time.perf_counter() - began[line])
+            send_order(line, parts, began)
+    took = time.perf_counter() - start
+    after = read_processor()
+    for ready in list(chooser.get_map().values()):
+        read_answer(ready.fileobj)  # type: ignore[arg-type]
+        ready.fileobj.close()  # type: ignore[union-attr]
+    cuts = [cut * 1000 for cut in statistics.quantiles(latencies, n=100)]
+    each = {name: (after[name] - before[name]) / len(latencies) * 1e6 for name in after}
+    return Load(len(latencies) / took, cuts[49], cuts[94], cuts[98], each)
+
+
+def send_order(line: socket.socket, parts: tuple[bytes, bytes], began: dict[socket.socket, float]) -> None:
+    """Send one order."""
+    began[line] = time.perf_counter()
+    line.sendall(parts[0] + str(uuid4()).encode() + parts[1])
+
+
+def read_answer(line: socket.socket) -> None:
+    """Read one answer to its end.
+
+    :raises RuntimeError: it is not a 201.
+    """
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += line.recv(65536) or fail(got)
+    head, _, rest = got.partition(b"\r\n\r\n")
+    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+    while len(rest) < length:
+        rest += line.recv(65536) or fail(got)
+    if b" 201 " not in head.partition(b"\r\n")[0]:
+        fail(got)
+
+
+def fail(got: bytes) -> bytes:
+    """Tell what was answered instead.
+
+    :raises RuntimeError: always.
+    """
+    raise RuntimeError(f"an order was not placed: {got[:500]!r}")
+
+
+def read_processor() -> dict[str, float]:
+    """Seconds of processor time so far: of this client, and of the web and PostgreSQL that it has started."""
+    used = {"client": sum(os.times()[:2]), "web": 0.0, "postgres": 0.0}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            part = "postgres" if process.name().startswith("postgres") else "web"
+            used[part] += sum(process.cpu_times()[:2])
+    return used
+
+
+def run_pgbench(connections: int, seconds: float) -> Load:
+    """Let pgbench do the same inserts on the same tables."""
+    from django.conf import settings
+
+    from shop.embedded.postgres import _find_binaries
+
+    database = settings.DATABASES["default"]
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "order.sql"
+        script.write_text(_PGBENCH)
+        command = [str(_find_binaries() / "pgbench"), "-h", "127.0.0.1", "-p", str(database["PORT"]), "-U", "postgres"]
+        command += [
+            "-n",
+            "-M",
+            "prepared",
+            "-c",
+            str(connections),
+            "-j",
+            "1",
+            "-T",
+            str(int(seconds)),
+            "-f",
+            str(script),
+        ]
+        command += ["-l", "--log-prefix", f"{folder}/log", str(database["NAME"])]
+        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
+        times = [int(row.split()[2]) / 1000 for log in Path(folder).glob("log*") for row in log.open()]
+    cuts = statistics.quantiles(times, n=100)
+    rate = float(re.search(r"tps = ([\d.]+)", told)[1])  # type: ignore[index]
+    return Load(rate, cuts[49], cuts[94], cuts[98], {})
+
+
+def profile_request(body: bytes, count: int = 2000) -> dict[str, float]:
+    """Return the median microseconds of a request's parts, in this process and without gunicorn."""
+    from django.db import connection
+    from django.test import Client
+
+    from orders import services, storing
+
+    client = Client()
+    times: dict[str, list[float]] = {}
+
+    def watch(name: str, work: Any) -> Any:
+        def run(*values: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return work(*values, **named)
+            finally:
+                times.setdefault(name, []).append((time.perf_counter() - began) * 1e6)
+
+        return run
+
+    services.price_lines = watch("read the products", services.price_lines)
+    storing.store_order, services.store_order = [watch("store the order", services.store_order)] * 2
+
+    def post() -> None:
+        client.post("/api/v1/orders/", body, "application/json", headers={"Idempotency-Key": str(uuid4())})
+
+    whole = watch("the whole request", post)
+    for _ in range(count):
+        whole()
+    with connection.cursor() as cursor:
+        empty = watch("a statement that does nothing", cursor.execute)
+        for _ in range(count):
+            empty("select 1")
+    return {name: statistics.median(measured) for name, measured in times.items()}
+
+
+def measure(options: argparse.Namespace, port: int, body: bytes) -> dict[int, tuple[Load, Load]]:
+    """Return, by connections, the runs of the median rate: the shop's and pgbench's, which take turns."""
+    order_over(port, 8, 2, body)
+    found = {}
+    for connections in CONNECTIONS:
+        runs = [
+            (order_over(port, connections, options.seconds, body), run_pgbench(connections, options.seconds))
+            for _ in range(options.runs)
+        ]
+        ours, raw = (sorted((run[n] for run in runs), key=lambda load: load.per_second) for n in (0, 1))
+        found[connections] = (ours[len(ours) // 2], raw[len(raw) // 2])
+    return found
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=8, help="of each run")
+    parser.add_argument("--runs", type=int, default=3, help="the median of so many is told")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    options = parser.parse_args()
+    with run_shop() as shop:
+        import django
+
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+        django.setup()
+        from django.db import connection
+
+        from shop.catalogue.models import Product
+        from shop.embedded.setup import load_demo_data
+        from tests.client import make_order
+
+        load_demo_data()
+        skus = list(Product.objects.values_list("sku", flat=True)[:2])
+        body = json.dumps(make_order((skus[0], 1), (skus[1], 3))).encode()
+        found = measure(options, int(shop.base_url.rpartition(":")[2]), body)
+        parts = profile_request(body)
+        connection.close()
+    print_table(found, parts)
+    if options.json:
+        print(json.dumps({"loads": {n: [vars_of(load) for load in pair] for n, pair in found.items()}, "us": parts}))
+
+
+def vars_of(load: Load) -> dict[str, Any]:
+    """The load as JSON-like data."""
+    return {name: getattr(load, name) for name in Load.__dataclass_fields__}
+
+
+def print_table(found: dict[int, tuple[Load, Load]], parts: dict[str, float]) -> None:
+    """Print what was measured."""
+    print("connections             per second    p50 ms    p95 ms    p99 ms   of pgbench")
+    for connections, (ours, raw) in found.items():
+        for name, load in (("POST /orders/", ours), ("pgbench", raw)):
+            part = f"{ours.per_second / raw.per_second:>10.1%}" if load is ours else ""
+            print(
+                f"{connections:>4} {name:<16} {load.per_second:>12.0f} {load.p50:>9.2f} {load.p95:>9.2f}"
+                f" {load.p99:>9.2f} {part}"
+            )
+        used = ", ".join(f"{name} {micros:.0f}" for name, micros in ours.processor.items())
+        print(f"     processor time per order in us: {used}")
+    for name, micros in parts.items():
+        print(f"{name:<32} {micros:>8.0f} us")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The quick reader of an order's body agrees with the serializer, and leaves to it whatever it would refuse."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orders.api import OrderList
+from orders.reading import read_order
+from orders.serializers import OrderRequest, PlacedOrder
+from orders.storing import FIELDS, LINE_FIELDS
+from tests.orders.conftest import ADDRESS, Api, MakeBody
+
+TRICKY = [
+    "",
+    " ",
+    " x",
+    "x ",
+    "x\n",
+    "a\x00b",
+    "\u2028",
+    "\x85",
+    "é",
+    "\U0001f600",
+    "\ud800",
+    "ẞ x",
+    "x" * 121,
+    "\xa0x",
+]
+words = st.one_of(st.sampled_from(TRICKY), st.text(max_size=130), st.text("abc dé", min_size=1, max_size=20))
+anything = st.one_of(words, st.none(), st.booleans(), st.integers(), st.floats(), st.just([]), st.just({}))
+mails = st.one_of(
+    words,
+    st.emails(),
+    st.sampled_from(["a@b.co", "a@b", "a..b@c.de", ".a@b.de", "a@-b.de", "a@b-.de", "a@[1.2.3.4]", "a@b.c\n"]),
+)
+phones = st.one_of(words, st.from_regex(r"\+?[0-9 ()/-]{3,22}"))
+skus = st.one_of(words, st.sampled_from(["LAMP", "MUG", "mug", "A" * 32, "A" * 33, "-"]))
+quantities = st.one_of(st.integers(-1, 1001), st.sampled_from([1.0, 1.5, "1", True, None, 1e400]))
+lines = st.lists(st.fixed_dictionaries({"sku": skus, "quantity": quantities}), max_size=3)
+
+
+def change(part: str, values: Any) -> Any:
+    return st.tuples(st.just(part), values)
+
+
+changes = st.one_of(
+    change("email", mails),
+    change("phone", phones),
+    change("lines", lines),
+    change("payment_token", st.one_of(words, st.from_regex("[A-Za-z0-9_-]{2,130}"))),
+    *[change(f"shipping_address.{name}", words) for name in ADDRESS],
+    change("shipping_address.country", st.sampled_from(["DE", "de", "D", "DE\n", "ÄÖ"])),
+    change("shipping_address.more", anything),
+    *[change(name, anything) for name in ("email", "phone", "shipping_address", "lines", "promotion_code", "other")],
+    change("shipping_address.line2", anything),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(changes, max_size=3), st.lists(st.sampled_from(["phone", "lines", "email"]), max_size=1))
+def test_what_the_quick_reader_accepts_the_serializer_reads_as_the_same(
+    changed: list[tuple[str, Any]], left_out: list[str]
+) -> None:
+    body = make_plain()
+    for path, value in changed:
+        outer, _, inner = path.partition(".")
+        if not inner:
+            body[outer] = value
+        elif isinstance(body.get(outer), dict):
+            body[outer][inner] = value
+    for name in left_out:
+        body.pop(name, None)
+    quick = read_order(json.dumps(body).encode())
+    if quick is not None:
+        request = OrderRequest(data=body)
+        assert request.is_valid(), request.errors
+        assert json.dumps(quick) == json.dumps(request.validated_data)
+
+
+def make_plain() -> dict[str, Any]:
+    return {
+        "email": "ada@example.org",
+        "phone": "+44 20 7946 0018",
+        "shipping_address": dict(ADDRESS),
+        "lines": [{"sku": "LAMP", "quantity": 1}, {"sku": "MUG", "quantity": 3}],
+        "payment_token": "tok_ok",
+    }
+
+
+def test_a_usual_order_is_read_quickly() -> None:
+    body = make_plain()
+    assert read_order(json.dumps(body).encode()) == body
+    del body["phone"], body["shipping_address"]["line2"]
+    quick = read_order(json.dumps(body).encode())
+    assert quick and (quick["phone"], quick["shipping_address"]["line2"]) == ("", "")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"email": 1, "email": 2}', b"[" * 100_000])
+def test_what_is_no_object_is_left_to_the_serializer(body: bytes) -> None:
+    assert read_order(body) is None
+
+
+def test_a_name_that_stands_twice_is_left_to_the_parser() -> None:
+    text = json.dumps(make_plain())
+    assert read_order(text.replace('"email"', '"phone": "+44 20 7946 0018", "email"').encode()) is None
+
+
+def test_the_answer_has_the_fields_of_its_documentation_in_their_order() -> None:
+    fields = PlacedOrder().fields
+    assert list(fields) == [*FIELDS, "access_token"]
+    assert list(fields["lines"].child.fields) == list(LINE_FIELDS)  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db
+def test_the_quick_way_and_the_slow_one_give_the_same_answer(
+    api: Api, products: None, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = api.post(make_body(), key="k-1")
+    with monkeypatch.context() as patch:
+        patch.setattr("orders.api.read_usual_order", lambda request: None)
+        again = api.post(make_body(), key="k-1")
+        slow = api.post(make_body(), key="k-2")
+    assert (again.content, again["Idempotency-Replayed"]) == (quick.content, "true")
+    assert slow.status_code == 201
+    assert [list(answer.json()) for answer in (quick, slow)] == [[*FIELDS, "access_token"]] * 2
+    headers = ("Content-Type", "Location")
+    assert [slow[name][:40] for name in headers] == [quick[name][:40] for name in headers]
+
+
+@pytest.mark.django_db
+def test_a_usual_order_does_not_need_the_serializer(
+    api: Api, products: None, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OrderList, "post", None)
+    assert api.post(make_body()).status_code == 201
