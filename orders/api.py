@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -10,20 +9,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.permissions import AllowAny
+from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from orders.models import Order
+from orders.api_reading import OwnOrders
 from orders.pricing import OrderRefused, PriceChanged
 from orders.reading import read_order
-from orders.serializers import OrderDetail, OrderRequest, PlacedOrder
+from orders.serializers import OrderRequest, PlacedOrder
 from orders.services import IdempotencyKeyReused, Placement, place_order
 from shop.limits import limit_request
 from shop.problems import Problem, flatten_errors, problem
-from shop.tokens import opens_order
 
 _KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -33,20 +29,15 @@ _KEY = OpenApiParameter(
     description="1 to 255 visible ASCII characters, new for each order. Sending the same again is always safe."
     " A key is its caller's own, and is remembered for at least seven days.",
 )
-_TOKEN = OpenApiParameter(
-    "X-Order-Token",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    required=True,
-    description="The `access_token` of the answer that the order was placed with.",
-)
 _encode = msgspec.json.Encoder().encode
 
 
-class OrderList(APIView):
-    """Where orders are placed."""
+class OrderList(OwnOrders):
+    """Where orders are placed, and listed for their owner."""
 
-    permission_classes = [AllowAny]
+    def get_permissions(self) -> list[BasePermission]:
+        """Anybody may order; only who is logged in has orders to list."""
+        return [IsAuthenticated()] if self.request.method in ("GET", "HEAD") else [AllowAny()]
 
     @extend_schema(
         operation_id="orders_create",
@@ -112,30 +103,6 @@ def answer_placement(request: HttpRequest | Request, placement: Placement) -> Ht
     if placement.replayed:
         answer["Idempotency-Replayed"] = "true"
     return answer
-
-
-class OrderView(APIView):
-    """One order."""
-
-    permission_classes = [AllowAny]
-
-    @extend_schema(
-        operation_id="orders_retrieve",
-        summary="Read an order",
-        parameters=[_TOKEN],
-        responses={
-            200: OrderDetail,
-            404: OpenApiResponse(Problem, description="There is no such order, or the token is not its own."),
-        },
-    )
-    def get(self, request: Request, order_id: UUID) -> Response:
-        """Read an order as it is now."""
-        if not opens_order(request.headers.get("X-Order-Token", ""), order_id):
-            raise NotFound("There is no such order, or the X-Order-Token header is not its access token.")
-        order = Order.objects.prefetch_related("lines").filter(pk=order_id).first()
-        if order is None:
-            raise NotFound("There is no such order.")
-        return Response(OrderDetail(order).data)
 
 
 def find_caller(request: Request) -> AbstractBaseUser | None:

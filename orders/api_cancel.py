@@ -3,8 +3,7 @@
 from uuid import UUID
 
 from django.http import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import AllowAny
@@ -12,20 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from orders.api import find_caller
 from orders.cancelling import TooLateToCancel, cancel_order
 from orders.models import Order
 from orders.serializers import ONE_LINE, OrderDetail
 from shop.problems import Problem, problem
 from shop.strict import StrictSerializer
-from shop.tokens import opens_order
-
-_TOKEN = OpenApiParameter(
-    "X-Order-Token",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description="The `access_token` of the answer that the order was placed with. Its owner needs none.",
-)
+from shop.tokens import ORDER_TOKEN, may_read_order
 
 
 class CancelRequest(StrictSerializer):
@@ -49,7 +40,7 @@ class CancelOrder(APIView):
     @extend_schema(
         operation_id="orders_cancel",
         summary="Cancel an order",
-        parameters=[_TOKEN],
+        parameters=[ORDER_TOKEN],
         request=CancelRequest,
         responses={
             200: OrderDetail,
@@ -60,7 +51,7 @@ class CancelOrder(APIView):
     )
     def post(self, request: Request, order_id: UUID) -> HttpResponseBase:
         """Cancel an order at any moment before it is shipped. What was paid, or is being paid, is given back."""
-        if not may_cancel(request, order_id):
+        if not may_read_order(request, order_id):
             raise NotFound("There is no such order, or the X-Order-Token header is not its access token.")
         body = CancelRequest(data=request.data)
         body.is_valid(raise_exception=True)
@@ -71,11 +62,3 @@ class CancelOrder(APIView):
         except TooLateToCancel as error:
             return problem(409, f"{error}.")
         return Response(OrderDetail(order).data)
-
-
-def may_cancel(request: Request, order_id: UUID) -> bool:
-    """Tell whether the caller holds the order's access token or is its owner."""
-    if opens_order(request.headers.get("X-Order-Token", ""), order_id):
-        return True
-    caller = find_caller(request)
-    return caller is not None and Order.objects.filter(pk=order_id, customer_id=caller.pk).exists()

@@ -3,8 +3,9 @@
 from django.urls import path
 
 import shop.catalogue.paths  # noqa: F401 - makes <sku:...> known
-from orders.api import OrderList, OrderView
+from orders.api import OrderList
 from orders.api_cancel import CancelOrder
+from orders.api_reading import OrderTimeline, OrderView
 from orders.carts_api import CartLineList, CartLineView, CartList, CartView
 
 urlpatterns = [
@@ -15,4 +16,5 @@ urlpatterns = [
     path("orders/", OrderList.as_view(), name="order-list"),
     path("orders/<uuid:order_id>/", OrderView.as_view(), name="order-detail"),
     path("orders/<uuid:order_id>/cancel/", CancelOrder.as_view(), name="order-cancel"),
+    path("orders/<uuid:order_id>/timeline/", OrderTimeline.as_view(), name="order-timeline"),
 ]

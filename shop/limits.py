@@ -148,9 +148,9 @@ def read_address(request: HttpRequest | Request) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return "unknown"
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 def limit_request(request: HttpRequest | Request, kind: str, user_id: int | None = None) -> float:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
@@ -15,8 +16,8 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 
 
-class limit_api_bodies:  # noqa: N801 - middleware reads as a function in settings
-    """Refuse a body of the API over DATA_UPLOAD_MAX_MEMORY_SIZE before a byte of it is read."""
+class limit_bodies:  # noqa: N801 - middleware reads as a function in settings
+    """Refuse a body over DATA_UPLOAD_MAX_MEMORY_SIZE before a byte of it is read, files included: none is ever sent."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -24,10 +25,12 @@ class limit_api_bodies:  # noqa: N801 - middleware reads as a function in settin
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
-        if request.path.startswith("/api/") and length.isdecimal() and int(length) > limit:
-            message = f"The body has {length} bytes, the limit is {limit}."
+        if not length.isdecimal() or int(length) <= limit:
+            return self.get_response(request)
+        message = f"The body has {length} bytes, the limit is {limit}."
+        if request.path.startswith("/api/"):
             return problem(413, message, [{"field": "body", "message": message}])
-        return self.get_response(request)
+        return HttpResponse(message, status=413, content_type="text/plain; charset=utf-8")
 
 
 class tell_to_wait:  # noqa: N801 - middleware reads as a function in settings
@@ -50,6 +53,20 @@ class tell_to_wait:  # noqa: N801 - middleware reads as a function in settings
         else:
             response = render(request, "429.html", {"seconds": seconds}, status=429)
         response["Retry-After"] = str(seconds)
+        return response
+
+
+class loosen_policy:  # noqa: N801 - middleware reads as a function in settings
+    """Let the pages below CSP_LOOSENED run their own inline code. Everything else of the policy holds there, too."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path.startswith(settings.CSP_LOOSENED):
+            inline = {"script-src": [SELF, UNSAFE_INLINE, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
+            response._csp_update = inline  # type: ignore[attr-defined]
         return response
 
 

@@ -11,6 +11,7 @@ from shop.health import answer_health
 api = [
     path("", include("shop.catalogue.api_urls")),
     path("", include("orders.api_urls")),
+    path("", include("notifications.api_urls")),
     path("", include("shop.accounts.api_urls")),
 ]
 urlpatterns = [
@@ -32,5 +33,6 @@ urlpatterns = [
     path("", include("notifications.urls")),
     path("", include("payments.urls")),
 ]
+handler400 = "shop.catalogue.pages.show_bad_request"
 handler404 = "shop.catalogue.pages.show_not_found"
 handler500 = "shop.catalogue.pages.show_server_error"

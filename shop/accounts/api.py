@@ -129,7 +129,7 @@ class TokenList(APIView):
 
     def get_permissions(self) -> list[BasePermission]:
         """Anybody may try to log in; only who is logged in may log out."""
-        return [AllowAny()] if self.request.method == "POST" else [IsAuthenticated()]
+        return [IsAuthenticated()] if self.request.method == "DELETE" else [AllowAny()]
 
     @extend_schema(
         operation_id="log_in",

@@ -11,7 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from shop import limits
 from shop.accounts.backend import TooManyLogIns
@@ -97,8 +97,8 @@ def log_out(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
+@require_safe
 @login_required
-@require_http_methods(["GET", "HEAD"])
 def show_account(request: HttpRequest) -> HttpResponse:
     """The account, its orders' page and the ways out."""
     return render(request, "accounts/account.html")

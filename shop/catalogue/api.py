@@ -1,26 +1,48 @@
-"""The products of the REST API: search, category filter, cursor pagination."""
+"""The products of the REST API: search, category filter, cursor pagination, and 304 for what a client has already."""
 
 from typing import Any
 
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.db.models import QuerySet
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import conditional_page
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
+    OpenApiExample,
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
     extend_schema_view,
 )
 from rest_framework import generics, serializers
-from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.permissions import AllowAny
-from rest_framework.request import Request
 
 from shop.catalogue.models import Category, Product
+from shop.paging import MAX_PAGE_SIZE, CursorPages
 from shop.problems import Problem
 
-MAX_PAGE_SIZE = 100
+_IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of an earlier answer: 304, without a body, while it would be the same.",
+)
+_UNCHANGED = OpenApiResponse(description="What the client has is still right.")
+_TOO_MANY = OpenApiResponse(Problem, "Too many requests: wait `Retry-After` seconds.")
+_EXAMPLE = OpenApiExample(
+    "A cup",
+    {
+        "sku": "MUG-KUKSA",
+        "name": "Kuksa Carved Cup",
+        "description": "Carved from one piece of birch.",
+        "category": {"slug": "kitchen", "name": "Kitchen"},
+        "price": 3900,
+        "currency": "EUR",
+        "picture": "https://shop.example/static/catalogue/pictures/MUG-KUKSA.svg",
+    },
+    response_only=True,
+)
 
 
 class CategoryAnswer(serializers.ModelSerializer[Category]):
@@ -66,26 +88,10 @@ class ProductQuery(serializers.Serializer[Any]):
         return slug
 
 
-class ProductCursor(CursorPagination):
-    """Pages in the order of names; a page stays in place while products come and go."""
+class ProductPages(CursorPages):
+    """In the order of names."""
 
-    page_size = 20
-    max_page_size = MAX_PAGE_SIZE
-    page_size_query_param = "page_size"
     ordering = ("name", "sku")
-
-    def decode_cursor(self, request: Request) -> Cursor | None:
-        """Read `?cursor=`.
-
-        :raises ValidationError: it was not made by this API.
-        """
-        try:
-            cursor = super().decode_cursor(request)
-        except NotFound as error:
-            raise ValidationError({"cursor": ["This is not a cursor of this list."]}) from error
-        if cursor and "\0" in str(cursor.position):
-            raise ValidationError({"cursor": ["This is not a cursor of this list."]})
-        return cursor
 
 
 @extend_schema_view(
@@ -94,19 +100,24 @@ class ProductCursor(CursorPagination):
         parameters=[
             OpenApiParameter("search", OpenApiTypes.STR, description="Words, or beginnings of words."),
             OpenApiParameter("category", OpenApiTypes.STR, description="A category's slug."),
+            _IF_NONE_MATCH,
         ],
+        examples=[_EXAMPLE],
         responses={
             200: ProductAnswer(many=True),
+            304: _UNCHANGED,
             400: OpenApiResponse(Problem, "A parameter is wrong."),
+            429: _TOO_MANY,
         },
     )
 )
+@method_decorator([cache_control(public=True, no_cache=True), conditional_page], name="dispatch")
 class ProductList(generics.ListAPIView[Product]):
     """List products, ordered by name."""
 
     permission_classes = [AllowAny]
     serializer_class = ProductAnswer
-    pagination_class = ProductCursor
+    pagination_class = ProductPages
 
     def get_queryset(self) -> QuerySet[Product]:
         query = ProductQuery(data=self.request.query_params)
@@ -122,12 +133,17 @@ class ProductList(generics.ListAPIView[Product]):
 @extend_schema_view(
     get=extend_schema(
         operation_id="get_product",
+        parameters=[_IF_NONE_MATCH],
+        examples=[_EXAMPLE],
         responses={
             200: ProductAnswer,
+            304: _UNCHANGED,
             404: OpenApiResponse(Problem, "There is no such product."),
+            429: _TOO_MANY,
         },
     )
 )
+@method_decorator([cache_control(public=True, no_cache=True), conditional_page], name="dispatch")
 class ProductDetail(generics.RetrieveAPIView[Product]):
     """Show one product."""
 

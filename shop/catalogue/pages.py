@@ -77,6 +77,13 @@ def show_product(request: HttpRequest, sku: str) -> HttpResponse:
     return render(request, "catalogue/product.html", context)
 
 
+def show_bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400, as a problem for the API: what Django itself finds suspicious, such as a host that is not ours."""
+    if request.path.startswith("/api/"):
+        return problem(400, "The request is not one that the shop can read.")
+    return render(request, "400.html", status=400)
+
+
 def show_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404, as a problem for the API."""
     if request.path.startswith("/api/"):

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from shop.accounts.registration import register_account
+from tests.orders.conftest import make_body, products  # noqa: F401 - a catalogue and orders for these tests, too
 
 PASSWORD = "difference-engine-1843"
 RegisterAs = Callable[..., User]

@@ -18,7 +18,10 @@ ORDER = "/api/v1/orders/01976f2e-0000-7000-8000-000000000001/"
         ("GET", "/api/v1/orders/%00/", 404),
         ("GET", ORDER, 404),
         ("GET", "/api/v1/products/NONE/", 404),
-        ("GET", "/api/v1/orders/", 405),
+        ("GET", "/api/v1/orders/", 401),
+        ("GET", ORDER + "timeline/", 404),
+        ("GET", ORDER + "messages/", 404),
+        ("POST", ORDER + "timeline/", 405),
         ("PUT", "/api/v1/orders/", 405),
         ("DELETE", ORDER, 405),
         ("PATCH", ORDER, 405),
@@ -36,13 +39,39 @@ def test_an_error_is_a_problem(client: Client, method: str, path: str, status: i
     assert status != 405 or "Allow" in answer
 
 
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"Content-Type": "text/xml"}, b"<order/>", 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"a=1", 415),
+        ({"Content-Type": "nonsense"}, b"{}", 415),
+        ({"Content-Type": "application/json"}, b"{", 400),
+        ({"Content-Type": "application/json"}, b"\xff", 400),
+        ({"Content-Type": "application/json"}, b"[]", 400),
+        ({"Content-Type": "application/json"}, b"[" * 60000, 400),
+        ({"Content-Type": "application/json"}, b'"' + b"x" * 65536 + b'"', 413),
+        ({"Content-Type": "application/json", "Accept": "text/html"}, b"{}", 406),
+        ({"Content-Type": "application/json", "Authorization": "Bearer wrong"}, b"{}", 401),
+        ({"Content-Type": "application/json", "Host": "bad_host:x"}, b"{}", 400),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/orders/", "/api/v1/tokens/", "/api/v1/accounts/"])
+def test_a_request_that_is_none_is_a_problem(
+    client: Client, path: str, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    kind, others = headers["Content-Type"], {name: value for name, value in headers.items() if name != "Content-Type"}
+    answer = client.generic("POST", path, body, content_type=kind, headers={"Idempotency-Key": "k", **others})
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+
+
 def test_a_mistake_of_the_shop_is_a_problem_too(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     client.raise_request_exception = False
 
     def fail(*_: object) -> None:
         raise KeyError("secret")
 
-    monkeypatch.setattr("orders.api.opens_order", fail)
+    monkeypatch.setattr("orders.api_reading.may_read_order", fail)
     answer = client.get(ORDER)
     assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
     assert "secret" not in answer.content.decode()

@@ -8,7 +8,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from shop.middleware import limit_api_bodies, unavailable_when_the_database_is_away
+from shop.middleware import limit_bodies, unavailable_when_the_database_is_away
 
 
 def pass_on(request: object) -> HttpResponse:
@@ -25,13 +25,14 @@ def pass_on(request: object) -> HttpResponse:
         ("/api/v1/orders/", "nonsense", 200),
         ("/api/v1/orders/", "-1", 200),
         ("/api/v1/orders/", "²", 200),
-        ("/checkout/", "65537", 200),
+        ("/checkout/", "65536", 200),
+        ("/checkout/", "65537", 413),
     ],
 )
-def test_only_bodies_of_the_api_that_are_too_long_are_refused(path: str, length: str, status: int) -> None:
+def test_bodies_that_are_too_long_are_refused(path: str, length: str, status: int) -> None:
     request = RequestFactory().get(path)
     request.META["CONTENT_LENGTH"] = length
-    assert limit_api_bodies(pass_on)(request).status_code == status
+    assert limit_bodies(pass_on)(request).status_code == status
 
 
 @pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("closed")])

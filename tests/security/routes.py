@@ -1,0 +1,39 @@
+"""Every route of the URL configuration, and the people who knock."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from knox.models import AuthToken
+
+from shop.tokens import sign_order
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+ROLES = ["guest", "stranger", "owner", "holder", "staff", "admin"]
+
+
+def walk_routes(resolver: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    """Yield each route as it is written, ``api/v1/orders/<uuid:order_id>/``, with its pattern, but the admin's."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        route = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver) and entry.app_name == "admin":
+            continue
+        if isinstance(entry, URLResolver):
+            yield from walk_routes(entry, route)
+        else:
+            yield route, entry
+
+
+def knock_as(role: str, owner: User, order_id: UUID) -> Client:
+    """Return a client of this role: its session for pages, its token for the API."""
+    if role in ("guest", "holder"):
+        return Client(headers={"X-Order-Token": sign_order(order_id)} if role == "holder" else None)
+    flags = {"is_staff": role in ("staff", "admin"), "is_superuser": role == "admin"}
+    user = owner if role == "owner" else User.objects.create(username=f"{role}@example.org", **flags)
+    client = Client(headers={"Authorization": f"Bearer {AuthToken.objects.create(user)[1]}"})
+    client.force_login(user)
+    client.raise_request_exception = False
+    return client

@@ -1,0 +1,128 @@
+"""Who may do what, route by route. A new route has no row here, and fails until somebody has thought about it."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+from rest_framework.test import APIRequestFactory
+from rest_framework.views import APIView
+
+from orders.models import Order
+from shop.catalogue.models import Category
+from tests.security.routes import METHODS, ROLES, walk_routes
+
+pytestmark = pytest.mark.django_db
+
+# What guest, stranger, owner, holder of the order's token, staff without permissions and superuser are answered. Where
+# a body is wanted an empty one is sent, so 400 and 422 say "let in"; 404 is what somebody else's order looks like.
+ALL = "200 200 200 200 200 200"
+LOGGED_IN = "401 200 200 401 200 200"
+ITS_OWN = "404 404 200 200 404 404"
+PAGE_OF_ORDER = "404 404 200 404 200 200"
+MATRIX: dict[str, dict[str, str]] = {
+    # The admin's own routes are its own check's; see below.
+    "admin/login/": {"GET": "200 200 200 200 302 302", "POST": "200 200 200 200 200 200"},
+    "api/schema/": {"GET": ALL},
+    "api/docs/": {"GET": ALL},
+    "api/v1/products/": {"GET": ALL},
+    "api/v1/products/<sku:sku>/": {"GET": ALL},
+    "api/v1/orders/": {"GET": LOGGED_IN, "POST": "400 400 400 400 400 400"},
+    "api/v1/orders/<uuid:order_id>/": {"GET": ITS_OWN},
+    "api/v1/orders/<uuid:order_id>/cancel/": {"POST": ITS_OWN},
+    "api/v1/orders/<uuid:order_id>/timeline/": {"GET": ITS_OWN},
+    "api/v1/orders/<uuid:order_id>/messages/": {"GET": ITS_OWN},
+    "api/v1/messages/": {"GET": LOGGED_IN},
+    "api/v1/accounts/": {"POST": "400 400 400 400 400 400"},
+    "api/v1/accounts/me/": {"GET": LOGGED_IN},
+    "api/v1/tokens/": {"POST": "400 400 400 400 400 400", "DELETE": "401 204 204 401 204 204"},
+    "api/v1/tokens/current/": {"DELETE": "401 204 204 401 204 204"},
+    "healthz": {"GET": ALL},
+    "metrics": {"GET": ALL},  # to this machine, or by its own token: tests/relay/test_metrics.py
+    "": {"GET": ALL},
+    "c/<slug:slug>/": {"GET": ALL},
+    "search/": {"GET": ALL},
+    "p/<sku:sku>/": {"GET": ALL},
+    "stock/": {"GET": ALL},
+    "cart/": {"GET": ALL},
+    "cart/add/": {"POST": "404 404 404 404 404 404"},  # no product was named
+    "cart/lines/<sku:sku>/": {"POST": "302 302 302 302 302 302"},
+    "checkout/": {"GET": "302 302 302 302 302 302", "POST": "302 302 302 302 302 302"},  # the cart is empty
+    "orders/": {"GET": "302 200 200 302 200 200"},
+    "orders/<uuid:order_id>/": {"GET": PAGE_OF_ORDER},
+    "orders/<uuid:order_id>/progress/": {"GET": PAGE_OF_ORDER},
+    "orders/<uuid:order_id>/cancel/": {"POST": "404 404 302 404 302 302"},
+    "messages/<uuid:order_id>/": {"GET": PAGE_OF_ORDER},
+    "staff/mailbox/": {"GET": "302 302 302 302 200 200"},
+    "log-in/": {"GET": "200 302 302 200 302 302", "POST": "422 422 422 422 422 422"},
+    "register/": {"GET": "200 302 302 200 302 302", "POST": "422 422 422 422 422 422"},
+    "log-out/": {"POST": "302 302 302 302 302 302"},
+    "account/": {"GET": "302 200 200 302 200 200"},
+}
+SHUT = {401, 403, 404, 405}
+ROUTES = [route for route, _ in walk_routes()]
+
+
+def fill(route: str, order: Order) -> str:
+    """The route's address with what there is."""
+    values = {"<uuid:order_id>": order.pk, "<sku:sku>": "MUG", "<slug:slug>": Category.objects.get().slug}
+    for place, value in values.items():
+        route = route.replace(place, str(value))
+    assert "<" not in route, f"say in fill() what stands for {route}"
+    return f"/{route}"
+
+
+def knock(client: Client, method: str, path: str) -> int:
+    """Return the status of a request without a body of use."""
+    kind = "application/json" if path.startswith("/api/") else "application/x-www-form-urlencoded"
+    answer = client.generic(method, path, b"{}" if "json" in kind else b"", content_type=kind)
+    return answer.status_code
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    assert sorted(set(ROUTES)) == sorted(MATRIX)
+
+
+@pytest.mark.parametrize("route", MATRIX)
+def test_a_route_answers_each_role_as_its_row_says(route: str, people: dict[str, Client], order: Order) -> None:
+    path = fill(route, order)
+    for method in [*(m for m in METHODS if m not in MATRIX[route]), *MATRIX[route]]:
+        found = [knock(people[role], method, path) for role in ROLES]
+        if method in MATRIX[route]:
+            assert dict(zip(ROLES, found, strict=True)) == dict(
+                zip(ROLES, map(int, MATRIX[route][method].split()), strict=True)
+            ), method
+        else:
+            assert set(found) <= SHUT, f"{method} is let in, but has no row"
+
+
+@pytest.fixture(scope="module")
+def admin_paths() -> list[str]:
+    """The lists and forms of the admin, which need no object."""
+    paths = ["/admin/"]
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        paths += [reverse(f"{name}_changelist"), reverse(f"{name}_add"), reverse(f"{name}_change", args=["1"])]
+        paths += [reverse(f"{name}_delete", args=["1"]), reverse(f"{name}_history", args=["1"])]
+    return paths
+
+
+def test_the_admin_is_for_staff_and_its_tables_for_staff_with_permission(
+    admin_paths: list[str], people: dict[str, Client]
+) -> None:
+    for path in admin_paths:
+        for method in ("GET", "POST"):
+            found = {role: knock(people[role], method, path) for role in ROLES}
+            assert {found[role] for role in ROLES[:4]} == {302}, path
+            if path != "/admin/":
+                # Where there is no such row the answer is a way back to the index; never the row.
+                assert found["staff"] in (403, 302), (path, found)
+
+
+def test_a_view_of_the_api_that_says_nothing_is_shut(people: dict[str, Client]) -> None:
+    class Forgotten(APIView):
+        def get(self, request: Any) -> Any:
+            raise AssertionError("let in")
+
+    assert Forgotten.as_view()(APIRequestFactory().get("/")).status_code in (401, 403)
