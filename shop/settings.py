@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "relay",
     "shop",
     "shop.accounts",
+    "shop.audit",
     "shop.catalogue",
     "shop.contacts",
     "orders",
@@ -232,6 +233,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "shop.schema.complete_problems",
+    ],
     "ENUM_NAME_OVERRIDES": {"OrderStatus": "orders.api_reading.STATUSES"},
 }
 

@@ -104,6 +104,7 @@ def show_account(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/account.html")
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 def log_in_staff(request: HttpRequest) -> HttpResponse:
     """The admin's own log-in, whose session can be ended like any other."""
     if request.method == "POST":

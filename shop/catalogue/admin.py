@@ -3,24 +3,26 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
+from relay.admin import ask_reason
+from shop.audit.admin import Audited
 from shop.catalogue.models import Category, Product
 from shop.catalogue.money import format_money
 
 
 @admin.register(Category)
-class CategoryAdmin(ModelAdmin):
+class CategoryAdmin(Audited):
     list_display = ["name", "slug"]
     search_fields = ["name"]
     prepopulated_fields = {"slug": ["name"]}
 
 
 @admin.register(Product)
-class ProductAdmin(ModelAdmin):
+class ProductAdmin(Audited):
     list_display = ["thumbnail", "name", "sku", "category", "formatted_price", "is_active"]
     list_display_links = ["thumbnail", "name"]
     list_filter = ["category", "is_active"]
@@ -50,9 +52,20 @@ class ProductAdmin(ModelAdmin):
         return format_money(product.price, product.currency)
 
     @admin.action(description="Take off sale", permissions=["change"])
-    def take_off_sale(self, request: HttpRequest, products: QuerySet[Product]) -> None:
-        self.message_user(request, f"{products.update(is_active=False)} taken off sale.")
+    def take_off_sale(self, request: HttpRequest, products: QuerySet[Product]) -> TemplateResponse | None:
+        return self._switch(request, products, "take off sale", False)
 
     @admin.action(description="Put on sale", permissions=["change"])
-    def put_on_sale(self, request: HttpRequest, products: QuerySet[Product]) -> None:
-        self.message_user(request, f"{products.update(is_active=True)} put on sale.")
+    def put_on_sale(self, request: HttpRequest, products: QuerySet[Product]) -> TemplateResponse | None:
+        return self._switch(request, products, "put on sale", True)
+
+    def _switch(
+        self, request: HttpRequest, products: QuerySet[Product], action: str, is_active: bool
+    ) -> TemplateResponse | None:
+        """Ask why, then do it."""
+        reason = request.POST.get("reason", "").strip()
+        if not reason:
+            return ask_reason(self, request, products, f"{action.capitalize()}: why?")
+        count = self.change_rows(request, products, action, reason[:200], is_active=is_active)
+        self.message_user(request, f"{action.capitalize()}: {count}.")
+        return None

@@ -8,6 +8,7 @@ from shop.catalogue.models import Product
 pytestmark = pytest.mark.django_db
 PRODUCTS = "/admin/catalogue/product/"
 FORM = {"sku": "MUG", "name": "Tin Mug", "description": "Tin.", "price": "900", "picture": "", "is_active": "on"}
+FORM["reason_for_audit"] = "A new batch."
 
 
 def test_staff_find_products_and_change_name_and_price(admin_client: Client, mug: Product, tent: Product) -> None:
@@ -36,9 +37,9 @@ def test_products_are_taken_off_sale_and_never_deleted(admin_client: Client, mug
     assert admin_client.post(f"{PRODUCTS}MUG/delete/", {"post": "yes"}).status_code == 403
     admin_client.post(PRODUCTS, {"action": "delete_selected", "_selected_action": ["MUG"], "post": "yes"})
     assert Product.objects.get().is_active
-    admin_client.post(PRODUCTS, {"action": "take_off_sale", "_selected_action": ["MUG"]})
+    admin_client.post(PRODUCTS, {"action": "take_off_sale", "_selected_action": ["MUG"], "reason": "Chipped."})
     assert not Product.objects.get().is_active
-    admin_client.post(PRODUCTS, {"action": "put_on_sale", "_selected_action": ["MUG"]})
+    admin_client.post(PRODUCTS, {"action": "put_on_sale", "_selected_action": ["MUG"], "reason": "Mended."})
     assert Product.objects.get().is_active
 
 

@@ -1,0 +1,23 @@
+"""What staff changed by hand: who, what, before, after and why. Rows are added, and never touched again."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class StaffAction(models.Model):
+    """One change. A trigger refuses to update or delete them. No customer's name or address stands here."""
+
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=200, help_text="For example admin:keeper.")
+    action = models.CharField(max_length=40, help_text="For example change, delete, take off sale, cancel.")
+    subject = models.CharField(max_length=200, help_text="For example catalogue.product:MUG.")
+    before = models.JSONField(null=True, blank=True)
+    after = models.JSONField(null=True, blank=True)
+    reason = models.TextField()
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["subject", "-at"], name="staffaction_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.action} of {self.subject} by {self.actor}"

@@ -1,0 +1,48 @@
+"""Writing the audit, inside the transaction of what it tells of: neither is there without the other."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Model
+
+from shop.audit.models import StaffAction
+
+#: Nobody's password, nor whom an address belongs to, is copied into a table that keeps for ever.
+_HIDDEN = {"password", "email", "first_name", "last_name", "last_login"}
+NO_REASON = "none given"
+
+
+def record_action(
+    actor: str, action: str, subject: str, before: dict[str, Any] | None, after: dict[str, Any] | None, reason: str
+) -> None:
+    """Write one row. Only what differs is kept of `before` and `after` when both are there."""
+    if before is not None and after is not None:
+        differing = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+        before = {name: before.get(name) for name in sorted(differing)}
+        after = {name: after.get(name) for name in sorted(differing)}
+    StaffAction.objects.create(
+        actor=actor, action=action, subject=subject, before=before, after=after, reason=reason.strip() or NO_REASON
+    )
+
+
+def name_subject(row: Model) -> str:
+    """Name a row as the audit does: ``catalogue.product:MUG``."""
+    return f"{row._meta.label_lower}:{row.pk}"
+
+
+def describe_row(row: Model | None) -> dict[str, Any] | None:
+    """The row's own columns as JSON, without what nobody needs to keep; None for no row."""
+    if row is None:
+        return None
+    described = {}
+    for field in row._meta.concrete_fields:
+        if field.generated or field.name in _HIDDEN or (isinstance(row, User) and field.name == "username"):
+            continue
+        value = field.value_from_object(row)
+        described[field.name] = value if value is None or isinstance(value, bool | int | str) else str(value)
+    return described
+
+
+def describe_relations(row: Model) -> dict[str, Any]:
+    """What the row is tied to by many-to-many fields, by name."""
+    return {field.name: sorted(map(str, getattr(row, field.name).all())) for field in row._meta.many_to_many}

@@ -1,0 +1,80 @@
+"""What staff change is written down, with the reason, and stays as it was written."""
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.db import DatabaseError, transaction
+from django.test import Client
+
+from shop.audit.models import StaffAction
+from shop.catalogue.models import Product
+
+pytestmark = pytest.mark.django_db
+MUG = "/admin/catalogue/product/MUG/change/"
+FORM = {"name": "Tin Mug", "description": "", "price": "900", "picture": "", "is_active": "on"}
+
+
+@pytest.fixture
+def mug(products: None) -> Product:
+    return Product.objects.get(sku="MUG")
+
+
+def test_a_change_is_kept_with_who_what_before_after_and_why(admin_client: Client, mug: Product) -> None:
+    form = {**FORM, "category": mug.category_id, "reason_for_audit": "Sale."}
+    assert admin_client.post(MUG, form).status_code == 302
+    row = StaffAction.objects.get()
+    assert (row.actor, row.action, row.subject, row.reason) == (
+        "admin:admin",
+        "change",
+        "catalogue.product:MUG",
+        "Sale.",
+    )
+    assert row.before == {"name": "Mug", "price": 1250}
+    assert row.after == {"name": "Tin Mug", "price": 900}
+
+
+def test_nothing_is_changed_without_a_reason(admin_client: Client, mug: Product) -> None:
+    answer = admin_client.post(MUG, {**FORM, "category": mug.category_id, "reason_for_audit": " "})
+    assert answer.status_code == 200
+    mug.refresh_from_db()
+    assert (mug.price, StaffAction.objects.count()) == (1250, 0)
+
+
+def test_an_action_on_several_rows_asks_why_and_writes_a_row_for_each(admin_client: Client, mug: Product) -> None:
+    action = {"action": "take_off_sale", "_selected_action": ["MUG", "LAMP"]}
+    assert "reason" in admin_client.post("/admin/catalogue/product/", action).content.decode()
+    assert Product.objects.filter(is_active=True).count() == 2
+    admin_client.post("/admin/catalogue/product/", {**action, "reason": "Recalled."})
+    rows = StaffAction.objects.order_by("subject")
+    assert [(row.subject, row.before, row.after, row.reason) for row in rows] == [
+        (f"catalogue.product:{sku}", {"is_active": True}, {"is_active": False}, "Recalled.") for sku in ("LAMP", "MUG")
+    ]
+
+
+def test_rights_that_are_given_are_written_down_and_no_address_is(admin_client: Client) -> None:
+    user = User.objects.create(username="eve@example.org", email="eve@example.org")
+    group = Group.objects.create(name="keepers")
+    page = f"/admin/auth/user/{user.pk}/change/"
+    form = {
+        "username": user.username, "email": user.email, "is_active": "on", "is_staff": "on", "groups": [group.pk],
+        "user_permissions": [Permission.objects.earliest("pk").pk],
+        "date_joined_0": "2026-01-01", "date_joined_1": "10:00",
+        "reason_for_audit": "Joins the warehouse.",
+    }  # fmt: skip
+    answer = admin_client.post(page, form)
+    assert answer.status_code == 302, answer.content.decode()
+    columns, relations = StaffAction.objects.order_by("pk")
+    assert columns.after["is_staff"] is True
+    assert relations.after["groups"] == ["keepers"]
+    assert len(relations.after["user_permissions"]) == 1
+    assert "eve" not in "".join(str(vars(row)) for row in (columns, relations))
+
+
+def test_the_audit_can_be_read_and_not_be_changed(admin_client: Client, mug: Product) -> None:
+    admin_client.post(MUG, {**FORM, "category": mug.category_id, "reason_for_audit": "Sale."})
+    row = StaffAction.objects.get()
+    assert "catalogue.product:MUG" in admin_client.get("/admin/audit/staffaction/").content.decode()
+    assert admin_client.post(f"/admin/audit/staffaction/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    for change in (lambda: StaffAction.objects.update(reason="Nothing."), lambda: StaffAction.objects.all().delete()):
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            change()
+    assert StaffAction.objects.get().reason == "Sale."
