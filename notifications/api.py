@@ -66,7 +66,7 @@ class _Messages(generics.ListAPIView[Message]):
 
     def select(self) -> QuerySet[Message]:
         """The messages as they stand in the shop; letters and texts say the same."""
-        query = MessageQuery(data=self.request.query_params)
+        query = MessageQuery(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
         messages = Message.objects.filter(channel=Message.Channel.shop)
         return messages.filter(kind=query.validated_data["kind"]) if "kind" in query.validated_data else messages

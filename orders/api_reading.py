@@ -97,7 +97,7 @@ class OwnOrders(generics.ListAPIView[Order]):
         return super().get(request, *args, **options)
 
     def get_queryset(self) -> QuerySet[Order]:
-        query = OrderQuery(data=self.request.query_params)
+        query = OrderQuery(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         orders = Order.objects.filter(customer_id=self.request.user.pk)

@@ -259,8 +259,6 @@ LOGIN_URL = "accounts:log-in"
 LOGIN_REDIRECT_URL = "orders:order-list"
 #: The module that knows whose orders are whose.
 ORDER_OWNERS = "orders.owners"
-#: Called with the request and the guest's session once somebody has logged in: how apps keep what the guest had.
-ON_LOG_IN: list[str] = []
 LOG_IN_DAYS = 14
 SESSION_COOKIE_AGE = LOG_IN_DAYS * 24 * 3600
 REST_KNOX = {

@@ -8,6 +8,7 @@ from relay.conf import configuration
 from relay.heartbeat import beat
 from relay.operations.prune import prune
 from relay.partitions import ensure_partitions
+from shop.accounts.sessions import delete_expired
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -21,6 +22,12 @@ def tend_outbox() -> None:
     """Make partitions of the outbox ahead and drop those that are over."""
     ensure_partitions()
     prune(actor="beat", reason=f"older than {configuration().keep_days} days")
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def end_old_log_ins() -> None:
+    """Delete the log-ins that have run out."""
+    delete_expired()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

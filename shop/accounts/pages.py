@@ -8,7 +8,6 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -60,12 +59,9 @@ def show_form(request: HttpRequest, form: LogInForm, status: int = 200) -> HttpR
 
 
 def welcome(request: HttpRequest, user: User) -> HttpResponse:
-    """Begin the session, let the apps take over what the guest had, and go on."""
+    """Begin the session and go on. What the guest had in the session stays there, the cart's id too."""
     next_page = find_next(request)
-    guest = dict(request.session.items())
     begin_session(request, user)
-    for name in settings.ON_LOG_IN:
-        import_string(name)(request, guest)
     return redirect(next_page)
 
 

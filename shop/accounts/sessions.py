@@ -43,6 +43,11 @@ def end_all(user: User) -> None:
     AuthToken.objects.filter(user=user).delete()
 
 
+def delete_expired() -> int:
+    """Delete the log-ins that have run out, and return how many there were."""
+    return AuthToken.objects.filter(expiry__lte=timezone.now()).delete()[0]
+
+
 class RevocableSessions(AuthenticationMiddleware):
     """Django's middleware, with nobody logged in whose log-in has been ended or has run out."""
 

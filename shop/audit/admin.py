@@ -96,7 +96,7 @@ admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class AuditedUserAdmin(UserAdmin, Audited):  # type: ignore[type-arg]
+class AuditedUserAdmin(UserAdmin, Audited):  # type: ignore[type-arg,misc]
     """Accounts. Making somebody staff is a change like any other, and audited."""
 
     form = UserChangeForm

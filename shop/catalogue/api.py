@@ -120,7 +120,7 @@ class ProductList(generics.ListAPIView[Product]):
     pagination_class = ProductPages
 
     def get_queryset(self) -> QuerySet[Product]:
-        query = ProductQuery(data=self.request.query_params)
+        query = ProductQuery(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
         products = Product.objects.on_sale()
         if search := query.validated_data.get("search"):

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
 
+from shop.tasks import end_old_log_ins
 from tests.accounts.conftest import PASSWORD, log_in, make_email, post
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +76,8 @@ def test_a_token_runs_out(client: Client, ada: User) -> None:
     headers = log_in(client, ada)
     with time_machine.travel(timezone.now() + timedelta(days=14, seconds=5)):
         assert client.get(ME, headers=headers).status_code == 401
+        end_old_log_ins()
+    assert not AuthToken.objects.exists()
 
 
 def test_a_token_of_an_account_that_was_closed_opens_nothing(client: Client, ada: User) -> None:

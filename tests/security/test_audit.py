@@ -63,7 +63,9 @@ def test_rights_that_are_given_are_written_down_and_no_address_is(admin_client: 
     answer = admin_client.post(page, form)
     assert answer.status_code == 302, answer.content.decode()
     columns, relations = StaffAction.objects.order_by("pk")
+    assert columns.after is not None
     assert columns.after["is_staff"] is True
+    assert relations.after is not None
     assert relations.after["groups"] == ["keepers"]
     assert len(relations.after["user_permissions"]) == 1
     assert "eve" not in "".join(str(vars(row)) for row in (columns, relations))
