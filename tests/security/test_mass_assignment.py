@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
+from orders.carts import create_cart
 from orders.models import Order
 from shop.catalogue.models import Product
 
@@ -89,7 +90,11 @@ def test_what_the_schema_does_not_name_is_refused_by_name(
 
 def fill_path(path: str, order: Order) -> str:
     """The operation's address with what there is."""
-    path = path.replace("{order_id}", str(order.pk)).replace("{sku}", "MUG")
+    path = (
+        path.replace("{cart_id}", str(create_cart(order.customer_id)))
+        .replace("{order_id}", str(order.pk))
+        .replace("{sku}", "MUG")
+    )
     assert "{" not in path, f"say in fill_path() what stands in {path}"
     return path
 

@@ -1,5 +1,6 @@
 """Who may do what, route by route. A new route has no row here, and fails until somebody has thought about it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
+from orders.carts import create_cart
 from orders.models import Order
 from shop.catalogue.models import Category
 from tests.security.routes import METHODS, ROLES, walk_routes
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.django_db
 ALL = "200 200 200 200 200 200"
 LOGGED_IN = "401 200 200 401 200 200"
 ITS_OWN = "404 404 200 200 404 404"
+OWN_CART = "404 404 200 404 404 404"  # a guest's is opened by its id alone
 PAGE_OF_ORDER = "404 404 200 404 200 200"
 MATRIX: dict[str, dict[str, str]] = {
     # The admin's own routes are its own check's; see below.
@@ -28,6 +31,10 @@ MATRIX: dict[str, dict[str, str]] = {
     "api/docs/": {"GET": ALL},
     "api/v1/products/": {"GET": ALL},
     "api/v1/products/<sku:sku>/": {"GET": ALL},
+    "api/v1/carts/": {"POST": "201 201 201 201 201 201"},
+    "api/v1/carts/<uuid:cart_id>/": {"GET": OWN_CART, "DELETE": "404 404 204 404 404 404"},
+    "api/v1/carts/<uuid:cart_id>/lines/": {"POST": OWN_CART},
+    "api/v1/carts/<uuid:cart_id>/lines/<sku:sku>/": {"PUT": OWN_CART, "DELETE": "404 404 204 404 404 404"},
     "api/v1/orders/": {"GET": LOGGED_IN, "POST": "400 400 400 400 400 400"},
     "api/v1/orders/<uuid:order_id>/": {"GET": ITS_OWN},
     "api/v1/orders/<uuid:order_id>/cancel/": {"POST": ITS_OWN},
@@ -60,23 +67,35 @@ MATRIX: dict[str, dict[str, str]] = {
     "log-out/": {"POST": "302 302 302 302 302 302"},
     "account/": {"GET": "302 200 200 302 200 200"},
 }
+#: What is sent where an empty body would hide whether the caller was let in.
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "api/v1/carts/<uuid:cart_id>/lines/"): {"sku": "MUG", "quantity": 1},
+    ("PUT", "api/v1/carts/<uuid:cart_id>/lines/<sku:sku>/"): {"quantity": 1},
+}
 SHUT = {401, 403, 404, 405}
 ROUTES = [route for route, _ in walk_routes()]
 
 
 def fill(route: str, order: Order) -> str:
     """The route's address with what there is."""
-    values = {"<uuid:order_id>": order.pk, "<sku:sku>": "MUG", "<slug:slug>": Category.objects.get().slug}
+    cart_id = create_cart(order.customer_id) if "cart_id" in route else ""
+    values = {
+        "<uuid:order_id>": order.pk,
+        "<uuid:cart_id>": cart_id,
+        "<sku:sku>": "MUG",
+        "<slug:slug>": Category.objects.get().slug,
+    }
     for place, value in values.items():
         route = route.replace(place, str(value))
     assert "<" not in route, f"say in fill() what stands for {route}"
     return f"/{route}"
 
 
-def knock(client: Client, method: str, path: str) -> int:
+def knock(client: Client, method: str, path: str, body: dict[str, Any] | None = None) -> int:
     """Return the status of a request without a body of use."""
     kind = "application/json" if path.startswith("/api/") else "application/x-www-form-urlencoded"
-    answer = client.generic(method, path, b"{}" if "json" in kind else b"", content_type=kind)
+    sent = json.dumps(body or {}).encode() if "json" in kind else b""
+    answer = client.generic(method, path, sent, content_type=kind)
     return answer.status_code
 
 
@@ -88,7 +107,7 @@ def test_every_route_has_a_row_and_every_row_a_route() -> None:
 def test_a_route_answers_each_role_as_its_row_says(route: str, people: dict[str, Client], order: Order) -> None:
     path = fill(route, order)
     for method in [*(m for m in METHODS if m not in MATRIX[route]), *MATRIX[route]]:
-        found = [knock(people[role], method, path) for role in ROLES]
+        found = [knock(people[role], method, path, BODIES.get((method, route))) for role in ROLES]
         if method in MATRIX[route]:
             assert dict(zip(ROLES, found, strict=True)) == dict(
                 zip(ROLES, map(int, MATRIX[route][method].split()), strict=True)
