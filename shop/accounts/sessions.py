@@ -45,7 +45,8 @@ def end_all(user: User) -> None:
 
 def delete_expired() -> int:
     """Delete the log-ins that have run out, and return how many there were."""
-    return AuthToken.objects.filter(expiry__lte=timezone.now()).delete()[0]
+    deleted: int = AuthToken.objects.filter(expiry__lte=timezone.now()).delete()[0]
+    return deleted
 
 
 class RevocableSessions(AuthenticationMiddleware):
