@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import psutil
 
-import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
+from benchmarks.stage import running
 from tests.client import Customer, make_order
 from tests.running_shop import RunningShop
 
@@ -295,29 +295,16 @@ def main() -> None:
     parser.add_argument("--real-time", action="store_true", help="let the backlog grow over HTTP at the rate")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    import os
-    import shutil
-    from pathlib import Path
+    with running() as shop:
+        from inventory.services import receive_stock
+        from shop.catalogue.models import Product
 
-    import django
-
-    os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]).with_name("bench"))
-    shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
-    django.setup()
-    from inventory.services import receive_stock
-    from shop.catalogue.models import Product
-
-    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]))
-    shop.start(timeout=240)
-    try:
         skus = list(Product.objects.filter(is_active=True).order_by("sku").values_list("sku", flat=True))
         for sku in skus:
             receive_stock(sku, 100_000, "benchmark")
         report = measure(shop, Catalogue(skus), options)
         checked = shop.manage("verify", "--wait", "60")
         assert checked.returncode == 0, checked.stdout + checked.stderr
-    finally:
-        shop.stop()
     print_report(report)
     if options.json:
         print(json.dumps(asdict(report)))

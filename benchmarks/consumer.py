@@ -17,8 +17,7 @@ from collections import defaultdict
 from typing import Any
 from uuid import uuid4
 
-import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
-from tests.running_shop import RunningShop
+from benchmarks.stage import running
 
 PIECES = 1_000_000
 SKUS = {"uniform": 1000, "hot": 5}
@@ -191,27 +190,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    import os
-    import shutil
-    from pathlib import Path
+    with running("postgres", "kafka"):
+        from relay.kafka import create_topics
+        from relay.topics import known_topics
+        from shop.embedded.setup import prepare_database
 
-    import django
-
-    os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]).with_name("bench"))
-    shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
-    django.setup()
-    from relay.kafka import create_topics
-    from relay.topics import known_topics
-    from shop.embedded.setup import prepare_database
-
-    parts = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), only=("postgres", "kafka"))
-    parts.start(timeout=240)
-    try:
         prepare_database()
         create_topics(known_topics())
         rates = measure(options.events, options.runs)
-    finally:
-        parts.stop()
     print_table(rates)
     if options.json:
         print(json.dumps({name: round(rate) for name, rate in rates.items()}))

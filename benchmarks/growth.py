@@ -10,17 +10,15 @@ each line is three times that of the smallest size in the same run. 10 million r
 import argparse
 import json
 import os
-import shutil
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 from uuid import uuid4
 
-import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
-from tests.running_shop import RunningShop
+from benchmarks.stage import running
 
 CHUNK = 250_000
 EVENTS_PER_KEY = 4
@@ -190,18 +188,8 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.use_running:
+    with nullcontext() if options.use_running else running("postgres"):
         lines = measure_all(sorted(options.rows), options.body)
-    else:
-        os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]).with_name("bench"))
-        shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
-        shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), only=("postgres",))
-        shop.start(timeout=240)
-        try:
-            lines = measure_all(sorted(options.rows), options.body)
-        finally:
-            shop.stop()
-            shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
     if options.json:
         print(json.dumps(lines))
 
@@ -210,6 +198,7 @@ def measure_all(sizes: list[int], body: int) -> list[dict[str, Any]]:
     """Measure every size in a database of its own, which is dropped at the end."""
     import django
 
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
     django.setup()
     from django.conf import settings
     from django.core.management import call_command

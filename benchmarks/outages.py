@@ -12,7 +12,7 @@ import statistics
 import time
 from dataclasses import asdict, dataclass
 
-import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
+from benchmarks.stage import running
 from tests.client import Customer, make_order
 from tests.running_shop import RunningShop
 
@@ -86,27 +86,14 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    import os
-    import shutil
-    from pathlib import Path
+    with running() as shop:
+        from tests.flows.test_life_of_an_order import find_sku
 
-    import django
-
-    os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]).with_name("bench"))
-    shutil.rmtree(os.environ["VAR_DIR"], ignore_errors=True)
-    django.setup()
-    from tests.flows.test_life_of_an_order import find_sku
-
-    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]))
-    shop.start(timeout=240)
-    try:
         sku = find_sku(shop)
         shop.manage(
             "shell", "-c", f"from inventory.services import receive_stock; receive_stock({sku!r}, 50000, 'bench')"
         )
         lines = measure(shop, sku, options.orders)
-    finally:
-        shop.stop()
     print(f"{'stopped':<15}{'201':>9}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'p95 ratio':>11}{'drain s':>9}")
     for line in lines:
         print(

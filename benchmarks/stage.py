@@ -1,4 +1,4 @@
-"""Where the relay's benchmarks run: a PostgreSQL and a Kafka of their own, an empty database, and rows made by SQL."""
+"""Where the benchmarks run: a shop of their own, or parts of one; for the relay's, rows that are made by SQL."""
 
 import argparse
 import multiprocessing
@@ -7,11 +7,14 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+if TYPE_CHECKING:
+    from tests.running_shop import RunningShop
 
 # A topic of its own for each run, also on a broker that was there before.
 TOPIC = f"bench.relay.{uuid4().hex[:8]}"
@@ -45,37 +48,47 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def prepare(*, use_running: bool) -> Iterator[None]:
-    """Start the parts, or use running ones, and make an empty database and a topic."""
+def running(*only: str) -> "Iterator[RunningShop]":
+    """Start the shop, or `only` some of its parts, in an empty folder; afterwards stop it and delete the folder."""
     import django
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-    shop = None
-    if not use_running:
-        import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
-        from tests.running_shop import RunningShop
+    import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
+    from tests.running_shop import RunningShop
 
-        var_dir = Path(os.environ["VAR_DIR"]).with_name("bench")
-        os.environ["VAR_DIR"] = str(var_dir)
-        shutil.rmtree(var_dir, ignore_errors=True)
-        shop = RunningShop(port=int(os.environ["PORT"]), var_dir=var_dir, only=("postgres", "kafka"))
-        shop.start(timeout=240)
+    var_dir = Path(os.environ["VAR_DIR"]).with_name("bench")
+    os.environ["VAR_DIR"] = str(var_dir)
+    shutil.rmtree(var_dir, ignore_errors=True)
     django.setup()
-    from django.conf import settings
-    from django.db import connection
-
-    settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0}
+    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=var_dir, only=only)
+    shop.start(timeout=240)
     try:
-        connection.creation.create_test_db(verbosity=0, autoclobber=True)
+        yield shop
+    finally:
+        shop.stop()
+        shutil.rmtree(var_dir, ignore_errors=True)
+
+
+@contextmanager
+def prepare(*, use_running: bool) -> Iterator[None]:
+    """Start the parts, or use running ones, and make an empty database and a topic."""
+    with nullcontext() if use_running else running("postgres", "kafka"):
+        import django
+
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+        django.setup()
+        from django.conf import settings
+        from django.db import connection
+
         from relay.kafka import create_topics
 
-        create_topics([TOPIC])
-        yield
-        connection.creation.destroy_test_db("shop", verbosity=0)
-    finally:
-        connection.close()
-        if shop:
-            shop.stop()
+        settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0}
+        try:
+            connection.creation.create_test_db(verbosity=0, autoclobber=True)
+            create_topics([TOPIC])
+            yield
+            connection.creation.destroy_test_db("shop", verbosity=0)
+        finally:
+            connection.close()
 
 
 def fill_outbox(count: int, size: int = 600, keys: int = KEYS, *, empty: bool = True) -> None:

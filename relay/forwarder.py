@@ -16,13 +16,12 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from django.db import connection
 
 from relay.arrays import to_array
-from relay.batches import Message
 from relay.canary import Canary
 from relay.conf import configuration
 from relay.failpoint import failpoint
@@ -31,6 +30,7 @@ from relay.kafka import BrokerUnavailable, RecordRefused
 from relay.lease import SHARDS, LeaseLost, ShardLeases
 from relay.loop import TRANSIENT, Backoff
 from relay.marker import Marker
+from relay.messages import make_message, take_batch
 from relay.producer import DELIVERY_TIMEOUT_SECONDS, Producer, Sending
 from relay.reader import READ_ROWS, Reader, Row, Stalled
 
@@ -39,9 +39,6 @@ logger = logging.getLogger(__name__)
 WINDOW_ROWS = 10_000
 WINDOW_BYTES = 32 * 1024 * 1024
 BATCH_ROWS = 1000
-# Below the broker's default of 1 MiB for a batch. Headers and lengths are estimated.
-BATCH_BYTES = 900_000
-ROW_OVERHEAD_BYTES = 400
 # A partition that has not answered for so long is left alone, so that its rows don't fill the memory.
 SLOW_SECONDS = 1.0
 # Where batches wait and none was acknowledged for so long, rounds are not completed any more.
@@ -395,41 +392,3 @@ class Forwarder:
         self._marker.close()
         for memory in (self._counts, self._held, self._waiting, self._flights, self._acknowledged, self._marking):
             memory.clear()
-
-
-def take_batch(waiting: deque[Row], limit: int, whole_batches: bool) -> list[Row]:
-    """Take the next rows for a batch; without whole batches only as far as no key comes twice."""
-    rows: list[Row] = []
-    size = 0
-    keys: set[bytes] = set()
-    while waiting and len(rows) < limit:
-        row = waiting[0]
-        size += len(row.body) + len(row.key) + ROW_OVERHEAD_BYTES
-        if rows and (size > BATCH_BYTES or (not whole_batches and row.key in keys)):
-            break
-        keys.add(row.key)
-        rows.append(waiting.popleft())
-    return rows
-
-
-def make_message(row: Row, source: bytes) -> Message:
-    """Turn a row into a CloudEvents 1.0 message in Kafka's binary mode."""
-    own = [
-        ("ce_id", row.event_id),
-        ("ce_subject", row.key),
-        ("ce_time", row.occurred_at),
-        ("ce_sequence", row.sequence),
-    ]
-    if row.traceparent:
-        own.append(("traceparent", row.traceparent))
-    return Message(row.key, row.body, own, _share_headers(row.type, source))
-
-
-@cache
-def _share_headers(event_type: bytes, source: bytes) -> Sequence[tuple[str, bytes]]:
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_type", event_type),
-        ("ce_source", source),
-        ("content-type", b"application/json"),
-    )

@@ -17,7 +17,7 @@ from relay import kafka
 from relay.conf import configuration
 from relay.consumer import Consumer
 from relay.cursors import Key, LockedCursor, find_behind
-from relay.forwarder import make_message
+from relay.messages import make_message
 from relay.models import Outbox, ParkedKey
 from relay.reader import Row
 

@@ -17,6 +17,7 @@ from relay import forwarder as forwarder_module
 from relay import reader as reader_module
 from relay.forwarder import Forwarder
 from relay.lease import LeaseLost
+from relay.messages import make_message
 from relay.models import Outbox
 from relay.outbox import publish_many
 from relay.producer import Sending
@@ -67,7 +68,7 @@ def test_events_of_a_key_arrive_in_order_with_their_cloudevents_attributes(forwa
 def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
     publish_committed(lent := BookLent(book=uuid4()))
     (row,), _ = reader_module.Reader().read(range(16), [], [])
-    message = forwarder_module.make_message(row, b"/library")
+    message = make_message(row, b"/library")
     assert (message.key, message.value) == (lent.key.encode(), lent.encode())
     assert dict(message.headers) == {
         "ce_specversion": b"1.0",
@@ -178,7 +179,7 @@ def test_a_record_that_kafka_refuses_parks_its_key_alone_until_it_is_redriven(
 
 
 def test_a_batch_over_the_brokers_limit_is_split(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forwarder_module, "BATCH_BYTES", 8_000_000)
+    monkeypatch.setattr("relay.messages.BATCH_BYTES", 8_000_000)
     board = f"{uuid4()}"
     publish_committed(*[NoticePosted(board=board, text="".join(str(uuid4()) for _ in range(13_000))) for _ in range(4)])
     forward_all(forwarder)
