@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH ?= checkout relay latency relays publish consumer growth backlog outages
+BENCH ?= checkout relay latency relays publish consumer growth backlog outages payments
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
 .PHONY: help up reset test test-long faults bench check requirements

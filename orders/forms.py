@@ -35,6 +35,7 @@ COUNTRIES = {
 TEST_CARDS = [
     ("tok_ok", "Test card that works"),
     ("tok_declined", "Test card that is declined"),
+    ("tok_insufficient_funds", "Test card without money"),
     ("tok_slow", "Test card that is slow"),
 ]
 ADDRESS = ["name", "line1", "line2", "postal_code", "city", "country"]

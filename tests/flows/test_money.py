@@ -1,0 +1,72 @@
+"""Money in the running shop: a gateway that lies, fails, answers twice or dies, and an order that is cancelled late."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.client import Answer, Customer, call, make_order
+from tests.flows.test_life_of_an_order import assert_adds_up, find_sku
+from tests.running_shop import RunningShop
+
+TELLING = ["tok_webhook", "tok_webhook_doubled", "tok_webhook_disordered"]
+DISTURBED = ["tok_twice", "tok_error", "tok_wrong_amount", *TELLING]
+
+
+@pytest.fixture
+def payment_of(running_shop: RunningShop) -> Callable[[Answer], Any]:
+    """A function that reads the status of an order's payment, its calls of the gateway, and the hints that came."""
+
+    def read(placed: Answer) -> Any:
+        with psycopg.connect(running_shop.addresses["postgres"]) as connection:
+            return connection.execute(
+                "select status, (select max(calls) from payments_attempt where payment_id = p.id),"
+                " (select count(*) from payments_hint where id like '%%' || p.id || '%%')"
+                " from payments_payment p where order_id = %s",
+                [placed.body["id"]],
+            ).fetchone()
+
+    return read
+
+
+def test_a_disturbed_gateway_delays_orders_and_loses_none(
+    running_shop: RunningShop, payment_of: Callable[[Answer], Any]
+) -> None:
+    customer, sku = Customer(running_shop.base_url), find_sku(running_shop)
+    placed = {token: customer.place(make_order((sku, 1), token=token)) for token in DISTURBED}
+    for order in placed.values():
+        customer.wait_for(order, "confirmed")
+    assert_adds_up(running_shop)
+    found = {token: payment_of(order) for token, order in placed.items()}
+    assert {token: status for token, (status, _, _) in found.items()} == dict.fromkeys(DISTURBED, "captured")
+    assert [calls for _, calls, _ in found.values()] == [1, 2, 2, 2, 2, 2]
+    # One hint of the authorization and one of the capture; the second of a doubled one is not counted.
+    assert [found[token][2] for token in TELLING] == [2, 2, 4]
+
+
+def test_a_gateway_that_is_killed_is_asked_again(running_shop: RunningShop) -> None:
+    customer = Customer(running_shop.base_url)
+    running_shop.part_stop("gateway")
+    try:
+        placed = customer.place(make_order((find_sku(running_shop), 1)))
+        assert placed.status == 201
+    finally:
+        running_shop.part_start("gateway")
+    customer.wait_for(placed, "confirmed")
+    assert_adds_up(running_shop)
+
+
+def test_an_order_cancelled_after_its_capture_gets_its_money_back(
+    running_shop: RunningShop, payment_of: Callable[[Answer], Any]
+) -> None:
+    customer = Customer(running_shop.base_url)
+    placed = customer.place(make_order((find_sku(running_shop), 1)))
+    customer.wait_for(placed, "confirmed")
+    assert_adds_up(running_shop)
+    assert payment_of(placed)[0] == "captured"
+    url = f"{running_shop.base_url}/api/v1/orders/{placed.body['id']}/cancel/"
+    cancelled = call("POST", url, {}, {"X-Order-Token": placed.body["access_token"]})
+    assert cancelled.status == 200, cancelled.body
+    assert_adds_up(running_shop)
+    assert payment_of(placed)[0] == "refunded"
