@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SEED = int(os.environ.get("SEED") or secrets.randbelow(10_000))
 
 
-@pytest.mark.parametrize("orders", [40, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("orders", [30, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_ledger_equals_payments_however_often_the_gateway_dies(
     orders: int, place: Any, confirmed: Any, cancelled: Any, tmp_path: Path, settings: Any, monkeypatch: Any
 ) -> None:
