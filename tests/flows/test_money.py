@@ -1,4 +1,4 @@
-"""Money in the running shop: a gateway that lies, fails, answers twice and dies, and an order that is cancelled late."""
+"""Money in the running shop: a gateway that lies, fails, answers twice and dies, and an order cancelled late."""
 
 from collections.abc import Callable
 from typing import Any
