@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -14,6 +13,7 @@ from inventory.models import Movement, Reservation, Stock
 from inventory.services import LARGEST_RECEIPT, UnableToAdjustStock, adjust_stock, receive_stock
 from inventory.views import describe_availability
 from relay.admin import ReadOnly, name_user
+from shop.audit.record import audited
 from shop.catalogue.models import Product
 
 RECEIVED, CORRECTED = "received", "corrected"
@@ -123,7 +123,7 @@ class StockAdmin(ModelAdmin):
         """Book the change; a correction that takes what is held for orders is told and changes nothing."""
         quantity, reason, by = form.cleaned_data["quantity"], form.cleaned_data["reason"], name_user(request)
         try:
-            with transaction.atomic():
+            with audited(by, "change" if change else "add", obj, reason):
                 if quantity and change and form.cleaned_data["kind"] == CORRECTED:
                     adjust_stock(obj.sku, quantity, reason, by)
                 elif quantity:

@@ -4,17 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
 from orders.advancing import advance_order
 from orders.cancelling import TooLateToCancel, cancel_order
 from orders.models import Order, OrderLine, Promotion, Transition
 from orders.saga import Happening, ImpossibleTransition
 from relay.admin import ReadOnly, ask_reason, name_user
+from shop.audit.admin import Audited
+from shop.audit.record import audited
 from shop.catalogue.money import format_money
 
 
@@ -64,12 +65,12 @@ class OrderAdmin(ReadOnly):
     @admin.action(description="Mark as shipped", permissions=["act"])
     def mark_shipped(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
         """The parcels have left the house."""
-        self._advance(request, orders, Happening.MARKED_SHIPPED)
+        self._advance(request, orders, "ship", Happening.MARKED_SHIPPED)
 
     @admin.action(description="Mark as delivered", permissions=["act"])
     def mark_delivered(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
         """The parcels have arrived."""
-        self._advance(request, orders, Happening.MARKED_DELIVERED)
+        self._advance(request, orders, "deliver", Happening.MARKED_DELIVERED)
 
     @admin.action(description="Cancel", permissions=["act"])
     def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> TemplateResponse | None:
@@ -78,19 +79,26 @@ class OrderAdmin(ReadOnly):
         if not reason:
             return ask_reason(self, request, orders, "Cancel these orders")
         by = name_user(request)
-        self._do(request, orders, lambda order: cancel_order(order.pk, reason[:200], by))
+        self._do(request, orders, "cancel", lambda order: cancel_order(order.pk, reason[:200], by), reason)
         return None
 
-    def _advance(self, request: HttpRequest, orders: QuerySet[Order], happening: Happening) -> None:
+    def _advance(self, request: HttpRequest, orders: QuerySet[Order], action: str, happening: Happening) -> None:
         by = name_user(request)
-        self._do(request, orders, lambda order: advance_order(order.pk, happening, by=by))
+        self._do(request, orders, action, lambda order: advance_order(order.pk, happening, by=by))
 
-    def _do(self, request: HttpRequest, orders: QuerySet[Order], act: Callable[[Order], object]) -> None:
+    def _do(
+        self,
+        request: HttpRequest,
+        orders: QuerySet[Order],
+        action: str,
+        act: Callable[[Order], object],
+        reason: str = "",
+    ) -> None:
         """Act on each order in its own transaction, so that one that can't holds up no other."""
         done = []
         for order in orders:
             try:
-                with transaction.atomic():
+                with audited(name_user(request), action, order, reason):
                     act(order)
                 done.append(order.number)
             except (ImpossibleTransition, TooLateToCancel) as error:
@@ -100,7 +108,7 @@ class OrderAdmin(ReadOnly):
 
 
 @admin.register(Promotion)
-class PromotionAdmin(ModelAdmin):
+class PromotionAdmin(Audited):
     """Promotion codes. One that orders have used can be ended, not deleted."""
 
     list_display = ["code", "kind", "value", "begins_at", "ends_at", "used", "uses"]

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import AllowAny
@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from orders import examples
 from orders.cancelling import TooLateToCancel, cancel_order
 from orders.models import Order
 from orders.serializers import ONE_LINE, OrderDetail
@@ -19,6 +20,7 @@ from shop.strict import StrictSerializer
 from shop.tokens import ORDER_TOKEN, may_read_order
 
 
+@extend_schema_serializer(examples=examples.CANCEL_REQUEST)
 class CancelRequest(StrictSerializer):
     """The body of POST /api/v1/orders/{id}/cancel/; it may be left out."""
 

@@ -3,8 +3,10 @@
 from typing import Any
 
 from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from orders import examples
 from shop.strict import StrictSerializer
 
 # A line break in a name would end up in a letter's head or a parcel's label.
@@ -26,6 +28,7 @@ class ShippingAddress(StrictSerializer):
     )
 
 
+@extend_schema_serializer(examples=examples.REQUESTED_LINE)
 class RequestedLine(StrictSerializer):
     """How many of what."""
 
@@ -33,6 +36,7 @@ class RequestedLine(StrictSerializer):
     quantity = serializers.IntegerField(min_value=1, max_value=999)
 
 
+@extend_schema_serializer(examples=examples.ORDER_REQUEST)
 class OrderRequest(StrictSerializer):
     """The body of POST /api/v1/orders/."""
 
@@ -90,6 +94,7 @@ class AnsweredLine(serializers.Serializer[Any]):
     line_total = serializers.IntegerField()
 
 
+@extend_schema_serializer(examples=examples.ORDER_DETAIL)
 class OrderDetail(serializers.Serializer[Any]):
     """An order as it is now."""
 
@@ -111,6 +116,7 @@ class OrderDetail(serializers.Serializer[Any]):
     cancelled_at = serializers.DateTimeField(allow_null=True)
 
 
+@extend_schema_serializer(examples=examples.PLACED_ORDER)
 class PlacedOrder(serializers.Serializer[Any]):
     """The answer to POST /api/v1/orders/: the same again whenever the same key comes with the same body."""
 
@@ -136,6 +142,7 @@ class CartLineAnswer(AnsweredLine):
     )
 
 
+@extend_schema_serializer(examples=examples.CART_ANSWER)
 class CartAnswer(serializers.Serializer[Any]):
     """A cart, and what an order of it would cost now. Amounts in minor units of the currency."""
 
@@ -164,6 +171,7 @@ class CartQuery(StrictSerializer):
     promotion_code = serializers.CharField(required=False, allow_blank=True, max_length=32, validators=[ONE_LINE])
 
 
+@extend_schema_serializer(examples=examples.CHANGED_QUANTITY)
 class ChangedQuantity(StrictSerializer):
     """How many there shall be."""
 

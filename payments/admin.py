@@ -12,6 +12,7 @@ from payments.reconciling import close_case
 from payments.refunding import NotRefundable, read_promised, refund_part
 from payments.tasks import settle_payments
 from relay.admin import ReadOnly, ask_reason, name_user
+from shop.audit.record import audited, name_subject, record_action
 from shop.catalogue.money import format_money, read_money
 from shop.doorbell import ring
 
@@ -70,6 +71,14 @@ class PaymentAdmin(ReadOnly):
                     requested_by=name_user(request),
                     number=int(request.POST["number"]),
                 )
+                record_action(
+                    name_user(request),
+                    "give back",
+                    name_subject(payment),
+                    None,
+                    {"amount": refund.amount},
+                    refund.reason,
+                )
                 ring(settle_payments)
         except (NotRefundable, ValueError) as error:
             return self._ask_amount(request, payments.get(), problem=str(error))
@@ -106,6 +115,7 @@ class CaseAdmin(ReadOnly):
         if not note:
             return ask_reason(self, request, cases, "Close these cases")
         for case in cases:
-            close_case(case.pk, by=name_user(request), note=note)
+            with audited(name_user(request), "close", case, note):
+                close_case(case.pk, by=name_user(request), note=note)
         self.message_user(request, f"Closed: {cases.count()}.")
         return None

@@ -1,14 +1,17 @@
 """Writing the audit, inside the transaction of what it tells of: neither is there without the other."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import Model
 
 from shop.audit.models import StaffAction
 
 #: Nobody's password, nor whom an address belongs to, is copied into a table that keeps for ever.
-_HIDDEN = {"password", "email", "first_name", "last_name", "last_login"}
+_HIDDEN = {"payment_token", "password", "email", "first_name", "last_name", "last_login"}
 NO_REASON = "none given"
 
 
@@ -23,6 +26,16 @@ def record_action(
     StaffAction.objects.create(
         actor=actor, action=action, subject=subject, before=before, after=after, reason=reason.strip() or NO_REASON
     )
+
+
+@contextmanager
+def audited(actor: str, action: str, row: Model, reason: str = "") -> Iterator[None]:
+    """Do something to `row`, and write what differs afterwards, in one transaction. The row is locked."""
+    rows = type(row)._base_manager.filter(pk=row.pk)
+    with transaction.atomic():
+        before = describe_row(rows.select_for_update().first())
+        yield
+        record_action(actor, action, name_subject(row), before, describe_row(rows.first()), reason)
 
 
 def name_subject(row: Model) -> str:

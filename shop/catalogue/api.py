@@ -97,6 +97,7 @@ class ProductPages(CursorPages):
 @extend_schema_view(
     get=extend_schema(
         operation_id="list_products",
+        summary="List products",
         parameters=[
             OpenApiParameter("search", OpenApiTypes.STR, description="Words, or beginnings of words."),
             OpenApiParameter("category", OpenApiTypes.STR, description="A category's slug."),
@@ -133,6 +134,7 @@ class ProductList(generics.ListAPIView[Product]):
 @extend_schema_view(
     get=extend_schema(
         operation_id="get_product",
+        summary="Read a product",
         parameters=[_IF_NONE_MATCH],
         examples=[_EXAMPLE],
         responses={

@@ -133,6 +133,7 @@ def test_staff_make_a_code_in_the_admin_and_can_not_make_a_senseless_one(admin_c
         "ends_at_0": "2026-12-01",
         "ends_at_1": "00:00",
         "uses": "100",
+        "reason_for_audit": "Winter sale.",
     }
     for wrong in ({"value": "101"}, {"value": "0"}, {"ends_at_0": "2026-10-01"}, {"code": "two words"}):
         assert admin_client.post("/admin/orders/promotion/add/", {**form, **wrong}).status_code == 200

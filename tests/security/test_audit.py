@@ -5,8 +5,10 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import DatabaseError, transaction
 from django.test import Client
 
+from orders.services import place_order
 from shop.audit.models import StaffAction
 from shop.catalogue.models import Product
+from tests.orders.conftest import MakeBody
 
 pytestmark = pytest.mark.django_db
 MUG = "/admin/catalogue/product/MUG/change/"
@@ -80,3 +82,21 @@ def test_the_audit_can_be_read_and_not_be_changed(admin_client: Client, mug: Pro
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             change()
     assert StaffAction.objects.get().reason == "Sale."
+
+
+def test_what_is_done_to_orders_and_stock_is_written_down_too(
+    admin_client: Client, products: None, make_body: MakeBody
+) -> None:
+    placed = place_order(idempotency_key="k", request=make_body()).answer
+    action = {"action": "cancel", "_selected_action": [placed["id"]], "reason": "Rang to say so."}
+    admin_client.post("/admin/orders/order/", action)
+    stock = {"sku": "MUG", "kind": "received", "quantity": "5", "low_at": "3", "reason": "Delivery 4711."}
+    assert admin_client.post("/admin/inventory/stock/add/", stock).status_code == 302
+    cancelled, received = StaffAction.objects.order_by("pk")
+    assert (cancelled.subject, cancelled.reason) == (f"orders.order:{placed['id']}", "Rang to say so.")
+    assert cancelled.before is not None
+    assert cancelled.after is not None
+    assert (cancelled.before["status"], cancelled.after["status"]) == ("placed", "cancelled")
+    assert (received.subject, received.before, received.reason) == ("inventory.stock:MUG", None, "Delivery 4711.")
+    assert received.after is not None
+    assert received.after["on_hand"] == 5
