@@ -38,6 +38,7 @@ check: $(VENV)/installed-dev ## format, lint, types, import rules, migrations, d
 	$(BIN)/lint-imports
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	PRODUCTION=1 ALLOWED_HOSTS=shop.example SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
+		PAYMENT_GATEWAY=stripe STRIPE_KEY=sk_check STRIPE_WEBHOOK_SECRET=whsec_check \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(BIN)/python manage.py event_schemas --check

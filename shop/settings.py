@@ -183,12 +183,13 @@ _GATEWAYS = {
     "stripe": "payments.stripe_gateway.StripeGateway",
 }
 PAYMENT_GATEWAY = _GATEWAYS[read_choice("PAYMENT_GATEWAY", "sandbox", tuple(_GATEWAYS))]
+SANDBOX_IS_USED = _GATEWAYS["sandbox"] == PAYMENT_GATEWAY
 GATEWAY_CONNECT_SECONDS = read_seconds("GATEWAY_CONNECT_SECONDS", 1)
 GATEWAY_READ_SECONDS = read_seconds("GATEWAY_READ_SECONDS", 5)
 SANDBOX_URL = read_url("SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}", ("http", "https"), "http://gateway:8100")
 SANDBOX_KEY = read_text("SANDBOX_KEY", derive_key(SECRET_KEY, "sandbox gateway"))
 STRIPE_KEY = STRIPE_WEBHOOK_SECRET = ""
-if _GATEWAYS["stripe"] == PAYMENT_GATEWAY:
+if not SANDBOX_IS_USED:
     STRIPE_KEY = read_secret("STRIPE_KEY", "PAYMENT_GATEWAY=stripe")
     STRIPE_WEBHOOK_SECRET = read_secret("STRIPE_WEBHOOK_SECRET", "PAYMENT_GATEWAY=stripe")
 STRIPE_URL = read_url("STRIPE_URL", "https://api.stripe.com", ("http", "https"), "https://api.stripe.com")

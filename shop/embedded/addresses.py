@@ -15,7 +15,7 @@ def list_addresses() -> dict[str, str]:
         "web": f"http://{host}:{settings.PORT}/",
         "api": f"http://{host}:{settings.PORT}/api/docs/",
         "admin": f"http://{host}:{settings.PORT}/admin/",
-        "gateway": settings.SANDBOX_URL,
+        **({"gateway": settings.SANDBOX_URL} if settings.SANDBOX_IS_USED else {}),
         "postgres": f"postgres://{database['USER']}@{database['HOST']}:{database['PORT']}/{database['NAME']}",
         "kafka": ",".join(settings.KAFKA_BOOTSTRAP_SERVERS),
         "valkey": _without_password(settings.CELERY_BROKER_URL),

@@ -95,7 +95,7 @@ def list_parts() -> list[Part]:
                 stop_stage=1 if name == "gateway" else 0,
             )
         )
-    elsewhere = settings.OUTSIDE_PARTS | ({"gateway"} if "sandbox" not in settings.PAYMENT_GATEWAY else set())
+    elsewhere = settings.OUTSIDE_PARTS | (set() if settings.SANDBOX_IS_USED else {"gateway"})
     return [part for part in parts if part.name.split("-")[0] not in elsewhere]
 
 

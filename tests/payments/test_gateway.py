@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from payments.checks import refuse_the_sandbox
 from payments.gateway import GatewayAnswer, GatewayUnavailable
 from payments.models import Attempt, Payment
 from payments.sandbox.client import SandboxGateway
@@ -133,6 +134,12 @@ def test_a_refused_capture_stays_wanted_and_says_why(place: Any, said: Any) -> N
     assert (payment.status, payment.wanted) == ("authorized", "capture")
     assert Attempt.objects.get(operation="capture").outcome == "declined: already voided"
     assert said(payment.order_id) == ["PaymentAuthorized.v1"]
+
+
+def test_a_sandbox_in_production_is_warned_of(settings: Any) -> None:
+    assert [warning.id for warning in refuse_the_sandbox(None)] == ["payments.W001"]
+    settings.SANDBOX_IS_USED = False
+    assert refuse_the_sandbox(None) == []
 
 
 class OtherGateway(SandboxGateway):

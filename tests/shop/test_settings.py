@@ -68,6 +68,8 @@ def read_settings(**variables: str) -> dict[str, Any]:
         ("DATABASE_URL", "postgres://me:hunter2@host:port/shop", "postgres://"),
         ("DATABASE_URL", "postgres://me:hunter2@host", "names no database"),
         ("CELERY_BROKER_URL", "amqp://me:hunter2@host", "redis://"),
+        ("PAYMENT_GATEWAY", "cash", "'cash'"),
+        ("GATEWAY_READ_SECONDS", "0", "'0'"),
         ("EMAIL_URL", "pigeon://me:hunter2@host", "smtp"),
     ],
 )
@@ -85,6 +87,12 @@ def test_in_production_secrets_must_be_given() -> None:
         done = manage("check", PRODUCTION="1", **given)
         missing = "ALLOWED_HOSTS" if given.get("SECRET_KEY") else "SECRET_KEY"
         assert (done.returncode, done.stderr.strip()) == (1, f"{missing} is not set: with PRODUCTION it must be")
+
+
+def test_with_stripe_its_secrets_must_be_given() -> None:
+    done = manage("check", PAYMENT_GATEWAY="stripe", STRIPE_KEY="sk_test_1")
+    expected = "STRIPE_WEBHOOK_SECRET is not set: with PAYMENT_GATEWAY=stripe it must be"
+    assert (done.returncode, done.stderr.strip()) == (1, expected)
 
 
 def test_without_any_variable_everything_is_on_this_machine() -> None:

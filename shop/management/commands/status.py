@@ -60,7 +60,7 @@ def read_status() -> dict[str, Any]:
             "kafka": tell(kafka.is_reachable),
             "valkey": tell(ping_valkey),
             "web": tell(lambda: ask_health(f"http://127.0.0.1:{settings.PORT}")),
-            "gateway": tell(lambda: ask_health(settings.SANDBOX_URL)),
+            **({"gateway": tell(lambda: ask_health(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),
             **{name: tell_process(processes.get(name)) for name in LOOPS},
             # The heartbeat of Celery is a periodic task, so it shows the beat as well.
             "beat": tell_process(processes.get("celery")),
