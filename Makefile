@@ -4,10 +4,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH ?= checkout relay latency relays publish consumer growth backlog outages payments
+BENCH ?= checkout hot_product relay latency relays publish consumer growth backlog outages payments
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: help up reset test test-long faults bench check requirements
+.PHONY: help up reset test test-long simulate faults bench check requirements
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -24,6 +24,9 @@ test: $(VENV)/installed-dev ## run every test, on the real parts
 
 test-long: $(VENV)/installed-dev ## the long forms of races and campaigns, of which make test runs samples
 	@LONG=all $(BIN)/python -m pytest -m long
+
+simulate: $(VENV)/installed-dev ## 100,000 runs of orders, stock and money on the model, 100 on PostgreSQL (SEED=... repeats)
+	@SIMULATE=all $(BIN)/python -m pytest tests/simulation/test_simulation.py
 
 faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... repeats)
 	@FAULTS=all $(BIN)/python -m pytest tests/faults

@@ -11,6 +11,8 @@ MONEY = "money adds up"
 NUMBERS = "orders add up"
 STOCK_AGREES = "orders and stock agree"
 MONEY_AGREES = "orders and payments agree"
+RESERVATIONS = "orders and reservations agree"
+PAYMENTS_HEARD = "orders know their payments"
 SALES = "sales add up"
 RECOUNT = "analytics equals a recount from the orders"
 
@@ -101,6 +103,14 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     ],
     "delete from inventory_reservation where order_id = '{confirmed.id}'": [
         (STOCK_AGREES, "order {confirmed.number} of 2 MUG is confirmed, inventory has 0 reserved"),
+        (RESERVATIONS, "order {confirmed.number} was told that its stock is reserved, but 2 MUG are not reserved"),
+    ],
+    "update orders_order set stock = 'rejected' where id = '{declined.id}'": [
+        (RESERVATIONS, "order {declined.number} was told that its stock is rejected, but 2 LAMP are released"),
+    ],
+    "update inventory_reservation set sku = 'GONE' where order_id = '{confirmed.id}'": [
+        (RESERVATIONS, "2 GONE are sold for order {confirmed.id}, which has no such line"),
+        (STOCK, "order {confirmed.id}, MUG: movements stand for no reservation"),
     ],
     "update inventory_reservation set state = 'held' where order_id = '{declined.id}'": [
         (STOCK_AGREES, "order {declined.number} of 2 LAMP is cancelled, inventory has 2 held"),
@@ -110,6 +120,7 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     ],
     "update payments_payment set status = 'voided' where order_id = '{confirmed.id}'": [
         (MONEY, "of order {confirmed.id} is voided, but the gateway "),
+        (PAYMENTS_HEARD, "order {confirmed.number} knows a payment that is captured, it is voided"),
     ],
     "update analytics_salesminute set revenue = revenue + 1 where kind = 'confirmed'": [
         (SALES, "sales confirmed at "),

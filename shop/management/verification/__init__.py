@@ -13,7 +13,13 @@ from relay import kafka
 from relay.canary import CanarySent
 from relay.lag import all_consumers
 from relay.topics import known_topics
-from shop.management.verification.agreement import find_misplaced_stock, find_unpaid_orders, find_wrong_orders
+from shop.management.verification.agreement import (
+    find_misplaced_stock,
+    find_unheard_payments,
+    find_unpaid_orders,
+    find_wrong_orders,
+    find_wrong_reservations,
+)
 from shop.management.verification.drain import wait_until_drained
 from shop.management.verification.effects import (
     find_duplicate_effects,
@@ -71,6 +77,8 @@ def verify(*, wait_seconds: float = 0.0) -> Report:
         "orders add up": find_wrong_orders,
         "promotions add up": find_promotion_differences,
         "orders and stock agree": find_misplaced_stock,
+        "orders and reservations agree": find_wrong_reservations,
+        "orders know their payments": find_unheard_payments,
         "orders and payments agree": find_unpaid_orders,
         "every message was sent once": find_message_differences,
         "sales add up": find_sales_differences,

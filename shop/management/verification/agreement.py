@@ -74,3 +74,48 @@ def find_misplaced_stock() -> Iterator[str]:
         )
         for number, status, ordered, sku, quantity, state in cursor:
             yield f"order {number} of {ordered} {sku} is {status}, inventory has {quantity} {state}"
+
+
+def find_wrong_reservations() -> Iterator[str]:
+    """Name reservations that no order line asks for, and orders that were answered other than what inventory holds.
+
+    The reservation is committed with the answer, so that what orders has heard must be there.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select v.order_id, v.quantity, v.sku, v.state from inventory_reservation v
+            where not exists (select from orders_orderline l where l.order_id = v.order_id and l.sku = v.sku)
+            """
+        )
+        for order_id, quantity, sku, state in cursor:
+            yield f"{quantity} {sku} are {state} for order {order_id}, which has no such line"
+        cursor.execute(
+            """
+            select r.number, r.stock, l.quantity, l.sku, coalesce(v.state, 'not reserved')
+            from orders_order r join orders_orderline l on l.order_id = r.id
+            left join inventory_reservation v on v.order_id = r.id and v.sku = l.sku
+            where (r.stock = 'reserved' and v.state is null) or (r.stock = 'rejected' and v.state is not null)
+            """
+        )
+        for number, stock, quantity, sku, state in cursor:
+            yield f"order {number} was told that its stock is {stock}, but {quantity} {sku} are {state}"
+
+
+def find_unheard_payments() -> Iterator[str]:
+    """Name orders that know another payment than there is, although orders has applied all that payments said of it.
+
+    An order that goes on does not note refunds, which may be of a part.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select r.number, r.payment, p.status from orders_order r join payments_payment p on p.order_id = r.id
+            join relay_stream s on s.topic = 'shop.payments' and s.key = r.id::text
+            join relay_cursor c on c.consumer = 'orders' and c.topic = s.topic and c.key = s.key and c.last = s.last
+            where p.status <> r.payment and not (p.status = 'refunded' and r.payment = 'captured')
+              and not (p.status = 'captured' and r.payment = 'refunded')
+            """
+        )
+        for number, known, payment in cursor:
+            yield f"order {number} knows a payment that is {known}, it is {payment}"

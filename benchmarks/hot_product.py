@@ -1,0 +1,175 @@
+"""A drop: 5,000 buyers want the last 100 pieces of one product. How fast is everybody told, and is anything oversold?
+
+    python -m benchmarks.hot_product [--buyers 5000] [--pieces 100] [--runs 3] [--use-running] [--json]
+
+The buyers' orders go through place_order in eight threads; then a relay and two processes of inventory's consumer take
+them over Kafka, and the orders that got a piece are confirmed and sold. Beside it, in the same run, as many buyers of a
+thousand products that are not scarce. The clock of the answers runs from the first to the last.
+"""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from benchmarks.stage import add_options, prepare, run_relays
+
+CONSUMERS = 2
+BUYING_THREADS = 8
+SPREAD = 1000
+
+
+def place_orders(skus: list[str]) -> float:
+    """Place an order for a piece of each of `skus`, which may repeat, and return the orders per second."""
+    from django.db import connection
+
+    from orders.serializers import OrderRequest
+    from orders.services import place_order
+    from tests.client import make_order
+
+    def buy(share: list[str]) -> None:
+        for sku in share:
+            request = OrderRequest(data=make_order((sku, 1)))
+            request.is_valid(raise_exception=True)
+            place_order(idempotency_key=str(uuid4()), request=request.validated_data)
+        connection.close()
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(BUYING_THREADS) as pool:
+        list(pool.map(buy, [skus[n::BUYING_THREADS] for n in range(BUYING_THREADS)]))
+    return len(skus) / (time.perf_counter() - began)
+
+
+@contextmanager
+def run_inventory() -> Iterator[None]:
+    """Run inventory's consumer in processes of its own, until the block ends."""
+    from django.db import connection
+
+    context = multiprocessing.get_context("fork")
+    stopping = context.Event()
+    connection.close()  # a connection that a child inherits would be shared
+    processes = [context.Process(target=_consume, args=(stopping,)) for _ in range(CONSUMERS)]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for process in processes:
+            process.join(20)
+
+
+def _consume(stopping: Any) -> None:
+    from inventory.handlers import consumer
+    from relay.receiver import Receiver
+
+    Receiver(consumer).run(stopping)
+
+
+def wait_for(query: str, count: int, seconds: float = 300) -> None:
+    """Wait until the query counts so many."""
+    until = time.monotonic() + seconds
+    while (found := ask(query)[0][0]) != count:
+        assert time.monotonic() < until, f"{found} instead of {count}: {query}"
+        time.sleep(0.1)
+
+
+def ask(query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall() if cursor.description else []
+
+
+_COUNT_ANSWERS = "select count(*) from relay_outbox where topic = 'shop.inventory'"
+_TIME_ANSWERS = (
+    "select extract(epoch from max(created_at) - min(created_at)) from relay_outbox where topic = 'shop.inventory'"
+)
+
+
+def sell(skus: list[str], pieces: dict[str, int]) -> dict[str, float]:
+    """Let the buyers of `skus` order while there are `pieces`, and return what was measured, after checking it."""
+    from inventory.services import receive_opening_stock
+    from inventory.verification import find_stock_differences
+
+    ask(
+        "truncate inventory_stock, inventory_reservation, inventory_movement, orders_order, relay_cursor,"
+        " relay_outbox, relay_stream cascade"
+    )
+    receive_opening_stock(pieces)
+    figures = {"orders_per_second": place_orders(skus)}
+    with run_relays(1), run_inventory():
+        wait_for(_COUNT_ANSWERS, len(skus))
+        ((seconds,),) = ask(_TIME_ANSWERS)
+        reserved = confirm_reserved()
+        wait_for("select count(*) from inventory_reservation where state = 'sold'", reserved)
+    assert reserved == min(len(skus), sum(pieces.values())), reserved
+    assert list(find_stock_differences()) == []
+    return {**figures, "answers_per_second": len(skus) / float(seconds), "sold": reserved}
+
+
+def confirm_reserved() -> int:
+    """Confirm every order that got its pieces, as its answers would, and return how many those are."""
+    from django.db import transaction
+
+    from orders.advancing import Move, advance_orders
+    from orders.saga import Happening
+
+    ids = [row[0] for row in ask("select order_id from inventory_reservation order by order_id")]
+    for start in range(0, len(ids), 500):
+        for happening in (Happening.STOCK_RESERVED, Happening.PAYMENT_AUTHORIZED):
+            with transaction.atomic():
+                advance_orders([Move(order_id, happening, uuid4()) for order_id in ids[start : start + 500]])
+    return len(ids)
+
+
+def measure(buyers: int, pieces: int, runs: int) -> dict[str, dict[str, float]]:
+    """Return the medians for the hot product and for the others."""
+    from relay.kafka import create_topics
+    from relay.topics import known_topics
+    from shop.catalogue.models import Category, Product
+
+    create_topics(known_topics())
+    category = Category.objects.create(slug="drop", name="Drop")
+    names = ["HOT", *[f"SPREAD-{n}" for n in range(SPREAD)]]
+    Product.objects.bulk_create(Product(sku=sku, name=sku, price=4990, category=category) for sku in names)
+    spread = [names[1 + n % SPREAD] for n in range(buyers)]
+    kinds = {"hot": (["HOT"] * buyers, {"HOT": pieces}), "spread": (spread, dict.fromkeys(names[1:], buyers))}
+    figures: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    for _ in range(runs):
+        for kind, (skus, stock) in kinds.items():
+            figures[kind].append(sell(skus, stock))
+    return {
+        kind: {name: statistics.median(run[name] for run in measured) for name in measured[0]}
+        for kind, measured in figures.items()
+    }
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--buyers", type=int, default=5000)
+    parser.add_argument("--pieces", type=int, default=100)
+    add_options(parser)
+    options = parser.parse_args()
+    with prepare(use_running=options.use_running):
+        figures = measure(options.buyers, options.pieces, options.runs)
+    print(f"{options.buyers:,} buyers, {options.pieces} pieces of the hot product, median of {options.runs}")
+    print(f"{'':<10}{'orders/s':>10}{'answers/s':>12}{'sold':>8}")
+    for kind, row in figures.items():
+        rates = f"{row['orders_per_second']:>10,.0f}{row['answers_per_second']:>12,.0f}"
+        print(f"{kind:<10}{rates}{row['sold']:>8,.0f}")
+    if options.json:
+        print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Bugs that shops are known to have, patched into the product from here: nothing in the product knows of them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from inventory import handlers as inventory_handlers
+from inventory import reserving
+from inventory.levels import Change
+from inventory.models import Movement, Reservation, Stock
+from inventory.reserving import GIVING_BACK, Hold, Settlement, Transition
+from orders import services
+from orders.services import Placement
+from payments import claims, handlers, settlement
+from payments.models import Payment
+
+
+def replace(text: str, old: str, new: str) -> str:
+    """Replace what must be there."""
+    assert old in text, f"the product has no {old!r} any more: patch the bug in anew"
+    return text.replace(old, new)
+
+
+def take_random_gateway_key(patch: pytest.MonkeyPatch) -> None:
+    """Every call to the gateway carries a new idempotency key."""
+    key = "claimed.id || ':' || operation || coalesce(':' || refund.number, '') as key"
+    patch.setattr(claims, "_CLAIM", replace(claims._CLAIM, key, "gen_random_uuid()::text as key"))
+
+
+def store_key_before_the_work(patch: pytest.MonkeyPatch) -> None:
+    """The answer to an idempotency key is kept apart from the order's transaction, and before it."""
+    answers: dict[str, Placement] = {}
+    place_order = services.place_order
+
+    def place_order_once(*, idempotency_key: str, **order: Any) -> Placement:
+        if idempotency_key not in answers:
+            answers[idempotency_key] = Placement({"id": str(uuid4())}, replayed=True)
+            answers[idempotency_key] = place_order(idempotency_key=idempotency_key, **order)
+        return answers[idempotency_key]
+
+    patch.setattr(services, "place_order", place_order_once)
+
+
+def release_twice(patch: pytest.MonkeyPatch) -> None:
+    """What is released already is released once more."""
+    again = [Transition(Reservation.State.RELEASED, Reservation.State.RELEASED, Movement.Kind.RELEASED, 0, -1)]
+
+    def settle_twice(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> Settlement:
+        done = reserving.settle_reservations(causes, transitions)
+        if transitions is GIVING_BACK:
+            reserving.settle_reservations({order_id: uuid4() for order_id in causes}, again)
+        return done
+
+    patch.setattr(inventory_handlers, "settle_reservations", settle_twice)
+
+
+def read_then_write_stock(patch: pytest.MonkeyPatch) -> None:
+    """The stock is read, and written back less what is ordered; nobody else waits meanwhile."""
+
+    def read_stock(skus: Sequence[str]) -> dict[str, int]:
+        return {stock.sku: stock.available for stock in Stock.objects.filter(sku__in=skus)}
+
+    def write_stock(holds: Sequence[Hold]) -> list[Change]:
+        for hold in holds:
+            for sku, quantity in sorted(hold.wanted.items()):
+                stock = Stock.objects.get(sku=sku)
+                time.sleep(0.001)
+                Stock.objects.filter(sku=sku).update(reserved=stock.reserved + quantity)
+        return []
+
+    patch.setattr(inventory_handlers, "lock_stock", read_stock)
+    patch.setattr(inventory_handlers, "hold_stock", write_stock)
+
+
+def capture_without_lock(patch: pytest.MonkeyPatch) -> None:
+    """Who captures and who gives back read the payment, and write it later; nobody else waits meanwhile."""
+
+    def read_payments(events: Sequence[Any]) -> list[Payment]:
+        payments = list(Payment.objects.filter(order_id__in=[event.order_id for event in events]).order_by("order_id"))
+        time.sleep(0.002)
+        return payments
+
+    def read_claimed(calls: Sequence[claims.Call]) -> dict[UUID, Payment]:
+        payments = Payment.objects.in_bulk([call.payment_id for call in calls])
+        time.sleep(0.002)
+        return payments
+
+    patch.setattr(handlers, "lock_payments", read_payments)
+    patch.setattr(settlement, "lock_claimed", read_claimed)

@@ -1,0 +1,33 @@
+"""A catalogue and stock for the simulated shop. SIMULATE=all is the long form (`make simulate`), SEED=… repeats it."""
+
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
+from pytest_django.fixtures import Settings
+
+from inventory.services import receive_opening_stock
+from shop.catalogue.models import Category, Product
+from tests.simulation.model import OPENING, SKUS
+
+os.environ.setdefault("SEED", str(secrets.randbelow(10_000)))
+set_hypothesis_home_dir(Path(os.environ["VAR_DIR"]) / "hypothesis")
+
+
+@pytest.fixture
+def products(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the simulated shop sells, and a gateway and a doorbell of this process."""
+    settings.PAYMENT_GATEWAY = "tests.simulation.gateway.Books"
+    monkeypatch.setattr("shop.doorbell._ring_now", lambda task, *args: None)
+    category = Category.objects.create(slug="kitchen", name="Kitchen")
+    for sku in SKUS:
+        Product.objects.create(sku=sku, name=sku.title(), price=1250, category=category)
+    receive_opening_stock(dict.fromkeys(SKUS, OPENING))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seed."""
+    if any("tests/simulation/" in report.nodeid for report in terminalreporter.getreports("failed")):
+        terminalreporter.line(f"simulation: SEED={os.environ['SEED']} repeats it")

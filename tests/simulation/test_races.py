@@ -1,0 +1,102 @@
+"""Whatever happens to an order at the same moment, money and stock are right in the end."""
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from inventory.models import Stock
+from inventory.services import receive_stock
+from orders.models import Order
+from relay.testing import deliver
+from tests.client import make_order
+from tests.simulation.model import OPENING, SKUS
+from tests.simulation.races import (
+    CONSUMERS,
+    count_ends,
+    find_wrong,
+    race_cancel_against_capture,
+    race_deadline_against_confirm,
+    race_for_stock,
+)
+
+SEED = int(os.environ["SEED"])
+RACES = [40, pytest.param(1000, marks=pytest.mark.long)]
+#: Of each of sixteen threads.
+ORDERS = [4, pytest.param(100, marks=pytest.mark.long)]
+PIECES = 10_000
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("products", "plenty"),
+]
+
+
+@pytest.fixture
+def plenty(products: None) -> None:
+    """Enough for everybody."""
+    for sku in SKUS:
+        receive_stock(sku, PIECES, "for the races")
+
+
+@pytest.mark.parametrize("races", RACES)
+def test_cancel_against_capture_ends_with_the_money_given_back(races: int) -> None:
+    race_cancel_against_capture(races, SEED)
+    ends = count_ends()
+    print(ends)
+    assert find_wrong() == []
+    assert set(ends) == {
+        ("cancelled", "voided", ("authorize", "void")),
+        ("cancelled", "refunded", ("authorize", "capture", "refund")),
+    }
+    assert sum(ends.values()) == races
+    assert Stock.objects.get(sku="CUP").available == OPENING + PIECES
+
+
+@pytest.mark.parametrize("races", RACES)
+def test_deadline_against_confirm_ends_one_way_or_the_other(races: int) -> None:
+    race_deadline_against_confirm(races, SEED)
+    ends = count_ends()
+    print(ends)
+    assert find_wrong() == []
+    sold, over = ("confirmed", "captured", ("authorize", "capture")), ("cancelled", "voided", ("authorize", "void"))
+    assert set(ends) == {sold, over}
+    stock = Stock.objects.get(sku="CUP")
+    assert (stock.on_hand, stock.reserved) == (OPENING + PIECES - ends[sold], 0)
+
+
+@pytest.mark.parametrize("orders", ORDERS)
+def test_sixteen_consumers_hold_crossed_orders_without_an_error(orders: int) -> None:
+    race_for_stock(orders, SEED)
+    assert find_wrong() == []
+    assert {stock.reserved for stock in Stock.objects.all()} == {orders * 16}
+
+
+@pytest.mark.parametrize("orders", ORDERS)
+def test_sixteen_customers_with_crossed_carts_get_no_error(settings: Settings, orders: int) -> None:
+    settings.RATE_LIMITS_ON = False
+
+    def buy(number: int) -> Counter[int]:
+        client, lines = Client(), [(sku, 1) for sku in (SKUS if number % 2 else SKUS[::-1])]
+        try:
+            statuses = Counter[int]()
+            for _ in range(orders):
+                headers = {"Idempotency-Key": str(uuid4())}
+                address = "/api/v1/orders/"
+                answer = client.post(address, make_order(*lines), content_type="application/json", headers=headers)
+                statuses[answer.status_code] += 1
+            return statuses
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = sum(pool.map(buy, range(16)), Counter[int]())
+    assert statuses == {201: orders * 16}
+    deliver(CONSUMERS["inventory"])
+    assert find_wrong() == []
+    assert set(Order.objects.values_list("status", flat=True)) == {"placed"}

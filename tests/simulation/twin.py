@@ -1,0 +1,161 @@
+"""The model beside the shop itself, on real PostgreSQL: both take each step, and both must show the same."""
+
+import math
+from collections import Counter
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.utils import timezone
+
+from inventory.models import Reservation, Stock
+from inventory.services import UnableToAdjustStock, adjust_stock
+from inventory.verification import find_stock_differences
+from orders import services
+from orders.advancing import advance_order
+from orders.cancelling import TooLateToCancel, cancel_order
+from orders.models import Order
+from orders.saga import Happening, ImpossibleTransition
+from orders.serializers import OrderRequest
+from orders.tasks import cancel_overdue_orders
+from payments.calling import make_call
+from payments.claims import claim_calls
+from payments.models import Payment
+from payments.settlement import Outcome, record_outcomes
+from relay.lag import all_consumers
+from relay.models import Outbox
+from relay.testing.delivery import make_delivery, surfacing_errors
+from tests.client import make_order
+from tests.simulation.gateway import Books
+from tests.simulation.model import SKUS, Fate, Model
+
+CANCELS = {Happening.CANCEL_REQUESTED: "customer", Happening.CANCELLED_BY_STAFF: "admin:ada"}
+
+
+class Crashed(Exception):
+    """The process died before the commit."""
+
+
+class Twin(Model):
+    """Takes each step in the model and in the shop, whose database must hold SKUS with OPENING pieces of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[UUID] = []
+        self.outcomes: list[list[Outcome]] = []
+        self.booked_by: list[Counter[str]] = []  # what the gateway has booked in the calls for each order
+        self.consumers = {consumer.name: consumer for consumer in all_consumers()}
+        Books.entries, Books.fate = {}, "answered"
+
+    def place(self, lines: dict[str, int], good_card: bool) -> None:
+        """Place an order; the first time, the process dies before the commit, and the client sends it again."""
+        request = OrderRequest(data=make_order(*lines.items(), token="tok_ok" if good_card else "tok_declined"))
+        request.is_valid(raise_exception=True)
+        key = str(uuid4())
+        try:
+            with transaction.atomic():
+                services.place_order(idempotency_key=key, request=request.validated_data)
+                raise Crashed
+        except Crashed:
+            placement = services.place_order(idempotency_key=key, request=request.validated_data)
+        self.ids.append(Order.objects.get(pk=placement.answer["id"]).pk)
+        self.outcomes.append([])
+        self.booked_by.append(Counter())
+        super().place(lines, good_card)
+        self.compare()
+
+    def deliver(self, number: int, route: tuple[str, str]) -> bool:
+        """Deliver an event, twice: consumers know a duplicate."""
+        known = super().deliver(number, route)
+        assert known
+        consumer, topic = route
+        sale = self.sales[number]
+        row = Outbox.objects.get(topic=f"shop.{topic}", key=str(self.ids[number]), sequence=sale.read[route])
+        assert row.type.partition(".")[0] == sale.topics[topic][sale.read[route] - 1]
+        with surfacing_errors(self.consumers[consumer], "raise"):
+            self.consumers[consumer].process([make_delivery(row), make_delivery(row)])
+        self.compare()
+        return True
+
+    def ask(self, number: int, happening: Happening) -> bool:
+        """Let a person or the clock do something."""
+        possible = super().ask(number, happening)
+        order_id = self.ids[number]
+        try:
+            with transaction.atomic():
+                if happening in CANCELS:
+                    cancel_order(order_id, by=CANCELS[happening])
+                elif happening == Happening.DEADLINE_PASSED:
+                    pass_deadline(order_id)
+                else:
+                    advance_order(order_id, happening)
+            done = True
+        except (ImpossibleTransition, TooLateToCancel):
+            done = False
+        assert done == possible
+        self.compare()
+        return done
+
+    def book(self, sku: str, difference: int) -> bool:
+        """Receive or correct by hand."""
+        possible = super().book(sku, difference)
+        try:
+            adjust_stock(sku, difference, "counted", "admin:ada")
+            done = True
+        except UnableToAdjustStock:
+            done = False
+        assert done == possible
+        self.compare()
+        return done
+
+    def begin(self, number: int, fate: Fate) -> bool:
+        """Let a worker claim the payment and call, as if the claim of the one before it had ended."""
+        known = super().begin(number, fate)
+        now = timezone.now()
+        Payment.objects.update(due_at=now + timedelta(days=1))
+        ours = Payment.objects.filter(order_id=self.ids[number])
+        ours.update(due_at=now - timedelta(days=1), claimed_until=None)
+        (call,) = claim_calls(1)
+        assert call.operation == self.sales[number].in_flight[-1].operation
+        before, Books.fate = set(Books.entries), fate
+        self.outcomes[number].append(make_call(call, math.inf))
+        Books.fate = "answered"
+        for key in Books.entries.keys() - before:
+            operation, answer = Books.entries[key]
+            self.booked_by[number][f"{answer.outcome} {operation}"] += 1
+        self.compare()
+        return known
+
+    def end(self, number: int, *, oldest: bool) -> bool:
+        """Let a worker record what it was answered."""
+        known = super().end(number, oldest=oldest)
+        record_outcomes([self.outcomes[number].pop(0 if oldest else -1)])
+        self.compare()
+        return known
+
+    def compare(self) -> None:
+        """Compare all that both know."""
+        orders = {order.pk: (order.status, order.stock, order.payment) for order in Order.objects.all()}
+        states = [sale.state for sale in self.sales]
+        assert [orders[pk] for pk in self.ids] == [(state.status, state.stock, state.payment) for state in states]
+        assert len(orders) == len(self.ids)
+        payments = {payment.order_id: payment for payment in Payment.objects.all()}
+        shown = [
+            (p.status, p.wanted.replace("nothing", "")) if (p := payments.get(pk)) else ("", "") for pk in self.ids
+        ]
+        assert shown == [(sale.payment, sale.wanted) for sale in self.sales]
+        stock = {stock.sku: (stock.on_hand, stock.reserved) for stock in Stock.objects.all()}
+        assert stock == {sku: (self.on_hand[sku], self.reserved[sku]) for sku in SKUS}
+        held = dict(Reservation.objects.values_list("order_id", "state").distinct())
+        assert [held.get(pk, "") for pk in self.ids] == [sale.held for sale in self.sales]
+        assert list(find_stock_differences()) == []
+        expected = [Counter(f"{outcome} {op}" for op, outcome in sale.ledger.items()) for sale in self.sales]
+        assert self.booked_by == expected
+
+
+def pass_deadline(order_id: UUID) -> None:
+    """Let the order's deadline pass, and the sweep come."""
+    ours = Order.objects.filter(pk=order_id)
+    ours.update(deadline_at=timezone.now() - timedelta(seconds=1))
+    cancel_overdue_orders()
+    ours.update(deadline_at=timezone.now() + timedelta(days=1))
