@@ -98,9 +98,11 @@ def repeat(*jobs: Callable[[], object], pause: float = 0.0) -> Iterator[None]:
         raise raised[0]
 
 
-def disturb(gateway: GatewayProcess, chance: random.Random) -> None:
-    """Let it live for a while, kill it, leave it dead for a moment, start it again."""
+def disturb(gateway: GatewayProcess, chance: random.Random, most: int) -> None:
+    """Let it live for a while, kill it, leave it dead for a moment, start it again; after `most` kills let it live."""
     time.sleep(chance.uniform(0.2, 2.0))
+    if gateway.kills >= most:
+        return
     gateway.kill()
     time.sleep(chance.uniform(0, 0.5))
     gateway.start()

@@ -41,7 +41,7 @@ def test_ledger_equals_payments_however_often_the_gateway_dies(
     gateway.start()
     deaths = random.Random(chance.random())
     began = time.monotonic()
-    with repeat(settle, settle, pause=0.02), repeat(lambda: disturb(gateway, deaths)):
+    with repeat(settle, settle, pause=0.02), repeat(lambda: disturb(gateway, deaths, most=orders // 10)):
         waiting = [place(token, amount=100 + n) for n, token in enumerate(choose_tokens(orders, chance))]
         fates = {payment.pk: chance.choice(["keep", "keep", "part", "cancel at once", "cancel"]) for payment in waiting}
         while waiting:
