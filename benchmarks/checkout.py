@@ -13,22 +13,16 @@ import argparse
 import json
 import os
 import re
-import selectors
 import shutil
-import socket
 import statistics
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from importlib import import_module
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psutil
+from benchmarks.ordering import Load, order_over, profile_request, read_processor
 
 CONNECTIONS = (1, 8, 32)
 _PGBENCH = """
@@ -47,17 +41,6 @@ commit;
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What a number of connections got: transactions a second, latencies in ms, processor time in us per order."""
-
-    per_second: float
-    p50: float
-    p95: float
-    p99: float
-    processor: dict[str, float]
-
-
 @contextmanager
 def run_shop() -> Iterator[Any]:
     """PostgreSQL, the catalogue and the web, on ports and in a folder of their own."""
@@ -73,77 +56,6 @@ def run_shop() -> Iterator[Any]:
         yield shop
     finally:
         shop.stop()
-
-
-def order_over(port: int, connections: int, seconds: float, body: bytes) -> Load:
-    """Keep `connections` busy with orders, each with a key of its own, and measure.
-
-    :raises RuntimeError: an order was not answered with 201.
-    """
-    head = f"POST /api/v1/orders/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-    parts = (f"{head}Content-Length: {len(body)}\r\nIdempotency-Key: ".encode(), b"\r\n\r\n" + body)
-    chooser = selectors.DefaultSelector()
-    before, latencies = read_processor(), []
-    began: dict[socket.socket, float] = {}
-    for _ in range(connections):
-        line = socket.create_connection(("127.0.0.1", port))
-        chooser.register(line, selectors.EVENT_READ)
-        send_order(line, parts, began)
-    start = time.perf_counter()
-    while time.perf_counter() < start + seconds:
-        for ready, _ in chooser.select(5):
-            line = ready.fileobj  # type: ignore[assignment]
-            read_answer(line)
-            latencies.append(time.perf_counter() - began[line])
-            send_order(line, parts, began)
-    took = time.perf_counter() - start
-    after = read_processor()
-    for ready in list(chooser.get_map().values()):
-        read_answer(ready.fileobj)  # type: ignore[arg-type]
-        ready.fileobj.close()  # type: ignore[union-attr]
-    cuts = [cut * 1000 for cut in statistics.quantiles(latencies, n=100)]
-    each = {name: (after[name] - before[name]) / len(latencies) * 1e6 for name in after}
-    return Load(len(latencies) / took, cuts[49], cuts[94], cuts[98], each)
-
-
-def send_order(line: socket.socket, parts: tuple[bytes, bytes], began: dict[socket.socket, float]) -> None:
-    """Send one order."""
-    began[line] = time.perf_counter()
-    line.sendall(parts[0] + str(uuid4()).encode() + parts[1])
-
-
-def read_answer(line: socket.socket) -> None:
-    """Read one answer to its end.
-
-    :raises RuntimeError: it is not a 201.
-    """
-    got = b""
-    while b"\r\n\r\n" not in got:
-        got += line.recv(65536) or fail(got)
-    head, _, rest = got.partition(b"\r\n\r\n")
-    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
-    while len(rest) < length:
-        rest += line.recv(65536) or fail(got)
-    if b" 201 " not in head.partition(b"\r\n")[0]:
-        fail(got)
-
-
-def fail(got: bytes) -> bytes:
-    """Tell what was answered instead.
-
-    :raises RuntimeError: always.
-    """
-    raise RuntimeError(f"an order was not placed: {got[:500]!r}")
-
-
-def read_processor() -> dict[str, float]:
-    """Seconds of processor time so far: of this client, and of the web and PostgreSQL that it has started."""
-    used = {"client": sum(os.times()[:2]), "web": 0.0, "postgres": 0.0}
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            part = "postgres" if process.name().startswith("postgres") else "web"
-            used[part] += sum(process.cpu_times()[:2])
-    return used
 
 
 def run_pgbench(connections: int, seconds: float) -> Load:
@@ -171,46 +83,14 @@ def run_pgbench(connections: int, seconds: float) -> Load:
             str(script),
         ]
         command += ["-l", "--log-prefix", f"{folder}/log", str(database["NAME"])]
+        before = read_processor()
         told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
         times = [int(row.split()[2]) / 1000 for log in Path(folder).glob("log*") for row in log.open()]
+    after = read_processor()
+    each = {name: (after[name] - before[name]) / len(times) * 1e6 for name in ("client", "postgres")}
     cuts = statistics.quantiles(times, n=100)
     rate = float(re.search(r"tps = ([\d.]+)", told)[1])  # type: ignore[index]
-    return Load(rate, cuts[49], cuts[94], cuts[98], {})
-
-
-def profile_request(body: bytes, count: int = 2000) -> dict[str, float]:
-    """Return the median microseconds of a request's parts, in this process and without gunicorn."""
-    from django.db import connection
-    from django.test import Client
-
-    services: Any = import_module("orders.services")
-    client = Client()
-    times: dict[str, list[float]] = {}
-
-    def watch(name: str, work: Any) -> Any:
-        def run(*values: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return work(*values, **named)
-            finally:
-                times.setdefault(name, []).append((time.perf_counter() - began) * 1e6)
-
-        return run
-
-    services.price_lines = watch("read the products", services.price_lines)
-    services.store_order = watch("store the order", services.store_order)
-
-    def post() -> None:
-        client.post("/api/v1/orders/", body, "application/json", headers={"Idempotency-Key": str(uuid4())})
-
-    whole = watch("the whole request", post)
-    for _ in range(count):
-        whole()
-    with connection.cursor() as cursor:
-        empty = watch("a statement that does nothing", cursor.execute)
-        for _ in range(count):
-            empty("select 1")
-    return {name: statistics.median(measured) for name, measured in times.items()}
+    return Load(rate, cuts[49], cuts[94], cuts[98], each)
 
 
 def measure(options: argparse.Namespace, port: int, body: bytes) -> dict[int, tuple[Load, Load]]:
@@ -271,8 +151,9 @@ def print_table(found: dict[int, tuple[Load, Load]], parts: dict[str, float]) ->
                 f"{connections:>4} {name:<16} {load.per_second:>12.0f} {load.p50:>9.2f} {load.p95:>9.2f}"
                 f" {load.p99:>9.2f} {part}"
             )
-        used = ", ".join(f"{name} {micros:.0f}" for name, micros in ours.processor.items())
-        print(f"     processor time per order in us: {used}")
+        for name, load in (("an order", ours), ("pgbench's", raw)):
+            used = ", ".join(f"{part} {micros:.0f}" for part, micros in load.processor.items())
+            print(f"     processor time of {name} in us: {used}")
     for name, micros in parts.items():
         print(f"{name:<32} {micros:>8.0f} us")
 

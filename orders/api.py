@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import ValidationError
@@ -99,7 +98,7 @@ def read_usual_order(request: HttpRequest) -> dict[str, Any] | None:
 def answer_placement(request: HttpRequest | Request, placement: Placement) -> HttpResponse:
     """The answer to a placed order, the same bytes whenever it is repeated."""
     answer = HttpResponse(_encode(placement.answer), status=201, content_type="application/json")
-    answer["Location"] = request.build_absolute_uri(reverse("order-detail", args=[placement.answer["id"]]))
+    answer["Location"] = request.build_absolute_uri(f"{request.path}{placement.answer['id']}/")
     if placement.replayed:
         answer["Idempotency-Replayed"] = "true"
     return answer

@@ -15,7 +15,7 @@ class CapExceeded(OrderRefused):
     """The customer would have more of a product than one customer may have."""
 
 
-def identify_buyer(customer_id: object, email: str) -> str:
+def identify_buyer(customer_id: int | None, email: str) -> str:
     """Return what a buyer is known by: the customer's id, or for a guest the keyed hash of the e-mail address."""
     if customer_id is not None:
         return str(customer_id)

@@ -69,7 +69,7 @@ def create_cart(customer_id: int | None = None) -> UUID:
     return cart.pk
 
 
-def find_cart(cart_id: UUID, customer_id: object, *, lock: bool = False) -> Cart:
+def find_cart(cart_id: UUID, customer_id: int | None, *, lock: bool = False) -> Cart:
     """Return a guest's cart, which its id opens, or the customer's own.
 
     :raises CartGone: there is none, or it is another customer's.
@@ -82,7 +82,7 @@ def find_cart(cart_id: UUID, customer_id: object, *, lock: bool = False) -> Cart
 
 
 def change_quantity(
-    cart_id: UUID, customer_id: object, sku: str, quantity: int, *, add: bool = False
+    cart_id: UUID, customer_id: int | None, sku: str, quantity: int, *, add: bool = False
 ) -> tuple[int, int]:
     """Let the cart hold `quantity` of `sku`, or so many more; return what it held and holds, at most LARGEST_QUANTITY.
 
@@ -137,7 +137,7 @@ def quote(lines: list[PricedLine], country: str = "", code: str = "") -> Amounts
     return add_up(subtotal, country, find_discount(code, subtotal) if code else 0)
 
 
-def take_cart(cart_id: UUID, customer_id: object) -> list[CartLine]:
+def take_cart(cart_id: UUID, customer_id: int | None) -> list[CartLine]:
     """Delete the cart and return what was in it: it becomes an order. Needs an open transaction.
 
     :raises CartGone: as :func:`find_cart`.

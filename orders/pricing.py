@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from shop.catalogue.money import format_money
-from shop.catalogue.prices import find_prices
+from shop.catalogue.prices import find_prices, recall_prices
 
 
 class OrderRefused(Exception):
@@ -64,12 +64,12 @@ class Amounts:
     total: int
 
 
-def price_lines(wanted: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """Price ``{"sku", "quantity"}`` from the catalogue.
+def price_lines(wanted: Sequence[Mapping[str, Any]], *, remembered: bool = False) -> list[Line]:
+    """Price ``{"sku", "quantity"}`` from the catalogue, or with what this process has last read there.
 
     :raises UnknownProducts: a SKU is not in the catalogue, or is not sold any more.
     """
-    prices = find_prices(line["sku"] for line in wanted)
+    prices = (recall_prices if remembered else find_prices)([line["sku"] for line in wanted])
     unknown = {index: line["sku"] for index, line in enumerate(wanted) if line["sku"] not in prices}
     if unknown:
         raise UnknownProducts(unknown)

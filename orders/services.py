@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +16,7 @@ from orders.carts import take_cart
 from orders.models import IdempotencyKey, Redemption
 from orders.pricing import Line, OrderRefused, add_up, check_expectation, price_lines
 from orders.promotions import clean_code, redeem
-from orders.storing import FIELDS, LINE_FIELDS, Draft, KeyTaken, store_order
+from orders.storing import FIELDS, LINE_FIELDS, Draft, NotStored, Wish, store_order
 from shop.tokens import sign_order
 
 
@@ -45,13 +47,13 @@ def place_order(*, idempotency_key: str, request: dict[str, Any], caller: Abstra
     :raises OrderRefused: a product, the cart, a price, the promotion or a cap stands against it. Nothing is stored.
     """
     customer_id = caller.pk if caller else None
-    key = scope_key(idempotency_key, customer_id)
     request_hash = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+    wish = Wish(scope_key(idempotency_key, customer_id), request_hash, request, customer_id)
     try:
-        answer = _place(key, request_hash, request, customer_id)
-    except (KeyTaken, OrderRefused):
+        answer = _place(wish)
+    except (NotStored, OrderRefused):
         # What the first order has taken may be what this one lacks: the cart, the last use of a code.
-        known = _find_answer(key, request_hash)
+        known = _find_answer(wish.key, request_hash)
         if known is None:
             raise
         return known
@@ -74,29 +76,42 @@ def restore_answer(stored: dict[str, Any]) -> dict[str, Any]:
     return {name: known[name] for name in FIELDS}
 
 
-def _place(key: str, request_hash: str, request: dict[str, Any], customer_id: object) -> dict[str, Any]:
-    if "lines" in request and not request.get("promotion_code"):
-        lines = price_lines(request["lines"])
-        if all(line.most_per_customer is None for line in lines):
-            draft = _draft(key, request_hash, request, customer_id, lines)
-            return store_order(draft)  # one statement, which needs no transaction around it
+def _place(wish: Wish) -> dict[str, Any]:
+    if "lines" in wish.request and not wish.request.get("promotion_code"):
+        with suppress(NotStored, OrderRefused):  # what this process remembers of the prices may be old
+            return _place_at_once(wish, remembered=True)
+        with suppress(_Capped):
+            return _place_at_once(wish, remembered=False)
     with transaction.atomic():
-        return _place_guarded(key, request_hash, request, customer_id)
+        return _place_guarded(wish)
 
 
-def _place_guarded(key: str, request_hash: str, request: dict[str, Any], customer_id: object) -> dict[str, Any]:
+class _Capped(OrderRefused):
+    """A product has a cap, which is counted under a lock of its buyer."""
+
+
+def _place_at_once(wish: Wish, *, remembered: bool) -> dict[str, Any]:
+    """Place an order that takes nothing that others want, by one statement, which needs no transaction around it."""
+    lines = price_lines(wish.request["lines"], remembered=remembered)
+    if any(line.most_per_customer is not None for line in lines):
+        raise _Capped({})
+    return store_order(_draft(wish, lines, remembered=remembered))
+
+
+def _place_guarded(wish: Wish) -> dict[str, Any]:
     """Place an order that takes something that others want too. Locks: the cart, the promotion, the buyer's caps."""
+    request = wish.request
     seen: dict[str, int] = {}
     wanted = request.get("lines", [])
     if "cart" in request:
-        taken = take_cart(request["cart"], customer_id)
+        taken = take_cart(request["cart"], wish.customer_id)
         wanted = [{"sku": line.sku, "quantity": line.quantity} for line in taken]
         seen = {line.sku: line.unit_price for line in taken}
     lines = price_lines(wanted)
     code = clean_code(request.get("promotion_code", ""))
     discount = redeem(code, sum(line.line_total for line in lines)) if code else 0
-    draft = _draft(key, request_hash, request, customer_id, lines, discount, seen)
-    buyer = identify_buyer(customer_id, request["email"])
+    draft = _draft(wish, lines, discount, seen)
+    buyer = identify_buyer(wish.customer_id, request["email"])
     check_caps(buyer, lines)
     answer = store_order(draft)
     record_capped(UUID(answer["id"]), buyer, lines)
@@ -106,15 +121,9 @@ def _place_guarded(key: str, request_hash: str, request: dict[str, Any], custome
 
 
 def _draft(
-    key: str,
-    request_hash: str,
-    request: dict[str, Any],
-    customer_id: object,
-    lines: list[Line],
-    discount: int = 0,
-    seen: dict[str, int] | None = None,
+    wish: Wish, lines: list[Line], discount: int = 0, seen: Mapping[str, int] | None = None, *, remembered: bool = False
 ) -> Draft:
-    country = request["shipping_address"]["country"]
-    amounts = add_up(sum(line.line_total for line in lines), country, discount)
-    check_expectation(amounts, lines, request.get("expected_total"), seen or {})
-    return Draft(key, request_hash, customer_id, lines, amounts, request)
+    subtotal = sum(line.line_total for line in lines)
+    amounts = add_up(subtotal, wish.request["shipping_address"]["country"], discount)
+    check_expectation(amounts, lines, wish.request.get("expected_total"), seen or {})
+    return Draft(wish, lines, amounts, remembered)

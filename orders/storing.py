@@ -23,11 +23,17 @@ from shop.statements import run_prepared
 # thousand million new ones meets its number in use, fails, and gets another when the client tries again.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # The insert of the key comes first: a concurrent duplicate waits here, and writes nothing if the first one commits.
+# Prices that this process remembers hold if they still are the catalogue's in the statement's own snapshot.
 _STORE = f"""
 with cause as (
     insert into orders_idempotencykey (key, request_hash, order_id, answer, created_at)
     select %(idempotency_key)s, %(request_hash)s, %(order_id)s::uuid, %(answer)s::jsonb, now()
     where {READ_COMMITTED}
+      and not (%(remembered)s::boolean and exists (
+        select from jsonb_to_recordset(%(answer)s::jsonb -> 'lines') as l (sku text, name text, unit_price int)
+        where not exists (select from catalogue_product p
+                          where p.sku = l.sku and p.is_active and p.most_per_customer is null
+                            and (p.name, p.price) = (l.name, l.unit_price))))
     on conflict (key) do nothing returning order_id),
 contact as (
     insert into contacts_contact (id, email, phone, name, line1, line2, postal_code, city, country, created_at)
@@ -59,30 +65,38 @@ LINE_FIELDS = ("sku", "name", "quantity", "unit_price", "line_total")
 _encode_json = msgspec.json.Encoder().encode
 
 
-class KeyTaken(Exception):
-    """An order with this idempotency key was committed before."""
+class NotStored(Exception):
+    """An order with this idempotency key was committed before, or a remembered price is not true any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who asked for what: the stored form of the key, the hash and the values of the request, and the customer's id."""
+
+    key: str
+    request_hash: str
+    request: dict[str, Any]
+    customer_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An order that is priced and not stored yet."""
+    """An order that is priced and not stored yet. `remembered`: its prices were not read for it, but before."""
 
-    idempotency_key: str
-    request_hash: str
-    customer_id: object
+    wish: Wish
     lines: list[Line]
     amounts: Amounts
-    request: dict[str, Any]
+    remembered: bool = False
 
 
 def store_order(draft: Draft) -> dict[str, Any]:
     """Store the order and publish OrderPlaced, in one statement, and return the answer that its key is given.
 
-    :raises KeyTaken: another order has the key; this waited for it. Nothing was stored.
+    :raises NotStored: another order has the key, for which this waited, or a remembered price has changed.
     """
     order_id, contact_id, number, now = uuid7(), uuid4(), make_number(), timezone.now()
     answer = describe(draft, order_id, number, now)
-    amounts = draft.amounts
+    wish, amounts = draft.wish, draft.amounts
     event = OrderPlaced(
         occurred_at=now,
         order_id=order_id,
@@ -94,19 +108,19 @@ def store_order(draft: Draft) -> dict[str, Any]:
         tax=amounts.tax,
         total=amounts.total,
         lines=[OrderedLine(sku=line.sku, quantity=line.quantity, unit_price=line.unit_price) for line in draft.lines],
-        payment_token=draft.request["payment_token"],
+        payment_token=wish.request["payment_token"],
     )
     values = {
         **encode_event(event),
-        **draft.request["shipping_address"],
-        "email": draft.request["email"],
-        "phone": draft.request["phone"],
-        "idempotency_key": draft.idempotency_key,
-        "request_hash": draft.request_hash,
+        **wish.request["shipping_address"],
+        "email": wish.request["email"],
+        "phone": wish.request["phone"],
+        "idempotency_key": wish.key,
+        "request_hash": wish.request_hash,
         "answer": _encode_json(answer).decode(),
         "order_id": order_id,
         "contact_id": contact_id,
-        "customer_id": draft.customer_id,
+        "customer_id": wish.customer_id,
         "number": number,
         "currency": amounts.currency,
         "discount": amounts.discount,
@@ -114,15 +128,17 @@ def store_order(draft: Draft) -> dict[str, Any]:
         "tax": amounts.tax,
         "total": amounts.total,
         "deadline_hours": settings.ORDER_DEADLINE_HOURS,
+        "remembered": draft.remembered,
     }
     if not run_prepared(_STORE, {name: None if value is None else str(value) for name, value in values.items()}):
-        raise KeyTaken
+        raise NotStored
     return answer
 
 
 def make_number() -> str:
     """Return a new order number as people read it."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(10))
+    bits = secrets.randbits(50)
+    return "".join(_ALPHABET[bits >> place & 31] for place in range(0, 50, 5))
 
 
 def describe(draft: Draft, order_id: UUID, number: str, placed_at: datetime) -> dict[str, Any]:

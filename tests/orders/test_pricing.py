@@ -1,15 +1,20 @@
 """What an order costs is computed by the server, shown before ordering, and never changed in silence."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from orders.models import Order
+from orders.models import IdempotencyKey, Order
 from orders.pricing import add_up, find_tax
+from orders.serializers import OrderRequest
 from orders.services import place_order
 from relay.models import Outbox
 from shop.catalogue.models import Product
 from shop.events import OrderPlaced
+from shop.statements import run_prepared
 from tests.orders.conftest import ADDRESS, NOTHING, Api, MakeBody, count_everything, make_promotion
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("products")]
@@ -58,10 +63,47 @@ def test_an_order_at_another_total_than_was_shown_is_refused_until_the_new_one_i
     assert api.post({**body, "expected_total": 1790}, key="k-1").status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"price": 1300}, 201),
+        ({"name": "Better mug"}, 201),
+        ({"is_active": False}, 400),
+        ({"most_per_customer": 2}, 400),
+        ({"most_per_customer": 3}, 201),
+    ],
+)
+def test_what_is_remembered_of_a_product_is_never_taken_for_the_catalogue(
+    api: Api, make_body: MakeBody, change: dict[str, Any], status: int
+) -> None:
+    lines = [{"sku": "MUG", "quantity": 3}]
+    assert api.post(make_body(lines=lines, email="other@example.org")).status_code == 201
+    Product.objects.filter(sku="MUG").update(**change)
+    answer = api.post(make_body(lines=lines))
+    assert answer.status_code == status
+    if status == 201:
+        line = answer.json()["lines"][0]
+        assert (line["unit_price"], line["name"]) == (change.get("price", 1250), change.get("name", "Mug"))
+
+
+def test_a_usual_order_asks_the_database_once(api: Api, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.post(make_body())
+    asked: list[str] = []
+
+    def count(sql: Any, values: Any) -> Any:
+        asked.append(sql)
+        return run_prepared(sql, values)
+
+    for module in ("orders.storing", "shop.catalogue.prices"):
+        monkeypatch.setattr(f"{module}.run_prepared", count)
+    with CaptureQueriesContext(connection) as queries:
+        assert api.post(make_body()).status_code == 201
+    assert len(asked) == 1
+    assert [query["sql"] for query in queries] == []
+
+
 def test_a_repeated_answer_from_before_there_were_amounts_is_still_whole(api: Api, make_body: MakeBody) -> None:
     placed = place_order(idempotency_key="k-1", request=read(make_body()))
-    from orders.models import IdempotencyKey
-
     stored = IdempotencyKey.objects.get()
     for name in ("subtotal", "discount", "shipping", "tax"):
         del stored.answer[name]
@@ -73,8 +115,6 @@ def test_a_repeated_answer_from_before_there_were_amounts_is_still_whole(api: Ap
 
 def read(body: dict[str, object]) -> dict[str, object]:
     """The body as the API reads it."""
-    from orders.serializers import OrderRequest
-
     request = OrderRequest(data=body)
     request.is_valid(raise_exception=True)
     return dict(request.validated_data)
