@@ -16,5 +16,7 @@ def run_prepared(sql: LiteralString, values: Mapping[str, str | None]) -> list[t
     """
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
+    # Django's None forbids what is asked for here; its own cursors never prepare, whatever stands there.
+    connection.connection.prepare_threshold = 1
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         return cursor.execute(sql, values, prepare=True).fetchall()

@@ -100,6 +100,9 @@ def test_a_usual_order_asks_the_database_once(api: Api, make_body: MakeBody, mon
         assert api.post(make_body()).status_code == 201
     assert len(asked) == 1
     assert [query["sql"] for query in queries] == []
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from pg_prepared_statements where statement like '%%orders_idempotencykey%%'")
+        assert cursor.fetchone() == (1,), "it is planned once"
 
 
 def test_a_repeated_answer_from_before_there_were_amounts_is_still_whole(api: Api, make_body: MakeBody) -> None:
