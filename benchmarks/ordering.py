@@ -127,7 +127,7 @@ def profile_request(body: bytes, count: int = 2000) -> dict[str, float]:
     watch(api, "place_order", "    place it")
     watch(api, "read_order", "    read the body")
     watch(api.OrderList, "dispatch", "  the view")
-    handler = get_wsgi_application()
+    handler: Any = get_wsgi_application()
     watch(handler, "get_response", "the request, with its middleware")
     for _ in range(count):
         handler(make_environment(body), lambda status, headers: None).close()
