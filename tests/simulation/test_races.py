@@ -50,10 +50,10 @@ def test_cancel_against_capture_ends_with_the_money_given_back(races: int) -> No
     ends = count_ends()
     print(ends)
     assert find_wrong() == []
-    assert set(ends) == {
-        ("cancelled", "voided", ("authorize", "void")),
-        ("cancelled", "refunded", ("authorize", "capture", "refund")),
-    }
+    voided = ("cancelled", "voided", ("authorize", "void"))
+    refunded = ("cancelled", "refunded", ("authorize", "capture", "refund"))
+    assert set(ends) <= {voided, refunded}
+    assert len(ends) == 2 or races < 1000, "one side has won every race: they did not meet"
     assert sum(ends.values()) == races
     assert Stock.objects.get(sku="CUP").available == OPENING + PIECES
 
@@ -65,7 +65,8 @@ def test_deadline_against_confirm_ends_one_way_or_the_other(races: int) -> None:
     print(ends)
     assert find_wrong() == []
     sold, over = ("confirmed", "captured", ("authorize", "capture")), ("cancelled", "voided", ("authorize", "void"))
-    assert set(ends) == {sold, over}
+    assert set(ends) <= {sold, over}
+    assert len(ends) == 2 or races < 1000, "one side has won every race: they did not meet"
     stock = Stock.objects.get(sku="CUP")
     assert (stock.on_hand, stock.reserved) == (OPENING + PIECES - ends[sold], 0)
 
