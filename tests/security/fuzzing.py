@@ -8,7 +8,7 @@ from typing import Any
 import schemathesis
 
 PASSWORD = os.environ["FUZZ_PASSWORD"]
-SKUS = ["MUG", "LAMP"]
+SKUS = ["MUG-KUKSA", "LAMP"]
 
 
 _tokens: dict[str, str] = {}
