@@ -44,6 +44,10 @@ class _Order(msgspec.Struct, forbid_unknown_fields=True):
     phone: Annotated[str, Meta(pattern=r"\A(\+?[0-9][0-9 ()/-]{3,17}[0-9])?\Z")] | UnsetType = UNSET
 
 
+# What msgspec knows of the types is made here, once: it crashes the process when threads make it at the same moment.
+msgspec.json.Decoder(_Order)
+
+
 def read_order(body: bytes) -> dict[str, Any] | None:
     """Return what ``OrderRequest(data=...).validated_data`` would be, or None if that has to be asked."""
     try:

@@ -1,6 +1,8 @@
 """The quick reader of an order's body agrees with the serializer, and leaves to it whatever it would refuse."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -101,6 +103,29 @@ def test_a_usual_order_is_read_quickly() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"email": 1, "email": 2}', b"[" * 100_000])
 def test_what_is_no_object_is_left_to_the_serializer(body: bytes) -> None:
     assert read_order(body) is None
+
+
+_FIRST_READS = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+import django
+django.setup()
+from orders.reading import read_order
+from relay.conf import configuration
+start = threading.Barrier(8)
+def read():
+    start.wait()
+    read_order(BODY)
+    configuration()
+threads = [threading.Thread(target=read) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_the_first_orders_of_a_process_are_read_by_its_threads_at_once() -> None:
+    code = _FIRST_READS.replace("BODY", repr(json.dumps(make_plain()).encode()))
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
 def test_a_name_that_stands_twice_is_left_to_the_parser() -> None:
