@@ -46,6 +46,11 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+# Made here, once: msgspec crashes the process when threads make it at the same moment.
+for _struct in (GatewayAnswer, LedgerEntry):
+    msgspec.json.Decoder(_struct)
+
+
 class Gateway(Protocol):
     """A payment gateway. A key that it has seen before gets the same answer again and moves no money.
 

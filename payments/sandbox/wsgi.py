@@ -37,6 +37,10 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True):
     currency: str = ""
 
 
+# Made here, once: msgspec crashes the process when threads make it at the same moment.
+msgspec.json.Decoder(Asked)
+
+
 class Refused(Exception):
     """The request is not one that is answered: the status and the words that say why."""
 
