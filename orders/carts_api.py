@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -50,13 +51,13 @@ def answer_cart(request: Request, cart_id: UUID, code: int = status.HTTP_200_OK,
     return Response(CartAnswer(cart).data, status=code, headers=headers)
 
 
-def open_cart(request: Request, cart_id: UUID) -> Cart:
-    """Return the cart.
+def open_cart(request: Request, cart_id: UUID, *, lock: bool = False) -> Cart:
+    """Return the cart, locked if that is wanted.
 
     :raises NotFound: there is none, or it is another customer's.
     """
     try:
-        return find_cart(cart_id, find_customer_id(request))
+        return find_cart(cart_id, find_customer_id(request), lock=lock)
     except CartGone as error:
         raise NotFound("There is no such cart.") from error
 
@@ -107,7 +108,9 @@ class CartView(APIView):
     @extend_schema(operation_id="carts_destroy", summary="Delete a cart", responses={204: None, 404: _GONE})
     def delete(self, request: Request, cart_id: UUID) -> Response:
         """Delete a cart with all that is in it."""
-        open_cart(request, cart_id).delete()
+        with transaction.atomic():
+            # Its lines go first; without the lock a change of one, which holds the cart, and this wait for each other.
+            open_cart(request, cart_id, lock=True).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

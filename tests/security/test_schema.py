@@ -13,8 +13,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from pytest_django.live_server_helper import LiveServer
 
+from orders.carts import create_cart
+from orders.models import Cart, Order
+from orders.services import place_order
 from shop.accounts.registration import register_account
 from shop.catalogue.models import Product
+from tests.orders.conftest import MakeBody
 
 PASSWORD = "difference-engine-1843"
 SEED = os.environ.get("SEED", "20261122")
@@ -35,13 +39,17 @@ CHECKS = [
 
 
 @pytest.fixture
-def emails(transactional_db: None, products: None) -> dict[str, str]:
+def emails(transactional_db: None, products: None, make_body: MakeBody) -> dict[str, str]:
     """An account for each role, and one that is only logged out again."""
     lamp = Product.objects.get(sku="LAMP")
     Product.objects.create(sku="MUG-KUKSA", name="Kuksa", price=3900, category=lamp.category)  # as in the examples
     emails = {role: f"fuzz-{role}@example.org" for role in ("customer", "staff", "leaver")}
     for email in emails.values():
         register_account(email=email, password=PASSWORD)
+    for email in emails.values():
+        user = User.objects.get(username=email)
+        create_cart(user.pk)
+        place_order(idempotency_key="own", request=make_body(), caller=user)
     User.objects.filter(username=emails["staff"]).update(is_staff=True, is_superuser=True)
     return emails
 
@@ -66,6 +74,14 @@ def test_no_answer_is_a_5xx_or_breaks_the_schema(
     assert done.returncode == 0, f"SEED={SEED}\n{done.stdout[-8000:]}{done.stderr[-2000:]}"
 
 
+def name_own(email: str) -> dict[str, str]:
+    """The order and the cart of a role, for the hooks; a guest has none."""
+    if not email:
+        return {}
+    order, cart = Order.objects.get(customer__username=email), Cart.objects.get(customer__username=email)
+    return {"FUZZ_ORDER": str(order.pk), "FUZZ_CART": str(cart.pk)}
+
+
 def fuzz(
     url: str, emails: dict[str, str], role: str, phases: str, examples: int, folder: Path
 ) -> "subprocess.CompletedProcess[str]":
@@ -77,6 +93,7 @@ def fuzz(
         "FUZZ_URL": url,
         "FUZZ_PASSWORD": PASSWORD,
         "FUZZ_LEAVER": emails["leaver"],
+        **name_own(emails.get(role, "")),
         **({"FUZZ_EMAIL": emails[role]} if role in emails else {}),
     }
     command = [
