@@ -168,7 +168,7 @@ for (old, old_values), (new, new_values) in itertools.combinations(WRITERS, 2):
     READERS += [(new_values, old)] * all(change.old_reads_new for change in changes)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from(READERS))
 def test_what_is_called_harmless_can_be_read(data: st.DataObject, pair: tuple[Values, Class]) -> None:
     values, reader = pair
