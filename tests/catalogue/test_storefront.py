@@ -198,9 +198,7 @@ def test_without_database_a_page_says_so_and_asks_it_nothing(
     page = client.get(address)
     assert page.status_code == 503
     assert page["Retry-After"]
-    html = page.content.decode()
-    assert "Back in a moment" in html
-    assert 'id="cart-count">1<' in html
+    assert "Back in a moment" in page.content.decode()
 
 
 def test_health_tells_whether_the_database_answers(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_an_order_ends_confirmed_and_captured(running_shop: RunningShop) -> None
     assert placed.body["status"] == "placed"
     assert placed.headers["Location"].endswith(f"/api/v1/orders/{placed.body['id']}/")
     order = customer.wait_for(placed, "confirmed")
-    assert order["total"] == sum(line["line_total"] for line in order["lines"])
+    assert order["total"] == sum(line["line_total"] for line in order["lines"]) + placed.body["shipping"]
     assert_adds_up(running_shop)
 
 
