@@ -22,16 +22,19 @@ ALL = [
     Point(label, kind, when)
     for label, kind, when in itertools.product(LABELS, ("kill", "exception", "freeze"), ("before", "after"))
 ] + [Point(label, "long-freeze", "before") for label in LABELS]
-IN_SAMPLE = 3
+PROCESSES = ("relay.", "consumer.")
 SIGKILLED = -9
 SEED = os.environ["SEED"]
 
 
 def choose() -> list[Point]:
-    """All points, or a sample of those that test_pulled_plugs does not have."""
+    """All points, or a sample: a kill of the relay, one of a consumer, and two others that don't take long."""
     if os.environ.get("FAULTS") == "all":
         return ALL
-    return Random(SEED).sample([point for point in ALL if (point.kind, point.when) != ("kill", "before")], IN_SAMPLE)
+    random = Random(SEED)
+    kills = [[point for point in ALL if point.kind == "kill" and point.label.startswith(app)] for app in PROCESSES]
+    others = [point for point in ALL if point.kind in ("exception", "freeze")]
+    return [*map(random.choice, kills), *random.sample(others, 2)]
 
 
 @pytest.fixture(scope="module")
