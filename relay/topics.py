@@ -3,6 +3,7 @@
 from functools import cache
 from importlib import import_module
 
+import msgspec
 from django.core.exceptions import ImproperlyConfigured
 
 from relay.conf import configuration
@@ -29,6 +30,12 @@ def known_events() -> dict[str, type[Event]]:
             if other is not cls:
                 raise ImproperlyConfigured(f"{cls.__module__} and {other.__module__} both have a {cls.__name__}")
     return known
+
+
+def build_decoders() -> None:
+    """Have msgspec look at every event class now: threads that make it do so at the same moment can end the process."""
+    for event_class in set(known_events().values()):
+        msgspec.json.Decoder(event_class)
 
 
 def decode_event(event_type: str, topic: str, value: bytes | str) -> Event:

@@ -49,7 +49,7 @@ def test_browse_search_buy_and_watch_the_order_become_confirmed(open_page: OpenP
     page.get_by_role("link", name="See the cart").click()
     page.get_by_label("Quantity of Midnight Enamel Mug").fill("2")
     page.get_by_label("Quantity of Midnight Enamel Mug").press("Tab")
-    expect(page.locator(".sums__total")).to_contain_text("€28.00")
+    expect(page.locator(".sums__total")).to_contain_text("€32.90")  # with the shipping
     expect(page.locator("#cart-count")).to_contain_text("2")
 
     page.get_by_role("link", name="To the checkout").click()

@@ -23,11 +23,11 @@ def publish_committed(*events: Event) -> None:
             publish(event)
 
 
-def forward_all(forwarder: Forwarder, *, seconds: float = 15) -> None:
-    """Let it work until every row is published or refused, except what it can't reach."""
+def forward_all(forwarder: Forwarder, *, seconds: float = 15, quiet: float = 0.4) -> None:
+    """Let it work until nothing has happened for `quiet` seconds: all is published or refused, or can't be reached."""
     deadline = time.monotonic() + seconds
     quiet_since = time.monotonic()
-    while time.monotonic() - quiet_since < 0.4:
+    while time.monotonic() - quiet_since < quiet:
         if forwarder.forward_round() or forwarder._held:
             quiet_since = time.monotonic()
         assert time.monotonic() < deadline, f"{len(forwarder._held)} rows are still held"

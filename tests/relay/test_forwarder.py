@@ -148,7 +148,7 @@ def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_
 
     with monkeypatch.context() as patch:
         patch.setattr(Sending, "error", property(fail_once))
-        forward_all(forwarder)
+        forward_all(forwarder, quiet=1.0)  # both books may share a partition, whose second pause is longer
     assert told
     assert find_first_occurrences(read_key(failing)) == [1, 2, 3]
     assert find_first_occurrences(read_key(fine)) == [1]
