@@ -67,7 +67,7 @@ class Run:
                 self._fork("writer", number)
             for number in range(self.relays):
                 self._fork("relay", number)
-            wait_until_published()  # a group that comes later begins with the first record all the same
+            self._wait_until_published()  # a group that comes later begins with the first record all the same
             self._fork("consumer", 0)
             self._watch()
         finally:
@@ -87,6 +87,18 @@ class Run:
             if time.monotonic() - moved_at > self.quiet_seconds:
                 return
             time.sleep(0.05)
+
+    def _wait_until_published(self, seconds: float = 20.0) -> None:
+        """Wait until a first row is published, perhaps not by the first relays."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._restart_the_dead()
+            with connection.cursor() as cursor:
+                cursor.execute("select from relay_outbox where published_at is not null limit 1")
+                if cursor.fetchone() is not None:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"nothing was published in {seconds:g} s")
 
     def _count(self, role: str) -> int:
         return sum(child[0] == role for child in self._children.values())
@@ -188,15 +200,3 @@ def read_progress(topic: str) -> tuple[int, int, int]:
         )
         row = cursor.fetchone()
     return row[0], row[1], row[2]
-
-
-def wait_until_published(seconds: float = 10.0) -> None:
-    """Wait until a first row is published."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("select from relay_outbox where published_at is not null limit 1")
-            if cursor.fetchone() is not None:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"nothing was published in {seconds:g} s")
