@@ -34,7 +34,6 @@ _ANSWERS = {
     200: None,
     400: OpenApiResponse(Problem, "A parameter is wrong."),
     401: OpenApiResponse(Problem, "Nobody is logged in, or the token is wrong."),
-    429: OpenApiResponse(Problem, "Too many requests: wait `Retry-After` seconds."),
 }
 
 

@@ -21,7 +21,6 @@ from shop.problems import Problem
 from shop.tokens import ORDER_TOKEN, may_read_order
 
 _NOT_YOURS = OpenApiResponse(Problem, "There is no such order, or it is somebody else's.")
-_TOO_MANY = OpenApiResponse(Problem, "Too many requests: wait `Retry-After` seconds.")
 _SUMMARY = {
     "id": "01a2042b-51d4-7575-8be7-d5e5de9df91a",
     "number": "EVV9DXXJZG",
@@ -35,7 +34,7 @@ _HAPPENED = [
     {"event": "OrderPlaced", "status": "placed", "at": "2026-11-22T16:51:17.588142Z"},
     {"event": "StockRejected", "status": "cancelled", "at": "2026-11-22T16:51:18.204301Z"},
 ]
-STATUSES = ["placed", "confirmed", "shipped", "delivered", "cancelled"]
+STATUSES = Order.Status.values
 
 
 class OrderSummary(serializers.Serializer[Any]):
@@ -89,7 +88,6 @@ class OwnOrders(generics.ListAPIView[Order]):
             200: OrderSummary(many=True),
             400: OpenApiResponse(Problem, "A parameter is wrong."),
             401: OpenApiResponse(Problem, "Nobody is logged in."),
-            429: _TOO_MANY,
         },
     )
     def get(self, request: Request, *args: Any, **options: Any) -> Response:
@@ -124,7 +122,6 @@ class OrderView(APIView):
             200: OrderDetail,
             401: OpenApiResponse(Problem, "The token is wrong."),
             404: _NOT_YOURS,
-            429: _TOO_MANY,
         },
     )
     def get(self, request: Request, order_id: UUID) -> Response:
@@ -147,7 +144,6 @@ class OrderTimeline(APIView):
             200: Happened(many=True),
             401: OpenApiResponse(Problem, "The token is wrong."),
             404: _NOT_YOURS,
-            429: _TOO_MANY,
         },
     )
     def get(self, request: Request, order_id: UUID) -> Response:

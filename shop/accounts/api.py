@@ -37,7 +37,6 @@ _CREDENTIALS = OpenApiExample(
 )
 _TOKEN = OpenApiExample("A token", _TOKEN_EXAMPLE, response_only=True, status_codes=["201"])
 _LOGGED_OUT = OpenApiResponse(Problem, "No token, or one that is unknown, has run out, or was logged out.")
-_TOO_MANY = OpenApiResponse(Problem, "Too many requests: wait `Retry-After` seconds.")
 
 
 class Credentials(StrictSerializer):
@@ -83,7 +82,6 @@ class AccountList(APIView):
         responses={
             201: LogIn,
             400: OpenApiResponse(Problem, "A field is wrong, the address has an account, or the password is weak."),
-            429: _TOO_MANY,
         },
         auth=[],
     )
@@ -113,7 +111,7 @@ class OwnAccount(APIView):
         examples=[
             OpenApiExample("Ada", {"email": "ada@example.org", "registered_at": "2026-11-22T10:30:00Z"}),
         ],
-        responses={200: Account, 401: _LOGGED_OUT, 429: _TOO_MANY},
+        responses={200: Account, 401: _LOGGED_OUT},
     )
     def get(self, request: Request) -> Response:
         """Tell who is logged in."""
@@ -158,7 +156,7 @@ class TokenList(APIView):
         operation_id="log_out_everywhere",
         summary="Log out everywhere",
         request=None,
-        responses={204: None, 401: _LOGGED_OUT, 429: _TOO_MANY},
+        responses={204: None, 401: _LOGGED_OUT},
     )
     def delete(self, request: Request) -> Response:
         """End every log-in of the account: all tokens, and all browsers."""
@@ -177,7 +175,7 @@ class CurrentToken(APIView):
         operation_id="log_out",
         summary="Log out",
         request=None,
-        responses={204: None, 401: _LOGGED_OUT, 429: _TOO_MANY},
+        responses={204: None, 401: _LOGGED_OUT},
     )
     def delete(self, request: Request) -> Response:
         """End the log-in that this request was sent with."""

@@ -29,7 +29,6 @@ _IF_NONE_MATCH = OpenApiParameter(
     description="The `ETag` of an earlier answer: 304, without a body, while it would be the same.",
 )
 _UNCHANGED = OpenApiResponse(description="What the client has is still right.")
-_TOO_MANY = OpenApiResponse(Problem, "Too many requests: wait `Retry-After` seconds.")
 _EXAMPLE = OpenApiExample(
     "A cup",
     {
@@ -108,7 +107,6 @@ class ProductPages(CursorPages):
             200: ProductAnswer(many=True),
             304: _UNCHANGED,
             400: OpenApiResponse(Problem, "A parameter is wrong."),
-            429: _TOO_MANY,
         },
     )
 )
@@ -141,7 +139,6 @@ class ProductList(generics.ListAPIView[Product]):
             200: ProductAnswer,
             304: _UNCHANGED,
             404: OpenApiResponse(Problem, "There is no such product."),
-            429: _TOO_MANY,
         },
     )
 )
