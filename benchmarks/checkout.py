@@ -11,18 +11,15 @@ is told, too, and last where a request spends its time inside the web.
 
 import argparse
 import json
-import os
 import re
-import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.ordering import Load, order_over, profile_request, read_processor
+from benchmarks.stage import running
 
 CONNECTIONS = (1, 8, 32)
 _PGBENCH = """
@@ -39,23 +36,6 @@ values ('shop.orders', md5(:seed::text)::uuid::text, (:seed::bigint % 2147483647
         md5('e' || :seed::text)::uuid, 'OrderPlaced.v2', now(), repeat('x', 500), '', clock_timestamp());
 commit;
 """
-
-
-@contextmanager
-def run_shop() -> Iterator[Any]:
-    """PostgreSQL, the catalogue and the web, on ports and in a folder of their own."""
-    import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
-    from tests.running_shop import RunningShop
-
-    var_dir = Path(os.environ["VAR_DIR"]).with_name("bench")
-    os.environ["VAR_DIR"] = str(var_dir)
-    shutil.rmtree(var_dir, ignore_errors=True)
-    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=var_dir, only=("postgres", "web"))
-    shop.start(timeout=240)
-    try:
-        yield shop
-    finally:
-        shop.stop()
 
 
 def run_pgbench(connections: int, seconds: float) -> Load:
@@ -114,11 +94,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="the median of so many is told")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
-    with run_shop() as shop:
-        import django
-
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-        django.setup()
+    with running("postgres", "web") as shop:
         from django.db import connection
 
         from shop.catalogue.models import Product

@@ -8,17 +8,14 @@ Beside the rates stand the statements and the CPU time that one payment costs, o
 
 import argparse
 import json
-import os
 import threading
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import psutil
 
-import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
-from tests.running_shop import RunningShop
+from benchmarks.stage import running
 
 
 @dataclass(frozen=True)
@@ -118,22 +115,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="threads that claim, as Celery's two")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
-    os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]).with_name("bench-payments"))
-    shop = RunningShop(
-        port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), only=("postgres", "gateway", "valkey")
-    )
-    shop.end_leftovers()
-    shop.start()
-    try:
-        import django
-
-        django.setup()
+    with running("postgres", "gateway", "valkey") as shop:
         gateway = psutil.Process(shop.list_parts()["gateway"]["pid"])
         rates = [
             measure(gateway, name, options.payments, options.workers) for name in ("authorize", "capture", "refund")
         ]
-    finally:
-        shop.stop()
     for rate in rates:
         print(
             f"{rate.operation:<10} {rate.per_second:>7.1f}/s   CPU {rate.here_ms:.2f} ms here, {rate.gateway_ms:.2f} ms"
