@@ -47,10 +47,6 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
         return self.retention_ms.get(topic, 3_600_000 if topic == "relay.canary" else -1)
 
 
-# What msgspec knows of the type is made here, once: it crashes the process when threads make it at the same moment.
-msgspec.json.Decoder(Configuration)
-
-
 def configuration() -> Configuration:
     """Read settings.RELAY as it is now, with the defaults for what it leaves out. Takes two microseconds.
 

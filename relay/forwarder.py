@@ -198,9 +198,8 @@ class Forwarder:
             self._busy_until = now + 1.0
             failpoint("relay.fetched")
         # At most half of the time: an old transaction makes each read look at more rows.
-        ended = time.monotonic()
-        pause = max(ended - now, (READ_SECONDS if now < self._busy_until else IDLE_READ_SECONDS) - (ended - now))
-        self._read_at = 0.0 if more else ended + pause
+        every = max(READ_SECONDS if now < self._busy_until else IDLE_READ_SECONDS, 2 * (time.monotonic() - now))
+        self._read_at = 0.0 if more else now + every
         return more
 
     def _hold(self, row: Row) -> None:
