@@ -1,8 +1,12 @@
-"""The process around a consumer: poll, apply, commit the offset, and look after keys that wait or fell behind."""
+"""The process around a consumer: poll, apply, commit the offset, and look after keys that wait or fell behind.
+
+While a batch is applied, and this process waits for the database, the next one is polled.
+"""
 
 import logging
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from relay.breaker import Breaker, CircuitOpened
 from relay.canary import CanarySent, leave_out_canaries, note_canaries
@@ -30,7 +34,9 @@ class Receiver:
         self._instance = instance
         self._pulse = Pulse(consumer.name)
         self._breaker = consumer.breaker = Breaker(consumer)
-        self._held: list[Delivery] = []  # came while the consumer was paused, or opened its circuit breaker
+        # Polled ahead, or came while the consumer was paused, or opened its circuit breaker.
+        self._held: list[Delivery] = []
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="poll")
         self._retry_at = 0.0
         self._sweep_at = time.monotonic() + SWEEP_EVERY_SECONDS
 
@@ -56,6 +62,7 @@ class Receiver:
                 backoff.pause(f"{self._consumer.name} cannot consume", error)
         if source is not None:
             source.close()
+        self._ahead.shutdown()
 
     def _round(self, source: Source, stopping: threading.Event) -> None:
         running = self._breaker.may_run()
@@ -67,11 +74,22 @@ class Receiver:
             self._held = deliveries
         else:
             self._held = []
-            if deliveries and self._process(deliveries, stopping):
-                failpoint("consumer.processed")
-                source.commit(deliveries)
+            if deliveries:
+                self._process_and_poll(deliveries, source, stopping)
             self._tend(idle=not deliveries)
         self._pulse.beat()
+
+    def _process_and_poll(self, deliveries: list[Delivery], source: Source, stopping: threading.Event) -> None:
+        """Apply the batch and, meanwhile, poll the next one. Only one thread at a time uses the source."""
+        polling: Future[list[Delivery]] = self._ahead.submit(source.poll, seconds=POLL_SECONDS)
+        try:
+            processed = self._process(deliveries, stopping)
+        finally:
+            wait([polling])
+        if processed:
+            failpoint("consumer.processed")
+            source.commit(deliveries)
+        self._held = [*self._held, *polling.result()]
 
     def _process(self, deliveries: list[Delivery], stopping: threading.Event) -> bool:
         """Apply the batch, again and again while the database is away; False if something stopped it before the end."""
