@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from relay.consumer import Consumer
-from relay.loop import stop_on_signals
+from relay.loop import prepare_for_batches, stop_on_signals
 from relay.receiver import Receiver
 
 
@@ -28,4 +28,5 @@ class ConsumeCommand(BaseCommand):
         """Consume until a signal comes."""
         stopping = stop_on_signals()
         self.stderr.write(f"consuming {', '.join(self.consumer.topics)} as {self.consumer.name}")
+        prepare_for_batches()
         Receiver(self.consumer, options["instance"]).run(stopping)

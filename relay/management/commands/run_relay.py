@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from relay.forwarder import Forwarder
-from relay.loop import stop_on_signals
+from relay.loop import prepare_for_batches, stop_on_signals
 
 
 class Command(BaseCommand):
@@ -14,4 +14,5 @@ class Command(BaseCommand):
         """Forward until a signal comes."""
         stopping = stop_on_signals()
         self.stderr.write("forwarding the outbox to Kafka")
+        prepare_for_batches()
         Forwarder().run(stopping)
