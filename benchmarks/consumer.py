@@ -27,12 +27,14 @@ SAMPLE = 10
 
 def make_orders(kind: str, count: int) -> list[Any]:
     """Return `count` orders of one to three lines over the SKUs of `kind`. The seed is fixed."""
+    from uuid_utils.compat import uuid7
+
     from shop.events import OrderedLine, OrderPlaced
 
     dice, skus = random.Random(4), [f"{kind}-{n}" for n in range(SKUS[kind])]
     return [
         OrderPlaced(
-            order_id=uuid4(),
+            order_id=uuid7(),
             number="ABCD-1234",
             contact_id=uuid4(),
             currency="EUR",
@@ -51,19 +53,23 @@ def make_orders(kind: str, count: int) -> list[Any]:
 
 
 def fill_topic(topic: str, kind: str, count: int) -> None:
-    """Send orders to a new topic, each the first event of its key."""
+    """Send orders to a new topic as the relay does, each the first event of its key."""
     from relay.batches import Message
     from relay.kafka import create_topics
+    from relay.messages import make_message
     from relay.outbox import hash_key
     from relay.producer import Producer
+    from relay.reader import Row
 
     create_topics([topic])
-    producer, orders = Producer(), make_orders(kind, count)
+    producer = Producer()
     partitions = producer.count_partitions(topic)
     by_partition: dict[int, list[Message]] = defaultdict(list)
-    for order in orders:
-        headers = [("ce_type", b"OrderPlaced.v2"), ("ce_sequence", b"1")]
-        by_partition[hash_key(order.key) % partitions].append(Message(order.key.encode(), order.encode(), headers))
+    for n, order in enumerate(make_orders(kind, count)):
+        key_hash, key, kind_of_event = hash_key(order.key), order.key.encode(), order.type_name().encode()
+        at, event_id = order.occurred_at.isoformat().encode(), str(order.event_id).encode()
+        row = Row(n, key_hash, topic.encode(), key, b"1", event_id, kind_of_event, at, b"", order.encode(), 0.0)
+        by_partition[key_hash % partitions].append(make_message(row, b"/shop"))
     for partition, messages in by_partition.items():
         for start in range(0, len(messages), 500):
             sent = threading.Event()
@@ -110,7 +116,7 @@ def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> flo
                     break
             return True
 
-    consumer.name = f"inventory-{uuid4()}"
+    consumer.name = f"inventory-{uuid4().hex[:4]}"
     OrderEvent.topic = topic
     for event_class in OrderEvent.__subclasses__():
         event_class.topic = topic
@@ -152,7 +158,7 @@ def check_effects(count: int) -> None:
 def measure(events: int, runs: int) -> dict[str, float]:
     """Return the medians of all rates, in events per second."""
     rates: dict[str, list[float]] = {}
-    topics = {kind: f"bench.{kind}-{uuid4()}" for kind in SKUS}
+    topics = {kind: f"bench.{kind}" for kind in SKUS}
     for kind, topic in topics.items():
         fill_topic(topic, kind, events)
     for _ in range(runs):
@@ -192,9 +198,11 @@ def main() -> None:
     options = parser.parse_args()
     with running("postgres", "kafka"):
         from relay.kafka import create_topics
+        from relay.loop import prepare_for_batches
         from relay.topics import known_topics
         from shop.embedded.setup import prepare_database
 
+        prepare_for_batches()  # as the command does; poll() alone has the same
         prepare_database()
         create_topics(known_topics())
         rates = measure(options.events, options.runs)
