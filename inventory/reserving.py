@@ -43,12 +43,7 @@ def hold_stock(holds: Sequence[Hold]) -> list[Change]:
 
     :raises django.db.IntegrityError: there is less than that, or an order holds one of the SKUs already.
     """
-    lines = [
-        (order, event, sku, hold.wanted[sku])
-        for hold in holds
-        for order, event in [(str(hold.order_id), str(hold.event_id))]
-        for sku in sorted(hold.wanted)
-    ]
+    lines = [(hold.order_id, hold.event_id, sku, hold.wanted[sku]) for hold in holds for sku in sorted(hold.wanted)]
     if not lines:
         return []
     orders, events, skus, quantities = zip(*lines, strict=True)

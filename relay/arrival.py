@@ -1,21 +1,22 @@
 """What arrives, as the consumer sees it: read before any lock is taken, and put in the order in which it is applied."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from relay.cursors import Key
 from relay.event import Event
 from relay.kafka import Delivery
 from relay.topics import decode_event
 
+_key_of = attrgetter("topic", "key")
+
 
 class UnreadableMessage(ValueError):
     """A record of the topic is not an event of ours. Waits for a person, since it will not get better by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A place in a key (`sequence` 0: unknown), and the event there or why there is none."""
 
     key: Key
@@ -55,12 +56,12 @@ def in_waves(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
 
     Handlers publish and lock by key: with every consumer going through the keys in one order, none deadlocks.
     """
-    seen: Counter[Key] = Counter()
+    seen: dict[Key, int] = {}
     waves: list[list[Delivery]] = []
-    for delivery in deliveries:
-        key = (delivery.topic, delivery.key)
-        if seen[key] == len(waves):
+    for key, delivery in zip(map(_key_of, deliveries), deliveries, strict=True):
+        number = seen.get(key, 0)
+        if number == len(waves):
             waves.append([])
-        waves[seen[key]].append(delivery)
-        seen[key] += 1
-    return [sorted(wave, key=lambda delivery: (delivery.topic, delivery.key)) for wave in waves]
+        waves[number].append(delivery)
+        seen[key] = number + 1
+    return [sorted(wave, key=_key_of) for wave in waves]

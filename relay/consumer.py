@@ -8,7 +8,6 @@ while every other key flows.
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any, Literal, TypeVar, overload
 
 from django.db import connection, transaction
@@ -122,14 +121,18 @@ class Consumer:
     def _cut_into_runs(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[str, list[Arrival]]]:
         """Yield (type, arrivals) for each call of a many-handler, and ("", arrivals) for those taken one by one."""
         kinds = {name: name for name, event_class in known_events().items() if event_class in self._many}
-        ordered = [
-            (wave, kinds.get(delivery.type, ""), delivery)
-            for wave, deliveries_of_wave in enumerate(in_waves(deliveries))
-            for delivery in deliveries_of_wave
-        ]
-        ordered.sort(key=lambda entry: entry[:2])
-        for (_, kind), run in groupby(ordered, key=lambda entry: (entry[1] and entry[0], entry[1])):
-            yield kind, [take_delivery(delivery) for _, _, delivery in run]
+        runs: list[tuple[str, list[Delivery]]] = []
+        for wave in in_waves(deliveries):
+            by_kind: dict[str, list[Delivery]] = defaultdict(list)
+            for delivery in wave:
+                by_kind[kinds.get(delivery.type, "")].append(delivery)
+            for kind in sorted(by_kind):
+                if runs and runs[-1][0] == kind == "":
+                    runs[-1][1].extend(by_kind[kind])
+                else:
+                    runs.append((kind, by_kind[kind]))
+        for kind, run in runs:
+            yield kind, list(map(take_delivery, run))
 
     def _apply_run(self, kind: str, run: list[Arrival]) -> bool:
         """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
@@ -186,7 +189,6 @@ class Consumer:
         with transaction.atomic():
             # Of several events of a key the first: reversed, it comes last and stays.
             cursors = self._lock({arrival.key: arrival.sequence for arrival in reversed(batch)})
-            before = {key: cursor.last for key, cursor in cursors.items()}
             for part in [batch] if together else ([arrival] for arrival in batch):
                 taken_now = [arrival for arrival in part if self._take(cursors[arrival.key], arrival)]
                 self._handle(taken_now)
@@ -197,13 +199,15 @@ class Consumer:
             move_cursors(cursors.values())
             failpoint("consumer.applied")
         failpoint("consumer.committed")
-        waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch[:done])
+        waiting = 0
+        if len(taken) < done:
+            waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch[:done])
         self.figures.update(applied=len(taken), duplicates=done - len(taken) - waiting, waiting=waiting, batches=1)
         if self._canceled:
             for arrival in taken:
                 self._canceled.pop((arrival.key, arrival.sequence), None)
         if self.breaker:
-            self.breaker.succeed([key for key, cursor in cursors.items() if cursor.last != before[key]])
+            self.breaker.succeed([arrival.key for arrival in taken])
         return done
 
     def _lock(self, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:

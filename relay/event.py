@@ -5,6 +5,7 @@ A version that was once published stays readable for ever: its class turns it in
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
@@ -27,6 +28,7 @@ class _Stamp(msgspec.Struct, frozen=True):
 
 
 _stamp_decoder = msgspec.json.Decoder(_Stamp)
+_decoder_of = cache(msgspec.json.Decoder)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -90,7 +92,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             if version is not None and version != cls.version:
                 value = cls._upcast(value, version)
             _stamp_decoder.decode(value)
-            return msgspec.json.decode(value, type=cls)
+            decoder: msgspec.json.Decoder[Self] = _decoder_of(cls)
+            return decoder.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnableToDecodeEvent(f"not a {cls.type_name(version)}: {error}") from error
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -46,8 +46,7 @@ class RecordRefused(Exception):
     """The broker will not take this record, however often it is sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A record as it was received, or the reason why it can't be read (`problem`)."""
 
     topic: str
@@ -115,11 +114,15 @@ class Source:
         What fails, for example because the group has moved on, is no loss: the next commit covers it, or the same
         records come again, here or elsewhere, and their cursors show that they are done.
         """
+        ends: dict[tuple[str, int], int] = {}
         for delivery in deliveries:
-            partition = TopicPartition(delivery.topic, delivery.partition)
+            where = delivery.topic, delivery.partition
+            ends[where] = max(ends.get(where, 0), delivery.offset + 1)
+        for where, end in ends.items():
+            partition = TopicPartition(*where)
             known = self._done.get(partition)
-            if known is None or delivery.offset >= known.offset:
-                self._done[partition] = OffsetAndMetadata(delivery.offset + 1, "", -1)
+            if known is None or end > known.offset:
+                self._done[partition] = OffsetAndMetadata(end, "", -1)
         self._commit_if_due()
 
     def _commit_if_due(self) -> None:
@@ -296,23 +299,28 @@ def explain(error: Exception) -> Exception:
 def _read(record: Any) -> Delivery:
     """Take a record apart; what is missing or malformed is told in `problem`, never raised."""
     headers = dict(record.headers)
+    event_type, digits = headers.get("ce_type") or b"", headers.get("ce_sequence") or b""
+    sequence = int(digits) if digits.isdigit() else 0
+    readable = record.key is not None and event_type and 0 < sequence < 2**63
+    return Delivery(
+        record.topic,
+        record.partition,
+        record.offset,
+        (record.key or b"").decode(errors="backslashreplace").replace("\0", "\\0"),
+        sequence if readable else 0,
+        event_type.decode(errors="backslashreplace"),
+        record.value or b"",
+        "" if readable else _find_problem(record, event_type, digits),
+        (headers.get("traceparent") or b"").decode(errors="replace"),
+    )
+
+
+def _find_problem(record: Any, event_type: bytes, digits: bytes) -> str:
     problems = []
     if record.key is None:
         problems.append("it has no key")
-    if not headers.get("ce_type"):
+    if not event_type:
         problems.append("it has no ce_type header")
-    sequence = headers.get("ce_sequence") or b""
-    if not (sequence.isdigit() and 0 < int(sequence) < 2**63):
-        problems.append(f"its ce_sequence header is {sequence[:40]!r}, not a positive number")
-    where = f"unreadable message at {record.topic}[{record.partition}]@{record.offset}: "
-    return Delivery(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=(record.key or b"").decode(errors="backslashreplace").replace("\0", "\\0"),
-        sequence=0 if problems else int(sequence),
-        type=(headers.get("ce_type") or b"").decode(errors="backslashreplace"),
-        value=record.value or b"",
-        problem=where + ", ".join(problems) if problems else "",
-        traceparent=(headers.get("traceparent") or b"").decode(errors="replace"),
-    )
+    if not (digits.isdigit() and 0 < int(digits) < 2**63):
+        problems.append(f"its ce_sequence header is {digits[:40]!r}, not a positive number")
+    return f"unreadable message at {record.topic}[{record.partition}]@{record.offset}: {', '.join(problems)}"

@@ -42,19 +42,17 @@ PUBLISH_WITH_CAUSE = f"stream as ({_STREAM.replace(' where ', ' from cause where
 _PUBLISH_MANY = """
 with event as (
     select * from unnest(%(topic)s::text[], %(key)s::text[], %(key_hash)s::int[], %(event_id)s::uuid[],
-                         %(type)s::text[], %(occurred_at)s::timestamptz[], %(body)s::text[], %(traceparent)s::text[])
-    with ordinality as e (topic, key, key_hash, event_id, type, occurred_at, body, traceparent, number)),
+                         %(type)s::text[], %(occurred_at)s::timestamptz[], %(body)s::text[],
+                         %(nth)s::int[], %(times)s::int[])
+    with ordinality as e (topic, key, key_hash, event_id, type, occurred_at, body, nth, times, number)),
 stream as (
     insert into relay_stream as t (topic, key, last)
-    select topic, key, count(*) from event where current_setting('transaction_isolation') = 'read committed'
-    group by topic, key order by topic collate "C", key collate "C"
+    select topic, key, times from event where nth = 1 and current_setting('transaction_isolation') = 'read committed'
+    order by topic collate "C", key collate "C"
     on conflict (topic, key) do update set last = t.last + excluded.last
     returning topic, key, last)
 insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
-select topic, key, key_hash,
-       last - count(*) over (partition by topic, key)
-            + row_number() over (partition by topic, key order by number),
-       event_id, type, occurred_at, body, traceparent, clock_timestamp()
+select topic, key, key_hash, last - times + nth, event_id, type, occurred_at, body, %(traceparent)s, clock_timestamp()
 from event join stream using (topic, key)
 order by number
 """
@@ -109,9 +107,13 @@ def publish_many(events: Sequence[Event]) -> None:
     if not events:
         return
     _check_transaction(events[0])
-    rows = [encode_event(event) for event in events]
+    modules = configuration().event_modules
+    columns = zip(*[_encode(event, modules) for event in events], strict=True)
+    values = dict(zip(_COLUMNS, columns, strict=True))
+    nth, times = _number(list(zip(values["topic"], values["key"], strict=True)))
+    arrays = {name: to_array(column) for name, column in {**values, "nth": nth, "times": times}.items()}
     with connection.cursor() as cursor:
-        cursor.execute(_PUBLISH_MANY, {name: to_array(row[name] for row in rows) for name in rows[0]})
+        cursor.execute(_PUBLISH_MANY, {**arrays, "traceparent": current_traceparent()})
         written = cursor.rowcount
     if written != len(events):
         raise WrongIsolationLevel(f"{len(events)} events, the first is {events[0].type_name()} for key {events[0].key}")
@@ -128,19 +130,27 @@ def encode_event(event: Event) -> dict[str, Any]:
     :raises UnknownTopic: the event is not part of the contract.
     :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES.
     """
-    modules = configuration().event_modules
+    values = _encode(event, configuration().event_modules)
+    return dict(zip(_COLUMNS, values, strict=True), traceparent=current_traceparent())
+
+
+_COLUMNS = ("topic", "key", "key_hash", "event_id", "type", "occurred_at", "body")
+
+
+def _encode(event: Event, modules: Sequence[str]) -> tuple[Any, ...]:
     if type(event).__module__ not in modules:
         raise UnknownTopic(f"{type(event).__module__}.{type(event).__name__} is in none of {modules}")
-    body, key = event.encode(), event.key
+    body, key, name = event.encode(), event.key, event.type_name()
     if len(body) > MAX_EVENT_BYTES:
-        raise EventTooLarge(f"{event.type_name()} has {len(body)} bytes, the limit is {MAX_EVENT_BYTES}")
-    return {
-        "topic": event.topic,
-        "key": key,
-        "key_hash": hash_key(key),
-        "event_id": event.event_id,
-        "type": event.type_name(),
-        "occurred_at": event.occurred_at,
-        "body": body.decode(),
-        "traceparent": current_traceparent(),
-    }
+        raise EventTooLarge(f"{name} has {len(body)} bytes, the limit is {MAX_EVENT_BYTES}")
+    return event.topic, key, hash_key(key), event.event_id, name, event.occurred_at, body.decode()
+
+
+def _number(keys: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """Return of each key in the list the how manieth of its kind it is, and of how many."""
+    seen: dict[tuple[str, str], int] = {}
+    nth = []
+    for key in keys:
+        seen[key] = seen.get(key, 0) + 1
+        nth.append(seen[key])
+    return nth, [seen[key] for key in keys]

@@ -1,5 +1,8 @@
 """What is written as an array is what PostgreSQL reads."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
 from django.db import connection
 
@@ -15,4 +18,18 @@ pytestmark = pytest.mark.django_db
 def test_any_text_comes_back_from_an_array_as_it_was(values: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("select %s::text[]", [to_array(values)])
+        assert cursor.fetchone()[0] == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("bigint", [0, -7, 2**63 - 1]),
+        ("uuid", [UUID(int=0), UUID(int=2**128 - 1)]),
+        ("timestamptz", [datetime(2026, 11, 28, 17, 40, 0, 123456, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)]),
+    ],
+)
+def test_numbers_and_uuids_and_times_come_back_as_they_were(kind: str, values: list[object]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"select %s::{kind}[]", [to_array(values)])
         assert cursor.fetchone()[0] == values

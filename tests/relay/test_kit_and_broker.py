@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import ClassVar, Protocol
 from uuid import UUID, uuid4
 
@@ -289,4 +288,4 @@ def test_the_kit_makes_the_deliveries_that_the_broker_makes(office: Office, driv
     made = {(row.topic, row.key, row.sequence): make_delivery(row) for row in rows}
     assert len(drive.received) == len(made) == 24
     for received in drive.received:
-        assert replace(made[received.topic, received.key, received.sequence], offset=received.offset) == received
+        assert made[received.topic, received.key, received.sequence]._replace(offset=received.offset) == received

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -100,7 +99,7 @@ def test_an_unreadable_message_parks_its_key_and_waits_for_a_person(
 def test_a_value_that_is_no_such_event_parks_its_key(readers: Readers, value: bytes) -> None:
     book = uuid4()
     (delivery,) = lend(book, "Ada")
-    readers.consumer.process([replace(delivery, value=value)])
+    readers.consumer.process([delivery._replace(value=value)])
     assert readers.cursor(book).reason.startswith("UnableToDecodeEvent: not a BookLent.v1")
     assert readers.applied(book) == []
     assert readers.catch_up(book) is True  # the outbox has it as it was published
@@ -110,7 +109,7 @@ def test_a_value_that_is_no_such_event_parks_its_key(readers: Readers, value: by
 def test_an_event_that_belongs_to_another_key_parks_the_key_it_came_with(readers: Readers) -> None:
     book, other = uuid4(), uuid4()
     (delivery,) = lend(book, "Ada")
-    readers.consumer.process([replace(delivery, key=str(other))])
+    readers.consumer.process([delivery._replace(key=str(other))])
     assert readers.cursor(other).reason == f"UnreadableMessage: the BookLent.v1 inside belongs to key '{book}'"
     assert readers.cursor(other).next_try_at is None
     assert readers.applied(book) == []

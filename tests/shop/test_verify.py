@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -138,14 +137,14 @@ def test_events_of_a_key_that_stand_in_kafka_in_a_wrong_order_are_named(world: W
 def test_an_event_that_the_database_has_forgotten_is_named(world: World, orders: Orders) -> None:
     order = orders["confirmed"]
     last = world.log[find_record(world, order, 2)]
-    world.log.append(replace(last, sequence=3, offset=len(world.log)))
+    world.log.append(last._replace(sequence=3, offset=len(world.log)))
     assert tell(verify()) == [f"{LOG}: shop.orders/{order.pk} ends at 2, but Kafka holds it up to 3"]
 
 
 def test_repeats_and_foreign_records_are_counted_and_are_no_difference(world: World, orders: Orders) -> None:
-    sent_again = [replace(delivery, offset=len(world.log) + n) for n, delivery in enumerate(world.log[:7])]
-    foreign = replace(world.log[0], key="somebody else's", offset=900)
-    unreadable = replace(world.log[0], problem="it has no key", offset=901)
+    sent_again = [delivery._replace(offset=len(world.log) + n) for n, delivery in enumerate(world.log[:7])]
+    foreign = world.log[0]._replace(key="somebody else's", offset=900)
+    unreadable = world.log[0]._replace(problem="it has no key", offset=901)
     world.log += [*sent_again, foreign, unreadable]
     report = verify()
     assert tell(report) == []
