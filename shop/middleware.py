@@ -1,4 +1,6 @@
-"""What stands before every view: limits of size and rate, and an honest 503 while PostgreSQL is away."""
+"""What stands before every view: limits of size and rate, the content security policy, cookies for pages alone, and an
+honest 503 while PostgreSQL is away.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
