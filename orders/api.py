@@ -8,7 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import AuthenticationFailed, ValidationError
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 
@@ -71,23 +71,26 @@ class OrderList(OwnOrders):
         return answer_placement(request, placement)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Place a guest's usual order at once. Whatever is unusual or wrong is left to `post`, which explains it."""
+        """Place a usual order at once. Whatever is unusual or wrong is left to `post`, which explains it."""
         wanted = read_usual_order(request)
-        if wanted is not None and not limit_request(request, "write"):
-            key = request.META["HTTP_IDEMPOTENCY_KEY"]
-            with suppress(IdempotencyKeyReused, OrderRefused):
-                return answer_placement(request, place_order(idempotency_key=key, request=wanted))
+        if wanted is not None:
+            with suppress(AuthenticationFailed, IdempotencyKeyReused, OrderRefused):
+                has_token = "HTTP_AUTHORIZATION" in request.META
+                caller = find_caller(self.initialize_request(request)) if has_token else None
+                if not limit_request(request, "write", caller.pk if caller else None):
+                    self.throttle_classes = ()  # it is counted, also if `post` has to go on with it
+                    key = request.META["HTTP_IDEMPOTENCY_KEY"]
+                    return answer_placement(request, place_order(idempotency_key=key, request=wanted, caller=caller))
         return super().dispatch(request, *args, **kwargs)
 
 
 def read_usual_order(request: HttpRequest) -> dict[str, Any] | None:
-    """Return the validated body of a guest's order with nothing unusual about it, else None."""
+    """Return the validated body of an order with nothing unusual about it, else None."""
     asked = request.META
     if (
         request.method != "POST"
         or asked.get("CONTENT_TYPE") != "application/json"
         or asked.get("HTTP_ACCEPT", "*/*") not in ("*/*", "application/json")
-        or "HTTP_AUTHORIZATION" in asked
         or asked.get("QUERY_STRING")
         or not is_key(asked.get("HTTP_IDEMPOTENCY_KEY", ""))
     ):
@@ -98,7 +101,7 @@ def read_usual_order(request: HttpRequest) -> dict[str, Any] | None:
 def answer_placement(request: HttpRequest | Request, placement: Placement) -> HttpResponse:
     """The answer to a placed order, the same bytes whenever it is repeated."""
     answer = HttpResponse(_encode(placement.answer), status=201, content_type="application/json")
-    answer["Location"] = request.build_absolute_uri(f"{request.path}{placement.answer['id']}/")
+    answer["Location"] = f"{request.scheme}://{request.get_host()}{request.path}{placement.answer['id']}/"
     if placement.replayed:
         answer["Idempotency-Replayed"] = "true"
     return answer

@@ -42,6 +42,7 @@ class _Order(msgspec.Struct, forbid_unknown_fields=True):
     lines: Annotated[list[_Line], Meta(min_length=1, max_length=50)]
     payment_token: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{3,128}\Z")]
     phone: Annotated[str, Meta(pattern=r"\A(\+?[0-9][0-9 ()/-]{3,17}[0-9])?\Z")] | UnsetType = UNSET
+    expected_total: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
 # What msgspec knows of the types is made here, once: it crashes the process when threads make it at the same moment.
@@ -71,5 +72,6 @@ def read_order(body: bytes) -> dict[str, Any] | None:
             "country": address.country,
         },
         "lines": [{"sku": line.sku, "quantity": line.quantity} for line in order.lines],
+        **({} if order.expected_total is UNSET else {"expected_total": order.expected_total}),
         "payment_token": order.payment_token,
     }

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from django.conf import settings
@@ -94,7 +94,7 @@ def store_order(draft: Draft) -> dict[str, Any]:
 
     :raises NotStored: another order has the key, for which this waited, or a remembered price has changed.
     """
-    order_id, contact_id, number, now = uuid7(), uuid4(), make_number(), timezone.now()
+    order_id, contact_id, number, now = uuid7(), uuid7(), make_number(), timezone.now()
     answer = describe(draft, order_id, number, now)
     wish, amounts = draft.wish, draft.amounts
     event = OrderPlaced(

@@ -1,15 +1,23 @@
-"""What stands before every view: limits of size and rate, and an honest 503 while PostgreSQL is away."""
+"""What stands before every view: limits of size and rate, the content security policy, cookies for pages alone, and an
+honest 503 while PostgreSQL is away.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from csp.constants import HEADER, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from csp.utils import build_policy
 from django.conf import settings
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.deprecation import MiddlewareMixin
 from rest_framework.exceptions import Throttled
 
+from shop.accounts.sessions import RevocableSessions
 from shop.problems import problem
 
 logger = logging.getLogger(__name__)
@@ -57,18 +65,45 @@ class tell_to_wait:  # noqa: N801 - middleware reads as a function in settings
         return response
 
 
-class loosen_policy:  # noqa: N801 - middleware reads as a function in settings
-    """Let the pages below CSP_LOOSENED run their own inline code. Everything else of the policy holds there, too."""
+class send_policy:  # noqa: N801 - middleware reads as a function in settings
+    """Send the Content-Security-Policy, which lets the pages below CSP_LOOSENED run their own inline code.
+
+    It depends on nothing else, so it is put into words once; django-csp's own middleware does so for each answer.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        self.policy = build_policy()
+        self.loosened = build_policy(
+            update={"script-src": [SELF, UNSAFE_INLINE, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
+        )
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.path.startswith(settings.CSP_LOOSENED):
-            inline = {"script-src": [SELF, UNSAFE_INLINE, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
-            response._csp_update = inline  # type: ignore[attr-defined]
+        if not (settings.DEBUG and response.status_code in (404, 500)):  # Django's own pages, with inline code
+            response[HEADER] = self.loosened if request.path.startswith(settings.CSP_LOOSENED) else self.policy
         return response
+
+
+class _OfPages(MiddlewareMixin):
+    """Leaves the REST API alone, which knows no cookies: what a browser sends by itself must not say who is there."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if request.path.startswith("/api/v1/"):
+            return self.get_response(request)
+        return super().__call__(request)
+
+
+class SessionsOfPages(_OfPages, SessionMiddleware):
+    """Django's `request.session`."""
+
+
+class LogInsOfPages(_OfPages, RevocableSessions):
+    """The shop's `request.user`."""
+
+
+class MessagesOfPages(_OfPages, MessageMiddleware):
+    """Django's messages, shown by the next page."""
 
 
 class unavailable_when_the_database_is_away:  # noqa: N801 - middleware reads as a function in settings

@@ -97,14 +97,13 @@ MIDDLEWARE = [
     "shop.middleware.unavailable_when_the_database_is_away",
     "shop.middleware.limit_bodies",
     "shop.middleware.tell_to_wait",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "shop.middleware.SessionsOfPages",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "shop.accounts.sessions.RevocableSessions",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "shop.middleware.LogInsOfPages",
+    "shop.middleware.MessagesOfPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "shop.middleware.loosen_policy",
+    "shop.middleware.send_policy",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 TEMPLATES: list[dict[str, Any]] = [

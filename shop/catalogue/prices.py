@@ -1,7 +1,7 @@
 """Today's prices, for the checkout."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from relay.arrays import to_array
 from shop.statements import run_prepared
@@ -33,7 +33,10 @@ def find_prices(skus: Sequence[str]) -> dict[str, Price]:
         " where sku = any(%(skus)s::text[]) and is_active",
         {"skus": to_array(skus)},
     )
-    found = {row[0]: Price(*row) for row in rows}
+    found = {
+        sku: Price(sku, name, int(price), None if most is None else int(most))
+        for sku, name, price, most in cast("list[tuple[str, str, str, str | None]]", rows)
+    }
     if len(_known) > MOST_KNOWN:
         _known.clear()
     _known.update(found)

@@ -7,9 +7,12 @@ from uuid import uuid4
 
 import pytest
 import redis
+from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
+from model_bakery import baker
 
 from shop import limits
+from shop.accounts.sessions import issue_token
 from tests.orders.conftest import Api, MakeBody
 
 #: Nothing of this grows back while a test runs.
@@ -73,6 +76,20 @@ def test_orders_go_on_with_valkey_away_and_the_limit_too(
     monkeypatch.setattr(limits, "_take", lose_valkey)
     api = Api(limited)
     assert [api.post(make_body()).status_code for _ in range(7)] == [201] * 5 + [429] * 2
+
+
+@pytest.mark.django_db
+def test_an_order_counts_once_also_when_it_is_refused(limited: Client, products: None, make_body: MakeBody) -> None:
+    api = Api(limited)
+    wrong = make_body(expected_total=1)
+    assert [api.post(wrong).status_code for _ in range(6)] == [409] * 5 + [429]
+
+
+@pytest.mark.django_db
+def test_a_customers_orders_are_counted_for_the_customer(limited: Client, products: None, make_body: MakeBody) -> None:
+    api, ada = Api(limited), f"Bearer {issue_token(baker.make(User))[1]}"
+    assert [api.post(make_body(), Authorization=ada).status_code for _ in range(6)] == [201] * 5 + [429]
+    assert api.post(make_body()).status_code == 201, "guests of that address go on"
 
 
 @pytest.mark.django_db

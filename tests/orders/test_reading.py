@@ -4,15 +4,20 @@ import json
 import subprocess
 import sys
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import User
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_bakery import baker
 
 from orders.api import OrderList
+from orders.models import Order
 from orders.reading import read_order
 from orders.serializers import OrderRequest, PlacedOrder
 from orders.storing import FIELDS, LINE_FIELDS
+from shop.accounts.sessions import issue_token
 from tests.orders.conftest import ADDRESS, Api, MakeBody
 
 TRICKY = [
@@ -52,6 +57,7 @@ changes = st.one_of(
     change("email", mails),
     change("phone", phones),
     change("lines", lines),
+    change("expected_total", st.one_of(st.integers(-1, 2**80), quantities)),
     change("payment_token", st.one_of(words, st.from_regex("[A-Za-z0-9_-]{2,130}"))),
     *[change(f"shipping_address.{name}", words) for name in ADDRESS],
     change("shipping_address.country", st.sampled_from(["DE", "de", "D", "DE\n", "ÄÖ"])),
@@ -98,6 +104,7 @@ def test_a_usual_order_is_read_quickly() -> None:
     del body["phone"], body["shipping_address"]["line2"]
     quick = read_order(json.dumps(body).encode())
     assert quick and (quick["phone"], quick["shipping_address"]["line2"]) == ("", "")
+    assert read_order(json.dumps({**body, "expected_total": 8740}).encode()) == {**quick, "expected_total": 8740}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"email": 1, "email": 2}', b"[" * 100_000])
@@ -159,5 +166,26 @@ def test_the_quick_way_and_the_slow_one_give_the_same_answer(
 def test_a_usual_order_does_not_need_the_serializer(
     api: Api, products: None, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    customer = baker.make(User)
+    bearer = f"Bearer {issue_token(customer)[1]}"
     monkeypatch.setattr(OrderList, "post", None)
     assert api.post(make_body()).status_code == 201
+    assert api.post(make_body(expected_total=8740)).status_code == 201
+    placed = api.post(make_body(), key="k-1", Authorization=bearer)
+    assert placed.status_code == 201
+    assert Order.objects.get(customer=customer).pk == UUID(placed.json()["id"])
+    assert api.post(make_body(), key="k-1", Authorization=bearer).content == placed.content
+    assert api.post(make_body(), key="k-1").content != placed.content, "a guest's key is another"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "headers", "status"),
+    [({"expected_total": 8741}, {}, 409), ({}, {"Authorization": "Bearer unknown"}, 401)],
+)
+def test_what_is_wrong_with_a_usual_order_is_told_as_ever(
+    api: Api, products: None, make_body: MakeBody, change: dict[str, int], headers: dict[str, str], status: int
+) -> None:
+    answer = api.post(make_body(**change), **headers)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert not Order.objects.exists()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from django.http import HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from shop.middleware import limit_bodies, unavailable_when_the_database_is_away
 
@@ -49,3 +49,16 @@ def test_any_other_error_stays_an_error(error: Exception) -> None:
     middleware = unavailable_when_the_database_is_away(pass_on)
     request: Any = SimpleNamespace(path="/")
     assert middleware.process_exception(request, error) is None
+
+
+@pytest.mark.django_db
+def test_a_browsers_cookie_is_nothing_to_the_api(admin_client: Client) -> None:
+    assert admin_client.get("/admin/").status_code == 200
+    assert admin_client.get("/api/v1/orders/").status_code == 401
+
+
+def test_inline_code_is_for_the_admin_and_the_documentation_alone(client: Client) -> None:
+    strict, loose = (client.get(path)["Content-Security-Policy"] for path in ("/healthz", "/api/docs/"))
+    parts = set(loose.split("; ")) - set(strict.split("; "))
+    assert parts == {"script-src 'self' 'unsafe-inline' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'"}
+    assert {"default-src 'self'", "frame-ancestors 'none'"} <= set(strict.split("; ")) <= set(loose.split("; "))
