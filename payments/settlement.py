@@ -153,7 +153,8 @@ def apply_refund(payment: Payment, answer: GatewayAnswer, *, wants_more: bool) -
     payment.refunded_amount += answer.amount
     if payment.refunded_amount == payment.captured_amount:
         payment.status = Status.refunded
-    return PaymentRefunded(order_id=payment.order_id, amount=answer.amount, currency=payment.currency)
+    left = payment.captured_amount - payment.refunded_amount
+    return PaymentRefunded(order_id=payment.order_id, amount=answer.amount, currency=payment.currency, left=left)
 
 
 def write_results(results: Sequence[Result]) -> None:
