@@ -92,6 +92,35 @@ def test_an_order_cancelled_after_a_crash_in_its_capture_is_captured_to_the_end_
     assert list(find_money_differences()) == []
 
 
+def test_an_order_cancelled_after_the_gateway_refused_its_capture_is_voided(
+    place: Any, books: Any, said: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold has run out, for example: there is nothing to refund, and nothing that the order could wait for."""
+
+    def refuse(gateway: SandboxGateway, key: str, reference: str, amount: int) -> GatewayAnswer:
+        return GatewayAnswer(outcome="declined", reference=reference, amount=amount, currency="EUR", reason="expired")
+
+    payment = place()
+    settle_payments()
+    want_captures([confirmed(payment)])
+    monkeypatch.setattr(SandboxGateway, "capture", refuse)
+    settle_payments()
+    let_claims_expire()
+    settle_payments()
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted) == ("authorized", "capture")
+    give_back([cancelled(payment)])
+    for _ in range(2):
+        let_claims_expire()
+        settle_payments()
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted) == ("voided", "nothing")
+    assert [operation for operation, _, _ in books()] == ["authorize", "void"]
+    assert not Refund.objects.exists()
+    assert said(payment.order_id) == ["PaymentAuthorized.v1", "PaymentVoided.v1"]
+    assert list(find_money_differences()) == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_cancellation_during_the_capture_is_refunded_once_it_is_known(
     place: Any, books: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
