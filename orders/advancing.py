@@ -78,7 +78,7 @@ def advance_orders(moves: Sequence[Move]) -> list[Order]:
         for move in moves
         if move.event_id or move.order_id in events  # else nothing happened, and nothing told of it
     )
-    give_back([pk for pk, event in events.items() if isinstance(event, OrderCancelled) and orders[pk].discount])
+    give_back([pk for pk, event in events.items() if isinstance(event, OrderCancelled)])
     publish_many(list(events.values()))
     return [orders[move.order_id] for move in moves]
 

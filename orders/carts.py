@@ -18,6 +18,8 @@ from shop.catalogue.models import Product
 
 MOST_LINES = 50
 LARGEST_QUANTITY = 999
+#: How many expired carts a transaction deletes.
+TOGETHER = 500
 NOBODYS = UUID(int=0)
 
 
@@ -125,7 +127,9 @@ def read_lines(cart_id: UUID) -> tuple[list[PricedLine], list[str]]:
 
 def drop_lines(cart_id: UUID, skus: list[str]) -> None:
     """Take what is no longer sold out of the cart."""
-    CartLine.objects.filter(cart_id=cart_id, sku__in=skus).delete()
+    with transaction.atomic():
+        Cart.objects.select_for_update().filter(pk=cart_id).first()
+        CartLine.objects.filter(cart_id=cart_id, sku__in=skus).delete()
 
 
 def quote(lines: list[PricedLine], country: str = "", code: str = "") -> Amounts:
@@ -184,10 +188,22 @@ def _move_lines(guest: Cart, own: Cart) -> None:
 
 
 def delete_expired_carts() -> int:
-    """Delete the carts that nobody has changed for CART_DAYS; return how many."""
-    old = Cart.objects.filter(changed_at__lt=Now() - timedelta(days=settings.CART_DAYS))
-    _, deleted = old.delete()
-    return deleted.get("orders.Cart", 0)
+    """Delete the carts that nobody has changed for CART_DAYS, TOGETHER at a time; return how many.
+
+    One that is locked is in use. Waiting for it, while others are held, could wait for who waits for those.
+    """
+    deleted = 0
+    while some := _delete_some_expired():
+        deleted += some
+    return deleted
+
+
+@transaction.atomic
+def _delete_some_expired() -> int:
+    old = Cart.objects.filter(changed_at__lt=Now() - timedelta(days=settings.CART_DAYS)).order_by("changed_at", "pk")
+    chosen = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:TOGETHER])
+    Cart.objects.filter(pk__in=chosen).delete()
+    return len(chosen)
 
 
 def describe_cart(cart_id: UUID, country: str = "", code: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from orders.advancing import Move, advance_orders
+from orders.models import Order
 from orders.saga import Happening
 from relay.consumer import Consumer
 from shop.events import (
@@ -58,8 +59,15 @@ def note_voided_payments(events: Sequence[PaymentVoided]) -> None:
 
 @consumer.on(PaymentRefunded, many=True)
 def note_refunded_payments(events: Sequence[PaymentRefunded]) -> None:
-    """Write down that the cancelled orders' money went back. A refund of an order that goes on is a part of it."""
-    note(events, Happening.PAYMENT_REFUNDED)
+    """Write down that the orders' money went back, or a part of it."""
+    untold = [event.order_id for event in events if event.left is None]
+    totals = dict(Order.objects.filter(pk__in=untold).values_list("pk", "total")) if untold else {}
+    moves = []
+    for event in events:
+        left = totals[event.order_id] - event.amount if event.left is None else event.left
+        happening = Happening.PAYMENT_PARTLY_REFUNDED if left else Happening.PAYMENT_REFUNDED
+        moves.append(Move(event.order_id, happening, event.event_id))
+    advance_orders(moves)
 
 
 def note(events: Sequence[InventoryEvent | PaymentEvent], happening: Happening) -> None:

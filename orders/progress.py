@@ -26,6 +26,7 @@ REASONS = {
     "cancelled_by_staff": "We had to cancel it, so nothing of it will be sent. We are sorry.",
     "deadline_passed": "We could not complete it in time. We are sorry.",
 }
+NOT_SENT = "Nothing of it will be sent."
 STOCK = {
     "pending": "Setting your things aside",
     "reserved": "Your things are set aside",
@@ -82,8 +83,11 @@ def describe_progress(order: Order) -> Progress:
     """Describe where `order` stands now."""
     explanation = EXPLANATIONS[order.status]
     if order.status == Order.Status.CANCELLED:
-        explanation = REASONS.get(order.reason, "Nothing of it will be sent.")
+        explanation = REASONS.get(order.reason, NOT_SENT)
         explanation += {**GIVING_BACK, **GIVEN_BACK}.get(order.payment, "")
+    elif order.payment == Order.Payment.REFUNDED:
+        explanation = NOT_SENT if order.status == Order.Status.CONFIRMED else explanation
+        explanation += GIVEN_BACK["refunded"]
     return Progress(
         heading=HEADINGS[order.status],
         explanation=explanation,

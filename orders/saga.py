@@ -7,9 +7,9 @@
        v                                                        v
        +-----------------------> cancelled <--------------------+
 
-    payment    pending ----> authorized ----> captured ----> refunded
+    payment    pending ----> authorized ----> captured ----> refunded     once all of it went back
                   |  |            |
-                  |  +--> voided <+     only after the order is cancelled, as is refunded
+                  |  +--> voided <+     only after the order is cancelled
                   +-----> declined
 
 The two answers come in any order and at once. What comes after the end is written down and decides nothing: whoever
@@ -36,6 +36,7 @@ class Happening(StrEnum):
     PAYMENT_CAPTURED = "PaymentCaptured"
     PAYMENT_VOIDED = "PaymentVoided"
     PAYMENT_REFUNDED = "PaymentRefunded"
+    PAYMENT_PARTLY_REFUNDED = "PaymentPartlyRefunded"
     CANCEL_REQUESTED = "CancelRequested"
     CANCELLED_BY_STAFF = "CancelledByStaff"
     DEADLINE_PASSED = "DeadlinePassed"
@@ -98,12 +99,13 @@ ROWS = [
     Row("cancelled - -", _H.CANCELLED_BY_STAFF),
     Row("placed - -", _H.DEADLINE_PASSED, "cancelled - -", "OrderCancelled", "deadline_passed"),
     Row("confirmed|shipped|delivered|cancelled - -", _H.DEADLINE_PASSED),
-    # It goes its way. Nothing leaves the house before the money is there.
+    # It goes its way. Nothing leaves the house before the money is there, or after all of it went back.
     Row("confirmed reserved authorized", _H.PAYMENT_CAPTURED, "- - captured"),
     Row("confirmed reserved captured", _H.MARKED_SHIPPED, "shipped - -", "OrderShipped"),
-    Row("shipped reserved captured", _H.MARKED_DELIVERED, "delivered - -", "OrderDelivered"),
-    # Part of the money may be given back as a kindness: the order goes on.
-    Row("confirmed|shipped|delivered reserved captured", _H.PAYMENT_REFUNDED),
+    Row("shipped reserved captured|refunded", _H.MARKED_DELIVERED, "delivered - -", "OrderDelivered"),
+    # Money may be given back at any time, in parts: by staff, or because the order was cancelled.
+    Row("confirmed|shipped|delivered|cancelled reserved captured", _H.PAYMENT_PARTLY_REFUNDED),
+    Row("confirmed|shipped|delivered|cancelled reserved captured", _H.PAYMENT_REFUNDED, "- - refunded"),
     # What was under way when it ended, and what gives it back.
     Row("cancelled pending -", _H.STOCK_RESERVED, "- reserved -"),
     Row("cancelled pending -", _H.STOCK_REJECTED, "- rejected -"),
@@ -111,7 +113,6 @@ ROWS = [
     Row("cancelled - pending", _H.PAYMENT_DECLINED, "- - declined"),
     Row("cancelled - pending|authorized", _H.PAYMENT_VOIDED, "- - voided"),
     Row("cancelled reserved authorized", _H.PAYMENT_CAPTURED, "- - captured"),
-    Row("cancelled reserved captured|refunded", _H.PAYMENT_REFUNDED, "- - refunded"),
 ]
 _VALUES = (
     "placed|confirmed|shipped|delivered|cancelled",

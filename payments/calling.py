@@ -11,8 +11,15 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from django.db import close_old_connections, connection
 
-from payments.claims import CALL_SECONDS, CLAIM_SECONDS, Call, claim_calls
-from payments.gateway import GatewayAnswer, GatewayUnavailable, MalformedAnswer, check_answer, load_gateway
+from payments.claims import CLAIM_SECONDS, Call, claim_calls
+from payments.gateway import (
+    CALL_SECONDS,
+    GatewayAnswer,
+    GatewayUnavailable,
+    MalformedAnswer,
+    check_answer,
+    load_gateway,
+)
 from payments.models import Operation
 from payments.settlement import Outcome, record_outcomes
 

@@ -15,8 +15,6 @@ from payments.models import Operation, Payment
 
 #: How long a worker may hold a payment. Looking up and calling must be over by then, with an answer or without.
 CLAIM_SECONDS = 30
-#: How long the gateway may take for an answer.
-CALL_SECONDS = 10
 
 # A payment cancelled after its authorization was begun is authorized to the end, because only the gateway knows
 # whether money is held; then it is given back. So is one cancelled after its capture was begun. The attempts are
@@ -42,7 +40,8 @@ asked as (
            claimed.id || ':' || operation || coalesce(':' || refund.number, '') as key
     from claimed left join lateral (
         select id, number, amount from payments_refund
-        where operation = 'refund' and payment_id = claimed.id and status = 'wanted' order by number limit 1
+        where operation = 'refund' and payment_id = claimed.id and status in ('wanted', 'pending')
+        order by due_at, number limit 1
     ) as refund on true
     where operation <> 'refund' or refund.id is not null
 ),

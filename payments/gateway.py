@@ -8,7 +8,12 @@ import msgspec
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-Outcome = Literal["approved", "declined"]
+#: How long the gateway may take for an answer.
+CALL_SECONDS = 10
+#: How many characters a reference may have: as many as Payment.gateway_reference.
+MOST_REFERENCE = 100
+#: A refund may be pending for days, until the bank has taken it or sent it back.
+Outcome = Literal["approved", "declined", "pending"]
 
 
 class GatewayUnavailable(Exception):
@@ -54,7 +59,7 @@ for _struct in (GatewayAnswer, LedgerEntry):
 class Gateway(Protocol):
     """A payment gateway. A key that it has seen before gets the same answer again and moves no money.
 
-    Many threads call it at once. Every call returns within `claims.CALL_SECONDS` or raises GatewayUnavailable.
+    Many threads call it at once. Every call returns within CALL_SECONDS or raises GatewayUnavailable.
     """
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
@@ -75,8 +80,11 @@ class Gateway(Protocol):
     def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
         """Return a webhook's own id and the idempotency key that it is about ("" for none), or raise BadHint."""
 
-    def read_ledger(self) -> Iterator[LedgerEntry]:
-        """Yield everything the gateway has booked, oldest first."""
+    def read_ledger(self, since: datetime | None) -> Iterator[LedgerEntry]:
+        """Yield what the gateway has booked, in any order, or raise GatewayUnavailable.
+
+        With `since` it may leave out what it booked before then, and how an authorization of before then ended.
+        """
 
 
 def load_gateway() -> Gateway:
@@ -97,6 +105,9 @@ def check_answer(answer: object, *, reference: str, amount: int, currency: str) 
         raise MalformedAnswer(f"the answer is about an amount of {checked.amount}, asked was {amount}")
     if checked.currency != currency:
         raise MalformedAnswer(f"the answer is in currency {checked.currency!r}, asked was {currency!r}")
+    if len(checked.reference) > MOST_REFERENCE or "\0" in checked.reference + checked.reason:
+        # PostgreSQL could not store it, nor what the other calls of the batch were answered.
+        raise MalformedAnswer(f"the answer's words can't be stored: {checked.reference + checked.reason!r:.200}")
     if checked.outcome == "approved" and not checked.reference:
         raise MalformedAnswer("the answer is approved, but its reference is empty")
     if reference and checked.reference != reference:

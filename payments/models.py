@@ -1,5 +1,7 @@
 """The payment is the queue: `wanted` says what is still to be asked of the gateway, `status` what it has done."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -18,8 +20,8 @@ class Operation(models.TextChoices):
 class Payment(models.Model):
     """The money of one order, in minor units of `currency`. It is refunded when everything that was captured went back.
 
-    A payment that wants a refund has one in `refunds` that is wanted, too; if it is only authorized, a capture was
-    begun: that is brought to its end first, because only the gateway knows whether the money is taken.
+    A payment that wants a refund has one in `refunds` that is wanted or pending; if it is only authorized, a capture
+    was begun: that is brought to its end first, because only the gateway knows whether the money is taken.
 
     A worker may call the gateway for a payment only while it holds the claim; claims and pauses run by the database's
     clock.
@@ -79,10 +81,14 @@ class Payment(models.Model):
 
 
 class Refund(models.Model):
-    """A part of a captured payment, or all of it, that is to go back. The gateway is asked for them by `number`."""
+    """A part of a captured payment, or all of it, that is to go back. The gateway is asked for the one due first.
+
+    One that is pending was taken by the gateway and has neither come through nor failed: it is looked up now and then.
+    """
 
     class Status(models.TextChoices):
         wanted = "wanted"
+        pending = "pending"
         done = "done"
         declined = "declined"
 
@@ -92,9 +98,12 @@ class Refund(models.Model):
     reason = models.CharField(max_length=200)
     requested_by = models.CharField(max_length=150, help_text="Who of the staff, or the event that caused it.")
     status = models.CharField(max_length=10, choices=Status, default=Status.wanted)
+    due_at = models.DateTimeField(db_default=Now(), help_text="When the gateway is asked for it, or about it, again.")
     answer = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined.")
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    OPEN: ClassVar = [Status.wanted, Status.pending]
 
     class Meta:
         ordering = ["payment_id", "number"]
@@ -131,6 +140,16 @@ class Case(models.Model):
 
     def __str__(self) -> str:
         return f"case {self.pk}: {self.description}"
+
+
+class ReconcilingTurn(models.Model):
+    """Whose turn it is to reconcile: one row. A turn ends at `until`; the last thorough one began at `thorough_at`."""
+
+    until = models.DateTimeField()
+    thorough_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"a turn until {self.until:%Y-%m-%d %H:%M:%S}"
 
 
 class Hint(models.Model):

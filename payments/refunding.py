@@ -62,7 +62,7 @@ def find_refundable(payment: Payment) -> int:
 
 
 def read_promised(payments: Sequence[Payment]) -> dict[UUID, tuple[int, int]]:
-    """Return the last number of each payment's refunds, and the sum of those that are done or wanted."""
+    """Return the last number of each payment's refunds, and the sum of those that are not declined."""
     rows = (
         Refund.objects.filter(payment__in=payments)
         .values_list("payment_id")

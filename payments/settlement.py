@@ -17,6 +17,8 @@ from shop.events import PaymentAuthorized, PaymentCaptured, PaymentDeclined, Pay
 logger = logging.getLogger(__name__)
 
 MAX_PAUSE_SECONDS = 60
+#: A refund that is pending may be so for days.
+MAX_PENDING_PAUSE_SECONDS = 3600
 
 Status, Wanted = Payment.Status, Payment.Wanted
 
@@ -24,7 +26,11 @@ _RECORD = """
 update payments_payment as payment
 set status = told.status, wanted = told.wanted, reason = told.reason, gateway_reference = told.reference,
     payment_token = told.token, captured_amount = told.captured, refunded_amount = told.refunded, claimed_until = null,
-    updated_at = statement_timestamp(), due_at = statement_timestamp() + make_interval(secs => told.pause)
+    updated_at = statement_timestamp(),
+    due_at = coalesce((select min(refund.due_at) from payments_refund as refund
+                       where told.status = 'captured' and refund.payment_id = payment.id
+                         and refund.status in ('wanted', 'pending')),
+                      statement_timestamp() + make_interval(secs => told.pause))
 from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
             %s::float8[])
     as told (id, status, wanted, reason, reference, token, captured, refunded, pause)
@@ -41,12 +47,22 @@ set outcome = told.outcome,
 from unnest(%s::text[], %s::text[], %s::bool[]) as told (key, outcome, finished)
 where attempt.idempotency_key = told.key
 """
-_END_REFUNDS = """
+# Without a status there was no answer: then it is only due later.
+_RECORD_REFUNDS = """
 update payments_refund as refund
-set status = told.status, answer = told.answer, finished_at = statement_timestamp()
-from unnest(%s::bigint[], %s::text[], %s::text[]) as told (id, status, answer)
+set status = coalesce(told.status, refund.status), answer = coalesce(told.answer, refund.answer),
+    finished_at = case when told.status in ('done', 'declined') then statement_timestamp() end,
+    due_at = statement_timestamp() + make_interval(secs => told.pause)
+from unnest(%s::bigint[], %s::text[], %s::text[], %s::float8[]) as told (id, status, answer, pause)
 where refund.id = told.id
 """
+#: What the gateway may answer for good, by operation.
+_FINAL = {
+    Operation.authorize: ("approved", "declined"),
+    Operation.capture: ("approved",),
+    Operation.void: ("approved",),
+    Operation.refund: ("approved", "declined"),
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """What is to be written about a payment: its attempt's outcome, the event, or the seconds until it is due again."""
+    """What is to be written about a payment: its attempt's outcome, the event, or the seconds until it is due again.
+
+    `answer` is the gateway's last word on the attempt; there is none yet for one that failed or is pending.
+    """
 
     payment: Payment
     call: Call
@@ -68,6 +87,7 @@ class Result:
     answer: GatewayAnswer | None = None
     event: Event | None = None
     pause: float = 0.0
+    is_pending: bool = False
 
 
 @transaction.atomic
@@ -90,26 +110,32 @@ def record_outcomes(outcomes: Sequence[Outcome]) -> None:
 
 
 def find_further_refunds(calls: Sequence[Call]) -> set[UUID]:
-    """Say which of the calls' locked payments want a refund besides the one that was called for."""
+    """Say which of the calls' locked payments have an open refund besides the one that was called for."""
     refunds = [call for call in calls if call.operation == Operation.refund]
     if not refunds:
         return set()
-    wanted = Refund.objects.filter(payment_id__in=[call.payment_id for call in refunds], status=Refund.Status.wanted)
-    return set(wanted.exclude(pk__in=[call.refund_id for call in refunds]).values_list("payment_id", flat=True))
+    further = Refund.objects.filter(payment_id__in=[call.payment_id for call in refunds], status__in=Refund.OPEN)
+    return set(further.exclude(pk__in=[call.refund_id for call in refunds]).values_list("payment_id", flat=True))
 
 
 def apply_outcome(payment: Payment, outcome: Outcome, *, wants_more: bool) -> Result:
     """Change the locked `payment` as the gateway's answer says; a problem makes it wait for a growing pause.
 
-    `wants_more` says that another refund is wanted. One that the gateway declines is over; a capture or void is not.
+    `wants_more` says that another refund is open. One that the gateway declines is over; a capture or void is not. One
+    that is pending stays wanted, and is looked up after longer pauses.
     """
     call, answer, problem = outcome.call, outcome.answer, outcome.problem
-    if answer and answer.outcome == "declined" and call.operation in (Operation.capture, Operation.void):
-        problem = f"declined: {answer.reason}"
+    if answer and answer.outcome == "pending" and call.operation == Operation.refund:
+        pause = min(2.0 ** min(call.calls, 12), MAX_PENDING_PAUSE_SECONDS)
+        return Result(payment, call, answer.outcome, pause=pause, is_pending=True)
+    if answer and answer.outcome == "declined" and call.operation == Operation.capture:
+        give_up_capture(payment)
+    if answer and answer.outcome not in _FINAL[call.operation]:
+        problem = f"{answer.outcome}: {answer.reason}"
     if answer is None or problem:
         pause = min(2.0 ** min(call.calls, 10), MAX_PAUSE_SECONDS)
         logger.warning("payment postponed", extra={"payment": payment.pk, "operation": call.operation, "why": problem})
-        return Result(payment, call, problem[:300], pause=pause)
+        return Result(payment, call, problem.replace("\0", "\\0")[:300], pause=pause)
     if call.operation == Operation.authorize:
         event: Event | None = apply_authorization(payment, answer)
     elif call.operation == Operation.refund:
@@ -144,6 +170,17 @@ def apply_capture_or_void(payment: Payment, operation: Operation, answer: Gatewa
     return PaymentCaptured(order_id=payment.order_id, amount=answer.amount, currency=payment.currency)
 
 
+def give_up_capture(payment: Payment) -> None:
+    """Note of a capture that the gateway declined that nothing is taken: if the order is cancelled, void what is held.
+
+    The refunds that were written down in case it had been taken were never asked for. Without a cancellation the
+    capture stays wanted.
+    """
+    if payment.wanted == Wanted.refund:
+        payment.wanted = Wanted.void
+        Refund.objects.filter(payment=payment, status=Refund.Status.wanted).delete()
+
+
 def apply_refund(payment: Payment, answer: GatewayAnswer, *, wants_more: bool) -> Event | None:
     """Note that a part of what was captured, or all of it, was given back; nothing is told of a declined one."""
     payment.wanted = Wanted.refund if wants_more else Wanted.nothing
@@ -153,20 +190,28 @@ def apply_refund(payment: Payment, answer: GatewayAnswer, *, wants_more: bool) -
     payment.refunded_amount += answer.amount
     if payment.refunded_amount == payment.captured_amount:
         payment.status = Status.refunded
-    return PaymentRefunded(order_id=payment.order_id, amount=answer.amount, currency=payment.currency)
+    left = payment.captured_amount - payment.refunded_amount
+    return PaymentRefunded(order_id=payment.order_id, amount=answer.amount, currency=payment.currency, left=left)
 
 
 def write_results(results: Sequence[Result]) -> None:
     """Write the changed payments, their refunds, and what is noted on their attempts; give the claims back."""
     columns = [[getattr(result.payment, field) for result in results] for field in _WRITTEN]
     attempts = [(result.call.key, result.outcome, result.answer is not None) for result in results]
-    refunds = [
-        (result.call.refund_id, "declined" if result.event is None else "done", result.answer.reason[:200])
-        for result in results
-        if result.answer and result.call.refund_id
-    ]
+    refunds = [describe_refund(result) for result in results if result.call.refund_id]
     with connection.cursor() as cursor:
+        if refunds:  # first: a payment is due when the first of its open refunds is
+            cursor.execute(_RECORD_REFUNDS, [list(column) for column in zip(*refunds, strict=True)])
         cursor.execute(_RECORD, [*columns, [result.pause for result in results]])
         cursor.execute(_NOTE_ATTEMPTS, [list(column) for column in zip(*attempts, strict=True)])
-        if refunds:
-            cursor.execute(_END_REFUNDS, [list(column) for column in zip(*refunds, strict=True)])
+
+
+def describe_refund(result: Result) -> tuple[int | None, str | None, str | None, float]:
+    """Return a refund's id, its new status and the gateway's words if it answered, and the seconds until it is due."""
+    refund_id, pause = result.call.refund_id, result.pause
+    if result.is_pending:
+        return refund_id, Refund.Status.pending, None, pause
+    if result.answer is None:
+        return refund_id, None, None, pause
+    status = Refund.Status.done if result.answer.outcome == "approved" else Refund.Status.declined
+    return refund_id, status, result.answer.reason[:200], pause

@@ -7,6 +7,7 @@ no look-up by idempotency key, so that every object carries its key in its metad
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from payments.signatures import TOLERANCE_SECONDS
 PAGE = 100
 #: Clocks may differ by so much when an intent is looked for by the time of its payment.
 CLOCKS_DIFFER = timedelta(minutes=10)
+#: Stripe keeps idempotency keys for a day at least.
+KEYS_KEPT = timedelta(hours=23)
+MOST_LISTED = 1000
 
 
 class StripeGateway:
@@ -88,12 +92,12 @@ class StripeGateway:
         except (stripe.SignatureVerificationError, ValueError, AttributeError) as error:
             raise BadHint(str(error)) from error
 
-    def read_ledger(self) -> Iterator[LedgerEntry]:
-        """Yield what Stripe has booked for intents of the shop, whatever page it stands on."""
-        for intent in read_pages(lambda client, page: client.v1.payment_intents.list(page)):
+    def read_ledger(self, since: datetime | None = None) -> Iterator[LedgerEntry]:
+        """Yield what Stripe has booked for intents of the shop; with `since`, intents and refunds made from then on."""
+        for intent in read_pages(lambda client, page: client.v1.payment_intents.list(page), since):
             if key := read_key(intent):
                 yield from read_intent_entries(intent, key)
-        for refund in read_pages(lambda client, page: client.v1.refunds.list(page)):
+        for refund in read_pages(lambda client, page: client.v1.refunds.list(page), since):
             if key := read_key(refund):
                 yield make_entry(key, "refund", read_refund(refund, str(refund.payment_intent)), refund.created)
 
@@ -139,8 +143,10 @@ def retrieve(reference: str) -> Any:
     return intent
 
 
-def read_pages(fetch: Callable[[stripe.StripeClient, Any], Any], **wanted: str) -> Iterator[Any]:
-    """Yield the objects of a list, page by page.
+def read_pages(
+    fetch: Callable[[stripe.StripeClient, Any], Any], since: datetime | None = None, **wanted: str
+) -> Iterator[Any]:
+    """Yield the objects of a list, newest first, page by page, and those from `since` on only.
 
     :raises GatewayUnavailable: a page can't be had.
     """
@@ -149,24 +155,25 @@ def read_pages(fetch: Callable[[stripe.StripeClient, Any], Any], **wanted: str) 
         page = ask(lambda client, _: fetch(client, {"limit": PAGE, **wanted, **after}))  # noqa: B023 - called at once
         if isinstance(page, str):
             raise GatewayUnavailable(f"a list can't be had: {page}")
-        yield from page.data
+        for made in page.data:
+            if since and made.created < int(since.timestamp()):
+                return
+            yield made
         if not page.has_more or not page.data:
             return
         after = {"starting_after": page.data[-1].id}
 
 
 def find_intent(key: str) -> Any:
-    """Return the intent that carries `key`. They are listed newest first, and none is older than its payment."""
-    moment = UUID(key.partition(":")[0]).int >> 80
-    begin = datetime.fromtimestamp(moment / 1000, UTC) - CLOCKS_DIFFER
-    older = 0
-    for intent in read_pages(lambda client, page: client.v1.payment_intents.list(page)):
-        if read_key(intent) == key:
-            return intent
-        older = older + 1 if intent.created < begin.timestamp() else 0
-        if older > PAGE:
-            break
-    return None
+    """Return the intent that carries `key`. They are listed newest first, and none is older than its payment.
+
+    In a busy shop that can be many more than a call has time for. While Stripe still knows the key, MOST_LISTED are
+    enough: sending it again gets the same answer and holds nothing twice.
+    """
+    moment = datetime.fromtimestamp((UUID(key.partition(":")[0]).int >> 80) / 1000, UTC)
+    most = MOST_LISTED if datetime.now(UTC) - moment < KEYS_KEPT else None
+    intents = read_pages(lambda client, page: client.v1.payment_intents.list(page), moment - CLOCKS_DIFFER)
+    return next((intent for intent in islice(intents, most) if read_key(intent) == key), None)
 
 
 def read_key(made: Any) -> str:
@@ -175,17 +182,14 @@ def read_key(made: Any) -> str:
 
 
 def read_authorization(intent: Any) -> GatewayAnswer:
-    """Say what the intent came to: held, also when it was captured or cancelled later, or declined.
-
-    :raises GatewayUnavailable: Stripe has not decided yet.
-    """
+    """Say what the intent came to: held, also when it was captured or cancelled later, declined, or neither yet."""
     if intent.status in ("requires_capture", "succeeded", "canceled"):
         return approve(intent.id, intent.amount, intent.currency)
     if intent.status in ("requires_payment_method", "requires_action", "requires_confirmation"):
         problem = getattr(intent, "last_payment_error", None)
         reason = (getattr(problem, "code", None) if problem else None) or intent.status
         return decline(str(reason), "", intent.amount, intent.currency)
-    raise GatewayUnavailable(f"intent {intent.id} is {intent.status}")
+    return postpone(str(intent.status), intent.id, intent.amount, intent.currency)
 
 
 def read_captured(intent: Any) -> int:
@@ -194,10 +198,13 @@ def read_captured(intent: Any) -> int:
 
 
 def read_refund(refund: Any, reference: str) -> GatewayAnswer:
-    """Say what a refund came to. One that is pending counts as done: should it fail, the ledgers differ."""
+    """Say what a refund came to: it came through, it failed, or neither yet."""
     if refund.status in ("failed", "canceled"):
-        return decline(str(getattr(refund, "failure_reason", refund.status)), reference, refund.amount, refund.currency)
-    return approve(reference, refund.amount, refund.currency)
+        reason = getattr(refund, "failure_reason", None) or refund.status
+        return decline(str(reason), reference, refund.amount, refund.currency)
+    if refund.status == "succeeded":
+        return approve(reference, refund.amount, refund.currency)
+    return postpone(str(refund.status), reference, refund.amount, refund.currency)
 
 
 def approve(reference: str, amount: int, currency: str) -> GatewayAnswer:
@@ -209,6 +216,13 @@ def decline(reason: str, reference: str, amount: int, currency: str) -> GatewayA
     """Return the answer that it was refused for good."""
     return GatewayAnswer(
         outcome="declined", reference=reference, amount=amount, currency=currency.upper(), reason=reason
+    )
+
+
+def postpone(reason: str, reference: str, amount: int, currency: str) -> GatewayAnswer:
+    """Return the answer that it is not decided yet."""
+    return GatewayAnswer(
+        outcome="pending", reference=reference, amount=amount, currency=currency.upper(), reason=reason
     )
 
 

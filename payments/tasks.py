@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from payments import reconciling
 from payments.calling import take_due
 from shop.doorbell import Shift, ring
 
@@ -13,3 +14,9 @@ def settle_payments() -> None:
     """Ask the gateway for what is due, until nothing is. Beat rings, too: a ring may be lost, or a worker die."""
     if not _shift.work(take_due):
         ring(settle_payments)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def reconcile_payments() -> None:
+    """Compare the payments with the gateway's ledger and open cases."""
+    reconciling.reconcile_regularly()

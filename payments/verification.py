@@ -1,14 +1,20 @@
 """Do the payments and the gateway's books say the same? Each difference is a sentence that names payment and order."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from payments.gateway import LedgerEntry, load_gateway
+from payments.gateway import LedgerEntry
+from payments.ledger import Scope, copy_ledger, make_scope, read_entries, read_foreign, read_payment_id, read_settled
 from payments.models import Operation, Payment, Refund
 
-Books = dict[UUID, list[LedgerEntry]]
+#: Payments of so many days are compared in whole, of older ones what moved since. An authorization lasts a week at
+#: most, and a refund fails within a month.
+WINDOW_DAYS = 35
+#: More entries of no payment than anybody reads are not told.
+MOST_FOREIGN = 1000
 
 
 def find_money_in_flight() -> int:
@@ -25,58 +31,55 @@ class Difference:
 
 
 def find_money_differences() -> Iterator[str]:
-    """Compare every settled payment with the gateway's books, and the books with the payments.
+    """Compare the settled payments of WINDOW_DAYS with the gateway's books, and the books with the payments.
 
     :raises GatewayUnavailable: the books can't be read.
     """
-    yield from (difference.text for difference in find_differences())
+    yield from (difference.text for difference in find_differences(make_scope(WINDOW_DAYS, math.inf)))
 
 
-def find_differences() -> Iterator[Difference]:
-    """Yield what `find_money_differences` tells, each with its payment. Raises as that does."""
-    settled = list(Payment.objects.filter(wanted=Payment.Wanted.nothing).iterator(chunk_size=2000))
-    books: Books = defaultdict(list)
-    for entry in load_gateway().read_ledger():
-        payment_id = read_payment_id(entry)
-        if payment_id is None:
-            text = f"the gateway's {describe(entry)} carries the key {entry.idempotency_key!r}, which is no payment's"
-            yield Difference(None, text)
-        else:
-            books[payment_id].append(entry)
-    yield from find_unknown_entries(books, {payment.pk for payment in settled})
+def find_differences(scope: Scope) -> Iterator[Difference]:
+    """Yield what `find_money_differences` tells, each with its payment.
+
+    :raises GatewayUnavailable: the books can't be read, or not in time.
+    """
+    with copy_ledger(scope):
+        yield from (Difference(None, describe_foreign(entry)) for entry in read_foreign(MOST_FOREIGN))
+        for payments in read_settled(scope):
+            yield from compare_all(payments, scope)
+
+
+def compare_all(payments: Sequence[Payment], scope: Scope) -> Iterator[Difference]:
+    """Compare `payments` with the copied ledger."""
+    books: dict[UUID, list[LedgerEntry]] = defaultdict(list)
+    for payment_id, entry in read_entries(payments):
+        books[payment_id].append(entry)
     refunds: dict[UUID, list[Refund]] = defaultdict(list)
-    for refund in Refund.objects.filter(payment__wanted=Payment.Wanted.nothing).iterator(chunk_size=2000):
+    for refund in Refund.objects.filter(payment__in=payments):
         refunds[refund.payment_id].append(refund)
-    suspects = [p for p in settled if list(compare(p, refunds[p.pk], books[p.pk]))]
-    # One that moved on while the books were being read is in flight, not different.
+    found = {p: list(compare(p, refunds[p.pk], books[p.pk], scope)) for p in payments}
+    suspects = [payment for payment, texts in found.items() if texts]
+    # One that moved on meanwhile is in flight, not different.
     unmoved = set(Payment.objects.filter(pk__in=[p.pk for p in suspects]).values_list("pk", "updated_at"))
     for payment in suspects:
         if (payment.pk, payment.updated_at) in unmoved:
-            for text in compare(payment, refunds[payment.pk], books[payment.pk]):
-                yield Difference(payment.pk, text)
+            yield from (Difference(payment.pk, text) for text in found[payment])
 
 
-def read_payment_id(entry: LedgerEntry) -> UUID | None:
-    """Return the payment that an idempotency key such as ``<payment id>:capture`` belongs to."""
-    try:
-        return UUID(entry.idempotency_key.partition(":")[0])
-    except ValueError:
-        return None
+def describe_foreign(entry: LedgerEntry) -> str:
+    """Say of an entry that it belongs to no payment."""
+    payment_id = read_payment_id(entry)
+    if payment_id is None:
+        return f"the gateway's {describe(entry)} carries the key {entry.idempotency_key!r}, which is no payment's"
+    return f"the gateway's {describe(entry)} belongs to payment {payment_id}, which does not exist"
 
 
-def find_unknown_entries(books: Books, settled: set[UUID]) -> Iterator[Difference]:
-    """Name what the gateway booked for payments that do not exist."""
-    unsettled = [payment_id for payment_id in books if payment_id not in settled]
-    known = set(Payment.objects.filter(pk__in=unsettled).values_list("pk", flat=True))
-    for payment_id in unsettled:
-        if payment_id not in known:
-            for entry in books[payment_id]:
-                text = f"the gateway's {describe(entry)} belongs to payment {payment_id}, which does not exist"
-                yield Difference(None, text)
+def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[LedgerEntry], scope: Scope) -> Iterator[str]:
+    """Name where a settled payment with its refunds and the gateway's entries under its keys differ.
 
-
-def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[LedgerEntry]) -> Iterator[str]:
-    """Name where a settled payment with its refunds and the gateway's entries under its keys differ."""
+    A refusal may be missing, because no money moved: Stripe keeps none of what it found wrong. Of a payment that is
+    older than the scope everything may be missing but the refunds made since.
+    """
     who = f"payment {payment.pk} of order {payment.order_id} is {payment.status}, but"
     booked: dict[str, list[LedgerEntry]] = defaultdict(list)
     for entry in entries:
@@ -87,7 +90,7 @@ def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[Ledge
             yield f"{who} the gateway has booked: {describe(there[0])}"
     for name, amount in expected.items():
         there = booked[name]
-        if len(there) != 1:
+        if len(there) > 1 or (not there and must_be_seen(name, payment, refunds, scope)):
             yield f"{who} the gateway has {len(there)} entries for its {name}, not one"
         for entry in there:
             if (entry.amount, entry.currency) != (amount, payment.currency):
@@ -100,6 +103,15 @@ def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[Ledge
     yield from compare_sums(payment, refunds, booked, who)
 
 
+def must_be_seen(name: str, payment: Payment, refunds: Sequence[Refund], scope: Scope) -> bool:
+    """Tell whether the ledger of the scope must hold the payment's entry `name`."""
+    if name.startswith("declined "):
+        return False
+    if scope.since is None or payment.pk >= scope.first_id:
+        return True
+    return any(name == f"refund {refund.number}" and refund.created_at >= scope.since for refund in refunds)
+
+
 def compare_sums(
     payment: Payment, refunds: Sequence[Refund], booked: Mapping[str, Sequence[LedgerEntry]], who: str
 ) -> Iterator[str]:
@@ -108,9 +120,9 @@ def compare_sums(
     for entries in booked.values():
         for entry in entries:
             sums[entry.operation] += entry.amount if entry.outcome == "approved" else 0
-    if sums["capture"] > sums["authorize"]:
+    if sums["authorize"] and sums["capture"] > sums["authorize"]:
         yield f"{who} {sums['capture']} is captured of {sums['authorize']} authorized"
-    if sums["refund"] > sums["capture"]:
+    if sums["capture"] and sums["refund"] > sums["capture"]:
         yield f"{who} {sums['refund']} is refunded of {sums['capture']} captured"
     done = sum(refund.amount for refund in refunds if refund.status == Refund.Status.done)
     if payment.refunded_amount != done:
@@ -123,11 +135,11 @@ def compare_sums(
 
 
 def name_entry(entry: LedgerEntry) -> str:
-    """Return ``authorize``, ``capture``, ``void`` or ``refund <number>``, with ``declined`` before it if it was."""
+    """Return ``authorize``, ``capture``, ``void`` or ``refund <number>``, after its outcome if that is not approved."""
     name = entry.operation
     if name == Operation.refund:
         name = f"refund {entry.idempotency_key.rpartition(':')[2]}"
-    return name if entry.outcome == "approved" else f"declined {name}"
+    return name if entry.outcome == "approved" else f"{entry.outcome} {name}"
 
 
 def expected_entries(payment: Payment, refunds: Sequence[Refund]) -> dict[str, int]:

@@ -11,13 +11,14 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from payments.gateway import BadHint, load_gateway
-from payments.models import Hint, Payment
+from payments.models import Hint, Payment, Refund
 from payments.tasks import settle_payments
 from shop.doorbell import ring
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
+MOST_ID = 255
 #: A hint is known for so long; its signature is refused as too old long before.
 KEPT = timedelta(days=1)
 
@@ -31,6 +32,8 @@ def receive_hint(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"error": f"the body has {length:.20} bytes, {MAX_BODY_BYTES} at most"}, status=413)
     try:
         hint_id, key = load_gateway().read_hint(request.headers, request.body)
+        if not 0 < len(hint_id) <= MOST_ID or "\0" in hint_id + key:
+            raise BadHint(f"the hint's id {hint_id!r:.100} or key {key!r:.100} can't be one")
     except BadHint as error:
         logger.warning("webhook refused", extra={"why": str(error)})
         return JsonResponse({"error": str(error)}, status=400)
@@ -50,5 +53,7 @@ def take_hint(hint_id: str, key: str) -> bool:
     waiting = Payment.objects.filter(~Q(wanted=Payment.Wanted.nothing), attempts__idempotency_key=key)
     used = bool(Payment.objects.filter(pk__in=waiting.values("pk")).update(due_at=Now()))
     if used:
+        named = Refund.objects.filter(status__in=Refund.OPEN, attempts__idempotency_key=key)
+        Refund.objects.filter(pk__in=named.values("pk")).update(due_at=Now())
         ring(settle_payments)
     return used

@@ -130,7 +130,7 @@ class Settled(models.Model):
 
 
 class Intervention(models.Model):
-    """What a person changed by hand: who, what, before, after and why. Append-only, by a trigger."""
+    """What a person changed by hand: who, what, before, after and why. Append-only, by triggers."""
 
     at = models.DateTimeField(db_default=Now())
     actor = models.TextField()

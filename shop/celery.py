@@ -32,6 +32,11 @@ app.conf.update(
     beat_schedule_filename=str(settings.VAR_DIR / "celerybeat"),
     beat_schedule={
         "settle-payments": {"task": "payments.tasks.settle_payments", "schedule": 5.0, "options": {"expires": 5}},
+        "reconcile-payments": {
+            "task": "payments.tasks.reconcile_payments",
+            "schedule": 3600.0,
+            "options": {"expires": 600},
+        },
         "send-messages": {"task": "notifications.tasks.send_messages", "schedule": 5.0, "options": {"expires": 5}},
         "cancel-overdue-orders": {"task": "orders.tasks.cancel_overdue_orders", "schedule": 60.0},
         "forget-old-keys": {"task": "orders.tasks.forget_old_keys", "schedule": 3600.0},

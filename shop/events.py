@@ -192,8 +192,21 @@ class PaymentVoided(PaymentEvent, frozen=True, kw_only=True):
     """The held amount was given back before it was captured."""
 
 
+def without_rest(value: dict[str, Any]) -> dict[str, Any]:
+    """Read PaymentRefunded.v1, which did not tell what was left."""
+    return {**value, "left": None}
+
+
 class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
-    """So much of the captured amount was given back: all of it, or a part. More may follow."""
+    """So much of the captured amount was given back. More may follow until nothing is `left`."""
+
+    version: ClassVar[int] = 2
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {1: without_rest}
+
+    left: Annotated[
+        int | None,
+        Meta(description="Captured and not given back, in minor units of `currency`; null in what version 1 told."),
+    ]
 
 
 class ProductViewed(ActivityEvent, frozen=True, kw_only=True):

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import TransactionTestCase
 
 from payments.sandbox.books import close_idle_books
@@ -14,6 +16,11 @@ from tests.emptying import empty_filled_tables
 from tests.gateway import serve_gateway
 from tests.running_shop import RunningShop
 
+#: Tables that are only added to, and their triggers that refuse TRUNCATE.
+NOT_TRUNCATED = {
+    "audit_staffaction": "staffaction_not_truncated",
+    "relay_intervention": "intervention_not_truncated",
+}
 # The cheap tests first, those that pull plugs last.
 ORDER = ["relay", "flows", "browser", "embedded", "faults"]
 
@@ -69,8 +76,14 @@ def django_db_modify_db_settings(parts: RunningShop) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Serve the sandbox gateway's books of the test database, and close them before that is dropped."""
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Serve the sandbox gateway's books of the test database, and close them before that is dropped.
+
+    A test that commits is cleaned up by TRUNCATE, which two tables refuse that are only added to.
+    """
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for table, trigger in NOT_TRUNCATED.items():
+            cursor.execute(f"alter table {table} disable trigger {trigger}")
     with serve_gateway() as settings.SANDBOX_URL:
         yield
     close_idle_books()

@@ -6,6 +6,7 @@ Its connections commit by themselves, as a real gateway's books do: whether the 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -198,12 +199,15 @@ def count_call(books: Connection, key: str) -> int:
     return int(row[0]) if row else 1
 
 
-def read_page(books: Connection, after: int, limit: int) -> list[tuple[int, LedgerEntry]]:
-    """Return up to `limit` entries with their numbers above `after`, oldest first."""
+def read_page(
+    books: Connection, after: int, limit: int, since: datetime | None = None
+) -> list[tuple[int, LedgerEntry]]:
+    """Return up to `limit` entries with their numbers, from `since` on and above the number `after`, oldest first."""
     rows = books.execute(
         "select id, idempotency_key, operation, reference, amount, currency, outcome, reason, created_at"
-        " from sandbox_gateway.ledger where id > %s order by id limit %s",
-        [after, limit],
+        " from sandbox_gateway.ledger where id > %s and created_at >= coalesce(%s::timestamptz, '-infinity')"
+        " order by id limit %s",
+        [after, since, limit],
     )
     names = ("idempotency_key", "operation", "reference", "amount", "currency", "outcome", "reason", "created_at")
     return [(row[0], LedgerEntry(**dict(zip(names, row[1:], strict=True)))) for row in rows]

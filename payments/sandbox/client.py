@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ import msgspec
 import urllib3
 from django.conf import settings
 
-from payments.gateway import BadHint, GatewayAnswer, GatewayUnavailable, LedgerEntry, MalformedAnswer
+from payments.gateway import CALL_SECONDS, BadHint, GatewayAnswer, GatewayUnavailable, LedgerEntry, MalformedAnswer
 from payments.signatures import check_signature
 
 MAX_ANSWER_BYTES = 2_000_000
@@ -46,14 +47,14 @@ class SandboxGateway:
         status, body = ask("GET", f"/v1/answers/{quote(key, safe='')}")
         return None if status == 404 else read_answer(key, status, body)
 
-    def read_ledger(self) -> Iterator[LedgerEntry]:
-        """Yield every entry, oldest first.
+    def read_ledger(self, since: datetime | None = None) -> Iterator[LedgerEntry]:
+        """Yield every entry, or those from `since` on, oldest first.
 
         :raises GatewayUnavailable: the books can't be read.
         """
-        number = 0
+        number, begin = 0, quote(since.isoformat(), safe="") if since else ""
         while True:
-            status, body = ask("GET", f"/v1/ledger?after={number}")
+            status, body = ask("GET", f"/v1/ledger?after={number}&since={begin}")
             if status != 200:
                 raise GatewayUnavailable(f"the gateway answered {status} instead of its ledger: {body!r:.200}")
             page = msgspec.json.decode(body, type=list[tuple[int, LedgerEntry]])
@@ -86,19 +87,33 @@ def ask(method: str, path: str, key: str = "", body: bytes | None = None) -> tup
     """
     headers = {"Authorization": f"Bearer {settings.SANDBOX_KEY}", "Idempotency-Key": key}
     pool = open_pool(settings.SANDBOX_URL)
+    until = time.monotonic() + CALL_SECONDS - settings.GATEWAY_READ_SECONDS
     timeout = urllib3.Timeout(connect=settings.GATEWAY_CONNECT_SECONDS, read=settings.GATEWAY_READ_SECONDS)
     try:
         answer = pool.urlopen(method, path, body, headers, retries=False, timeout=timeout, preload_content=False)
         try:
-            content = answer.read(MAX_ANSWER_BYTES + 1)
+            content = read_body(answer, until)
         finally:
             # A body that was not read to its end would be taken for the next call's answer.
             answer.release_conn() if answer.length_remaining == 0 else answer.close()
     except urllib3.exceptions.HTTPError as error:
         raise GatewayUnavailable(str(error)) from error
-    if len(content) > MAX_ANSWER_BYTES:
-        raise GatewayUnavailable(f"the gateway's answer has more than {MAX_ANSWER_BYTES} bytes")
     return answer.status, content
+
+
+def read_body(answer: urllib3.BaseHTTPResponse, until: float) -> bytes:
+    """Return the answer's body. A time-out is that of a piece: one that comes in drops would take for ever.
+
+    :raises GatewayUnavailable: it is too long, or not whole by `until`, of the monotonic clock.
+    """
+    content = bytearray()
+    while piece := answer.read1(65536):
+        content += piece
+        if len(content) > MAX_ANSWER_BYTES:
+            raise GatewayUnavailable(f"the gateway's answer has more than {MAX_ANSWER_BYTES} bytes")
+        if answer.length_remaining != 0 and time.monotonic() > until:
+            raise GatewayUnavailable(f"the gateway's answer has not ended after {len(content)} bytes")
+    return bytes(content)
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,7 @@
 """The sandbox gateway as a service over HTTP: `gunicorn payments.sandbox.wsgi`.
 
-POST /v1/authorize, capture, void, refund with an Idempotency-Key; GET /v1/answers/<key> and /v1/ledger?after=<number>.
+POST /v1/authorize, capture, void, refund with an Idempotency-Key; GET /v1/answers/<key> and
+/v1/ledger?after=<number>&since=<time>.
 """
 
 import hmac
@@ -8,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -92,12 +94,17 @@ def look_up(key: str) -> tuple[HTTPStatus, Any]:
 
 
 def read_page(query: str) -> list[Any]:
-    """Return a page of the ledger behind the entry with the number `after`: [number, entry] each."""
-    after = parse_qs(query).get("after", ["0"])[0]
+    """Return a page of the ledger behind the entry with the number `after`, from `since` on: [number, entry] each."""
+    asked = parse_qs(query)
+    after, since = asked.get("after", ["0"])[0], asked.get("since", [""])[0]
     if not after.isdecimal():
         raise Refused(HTTPStatus.BAD_REQUEST, f"after is {after!r}, not a number")
+    try:
+        begin = datetime.fromisoformat(since) if since else None
+    except ValueError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"since is {since!r}, not a time") from error
     with books.open_books() as connection:
-        return books.read_page(connection, int(after), PAGE)
+        return books.read_page(connection, int(after), PAGE, begin)
 
 
 def act(environ: dict[str, Any], operation: str) -> tuple[HTTPStatus, Any]:

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class StaffAction(models.Model):
-    """One change. A trigger refuses to update or delete them. No customer's name or address stands here."""
+    """One change. Triggers refuse to update, delete or truncate them. No customer's name or address stands here."""
 
     at = models.DateTimeField(db_default=Now())
     actor = models.CharField(max_length=200, help_text="For example admin:keeper.")

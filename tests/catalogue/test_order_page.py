@@ -132,6 +132,22 @@ def test_a_cancelled_order_says_where_the_money_is(
     assert (find_poll(html) is not None) == polls
 
 
+@pytest.mark.parametrize(
+    ("happenings", "words"),
+    [
+        ((), "Nothing of it will be sent. What you paid was given back"),
+        ((Happening.CANCELLED_BY_STAFF,), "nothing of it will be sent. We are sorry. What you paid was given back"),
+    ],
+)
+def test_an_order_whose_money_went_back_says_so(
+    cart: Client, order: Order, happenings: tuple[Happening, ...], words: str
+) -> None:
+    let_happen(order, *PAID, Happening.PAYMENT_PARTLY_REFUNDED)
+    assert "given back" not in read_page(cart, order)
+    let_happen(order, Happening.PAYMENT_REFUNDED, *happenings)
+    assert words in read_page(cart, order)
+
+
 def test_a_customer_cancels_a_placed_order(cart: Client, order: Order) -> None:
     answer: Any = cart.post(f"/orders/{order.pk}/cancel/", follow=True)
     assert "cancelled as you asked" in answer.content.decode()

@@ -59,7 +59,7 @@ EXAMPLES: dict[str, Event] = {
         events.PaymentDeclined(**STAMP, **MONEY, reason="insufficient_funds"),
         events.PaymentCaptured(**STAMP, **MONEY),
         events.PaymentVoided(**STAMP, **MONEY),
-        events.PaymentRefunded(**STAMP, **MONEY),
+        events.PaymentRefunded(**STAMP, **MONEY, left=530),
         events.ProductViewed(**STAMP, visitor=VISITOR, sku="MUG-BLUE"),
         events.CartChanged(**STAMP, visitor=VISITOR, sku="MUG-BLUE", quantity=0),
     )

@@ -1,17 +1,28 @@
 """Carts: every change holds, an order takes its cart once, log-in merges, and nobody opens another customer's."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from orders import carts as stored_carts
 from orders import tasks
-from orders.carts import MOST_LINES, CartGone, change_quantity, create_cart, find_cart, merge_carts
+from orders.carts import (
+    MOST_LINES,
+    CartGone,
+    change_quantity,
+    create_cart,
+    delete_expired_carts,
+    find_cart,
+    merge_carts,
+)
 from orders.models import Cart, CartLine, Order
 from orders.services import place_order
 from shop.catalogue.models import Category, Product
@@ -219,3 +230,57 @@ def test_a_cart_that_nobody_came_back_to_is_deleted() -> None:
     Cart.objects.filter(pk=new).update(changed_at=timezone.now() - timedelta(days=29))
     tasks.forget_old_carts()
     assert list(Cart.objects.values_list("pk", flat=True)) == [new]
+
+
+def expire(*cart_ids: UUID) -> None:
+    Cart.objects.filter(pk__in=cart_ids).update(changed_at=timezone.now() - timedelta(days=31))
+
+
+def test_more_expired_carts_than_fit_into_a_transaction_are_all_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_carts, "TOGETHER", 2)
+    expired = [create_cart() for _ in range(5)]
+    for cart_id in expired:
+        change_quantity(cart_id, None, "MUG", 1)
+    expire(*expired)
+    assert delete_expired_carts() == 5
+    assert not Cart.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cart_that_is_being_merged_holds_up_no_clearing_and_is_kept() -> None:
+    ada = User.objects.create(username="ada")
+    own, guest, other = create_cart(ada.pk), create_cart(), create_cart()
+    expire(own, guest, other)
+    with transaction.atomic():
+        Cart.objects.select_for_update().get(pk=guest)  # as merge_carts does first
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(clear_in_thread).result(timeout=10) == 2
+        assert Cart.objects.filter(pk=guest).exists()
+
+
+def clear_in_thread() -> int:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("set statement_timeout = '5s'")  # so that one that waits ends
+        return delete_expired_carts()
+    finally:
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_log_ins_during_the_clearing_lose_nothing_and_no_one_gets_an_error() -> None:
+    users = [User.objects.create(username=f"user-{number}") for number in range(40)]
+    owns = [create_cart(user.pk) for user in users]
+    guests = [create_cart() for _ in users]
+    for cart_id in guests:
+        change_quantity(cart_id, None, "MUG", 2)
+    expire(*owns, *guests)
+    merges: list[Any] = [
+        lambda guest=guest, user=user: merge_carts(guest, user) for guest, user in zip(guests, users, strict=True)
+    ]
+    clearings: list[Any] = [delete_expired_carts] * 40
+    run_together([call for pair in zip(merges, clearings, strict=True) for call in pair], threads=8)
+    for user in users:  # either the merge came first, and all is there, or the clearing, and nothing is
+        cart = Cart.objects.filter(customer=user).first()
+        assert cart is None or held(cart.pk) in ({}, {"MUG": 2})
+    assert not Cart.objects.filter(customer=None).exists()

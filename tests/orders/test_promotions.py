@@ -9,11 +9,13 @@ from django.test import Client
 from django.utils import timezone
 
 from orders.advancing import advance_order
+from orders.cancelling import cancel_order
 from orders.models import Order, Promotion, Redemption
 from orders.promotions import UnusableCode
 from orders.saga import Happening
 from orders.services import place_order
 from orders.verification import find_promotion_differences
+from shop.catalogue.models import Product
 from tests.orders.conftest import NOTHING, Api, MakeBody, count_everything, make_promotion
 from tests.orders.test_idempotency_races import run_together
 
@@ -106,6 +108,18 @@ def test_uses_come_back_once_while_others_take_them(make_body: MakeBody) -> None
         ]
     results = run_together(calls, threads=12)
     assert Promotion.objects.get().used == results.count("placed") <= 8
+    assert list(find_promotion_differences()) == []
+
+
+def test_a_use_that_took_nothing_off_comes_back_too(api: Api, make_body: MakeBody) -> None:
+    """One per cent of fifty cents is nothing, and has used the code all the same."""
+    make_promotion("SPRING", uses=1, value=1)
+    Product.objects.filter(sku="MUG").update(price=50)
+    body = make_body(promotion_code="SPRING", lines=[{"sku": "MUG", "quantity": 1}])
+    assert api.post(body).json()["discount"] == 0
+    assert Promotion.objects.get().used == 1
+    cancel_order(Order.objects.get().pk)
+    assert Promotion.objects.get().used == 0
     assert list(find_promotion_differences()) == []
 
 

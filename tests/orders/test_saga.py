@@ -13,28 +13,31 @@ H = Happening
 #   note     it is written down, nothing else                .   nothing changes, nothing is published
 #   confirm, ship, deliver, or why it is cancelled           !   can't happen, so it raises
 PINS = """
-state     stock    payment    | reserved rejected authorized declined captured voided refunded cancel by_staff deadline shipped delivered
-placed    pending  pending    | note     stock    note       money    !        !      !        asked  staff    late     !       !
-placed    pending  authorized | confirm  stock    !          !        !        !      !        asked  staff    late     !       !
-placed    reserved pending    | !        !        confirm    money    !        !      !        asked  staff    late     !       !
-confirmed reserved authorized | !        !        !          !        note     !      !        asked  staff    .        !       !
-confirmed reserved captured   | !        !        !          !        !        !      .        asked  staff    .        ship    !
-shipped   reserved captured   | !        !        !          !        !        !      .        !      !        .        !       deliver
-delivered reserved captured   | !        !        !          !        !        !      .        !      !        .        !       !
-cancelled pending  pending    | note     note     note       note     !        note   !        .      .        .        !       !
-cancelled pending  authorized | note     note     !          !        !        note   !        .      .        .        !       !
-cancelled pending  declined   | note     note     !          !        !        !      !        .      .        .        !       !
-cancelled pending  voided     | note     note     !          !        !        !      !        .      .        .        !       !
-cancelled reserved pending    | !        !        note       note     !        note   !        .      .        .        !       !
-cancelled reserved authorized | !        !        !          !        note     note   !        .      .        .        !       !
-cancelled reserved declined   | !        !        !          !        !        !      !        .      .        .        !       !
-cancelled reserved captured   | !        !        !          !        !        !      note     .      .        .        !       !
-cancelled reserved voided     | !        !        !          !        !        !      !        .      .        .        !       !
-cancelled reserved refunded   | !        !        !          !        !        !      .        .      .        .        !       !
-cancelled rejected pending    | !        !        note       note     !        note   !        .      .        .        !       !
-cancelled rejected authorized | !        !        !          !        !        note   !        .      .        .        !       !
-cancelled rejected declined   | !        !        !          !        !        !      !        .      .        .        !       !
-cancelled rejected voided     | !        !        !          !        !        !      !        .      .        .        !       !
+state     stock    payment    | reserved rejected authorized declined captured voided refunded partly cancel by_staff deadline shipped delivered
+placed    pending  pending    | note     stock    note       money    !        !      !        !      asked  staff    late     !       !
+placed    pending  authorized | confirm  stock    !          !        !        !      !        !      asked  staff    late     !       !
+placed    reserved pending    | !        !        confirm    money    !        !      !        !      asked  staff    late     !       !
+confirmed reserved authorized | !        !        !          !        note     !      !        !      asked  staff    .        !       !
+confirmed reserved captured   | !        !        !          !        !        !      note     .      asked  staff    .        ship    !
+confirmed reserved refunded   | !        !        !          !        !        !      !        !      asked  staff    .        !       !
+shipped   reserved captured   | !        !        !          !        !        !      note     .      !      !        .        !       deliver
+shipped   reserved refunded   | !        !        !          !        !        !      !        !      !      !        .        !       deliver
+delivered reserved captured   | !        !        !          !        !        !      note     .      !      !        .        !       !
+delivered reserved refunded   | !        !        !          !        !        !      !        !      !      !        .        !       !
+cancelled pending  pending    | note     note     note       note     !        note   !        !      .      .        .        !       !
+cancelled pending  authorized | note     note     !          !        !        note   !        !      .      .        .        !       !
+cancelled pending  declined   | note     note     !          !        !        !      !        !      .      .        .        !       !
+cancelled pending  voided     | note     note     !          !        !        !      !        !      .      .        .        !       !
+cancelled reserved pending    | !        !        note       note     !        note   !        !      .      .        .        !       !
+cancelled reserved authorized | !        !        !          !        note     note   !        !      .      .        .        !       !
+cancelled reserved declined   | !        !        !          !        !        !      !        !      .      .        .        !       !
+cancelled reserved captured   | !        !        !          !        !        !      note     .      .      .        .        !       !
+cancelled reserved voided     | !        !        !          !        !        !      !        !      .      .        .        !       !
+cancelled reserved refunded   | !        !        !          !        !        !      !        !      .      .        .        !       !
+cancelled rejected pending    | !        !        note       note     !        note   !        !      .      .        .        !       !
+cancelled rejected authorized | !        !        !          !        !        note   !        !      .      .        .        !       !
+cancelled rejected declined   | !        !        !          !        !        !      !        !      .      .        .        !       !
+cancelled rejected voided     | !        !        !          !        !        !      !        !      .      .        .        !       !
 """  # noqa: E501 - a table is read by its columns
 REASONS = {
     "stock": "out_of_stock",
@@ -127,9 +130,9 @@ def test_in_every_other_state_that_the_columns_could_hold_everything_raises() ->
 def test_every_pair_there_is_has_one_of_three_outcomes() -> None:
     outcomes = [find_outcome(state, happening) for state, happening in product(ALL_STATES, Happening)]
     assert {outcome: outcomes.count(outcome) for outcome in outcomes} == {
-        "decided": 46,
-        "no-op": 50,
-        "raises": 984,
+        "decided": 52,
+        "no-op": 53,
+        "raises": 1065,
     }
 
 
@@ -174,6 +177,23 @@ def test_a_capture_that_was_under_way_at_the_end_is_refunded() -> None:
     assert follow(*GOOD[:2], H.CANCEL_REQUESTED, H.PAYMENT_CAPTURED, H.PAYMENT_REFUNDED)[2:] == [
         *("OrderCancelled", None, None)
     ]
+
+
+@pytest.mark.parametrize("cancel", CANCELS)
+def test_an_order_is_refunded_once_all_of_its_money_went_back_also_if_that_was_before_it_was_cancelled(
+    cancel: Happening,
+) -> None:
+    state = State()
+    for happening in (*GOOD, H.PAYMENT_PARTLY_REFUNDED, H.PAYMENT_REFUNDED, cancel):
+        state = decide(state, happening).state
+    assert state == State("cancelled", "reserved", "refunded")
+
+
+def test_nothing_is_shipped_after_all_of_the_money_went_back() -> None:
+    with pytest.raises(ImpossibleTransition, match="payment refunded"):
+        follow(*GOOD, H.PAYMENT_REFUNDED, H.MARKED_SHIPPED)
+    assert follow(*GOOD, H.PAYMENT_PARTLY_REFUNDED, H.MARKED_SHIPPED)[-1] == "OrderShipped"
+    assert follow(*GOOD, H.MARKED_SHIPPED, H.PAYMENT_REFUNDED, H.MARKED_DELIVERED)[-1] == "OrderDelivered"
 
 
 def test_nothing_is_shipped_before_the_money_is_there() -> None:

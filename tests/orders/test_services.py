@@ -1,12 +1,15 @@
 """Moving an order through its life: two answers at once, and what is written down."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from orders import handlers
 from orders.advancing import Move, advance_order, advance_orders
@@ -14,6 +17,8 @@ from orders.models import Order, Transition
 from orders.saga import Happening, ImpossibleTransition
 from relay.event import Event
 from relay.models import Outbox
+from relay.outbox import publish
+from relay.topics import decode_event
 from shop.events import (
     OrderCancelled,
     OrderConfirmed,
@@ -159,7 +164,7 @@ def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
         (handlers.note_rejected_stock, StockRejected(order_id=stock_out.pk, shortages=shortages)),
         (handlers.note_voided_payments, PaymentVoided(**money(stock_out))),
         (handlers.note_declined_payments, PaymentDeclined(**money(unpaid), reason="card declined")),
-        (handlers.note_refunded_payments, PaymentRefunded(**{**money(confirmed), "amount": 100})),
+        (handlers.note_refunded_payments, PaymentRefunded(**money(confirmed), left=0)),
     ]
     for handler, event in said:
         with transaction.atomic():
@@ -167,9 +172,63 @@ def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
         assert Transition.objects.get(event_id=event.event_id).event == type(event).__name__
     for order in (confirmed, stock_out, unpaid):
         order.refresh_from_db()
-    assert (confirmed.status, confirmed.payment) == ("confirmed", "captured")
+    assert (confirmed.status, confirmed.payment) == ("confirmed", "refunded")
     assert (stock_out.status, stock_out.reason) == ("cancelled", "out_of_stock")
     assert (unpaid.status, unpaid.reason) == ("cancelled", "payment_declined")
+
+
+def test_refunds_in_parts_leave_an_order_captured_until_nothing_is_left(place: PlaceOrder) -> None:
+    order = place(*PAID)
+    for amount, left, known in ((100, order.total - 100, "captured"), (order.total - 100, 0, "refunded")):
+        event = PaymentRefunded(order_id=order.pk, amount=amount, currency="EUR", left=left)
+        with transaction.atomic():
+            handlers.note_refunded_payments([event])
+        order.refresh_from_db()
+        assert order.payment == known
+    assert list(order.history.values_list("event", flat=True))[-2:] == ["PaymentPartlyRefunded", "PaymentRefunded"]
+    advance(order, H.CANCELLED_BY_STAFF)
+    order.refresh_from_db()
+    assert (order.status, order.payment) == ("cancelled", "refunded")
+
+
+@pytest.mark.parametrize(("part", "known"), [(0, "refunded"), (1, "captured")])
+def test_a_refund_that_did_not_tell_what_was_left_is_taken_for_all_if_it_is_as_much_as_the_order(
+    place: PlaceOrder, part: int, known: str
+) -> None:
+    order = place(*PAID, H.CANCEL_REQUESTED)
+    money = {"order_id": str(order.pk), "amount": order.total - part, "currency": "EUR"}
+    stamp = {"event_id": str(uuid4()), "occurred_at": "2026-05-04T12:34:56Z"}
+    event = decode_event("PaymentRefunded.v1", "shop.payments", json.dumps(stamp | money))
+    with transaction.atomic():
+        handlers.note_refunded_payments([event])  # type: ignore[list-item]
+    order.refresh_from_db()
+    assert order.payment == known
+
+
+def test_orders_of_before_learn_from_their_history_whether_all_of_their_money_went_back(place: PlaceOrder) -> None:
+    """What the migration runs: before it, the first part made a cancelled order refunded, and no other one."""
+    wholly, partly, shipped = place(*PAID), place(*PAID, H.CANCEL_REQUESTED), place(*PAID, H.MARKED_SHIPPED)
+    unknown = place(*PAID, H.CANCEL_REQUESTED)
+    parts = {wholly: (100, wholly.total - 100), partly: (100,), shipped: (shipped.total,)}
+    for order, amounts in parts.items():
+        for amount in amounts:
+            event = PaymentRefunded(order_id=order.pk, amount=amount, currency="EUR", left=None)
+            with transaction.atomic():
+                publish(event)
+            make_transition(order, event.event_id)
+    make_transition(unknown, uuid4())
+    Order.objects.filter(status="cancelled").update(payment="refunded")
+    migration = import_module("orders.migrations.0006_wholly_refunded")
+    with connection.cursor() as cursor:
+        cursor.execute(migration._FROM_EVENTS)
+    for order, known in ((wholly, "refunded"), (partly, "captured"), (shipped, "refunded"), (unknown, "refunded")):
+        order.refresh_from_db()
+        assert order.payment == known
+
+
+def make_transition(order: Order, event_id: UUID) -> None:
+    now = timezone.now()
+    Transition.objects.create(order=order, event="PaymentRefunded", event_id=event_id, before="x", after="x", at=now)
 
 
 def test_many_orders_are_advanced_together_each_by_its_own_state(place: PlaceOrder) -> None:

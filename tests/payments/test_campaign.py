@@ -125,7 +125,7 @@ def assert_nothing_moved_twice() -> None:
     told = Counter(Outbox.objects.filter(topic="shop.payments").values_list("type", flat=True))
     assert told["PaymentAuthorized.v1"] == booked["authorize"]
     assert told["PaymentCaptured.v1"] == booked["capture"]
-    assert told["PaymentRefunded.v1"] == booked["refund"] == Refund.objects.filter(status="done").count()
+    assert told["PaymentRefunded.v2"] == booked["refund"] == Refund.objects.filter(status="done").count()
     never_asked = Payment.objects.filter(status="voided", gateway_reference="").count()
     assert told["PaymentVoided.v1"] == booked["void"] + never_asked
 

@@ -1,14 +1,19 @@
 """What the sandbox gateway does, and which answers of a gateway are believed."""
 
+import socket
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.db import connections
 
 from payments.checks import refuse_the_sandbox
-from payments.gateway import GatewayAnswer, GatewayUnavailable
+from payments.gateway import MOST_REFERENCE, GatewayAnswer, GatewayUnavailable
 from payments.models import Attempt, Payment
+from payments.sandbox import client
 from payments.sandbox.client import SandboxGateway
 from payments.tasks import settle_payments
 
@@ -94,6 +99,9 @@ GOOD = {"outcome": "approved", "reference": "auth_1", "amount": 4999, "currency"
         ({"currency": "USD"}, "in currency 'USD', asked was 'EUR'"),
         ({"outcome": "perhaps"}, "wrong shape: Invalid enum value 'perhaps' - at `$.outcome`"),
         ({"reference": ""}, "its reference is empty"),
+        ({"reference": "x" * 101}, "words can't be stored"),
+        ({"reference": "auth\0"}, "words can't be stored: 'auth\\x00'"),
+        ({"reason": "no\0"}, "words can't be stored"),
         (None, "wrong shape: Expected `object`, got `str`"),
     ],
 )
@@ -108,6 +116,56 @@ def test_a_malformed_answer_is_an_unknown_outcome_that_says_what_was_wrong(
     assert (payment.status, payment.wanted, payment.claimed_until) == ("pending", "authorize", None)
     assert complaint in Attempt.objects.get().outcome
     assert said(payment.order_id) == []
+
+
+def test_what_can_not_be_stored_spoils_no_other_answer_of_the_batch(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorize = SandboxGateway.authorize
+
+    def lie_or_fail(gateway: SandboxGateway, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
+        if amount == 1:
+            return GatewayAnswer(**{**GOOD, "amount": 1, "reference": "x" * 101})  # type: ignore[arg-type]
+        if amount == 2:
+            raise GatewayUnavailable("the gateway answered 502: \0\0")
+        return authorize(gateway, key, token, amount, currency)
+
+    monkeypatch.setattr(SandboxGateway, "authorize", lie_or_fail)
+    lied, failed, good = (place(amount=amount) for amount in (1, 2, 3))
+    settle_payments()
+    outcomes = dict(Attempt.objects.values_list("payment_id", "outcome"))
+    assert outcomes[good.pk] == "approved"
+    assert outcomes[failed.pk] == "GatewayUnavailable: the gateway answered 502: \\0\\0"
+    assert "can't be stored" in outcomes[lied.pk]
+
+
+def test_a_reference_has_room_for_what_is_believed() -> None:
+    assert Payment._meta.get_field("gateway_reference").max_length == MOST_REFERENCE
+
+
+def test_an_answer_that_comes_in_drops_is_given_up(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each drop comes within the time-out, so that the whole could take for ever."""
+    monkeypatch.setattr(client, "CALL_SECONDS", 0.7)
+    settings.GATEWAY_READ_SECONDS = 0.4
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.SANDBOX_URL = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+                for _ in range(50):
+                    time.sleep(0.1)
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(GatewayUnavailable, match="has not ended after"):
+            gateway.authorize("k", "tok_ok", 500, "EUR")
+        assert time.monotonic() - began < 3
+        thread.join()
 
 
 def test_an_answer_about_another_authorization_is_not_believed(

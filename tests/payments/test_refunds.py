@@ -51,7 +51,7 @@ def test_an_order_cancelled_after_its_capture_gets_its_money_back(
     captured.refresh_from_db()
     assert (captured.status, captured.wanted, captured.refunded_amount) == ("refunded", "nothing", 5000)
     assert books()[2:] == [("refund", "approved", 5000)]
-    assert said(captured.order_id) == ["PaymentAuthorized.v1", "PaymentCaptured.v1", "PaymentRefunded.v1"]
+    assert said(captured.order_id) == ["PaymentAuthorized.v1", "PaymentCaptured.v1", "PaymentRefunded.v2"]
     refund = Refund.objects.get()
     assert (refund.status, refund.reason, refund.requested_by) == ("done", "order cancelled", str(event.event_id))
     assert Attempt.objects.get(refund=refund).idempotency_key == f"{captured.pk}:refund:1"
@@ -88,7 +88,36 @@ def test_an_order_cancelled_after_a_crash_in_its_capture_is_captured_to_the_end_
     payment.refresh_from_db()
     assert (payment.status, payment.refunded_amount) == ("refunded", 4999)
     assert [operation for operation, _, _ in books()] == ["authorize", "capture", "refund"]
-    assert said(payment.order_id)[1:] == ["PaymentCaptured.v1", "PaymentRefunded.v1"]
+    assert said(payment.order_id)[1:] == ["PaymentCaptured.v1", "PaymentRefunded.v2"]
+    assert list(find_money_differences()) == []
+
+
+def test_an_order_cancelled_after_the_gateway_refused_its_capture_is_voided(
+    place: Any, books: Any, said: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold has run out, for example: there is nothing to refund, and nothing that the order could wait for."""
+
+    def refuse(gateway: SandboxGateway, key: str, reference: str, amount: int) -> GatewayAnswer:
+        return GatewayAnswer(outcome="declined", reference=reference, amount=amount, currency="EUR", reason="expired")
+
+    payment = place()
+    settle_payments()
+    want_captures([confirmed(payment)])
+    monkeypatch.setattr(SandboxGateway, "capture", refuse)
+    settle_payments()
+    let_claims_expire()
+    settle_payments()
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted) == ("authorized", "capture")
+    give_back([cancelled(payment)])
+    for _ in range(2):
+        let_claims_expire()
+        settle_payments()
+    payment.refresh_from_db()
+    assert (payment.status, payment.wanted) == ("voided", "nothing")
+    assert [operation for operation, _, _ in books()] == ["authorize", "void"]
+    assert not Refund.objects.exists()
+    assert said(payment.order_id) == ["PaymentAuthorized.v1", "PaymentVoided.v1"]
     assert list(find_money_differences()) == []
 
 
@@ -137,9 +166,10 @@ def test_a_payment_is_given_back_in_parts_until_nothing_is_left(captured: Paymen
     captured.refresh_from_db()
     assert (captured.status, captured.refunded_amount) == ("refunded", 5000)
     assert books()[2:] == [("refund", "approved", amount) for amount in (2000, 500, 2500)]
-    assert said(captured.order_id)[2:] == ["PaymentRefunded.v1"] * 3
-    bodies = Outbox.objects.filter(type="PaymentRefunded.v1").order_by("sequence").values_list("body", flat=True)
-    assert [json.loads(body)["amount"] for body in bodies] == [2000, 500, 2500]
+    assert said(captured.order_id)[2:] == ["PaymentRefunded.v2"] * 3
+    bodies = Outbox.objects.filter(type="PaymentRefunded.v2").order_by("sequence").values_list("body", flat=True)
+    told = [(json.loads(body)["amount"], json.loads(body)["left"]) for body in bodies]
+    assert told == [(2000, 3000), (500, 2500), (2500, 0)]
     assert list(find_money_differences()) == []
 
 
@@ -206,7 +236,7 @@ def test_a_refund_that_the_gateway_declines_says_why_and_leaves_the_money_refund
     assert (captured.status, captured.wanted, captured.refunded_amount) == ("captured", "nothing", 0)
     refund = Refund.objects.get()
     assert (refund.status, refund.answer) == ("declined", "only 500 is left to refund")
-    assert "PaymentRefunded.v1" not in said(captured.order_id)
+    assert "PaymentRefunded.v2" not in said(captured.order_id)
     give_part(captured, 500)
     settle_payments()
     captured.refresh_from_db()

@@ -4,22 +4,27 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 from uuid import UUID
 
 import pytest
 from django.db import transaction
 from uuid_utils.compat import uuid7
 
-from payments.gateway import GatewayUnavailable
+from payments import stripe_gateway
+from payments.gateway import GatewayAnswer, GatewayUnavailable
 from payments.handlers import give_back, want_captures
-from payments.models import Payment
+from payments.models import Payment, Refund
 from payments.refunding import refund_part
-from payments.stripe_gateway import StripeGateway
+from payments.stripe_gateway import StripeGateway, read_key, read_pages
 from payments.tasks import settle_payments
 from payments.verification import find_money_differences
+from payments.webhooks import take_hint
+from tests.payments.dying import let_claims_expire
 
 GOOD, BAD = "pm_card_visa", "pm_card_chargeCustomerFail"
 gateway = StripeGateway()
@@ -53,6 +58,13 @@ def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def stripe_is_the_gateway(localstripe: str, settings: Any) -> None:
     settings.PAYMENT_GATEWAY = "payments.stripe_gateway.StripeGateway"
     settings.STRIPE_URL, settings.STRIPE_KEY = localstripe, "sk_test_1"
+
+
+def set_refund_status(address: str, refund_id: str, status: str) -> None:
+    """What a bank does at Stripe."""
+    request = Request(f"{address}/v1/refunds/{refund_id}", data=f"status={status}".encode(), method="POST")
+    request.add_header("Authorization", f"Basic {b64encode(b'sk_test_1:').decode()}")
+    assert urlopen(request, timeout=10).status == 200
 
 
 def make_key(operation: str, payment: UUID | None = None) -> str:
@@ -141,3 +153,37 @@ def test_payments_settle_and_agree_with_stripes_books(place: Any, confirmed: Any
     mine = {str(payment_id) for payment_id in states}
     told = [line for line in find_money_differences() if any(payment in line for payment in mine)]
     assert told == []
+
+
+@pytest.mark.django_db
+def test_a_pending_refund_is_done_when_stripe_says_so(
+    place: Any, confirmed: Any, localstripe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = place(GOOD, amount=900)
+    key = f"{payment.pk}:refund:1"
+
+    def find_refund_id() -> str:
+        refunds = read_pages(lambda client, page: client.v1.refunds.list(page))
+        return next(str(refund.id) for refund in refunds if read_key(refund) == key)
+
+    make_refund = StripeGateway.refund
+
+    def refund_slowly(gateway: StripeGateway, key: str, reference: str, amount: int) -> GatewayAnswer:
+        make_refund(gateway, key, reference, amount)
+        set_refund_status(localstripe, find_refund_id(), "pending")
+        raise GatewayUnavailable("the answer was lost")
+
+    monkeypatch.setattr(stripe_gateway.StripeGateway, "refund", refund_slowly)
+    settle_payments()
+    want_captures([confirmed(payment)])
+    settle_payments()
+    with transaction.atomic():
+        refund_part(Payment.objects.get(pk=payment.pk), 900, reason="scratched", requested_by="ann")
+    settle_payments()
+    let_claims_expire()
+    settle_payments()
+    assert (Refund.objects.get().status, Payment.objects.get(pk=payment.pk).wanted) == ("pending", "refund")
+    set_refund_status(localstripe, find_refund_id(), "succeeded")
+    assert take_hint("evt_refund", key)
+    settle_payments()
+    assert (Refund.objects.get().status, Payment.objects.get(pk=payment.pk).status) == ("done", "refunded")

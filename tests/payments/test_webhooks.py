@@ -84,7 +84,7 @@ def test_hints_in_the_wrong_order_do_no_harm(waiting: Payment, client: Client, b
     assert books() == [("authorize", "approved", 4999)]
 
 
-@pytest.mark.parametrize("age", [301, 86400, -301])
+@pytest.mark.parametrize("age", [301, 86400, -310])
 def test_an_old_signature_is_refused(waiting: Payment, client: Client, age: float) -> None:
     status, told = post(client, make_hint(waiting), age=age)
     assert status == 400
@@ -124,6 +124,12 @@ def test_a_signed_body_of_another_shape_is_refused(db: None, client: Client, bod
     status, told = post(client, body)
     assert status == 400
     assert "wrong shape" in told["error"]
+
+
+@pytest.mark.parametrize("hint_id", ["", "e" * 256, "evt\\u0000"])
+def test_a_signed_hint_whose_id_can_not_be_stored_is_refused(db: None, client: Client, hint_id: str) -> None:
+    status, told = post(client, f'{{"id": "{hint_id}", "key": "k"}}'.encode())
+    assert (status, "can't be one" in told["error"]) == (400, True)
 
 
 def test_only_posts_are_taken(client: Client) -> None:

@@ -2,12 +2,14 @@
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
 from orders.services import place_order
+from relay.models import Intervention
 from shop.audit.models import StaffAction
 from shop.catalogue.models import Product
+from tests.conftest import NOT_TRUNCATED
 from tests.orders.conftest import MakeBody
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +84,24 @@ def test_the_audit_can_be_read_and_not_be_changed(admin_client: Client, mug: Pro
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             change()
     assert StaffAction.objects.get().reason == "Sale."
+
+
+@pytest.mark.parametrize("table", NOT_TRUNCATED)
+def test_what_is_only_added_to_can_not_be_emptied(table: str) -> None:
+    StaffAction.objects.create(actor="ann", action="change", subject="s", reason="r")
+    Intervention.objects.create(actor="ann", action="skip", reason="r")
+    with connection.cursor() as cursor:
+        cursor.execute(f"alter table {table} enable trigger {NOT_TRUNCATED[table]}")
+        with pytest.raises(DatabaseError, match=f"{table} is append-only"), transaction.atomic():
+            cursor.execute(f"truncate {table}")
+    assert (StaffAction.objects.count(), Intervention.objects.count()) == (1, 1)
+
+
+@pytest.mark.parametrize("table", NOT_TRUNCATED)
+def test_an_empty_one_may_be_truncated_as_django_does_between_tests(table: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"alter table {table} enable trigger {NOT_TRUNCATED[table]}")
+        cursor.execute(f"truncate {table}")
 
 
 def test_what_is_done_to_orders_and_stock_is_written_down_too(

@@ -118,6 +118,9 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "update inventory_stock set on_hand = on_hand + 1 where sku = 'LAMP'": [
         (STOCK, "stock of LAMP: "),
     ],
+    "update orders_order set payment = 'refunded' where id = '{confirmed.id}'": [
+        (PAYMENTS_HEARD, "order {confirmed.number} knows a payment that is refunded, it is captured"),
+    ],
     "update payments_payment set status = 'voided' where order_id = '{confirmed.id}'": [
         (MONEY, "of order {confirmed.id} is voided, but the gateway "),
         (PAYMENTS_HEARD, "order {confirmed.number} knows a payment that is captured, it is voided"),

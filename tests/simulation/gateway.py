@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+import msgspec
+
 from payments.gateway import GatewayAnswer, GatewayUnavailable, LedgerEntry, Outcome
 from tests.simulation.model import Fate
 
@@ -33,14 +35,20 @@ class Books:
         return self._book(key, "refund", reference, amount, "EUR")
 
     def lookup(self, key: str, reference: str) -> GatewayAnswer | None:
-        """Return what was answered under the key."""
-        return self.entries[key][1] if key in self.entries else None
+        """Return what was answered under the key; what was pending may be decided now."""
+        if key not in self.entries:
+            return None
+        operation, answer = self.entries[key]
+        if answer.outcome == "pending" and self.fate != "pending":
+            answer = msgspec.structs.replace(answer, outcome="approved")
+            self.entries[key] = (operation, answer)
+        return answer
 
     def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
         """Refuse: this gateway sends no webhooks."""
         raise NotImplementedError
 
-    def read_ledger(self) -> Iterator[LedgerEntry]:
+    def read_ledger(self, since: datetime | None) -> Iterator[LedgerEntry]:
         """Yield every entry."""
         for key, (operation, answer) in self.entries.items():
             yield LedgerEntry(
@@ -60,6 +68,8 @@ class Books:
         if self.fate == "lost_before":
             raise GatewayUnavailable("the request got lost")
         outcome: Outcome = "declined" if declined else "approved"
+        if operation == "refund" and self.fate == "pending":
+            outcome = "pending"
         answer = GatewayAnswer(outcome=outcome, reference=reference, amount=amount, currency=currency)
         _, booked = self.entries.setdefault(key, (operation, answer))
         if self.fate == "lost_after":

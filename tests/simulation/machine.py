@@ -11,14 +11,17 @@ from tests.simulation.twin import Twin
 
 Step = tuple[str, int, int]
 MOST_ORDERS = 4
-ASKED = [
+#: What people and the clock do; a truth value is how much the staff gives back: all or a part.
+ASKED: list[Happening | bool] = [
     Happening.CANCEL_REQUESTED,
     Happening.CANCELLED_BY_STAFF,
     Happening.DEADLINE_PASSED,
     Happening.MARKED_SHIPPED,
     Happening.MARKED_DELIVERED,
+    True,
+    False,
 ]
-FATES: list[Fate] = ["answered", "lost_before", "lost_after"]
+FATES: list[Fate] = ["answered", "lost_before", "lost_after", "pending"]
 QUANTITIES = st.sampled_from([(1, 0), (0, 1), (2, 2), (1, 3), (3, 1), (4, 0), (7, 0)])
 #: Of the bytes that are drawn, those from here on are people and the clock.
 PEOPLE = 216
@@ -75,10 +78,17 @@ class Shop(RuleBasedStateMachine):
         for choice in choices:
             steps = self.list_steps()
             if choice >= PEOPLE or not steps:
-                self.shop.ask(choice % len(self.shop.sales), ASKED[choice % len(ASKED)])
+                self.want(choice % len(self.shop.sales), ASKED[choice % len(ASKED)])
             else:
                 self.take(steps[choice % len(steps)], fate)
             self.check()
+
+    def want(self, number: int, wish: Happening | bool) -> None:
+        """Let somebody want something, whether it can be done or not."""
+        if isinstance(wish, bool):
+            self.shop.give_back(number, whole=wish)
+        else:
+            self.shop.ask(number, wish)
 
     @precondition(lambda self: self.list_steps())
     @rule()

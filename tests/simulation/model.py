@@ -11,7 +11,10 @@ from typing import Literal
 from orders.saga import Happening, ImpossibleTransition, State, decide
 
 #: What becomes of a call to the gateway: answered, or no answer although (or because) it was (or was not) carried out.
-Fate = Literal["answered", "lost_before", "lost_after"]
+#: Pending is a refund that the gateway has taken and not decided; any other call is answered then.
+Fate = Literal["answered", "lost_before", "lost_after", "pending"]
+#: Refunds are counted in halves of an order's money.
+WHOLE = 2
 SKUS = ("CUP", "POT")
 OPENING = 6
 #: Who reads which topic.
@@ -22,12 +25,19 @@ ROUTES = (
     ("orders", "payments"),
 )
 HAPPENINGS = {happening.value: happening for happening in Happening}
-_OPERATION = {"authorize": "authorize", "capture": "capture", "void": "void", "refund": "refund"}
+
+
+@dataclass(slots=True)
+class Refund:
+    """So many halves that are to go back."""
+
+    halves: int
+    status: str = "wanted"
 
 
 @dataclass(slots=True)
 class Call:
-    """A call of a worker; `answer` is None when the worker got none."""
+    """A call of a worker, ``refund 2`` for example; `answer` is None when the worker got none."""
 
     operation: str
     answer: str | None
@@ -45,10 +55,26 @@ class Sale:
     held: str = ""  # what inventory's reservation is: nothing, held, sold, released
     payment: str = ""  # nothing before payments has heard of the order
     wanted: str = ""
+    refunds: list[Refund] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)  # attempts by operation
     in_flight: list[Call] = field(default_factory=list)  # the last one holds the claim
     claimed: bool = False
     ledger: dict[str, str] = field(default_factory=dict)  # the gateway's books: operation -> outcome
+
+    @property
+    def promised(self) -> int:
+        """The halves that went back or are to."""
+        return sum(refund.halves for refund in self.refunds)
+
+    @property
+    def given_back(self) -> int:
+        """The halves that went back."""
+        return sum(refund.halves for refund in self.refunds if refund.status == "done")
+
+    @property
+    def open_refund(self) -> int | None:
+        """The number of the first refund that is not done."""
+        return next((n for n, refund in enumerate(self.refunds, 1) if refund.status != "done"), None)
 
 
 class Model:
@@ -137,36 +163,53 @@ class Model:
             sale.wanted = "capture"
         elif event == "OrderCancelled":
             if sale.payment == "captured" or (sale.wanted == "capture" and sale.calls["capture"]):
-                sale.wanted = "refund"
+                self.want_back(sale, WHOLE - sale.promised)
             elif sale.payment == "pending" and not sale.calls["authorize"]:
                 self.settle(sale, "voided", "PaymentVoided")
             elif sale.payment in ("pending", "authorized"):
                 sale.wanted = "void"
+
+    def give_back(self, number: int, *, whole: bool) -> bool:
+        """Let staff give back a half, or all that is left, if it is captured."""
+        sale = self.sales[number]
+        if sale.payment != "captured" or sale.promised == WHOLE:
+            return False
+        self.want_back(sale, WHOLE - sale.promised if whole else 1)
+        return True
+
+    def want_back(self, sale: Sale, halves: int) -> None:
+        """Write down a refund, if it is of something."""
+        if halves:
+            sale.refunds.append(Refund(halves))
+            sale.wanted = "refund"
 
     def begin(self, number: int, fate: Fate) -> bool:
         """Let a worker claim the payment and call the gateway, also when another died in the middle of it."""
         sale = self.sales[number]
         if not sale.wanted:
             return False
-        operation = _OPERATION[sale.wanted]
+        operation = sale.wanted
         if sale.payment == "pending":
             operation = "authorize"
-        elif sale.payment == "authorized" and operation == "refund":
-            operation = "capture"
+        elif operation == "refund":
+            operation = "capture" if sale.payment == "authorized" else f"refund {sale.open_refund}"
         sale.calls[operation] += 1
+        if sale.ledger.get(operation) == "pending" and fate != "pending":
+            sale.ledger[operation] = "approved"  # decided meanwhile
         answer = sale.ledger.get(operation) if sale.calls[operation] > 1 else None
         if answer is None and fate != "lost_before":
-            booked = self.charge(sale, operation)
-            answer = booked if fate == "answered" else None
+            booked = self.charge(sale, operation, fate)
+            answer = booked if fate in ("answered", "pending") else None
         sale.in_flight.append(Call(operation, answer))
         sale.claimed = True
         return True
 
-    def charge(self, sale: Sale, operation: str) -> str:
+    def charge(self, sale: Sale, operation: str, fate: Fate) -> str:
         """Do what the gateway does: the same again for the same key, which is the operation's."""
         if operation not in sale.ledger:
             declined = operation == "authorize" and not sale.good_card
-            sale.ledger[operation] = "declined" if declined else "approved"
+            pending = operation.startswith("refund") and fate == "pending"
+            sale.ledger[operation] = "declined" if declined else "pending" if pending else "approved"
         return sale.ledger[operation]
 
     def end(self, number: int, *, oldest: bool) -> bool:
@@ -198,7 +241,19 @@ class Model:
         elif call.operation == "void":
             self.settle(sale, "voided", "PaymentVoided")
         else:
+            self.record_refund(sale, sale.refunds[int(call.operation.split()[1]) - 1], call)
+
+    def record_refund(self, sale: Sale, refund: Refund, call: Call) -> None:
+        """Write down what became of a refund."""
+        if call.answer == "pending":
+            refund.status = "pending"
+            return
+        refund.status = "done"
+        if sale.given_back == WHOLE:
             self.settle(sale, "refunded", "PaymentRefunded")
+            return
+        sale.topics["payments"].append("PaymentPartlyRefunded")
+        sale.wanted = "refund" if sale.open_refund else ""
 
     def settle(self, sale: Sale, payment: str, event: str) -> None:
         """End a payment."""

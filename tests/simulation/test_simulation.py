@@ -13,8 +13,6 @@ ALL = os.environ.get("SIMULATE") == "all"
 TURNS = 50 if ALL else 1
 RUNS = 2000
 REAL_RUNS = 100 if ALL else 10
-#: The model knows no refunds of a part: of an order that goes on, or before the rest of it.
-UNSEEN = {("cancelled", "refunded"), ("confirmed", "captured"), ("shipped", "captured"), ("delivered", "captured")}
 
 
 @pytest.mark.parametrize("turn", range(TURNS))

@@ -20,7 +20,8 @@ from orders.serializers import OrderRequest
 from orders.tasks import cancel_overdue_orders
 from payments.calling import make_call
 from payments.claims import claim_calls
-from payments.models import Payment
+from payments.models import Payment, Refund
+from payments.refunding import NotRefundable, refund_part
 from payments.settlement import Outcome, record_outcomes
 from relay.health.lag import all_consumers
 from relay.models import Outbox
@@ -43,7 +44,7 @@ class Twin(Model):
         super().__init__()
         self.ids: list[UUID] = []
         self.outcomes: list[list[Outcome]] = []
-        self.booked_by: list[Counter[str]] = []  # what the gateway has booked in the calls for each order
+        self.booked_by: list[set[str]] = []  # under which keys the gateway has booked in the calls for each order
         self.consumers = {consumer.name: consumer for consumer in all_consumers()}
         Books.entries, Books.fate = {}, "answered"
 
@@ -60,7 +61,7 @@ class Twin(Model):
             placement = services.place_order(idempotency_key=key, request=request.validated_data)
         self.ids.append(Order.objects.get(pk=placement.answer["id"]).pk)
         self.outcomes.append([])
-        self.booked_by.append(Counter())
+        self.booked_by.append(set())
         super().place(lines, good_card)
         self.compare()
 
@@ -71,7 +72,7 @@ class Twin(Model):
         consumer, topic = route
         sale = self.sales[number]
         row = Outbox.objects.get(topic=f"shop.{topic}", key=str(self.ids[number]), sequence=sale.read[route])
-        assert row.type.partition(".")[0] == sale.topics[topic][sale.read[route] - 1]
+        assert row.type.partition(".")[0] == sale.topics[topic][sale.read[route] - 1].replace("Partly", "")
         with surfacing_errors(self.consumers[consumer], "raise"):
             self.consumers[consumer].process([make_delivery(row), make_delivery(row)])
         self.compare()
@@ -96,6 +97,23 @@ class Twin(Model):
         self.compare()
         return done
 
+    def give_back(self, number: int, *, whole: bool) -> bool:
+        """Let staff give back a half, or all that is left."""
+        possible = super().give_back(number, whole=whole)
+        try:
+            with transaction.atomic():
+                payment = Payment.objects.select_for_update().get(order_id=self.ids[number])
+                promised = sum(payment.refunds.values_list("amount", flat=True))
+                left = payment.captured_amount - promised
+                amount = left if whole or promised else payment.captured_amount // 2
+                refund_part(payment, amount, reason="scratched", requested_by="admin:ada")
+            done = True
+        except (Payment.DoesNotExist, NotRefundable):
+            done = False
+        assert done == possible
+        self.compare()
+        return done
+
     def book(self, sku: str, difference: int) -> bool:
         """Receive or correct by hand."""
         possible = super().book(sku, difference)
@@ -115,14 +133,13 @@ class Twin(Model):
         Payment.objects.update(due_at=now + timedelta(days=1))
         ours = Payment.objects.filter(order_id=self.ids[number])
         ours.update(due_at=now - timedelta(days=1), claimed_until=None)
+        Refund.objects.update(due_at=now - timedelta(days=1))
         (call,) = claim_calls(1)
-        assert call.operation == self.sales[number].in_flight[-1].operation
+        assert call.operation == self.sales[number].in_flight[-1].operation.split()[0]
         before, Books.fate = set(Books.entries), fate
         self.outcomes[number].append(make_call(call, math.inf))
         Books.fate = "answered"
-        for key in Books.entries.keys() - before:
-            operation, answer = Books.entries[key]
-            self.booked_by[number][f"{answer.outcome} {operation}"] += 1
+        self.booked_by[number] |= Books.entries.keys() - before
         self.compare()
         return known
 
@@ -149,8 +166,14 @@ class Twin(Model):
         held = dict(Reservation.objects.values_list("order_id", "state").distinct())
         assert [held.get(pk, "") for pk in self.ids] == [sale.held for sale in self.sales]
         assert list(find_stock_differences()) == []
-        expected = [Counter(f"{outcome} {op}" for op, outcome in sale.ledger.items()) for sale in self.sales]
-        assert self.booked_by == expected
+        refunds = [
+            list(Refund.objects.filter(payment__order_id=pk).values_list("status", flat=True)) for pk in self.ids
+        ]
+        assert refunds == [[refund.status for refund in sale.refunds] for sale in self.sales]
+        booked = [[Books.entries[key] for key in keys] for keys in self.booked_by]
+        assert [Counter(f"{answer.outcome} {operation}" for operation, answer in entries) for entries in booked] == [
+            Counter(f"{outcome} {name.split()[0]}" for name, outcome in sale.ledger.items()) for sale in self.sales
+        ]
 
 
 def pass_deadline(order_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""Compare the payments with the gateway's ledger and open a case for each difference: to be run every night."""
+"""Compare the payments with the gateway's ledger and open a case for each difference. Beat does so by itself."""
 
 import json
 from typing import Any
@@ -6,7 +6,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from payments.gateway import GatewayUnavailable
-from payments.reconciling import reconcile
+from payments.reconciling import AlreadyReconciling, reconcile
+from payments.verification import WINDOW_DAYS
+
+MOST_DAYS = 3650
 
 
 class Command(BaseCommand):
@@ -14,13 +17,22 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add --json."""
+        """Add --days, --all and --json."""
+        scope = parser.add_mutually_exclusive_group()
+        scope.add_argument(
+            "--days", type=int, default=WINDOW_DAYS, help="Payments of so many days. Default: %(default)s."
+        )
+        scope.add_argument("--all", action="store_const", const=None, dest="days", help="All payments there are.")
         parser.add_argument("--json", action="store_true", help="Print the open cases as JSON.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, days: int | None, **options: Any) -> None:
         """Reconcile and report."""
+        if days is not None and not 1 <= days <= MOST_DAYS:
+            raise CommandError(f"--days {days} is not between 1 and {MOST_DAYS}: for all there are, say --all")
         try:
-            found = reconcile()
+            found = reconcile(days)
+        except AlreadyReconciling as error:
+            raise CommandError(f"{error}: try again later") from error
         except GatewayUnavailable as error:
             raise CommandError(f"the payment gateway's books can't be read: {error}") from error
         if options["json"]:

@@ -103,18 +103,14 @@ def find_wrong_reservations() -> Iterator[str]:
 
 
 def find_unheard_payments() -> Iterator[str]:
-    """Name orders that know another payment than there is, although orders has applied all that payments said of it.
-
-    An order that goes on does not note refunds, which may be of a part.
-    """
+    """Name orders that know another payment than there is, although orders has applied all that payments said of it."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             select r.number, r.payment, p.status from orders_order r join payments_payment p on p.order_id = r.id
             join relay_stream s on s.topic = 'shop.payments' and s.key = r.id::text
             join relay_cursor c on c.consumer = 'orders' and c.topic = s.topic and c.key = s.key and c.last = s.last
-            where p.status <> r.payment and not (p.status = 'refunded' and r.payment = 'captured')
-              and not (p.status = 'captured' and r.payment = 'refunded')
+            where p.status <> r.payment
             """
         )
         for number, known, payment in cursor:

@@ -11,7 +11,7 @@ _INDEXES = {
 class Migration(migrations.Migration):
     atomic = False  # so that orders are placed while the indexes go
 
-    dependencies = [("orders", "0005_checkout")]
+    dependencies = [("orders", "0006_wholly_refunded")]
 
     operations = [
         migrations.RunSQL(f"drop index concurrently if exists {name}", f"create index concurrently {name} on {columns}")
