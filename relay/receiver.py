@@ -11,6 +11,7 @@ from relay.cursors import find_behind, find_due
 from relay.failpoint import failpoint
 from relay.heartbeat import Pulse
 from relay.kafka import Delivery, Source
+from relay.lag import read_lag
 from relay.loop import TRANSIENT, Backoff
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,8 @@ class Receiver:
                 self._consumer.catch_up(key)
         if idle and now >= self._sweep_at:
             self._sweep_at = now + SWEEP_EVERY_SECONDS
-            for key in find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS):
-                logger.warning("healing from the outbox", extra={"consumer": self._consumer.name, "key": key})
-                self._consumer.catch_up(key)
+            # All streams and cursors are compared only when something is missing: there may be millions.
+            if read_lag(self._consumer).events:
+                for key in find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS):
+                    logger.warning("healing from the outbox", extra={"consumer": self._consumer.name, "key": key})
+                    self._consumer.catch_up(key)
