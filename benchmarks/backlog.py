@@ -12,9 +12,10 @@ import argparse
 import itertools
 import json
 import random
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -132,14 +133,12 @@ class Ordering:
             thread.result()
 
 
-def place_quickly(catalogue: Catalogue, count: int) -> None:
+def place_quickly(bodies: Sequence[dict[str, Any]]) -> None:
     """Place orders in this process, by the function that the API calls."""
     from django.db import connection
 
     from orders.serializers import OrderRequest
     from orders.services import place_order
-
-    bodies = [catalogue.make_body() for _ in range(count)]
 
     def place_some(first: int) -> None:
         try:
@@ -231,7 +230,7 @@ def measure(shop: RunningShop, catalogue: Catalogue, options: argparse.Namespace
         with Ordering(shop, catalogue, options.rate).going_on():
             time.sleep(options.orders / options.rate)
     else:
-        place_quickly(catalogue, options.orders)
+        place_quickly([catalogue.make_body() for _ in range(options.orders)])
     report = Report(waiting=read_number("select count(*) from orders_order", []), placed_seconds=seconds_since(began))
     wait_for_the_others()
     placed_until = read_number("select clock_timestamp()", [])
@@ -303,11 +302,12 @@ def main() -> None:
         for sku in skus:
             receive_stock(sku, 100_000, "benchmark")
         report = measure(shop, Catalogue(skus), options)
-        checked = shop.manage("verify", "--wait", "60")
-        assert checked.returncode == 0, checked.stdout + checked.stderr
-    print_report(report)
-    if options.json:
-        print(json.dumps(asdict(report)))
+        print_report(report)
+        if options.json:
+            print(json.dumps(asdict(report)), flush=True)
+        checked = shop.manage("verify", "--wait", "60", timeout=900)
+        print(f"\nverify:\n{checked.stdout}{checked.stderr}", file=sys.stderr)
+        assert checked.returncode == 0, "something does not add up"
 
 
 if __name__ == "__main__":

@@ -37,11 +37,11 @@ def sandbox_channels() -> list[Message.Channel]:
 
 def find_undelivered(channel: Message.Channel) -> Iterator[str]:
     """Name messages that are said to be sent but were not, or that are said to have failed but were sent."""
-    delivery = SandboxDelivery.objects.filter(channel=channel, message_id=Cast(OuterRef("pk"), CharField()))
-    messages = Message.objects.filter(channel=channel).annotate(delivered=Exists(delivery))
-    for message in messages.filter(status=Status.sent, delivered=False).iterator():
+    delivered = Exists(SandboxDelivery.objects.filter(channel=channel, message_id=Cast(OuterRef("pk"), CharField())))
+    messages = Message.objects.filter(channel=channel)
+    for message in messages.filter(~delivered, status=Status.sent):
         yield f"{message} of order {message.order_id} is sent, but no {channel} was delivered"
-    for message in messages.filter(status=Status.failed, delivered=True).iterator():
+    for message in messages.filter(delivered, status=Status.failed):
         yield f"{message} of order {message.order_id} is failed, but its {channel} was delivered"
 
 
@@ -49,7 +49,7 @@ def find_unexplained(channel: Message.Channel) -> Iterator[str]:
     """Name deliveries under the id of a message that does not exist."""
     message = Message.objects.filter(channel=channel).annotate(key=Cast("pk", CharField()))
     explained = Exists(message.filter(key=OuterRef("message_id")))
-    for delivery in SandboxDelivery.objects.filter(~explained, channel=channel).iterator():
+    for delivery in SandboxDelivery.objects.filter(~explained, channel=channel):
         if is_message_id(delivery.message_id):
             yield f"the {channel} delivered as {delivery.message_id} belongs to no message"
 

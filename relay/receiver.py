@@ -15,6 +15,7 @@ from relay.failpoint import failpoint
 from relay.health.canary import CanarySent, leave_out_canaries, note_canaries
 from relay.health.heartbeat import Pulse
 from relay.kafka import Delivery, Source
+from relay.lag import read_lag
 from relay.loop import TRANSIENT, Backoff
 
 logger = logging.getLogger(__name__)
@@ -125,6 +126,8 @@ class Receiver:
                 self._consumer.catch_up(key)
         if idle and now >= self._sweep_at:
             self._sweep_at = now + SWEEP_EVERY_SECONDS
-            for key in find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS):
-                logger.warning("healing from the outbox", extra={"consumer": self._consumer.name, "key": key})
-                self._consumer.catch_up(key)
+            # All streams and cursors are compared only when something is missing: there may be millions.
+            if read_lag(self._consumer).events:
+                for key in find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS):
+                    logger.warning("healing from the outbox", extra={"consumer": self._consumer.name, "key": key})
+                    self._consumer.catch_up(key)

@@ -1,6 +1,7 @@
 """The outbox and the parked keys for staff."""
 
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -51,6 +52,24 @@ def parked() -> Cursor:
             " ('orders', 'shop.inventory', 'flowing', 3, null, '', 0)"
         )
     return Cursor.objects.get(key="k")
+
+
+def test_the_outbox_is_filtered_by_topic_and_type_without_reading_all_of_it(log_in: LogIn) -> None:
+    client, book = log_in(*VIEW), uuid4()
+    with transaction.atomic():
+        publish(BookLent(book=book))
+    statements: list[str] = []
+
+    def note(execute: Any, sql: str, *rest: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(note):
+        shown = client.get(OUTBOX, {"topic": "test.library", "type": "BookLent.v1"}).content.decode()
+    assert str(book) in shown
+    assert not [sql for sql in statements if "DISTINCT" in sql.upper()]
+    assert str(book) not in client.get(OUTBOX, {"topic": "relay.canary"}).content.decode()
+    assert str(book) not in client.get(OUTBOX, {"type": "CanarySent.v1"}).content.decode()
 
 
 def test_lists_and_details_open_for_who_may_look(log_in: LogIn, refused: Outbox, parked: Cursor) -> None:

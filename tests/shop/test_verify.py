@@ -1,12 +1,14 @@
 """Every rule of `verify`, broken by hand, is named in a sentence that says where."""
 
 import json
+import re
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from orders.models import Order
 from orders.saga import Happening
@@ -222,6 +224,64 @@ def test_what_can_not_be_read_is_told_without_a_traceback(
     monkeypatch.setattr("shop.management.commands.verify.verify", fail)
     with pytest.raises(CommandError, match=words):
         call_command("verify")
+
+
+def test_the_database_s_error_says_what_was_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OperationalError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr("shop.management.verification.find_stock_differences", fail)
+    with pytest.raises(CommandError, match="while checking that stock adds up: canceling statement"):
+        call_command("verify")
+
+
+def test_who_waits_is_told_what_is_being_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shop.management.commands.verify.TELL_SECONDS", 0.01)
+    world.place()
+    err = StringIO()
+    call_command("verify", "--wait", "0.1", stdout=StringIO(), stderr=err)
+    assert re.search(r"^ +0 s: waiting for 1 unpublished_rows, 1 events_for_inventory, ", err.getvalue(), re.MULTILINE)
+
+
+def test_quick_work_is_done_in_silence(world: World) -> None:
+    err = StringIO()
+    call_command("verify", stdout=StringIO(), stderr=err)
+    assert err.getvalue() == ""
+
+
+def test_each_rule_is_told_before_it_is_checked(world: World) -> None:
+    steps: list[str] = []
+    verify(tell=steps.append)
+    rules = [step.removeprefix("checking that ") for step in steps if step.startswith("checking that ")]
+    assert {rule for found in BROKEN.values() for rule, _ in found} <= set(rules)
+
+
+def test_no_rule_looks_up_row_by_row(orders: Orders) -> None:
+    """What is right for ten orders takes hours for a hundred thousand, whatever the statistics say: see the plans."""
+    plans: list[str] = []
+
+    def explain(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        with context["connection"].connection.cursor() as cursor:
+            reads_everything = cursor.execute("show enable_nestloop").fetchone() == ("off",)
+            if reads_everything and sql.split(None, 1)[0] in ("select", "with", "SELECT"):
+                plans.append("\n".join(line for (line,) in cursor.execute(f"explain {sql}", parameters)))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(explain):
+        verify()
+    assert len(plans) > 40
+    assert [plan for plan in plans if "Nested Loop" in plan or "SubPlan" in plan] == []
+
+
+def test_the_connection_is_left_as_it_was(world: World) -> None:
+    def read_settings() -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("select name, setting from pg_settings where source = 'session' order by 1")
+            return cursor.fetchall()
+
+    before = read_settings()
+    verify()
+    assert read_settings() == before
 
 
 def test_a_negative_wait_is_refused() -> None:

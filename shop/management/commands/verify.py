@@ -1,4 +1,7 @@
 import json
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -7,6 +10,35 @@ from django.db import Error
 from payments.gateway import GatewayUnavailable
 from relay.kafka import BrokerUnavailable
 from shop.management.verification import verify
+
+#: Who waits for longer than this is told what for, again and again.
+TELL_SECONDS = 5.0
+
+
+class Progress:
+    """Says what is being done, with the seconds since the beginning, while that takes long."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.step = "beginning"
+        self._write = write
+        self._began = time.monotonic()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._repeat, daemon=True)
+
+    def tell(self, step: str) -> None:
+        """Take down what is done from now on."""
+        self.step = step
+
+    def _repeat(self) -> None:
+        while not self._done.wait(TELL_SECONDS):
+            self._write(f"{time.monotonic() - self._began:4.0f} s: {self.step}")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
 
 
 class Command(BaseCommand):
@@ -24,12 +56,14 @@ class Command(BaseCommand):
         """Verify and report."""
         if wait < 0:
             raise CommandError(f"--wait {wait} is negative: give seconds")
+        progress = Progress(lambda line: self.stderr.write(line, self.style.NOTICE))
         try:
-            report = verify(wait_seconds=wait)
+            with progress:
+                report = verify(wait_seconds=wait, tell=progress.tell)
         except BrokerUnavailable as error:
             raise CommandError(f"Kafka is not to be reached, so its log can't be checked: {error}") from error
         except Error as error:
-            raise CommandError(f"the database can't be read: {error}") from error
+            raise CommandError(f"the database can't be read while {progress.step}: {error}") from error
         except GatewayUnavailable as error:
             raise CommandError(f"the payment gateway's books can't be read: {error}") from error
         if options["json"]:

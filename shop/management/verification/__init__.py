@@ -1,8 +1,11 @@
 """Does everything add up? The rules, the difference that each one finds, and what is merely still in flight."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from django.db import connection
 
 from analytics.verification import find_sales_differences
 from inventory.verification import find_stock_differences
@@ -30,6 +33,8 @@ from shop.management.verification.log import Log, find_cursor_differences, find_
 from shop.management.verification.outbox import find_orders_without_events, find_stream_gaps, read_ends
 from shop.management.verification.sales import find_recount_differences
 
+QUESTION_SECONDS = 900
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -52,18 +57,52 @@ class Report:
         return {"ok": not self.differences, **asdict(self)}
 
 
-def verify(*, wait_seconds: float = 0.0) -> Report:
+# Each question reads whole tables. Looking up row by row, which the planner chooses where old statistics say that a
+# table is small, takes hours then; so it may not. Sorts and hashes shall fit into memory.
+_READ_EVERYTHING = f"""
+set statement_timeout = '{QUESTION_SECONDS}s'; set enable_nestloop = off; set work_mem = '64MB'
+"""
+_READ_AS_USUAL = "reset statement_timeout; reset enable_nestloop; reset work_mem"
+
+
+@contextmanager
+def reading_everything() -> Iterator[None]:
+    """Let the connection's questions take long, and be planned as such. After an error it is to be given up."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ_EVERYTHING)
+        yield
+        cursor.execute(_READ_AS_USUAL)
+
+
+def tell_nobody(step: str) -> None:
+    """Keep to oneself what is being done."""
+
+
+def verify(*, wait_seconds: float = 0.0, tell: Callable[[str], None] = tell_nobody) -> Report:
     """Check every rule on the running system, after waiting up to `wait_seconds` for what is in flight.
+
+    `tell` is called with each step before it begins.
 
     :raises BrokerUnavailable: Kafka's log can't be read.
     :raises OperationalError: the database can't be read.
     :raises GatewayUnavailable: the gateway's books can't be read.
     """
-    report = Report(in_flight=wait_until_drained(wait_seconds))
+    tell("counting what is in flight")
+    report = Report(in_flight=wait_until_drained(wait_seconds, tell))
+    with reading_everything():
+        check_rules(report, tell)
+    return report
+
+
+def check_rules(report: Report, tell: Callable[[str], None]) -> None:
+    """Add every difference to the report, and how much was compared. Raises as `verify` does."""
     # The order matters: an offset is committed after its cursor has moved, and a row is marked after it was sent.
+    tell("reading what the consumers have committed")
     committed = kafka.read_committed([consumer.name for consumer in all_consumers()])
+    tell("reading the ends of all streams")
     ends = read_ends()
-    log = Log.read([topic for topic in known_topics() if topic != CanarySent.topic])
+    log = Log(ends)
+    log.read([topic for topic in known_topics() if topic != CanarySent.topic], tell)
     rules: dict[str, Callable[[], Iterator[str]]] = {
         "every order has its events": find_orders_without_events,
         "every stream is gapless": find_stream_gaps,
@@ -85,12 +124,12 @@ def verify(*, wait_seconds: float = 0.0) -> Report:
         "analytics equals a recount from the orders": find_recount_differences,
     }
     for rule, find in rules.items():
+        tell(f"checking that {rule}")
         report.differences += [Difference(rule, difference) for difference in find()]
     report.counts = {
         "streams": len(ends.streams),
         "records_in_kafka": log.records,
         "repeats_in_kafka": log.repeats,
-        "foreign_records_in_kafka": log.count_foreign(ends),
-        "parked_keys": len(ends.parked),
+        "foreign_records_in_kafka": log.foreign,
+        "parked_keys": ends.parked,
     }
-    return report

@@ -13,15 +13,16 @@ def find_wrong_orders() -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            select r.number, r.total, r.total + r.discount - r.shipping, r.status, sums.lines, sums.wrong, last.after,
-                   (o.body::jsonb ->> 'total')::bigint
-            from orders_order r
-            cross join lateral (
-                select coalesce(sum(line_total), 0) as lines,
+            with sums as (
+                select order_id, sum(line_total) as lines,
                        count(*) filter (where line_total <> unit_price::bigint * quantity) as wrong
-                from orders_orderline where order_id = r.id) as sums
-            left join lateral (
-                select after from orders_transition where order_id = r.id order by id desc limit 1) as last on true
+                from orders_orderline group by order_id),
+            last as (select distinct on (order_id) order_id, after from orders_transition order by order_id, id desc)
+            select r.number, r.total, r.total + r.discount - r.shipping, r.status, coalesce(sums.lines, 0),
+                   coalesce(sums.wrong, 0), last.after, (o.body::jsonb ->> 'total')::bigint
+            from orders_order r
+            left join sums on sums.order_id = r.id
+            left join last on last.order_id = r.id
             left join relay_outbox o on o.topic = 'shop.orders' and o.key = r.id::text and o.sequence = 1
             """
         )

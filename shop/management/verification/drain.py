@@ -1,6 +1,7 @@
 """What is in flight: rows, events, calls and messages that will be done without anybody's help."""
 
 import time
+from collections.abc import Callable
 
 from notifications.verification import find_messages_in_flight
 from payments.verification import find_money_in_flight
@@ -18,11 +19,12 @@ def read_in_flight() -> dict[str, int]:
     return {part: count for part, count in counts.items() if count}
 
 
-def wait_until_drained(seconds: float) -> dict[str, int]:
+def wait_until_drained(seconds: float, tell: Callable[[str], None]) -> dict[str, int]:
     """Wait until nothing is in flight, at most `seconds`, and return what still is."""
     deadline = time.monotonic() + seconds
     while True:
         in_flight = read_in_flight()
         if not in_flight or time.monotonic() >= deadline:
             return in_flight
+        tell(f"waiting for {', '.join(f'{count:,} {part}' for part, count in in_flight.items())}")
         time.sleep(POLL_SECONDS)

@@ -1,13 +1,12 @@
 """Kafka's log against the outbox, and every consumer's cursor against both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
 
 from relay import kafka
 from relay.cursors import Key
-from relay.health.lag import all_consumers
 from shop.management.verification.outbox import Ends, read_last
 
 Committed = dict[str, dict[tuple[str, int], int]]
@@ -17,52 +16,65 @@ Committed = dict[str, dict[tuple[str, int], int]]
 class Log:
     """What stands in Kafka, by key."""
 
+    ends: Ends
     records: int = 0
     repeats: int = 0
-    unreadable: int = 0
-    #: The sequences run without a gap from the first one to this one …
+    #: Records that are not from this outbox.
+    foreign: int = 0
+    #: The sequences run without a gap from the first one to this one, 0 when there is none …
     reached: dict[Key, int] = field(default_factory=dict)
-    #: … and the first record of each sequence stands here: (partition, offset).
-    places: dict[tuple[Key, int], tuple[int, int]] = field(default_factory=dict)
-    #: Records that came before the one that they follow: (key, last in order, the one that came).
+    #: … and these have come before the one that they follow.
+    ahead: dict[Key, set[int]] = field(default_factory=dict)
+    #: Each of them: (key, last in order, the one that came).
     jumps: list[tuple[Key, int, int]] = field(default_factory=list)
+    #: The events that cursors wait for, and where these stand first: (partition, offset).
+    waited_for: set[tuple[Key, int]] = field(default_factory=set)
+    places: dict[tuple[Key, int], tuple[int, int]] = field(default_factory=dict)
 
-    @classmethod
-    def read(cls, topics: Sequence[str]) -> "Log":
+    def __post_init__(self) -> None:
+        self.reached = dict.fromkeys(self.ends.streams, 0)
+        self.waited_for = {(behind.key, behind.reached + 1) for behind in self.ends.behind}
+
+    def read(self, topics: Sequence[str], tell: Callable[[str], None]) -> None:
         """Read all of `topics` from the beginning.
 
         :raises BrokerUnavailable: no broker answered.
         """
-        log = cls()
         for delivery in kafka.read_log(topics):
-            log.records += 1
+            self.records += 1
+            if self.records % 1000 == 0:
+                tell(f"reading Kafka's log, {self.records:,} records")
             if delivery.problem:
-                log.unreadable += 1
+                self.foreign += 1
             else:
-                log.add(delivery)
-        return log
+                self.add(delivery)
 
     def add(self, delivery: kafka.Delivery) -> None:
         """Take one record into account."""
-        key = (delivery.topic, delivery.key)
-        if (key, delivery.sequence) in self.places:
+        key, sequence = (delivery.topic, delivery.key), delivery.sequence
+        reached, ahead = self.reached.get(key, 0), self.ahead.get(key, ())
+        if sequence <= reached or sequence in ahead:
             self.repeats += 1
             return
-        self.places[key, delivery.sequence] = (delivery.partition, delivery.offset)
+        self.foreign += key not in self.ends.streams
+        if (key, sequence) in self.waited_for:
+            self.places[key, sequence] = (delivery.partition, delivery.offset)
         # A topic that may forget starts anywhere.
-        forgets = delivery.topic in settings.RELAY.get("RETENTION_MS", {})
-        reached = self.reached.get(key, delivery.sequence - 1 if forgets else 0)
-        if delivery.sequence == reached + 1:
-            reached += 1
-            while (key, reached + 1) in self.places:
-                reached += 1
+        if not reached and delivery.topic in settings.RELAY.get("RETENTION_MS", {}):
+            reached = sequence - 1
+        if sequence == reached + 1:
+            self.reached[key] = self._follow(key, sequence)
         else:
-            self.jumps.append((key, reached, delivery.sequence))
-        self.reached[key] = reached
+            self.jumps.append((key, reached, sequence))
+            self.ahead.setdefault(key, set()).add(sequence)
 
-    def count_foreign(self, ends: Ends) -> int:
-        """Count records that are not from this outbox."""
-        return self.unreadable + sum(1 for key, _ in self.places if key not in ends.streams)
+    def _follow(self, key: Key, reached: int) -> int:
+        """Go on from `reached` over what has come before its time."""
+        if ahead := self.ahead.get(key):
+            while reached + 1 in ahead:
+                reached += 1
+                ahead.remove(reached)
+        return reached
 
 
 def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
@@ -72,9 +84,9 @@ def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
     for (topic, key), reached, came in log.jumps:
         if (topic, key) in ends.streams:
             yield f"in Kafka {topic}/{key} jumps from {reached} to {came}"
-    for (topic, key), published in ends.published.items():
+    for (topic, key), (_, published) in ends.streams.items():
         forgets = topic in settings.RELAY.get("RETENTION_MS", {})
-        reached = log.reached.get((topic, key), 0)
+        reached = log.reached[topic, key]
         if reached < published and not (forgets and not reached):
             yield f"{topic}/{key} is published up to {published}, but Kafka holds it up to {reached}"
     # The log was read later than the ends: what looks beyond them may have been published since.
@@ -89,18 +101,12 @@ def find_cursor_differences(ends: Ends, log: Log, committed: Committed) -> Itera
 
     What Kafka holds beyond the group's committed offset is in flight, not a difference.
     """
-    for consumer in all_consumers():
-        offsets = committed.get(consumer.name, {})
-        for key, (last, floor) in ends.streams.items():
-            if key[0] not in consumer.topics:
-                continue
-            reached = ends.cursors.get((consumer.name, key), floor)
-            if reached >= last:
-                continue
-            where = f"{consumer.name} stands at {reached} of {last} in {key[0]}/{key[1]}"
-            if (consumer.name, key) in ends.parked:
-                yield f"{where}, parked: {ends.parked[consumer.name, key]}"
-                continue
-            place = log.places.get((key, reached + 1))
-            if place and place[1] < offsets.get((key[0], place[0]), 0):
-                yield f"{where}, but has gone past the next event in Kafka"
+    for behind in ends.behind:
+        topic, key = behind.key
+        where = f"{behind.consumer} stands at {behind.reached} of {behind.last} in {topic}/{key}"
+        if behind.parked is not None:
+            yield f"{where}, parked: {behind.parked}"
+            continue
+        place = log.places.get((behind.key, behind.reached + 1))
+        if place and place[1] < committed.get(behind.consumer, {}).get((topic, place[0]), 0):
+            yield f"{where}, but has gone past the next event in Kafka"

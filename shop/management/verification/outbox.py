@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from sys import intern
 
 from django.db import connection
 
@@ -11,38 +12,57 @@ from relay.health.lag import all_consumers
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
-    """How far each key has come, read at one moment."""
+class Behind:
+    """A consumer's cursor that stands before the end of its key, and why if it is parked."""
 
-    streams: dict[Key, tuple[int, int]]  # last sequence given out, floor
-    published: dict[Key, int]  # last sequence marked as published
-    cursors: dict[tuple[str, Key], int]  # by consumer and key
-    parked: dict[tuple[str, Key], str]  # the reason
+    consumer: str
+    key: Key
+    reached: int
+    last: int
+    parked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How far the keys have come, read at one moment, and which cursors had not."""
+
+    streams: dict[Key, tuple[int, int]]  # last sequence given out, last one marked as published
+    behind: list[Behind]
+    parked: int
+
+
+_ENDS = """
+select topic, key, coalesce(s.last, 0), coalesce(sent.last, 0)
+from relay_stream s
+full join (select topic, key, max(sequence) as last from relay_outbox where published_at is not null
+           group by topic, key) sent using (topic, key)
+where topic <> %s
+"""
+_BEHIND = """
+select w.consumer, s.topic, s.key, coalesce(c.last, s.floor), s.last,
+       case when c.parked_at is not null then c.reason end
+from relay_stream s
+join unnest(%s::text[], %s::text[]) as w (consumer, topic) on w.topic = s.topic
+left join relay_cursor c on c.consumer = w.consumer and c.topic = s.topic and c.key = s.key
+where s.last > coalesce(c.last, s.floor)
+order by 1, 2, 3
+"""
 
 
 def read_ends() -> Ends:
-    """Read every stream, the end of its published rows, and every cursor. Canaries may be lost: they are left out."""
+    """Read the end of every stream and of its published rows, and which cursors stand before it.
+
+    Canaries may be lost: they are left out.
+    """
+    wanted = [(consumer.name, topic) for consumer in all_consumers() for topic in consumer.topics]
     with connection.cursor() as cursor:
-        # Cursors first: a stream read later can only be further on.
-        cursor.execute(
-            "select consumer, topic, key, last, parked_at is not null, reason from relay_cursor where topic <> %s",
-            [CanarySent.topic],
-        )
-        rows = cursor.fetchall()
-        cursor.execute(
-            "select topic, key, max(sequence) from relay_outbox"
-            " where published_at is not null and topic <> %s group by topic, key",
-            [CanarySent.topic],
-        )
-        published = {(topic, key): last for topic, key, last in cursor.fetchall()}
-        cursor.execute("select topic, key, last, floor from relay_stream where topic <> %s", [CanarySent.topic])
-        streams = {(topic, key): (last, floor) for topic, key, last, floor in cursor.fetchall()}
-    return Ends(
-        streams=streams,
-        published=published,
-        cursors={(consumer, (topic, key)): last for consumer, topic, key, last, _, _ in rows},
-        parked={(consumer, (topic, key)): reason for consumer, topic, key, _, parked, reason in rows if parked},
-    )
+        cursor.execute(_BEHIND, [list(column) for column in zip(*wanted, strict=True)])
+        behind = [Behind(consumer, (topic, key), *rest) for consumer, topic, key, *rest in cursor]
+        cursor.execute("select count(*) from relay_cursor where parked_at is not null")
+        parked = cursor.fetchone()[0]
+        cursor.execute(_ENDS, [CanarySent.topic])
+        streams = {(intern(topic), key): (last, published) for topic, key, last, published in cursor}
+    return Ends(streams, behind, parked)
 
 
 def read_last(keys: list[Key]) -> dict[Key, int]:
@@ -62,18 +82,18 @@ def find_orders_without_events() -> Iterator[str]:
         cursor.execute(
             """
             with expected as (
-                select id, number, event, (at is not null)::int as times from orders_order
-                cross join lateral (values ('OrderPlaced', placed_at), ('OrderConfirmed', confirmed_at),
-                    ('OrderShipped', shipped_at), ('OrderDelivered', delivered_at), ('OrderCancelled', cancelled_at)
-                ) as happened (event, at)),
+                select id, number, unnest(array['OrderPlaced', 'OrderConfirmed', 'OrderShipped', 'OrderDelivered',
+                                                'OrderCancelled']) as event,
+                       unnest(array[placed_at, confirmed_at, shipped_at, delivered_at, cancelled_at]) as at
+                from orders_order),
             said as (
                 select key, split_part(type, '.', 1) as event, count(*) as times
                 from relay_outbox where topic = 'shop.orders' group by 1, 2)
-            select number, expected.event, coalesce(said.times, 0), expected.times
+            select number, expected.event, coalesce(said.times, 0), (at is not null)::int
             from expected
             left join said on said.key = expected.id::text and said.event = expected.event
             left join relay_stream s on s.topic = 'shop.orders' and s.key = expected.id::text
-            where coalesce(s.floor, 0) = 0 and coalesce(said.times, 0) <> expected.times
+            where coalesce(s.floor, 0) = 0 and coalesce(said.times, 0) <> (at is not null)::int
             """
         )
         for number, event, times, expected in cursor.fetchall():

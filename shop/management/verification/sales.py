@@ -8,17 +8,19 @@ from django.db import connection
 # statement, so that both sides are of one moment: orders keep coming in meanwhile.
 _RECOUNT = """
 with happened as (
-    select r.id, r.currency, r.total, kind, event, at from orders_order r
-    cross join lateral (values ('placed', 'OrderPlaced', placed_at), ('confirmed', 'OrderConfirmed', confirmed_at),
-                               ('cancelled', 'OrderCancelled', cancelled_at)) as h (kind, event, at)
-    where at is not null),
+    select id, currency, total, unnest(array['placed', 'confirmed', 'cancelled']) as kind,
+           unnest(array['OrderPlaced', 'OrderConfirmed', 'OrderCancelled']) as event,
+           unnest(array[placed_at, confirmed_at, cancelled_at]) as at
+    from orders_order),
+lines as (select order_id, sum(quantity)::bigint as units from orders_orderline group by order_id),
 recount as (
     select date_trunc('minute', at, 'UTC') as minute, kind, currency,
-           count(*) as orders, sum(lines.units) as units, sum(total)::bigint as revenue
+           count(*) as orders, sum(units) as units, sum(total)::bigint as revenue
     from happened
-    cross join lateral (select sum(quantity)::bigint as units from orders_orderline where order_id = happened.id) lines
+    left join lines on lines.order_id = happened.id
     join relay_outbox o on o.topic = 'shop.orders' and o.key = happened.id::text and split_part(o.type, '.', 1) = event
     join relay_cursor c on c.consumer = 'analytics' and c.topic = o.topic and c.key = o.key and c.last >= o.sequence
+    where at is not null
     group by 1, 2, 3)
 select minute, kind, currency,
        coalesce(a.orders, 0), coalesce(a.units, 0), coalesce(a.revenue, 0),

@@ -1,0 +1,131 @@
+"""Many orders in a short time: some that went every way, and copies of all that they left behind, under new ids."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tests.running_shop import RunningShop
+
+# Where an order leaves something, and what stands in the columns of its n-th copy. Not named here: those of type uuid,
+# which get new ids, times, which are moved back by n hours, and serial numbers, which are given out anew.
+_KEY = "md5({0} || ':' || n)::uuid"
+_OF_PAYMENT = _KEY.format("left({0}, 36)") + " || substr({0}, 37)"
+_TABLES: dict[str, dict[str, str]] = {
+    "contacts_contact": {},
+    "orders_order": {"number": "upper(left(md5(number || n), 12))"},
+    "orders_orderline": {},
+    "orders_transition": {},
+    "orders_idempotencykey": {"key": "key || ':' || n"},
+    "inventory_reservation": {},
+    "inventory_movement": {},
+    "payments_payment": {"gateway_reference": "case gateway_reference when '' then '' else gateway_reference || n end"},
+    "payments_refund": {},
+    "payments_attempt": {"idempotency_key": _OF_PAYMENT.format("idempotency_key"), "refund_id": "null::bigint"},
+    "sandbox_gateway.ledger": {
+        "idempotency_key": _OF_PAYMENT.format("idempotency_key"),
+        "reference": "case reference when '' then '' else reference || n end",
+    },
+    "notifications_message": {},
+    "notifications_sandboxdelivery": {"message_id": _KEY.format("message_id") + "::text"},
+    "analytics_sale": {},
+    "analytics_salesminute": {},
+    "relay_stream": {"key": _KEY.format("key") + "::text"},
+    "relay_outbox": {
+        "key": _KEY.format("key") + "::text",
+        "key_hash": "abs(hashtext(key) / 2 + n)",
+        "body": "replace(body, key, " + _KEY.format("key") + "::text)",
+        "published_at": "null::timestamptz",  # so that the relay sends it
+    },
+    "relay_cursor": {"key": _KEY.format("key") + "::text"},
+}
+_ONLY = {
+    "inventory_movement": "where order_id is not null",
+    "relay_stream": "where topic = any(%(topics)s)",
+    "relay_outbox": "where topic = any(%(topics)s)",
+    "relay_cursor": "where topic = any(%(topics)s)",
+}
+_TOPICS = ["shop.orders", "shop.inventory", "shop.payments"]
+_COLUMNS = """
+select attname, atttypid::regtype::text from pg_attribute
+where attrelid = %s::regclass and attnum > 0 and not attisdropped
+  and attidentity = '' and pg_get_serial_sequence(%s, attname) is null
+order by attnum
+"""
+_MOVE_STOCK = """
+update inventory_stock s
+set on_hand = on_hand + %(copies)s * moved_on_hand, reserved = reserved + %(copies)s * moved_reserved
+from (select sku, sum(on_hand_delta) as moved_on_hand, sum(reserved_delta) as moved_reserved
+      from inventory_movement where order_id is not null group by sku) m
+where m.sku = s.sku
+"""
+
+
+def take_every_way(
+    shop: RunningShop, skus: Sequence[str], sold_out: str, count: int, *, stopped: Callable[[], None]
+) -> None:
+    """Place orders, of which most are confirmed, and wait until all that follows from them is done.
+
+    A twentieth each is declined, sold out, cancelled at once and cancelled after its capture; a fifth is delivered.
+    `stopped` is called when inventory, stopped until then, alone has not done its part.
+    """
+    from django.db import transaction
+
+    from benchmarks.backlog import Catalogue, place_quickly, wait_for_the_others, wait_until
+    from orders.advancing import advance_order
+    from orders.models import Order
+    from orders.saga import Happening
+    from shop.management.verification.drain import read_in_flight
+
+    catalogue = Catalogue(list(skus))
+    bodies = [catalogue.make_body() for _ in range(count)]
+    for body in bodies[::20]:
+        body["payment_token"] = "tok_declined"
+    for body in bodies[1::20]:
+        body["lines"] = [{"sku": sold_out, "quantity": 1}]
+    shop.part_stop("inventory")
+    place_quickly(bodies)
+    wait_for_the_others()
+    stopped()
+    shop.part_start("inventory")
+    placed = list(Order.objects.order_by("pk").values_list("pk", flat=True))
+
+    def advance(orders: Sequence[Any], *happenings: Happening) -> None:
+        for order_id in orders:
+            for happening in happenings:
+                with transaction.atomic():
+                    advance_order(order_id, happening)
+
+    advance(placed[2::20], Happening.CANCEL_REQUESTED)
+    wait_until(lambda: not read_in_flight(), "the first orders are not done")
+    confirmed = list(Order.objects.filter(status="confirmed").order_by("pk").values_list("pk", flat=True))
+    advance(confirmed[::20], Happening.CANCEL_REQUESTED)
+    advance(confirmed[1::5], Happening.MARKED_SHIPPED, Happening.MARKED_DELIVERED)
+    wait_until(lambda: not read_in_flight(), "the first orders are not done")
+
+
+def copy_orders(copies: int) -> None:
+    """Add `copies` of each order with all that belongs to it, unpublished, in one transaction.
+
+    The consumers' cursors are copied too, so that they take the events for duplicates.
+    """
+    from django.db import connection, transaction
+
+    values = {"copies": copies, "topics": _TOPICS}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("set local statement_timeout = 0")
+        cursor.execute("lock table inventory_stock in exclusive mode")
+        cursor.execute(_MOVE_STOCK, values)
+        for table, expressions in _TABLES.items():
+            cursor.execute(_COLUMNS, [table, table])
+            columns = {name: expressions.get(name) or _copy(name, kind) for name, kind in cursor.fetchall()}
+            cursor.execute(
+                f"insert into {table} ({', '.join(columns)}) select {', '.join(columns.values())}"  # noqa: S608
+                f" from (select * from {table} {_ONLY.get(table, '')} order by 1) original"
+                " cross join generate_series(1, %(copies)s) n",
+                values,
+            )
+
+
+def _copy(name: str, kind: str) -> str:
+    if kind == "uuid":
+        return _KEY.format(name)
+    return f"{name} - n * interval '1 hour'" if kind == "timestamp with time zone" else name
