@@ -30,7 +30,7 @@ def fill(shop: RunningShop, orders: int) -> None:
     from inventory.models import Stock
     from inventory.services import receive_stock
     from relay import kafka
-    from relay.lag import all_consumers
+    from relay.health.lag import all_consumers
     from shop.management.verification.drain import read_in_flight
 
     skus = list(Stock.objects.exclude(on_hand=0).values_list("sku", flat=True))
@@ -72,7 +72,7 @@ def measure_steps(work: Callable[[Callable[[str], None]], object]) -> dict[str, 
 
 def measure() -> dict[str, Any]:
     """Verify, and ask what an operator asks; return the seconds."""
-    from relay.lag import all_consumers, read_lag
+    from relay.health.lag import all_consumers, read_lag
     from shop.management.verification import verify
     from shop.management.verification.drain import read_in_flight
 

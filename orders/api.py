@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import AuthenticationFailed, ValidationError
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
@@ -22,7 +21,7 @@ from shop.problems import Problem, flatten_errors, problem
 
 _KEY = OpenApiParameter(
     "Idempotency-Key",
-    OpenApiTypes.STR,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     OpenApiParameter.HEADER,
     required=True,
     description="1 to 255 visible ASCII characters, new for each order. Sending the same again is always safe."

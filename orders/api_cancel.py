@@ -4,7 +4,6 @@ from uuid import UUID
 
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_serializer
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -14,7 +13,7 @@ from rest_framework.views import APIView
 from orders import examples
 from orders.cancelling import TooLateToCancel, cancel_order
 from orders.models import Order
-from orders.serializers import ONE_LINE, OrderDetail
+from orders.serializers import OneLine, OrderDetail
 from shop.problems import Problem, problem
 from shop.strict import StrictSerializer
 from shop.tokens import ORDER_TOKEN, may_read_order
@@ -24,13 +23,8 @@ from shop.tokens import ORDER_TOKEN, may_read_order
 class CancelRequest(StrictSerializer):
     """The body of POST /api/v1/orders/{id}/cancel/; it may be left out."""
 
-    reason = serializers.CharField(
-        max_length=200,
-        required=False,
-        allow_blank=True,
-        default="",
-        validators=[ONE_LINE],
-        help_text="Why, for the shop's staff.",
+    reason = OneLine(
+        max_length=200, required=False, allow_blank=True, default="", help_text="Why, for the shop's staff."
     )
 
 

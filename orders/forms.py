@@ -91,7 +91,7 @@ class CheckoutForm(forms.Form):
     )
     promotion_code = forms.CharField(label="Promotion code", required=False)
     # What the page showed: the order is placed at this total or not at all.
-    expected_total = forms.CharField(required=False, widget=forms.HiddenInput)
+    expected_total = forms.IntegerField(required=False, widget=forms.HiddenInput)
     idempotency_key = forms.CharField(required=False, initial=make_key, widget=forms.HiddenInput)
 
     #: What place_order takes, once the form is valid.
@@ -117,7 +117,7 @@ class CheckoutForm(forms.Form):
             "cart": str(self.cart.id),
             "payment_token": values["payment_token"],
         }
-        data |= {name: values[name] for name in ("promotion_code", "expected_total") if values[name]}
+        data |= {name: values[name] for name in ("promotion_code", "expected_total") if values[name] not in ("", None)}
         body = OrderRequest(data=data)
         if body.is_valid():
             self.request = body.validated_data

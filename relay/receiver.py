@@ -14,8 +14,8 @@ from relay.cursors import find_behind, find_due
 from relay.failpoint import failpoint
 from relay.health.canary import CanarySent, leave_out_canaries, note_canaries
 from relay.health.heartbeat import Pulse
+from relay.health.lag import read_lag
 from relay.kafka import Delivery, Source
-from relay.lag import read_lag
 from relay.loop import TRANSIENT, Backoff
 
 logger = logging.getLogger(__name__)

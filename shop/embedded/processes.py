@@ -18,13 +18,8 @@ import psutil
 
 #: What a child exits with when trying again would not help: its message is the last thing it printed.
 CANNOT_START = 78
-_RESTORED_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGCHLD,
-    signal.SIGPIPE,
-)
+# Not SIGPIPE, which Python ignores: a client that hangs up before its answer would end the process that sends it.
+_RESTORED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class CannotStart(Exception):

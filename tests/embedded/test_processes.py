@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -60,6 +61,19 @@ def test_a_crash_leaves_its_traceback_in_the_log() -> None:
     code, printed = run_child(crash)
     assert code == 1
     assert "ZeroDivisionError" in printed
+
+
+def hang_up() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    try:
+        ours.sendall(b"an answer that nobody waits for")
+    except BrokenPipeError:
+        print("still alive")
+
+
+def test_a_child_outlives_a_connection_whose_other_end_has_gone() -> None:
+    assert run_child(hang_up) == (0, "still alive\n")
 
 
 def test_a_child_is_recorded_before_it_does_anything(tmp_path: Path) -> None:

@@ -80,7 +80,10 @@ def test_why_stands_in_the_history_and_in_no_event(client: Client, place: PlaceO
     assert not Outbox.objects.filter(body__contains="Lovelace").exists()
 
 
-@pytest.mark.parametrize("body", [{"why": "x"}, {"reason": "x" * 201}, {"reason": "two\nlines"}, {"reason": None}])
+@pytest.mark.parametrize(
+    "body",
+    [{"why": "x"}, {"reason": "x" * 201}, {"reason": "two\nlines"}, {"reason": "\n"}, {"reason": 0}, {"reason": None}],
+)
 def test_bad_input_is_named_and_cancels_nothing(api: Api, client: Client, place: PlaceOrder, body: object) -> None:
     order = place()
     answer = ask(client, order, body)

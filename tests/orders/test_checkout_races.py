@@ -78,6 +78,7 @@ def find_skus(shop: RunningShop, count: int) -> list[str]:
     return [product["sku"] for product in answer["results"]]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("rounds", [2, pytest.param(60, marks=pytest.mark.long)], ids=["a sample", "all"])
 def test_sixteen_threads_of_crossed_carts_get_no_5xx(running_shop: RunningShop, rounds: int) -> None:
     """Every cart holds several of the same few products, each in an order of its own."""

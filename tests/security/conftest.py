@@ -28,3 +28,13 @@ def order(ada: User, products: None, make_body: MakeBody) -> Order:  # noqa: F81
 def people(ada: User, order: Order) -> dict[str, Client]:
     """A client for each of ROLES; Ada is the owner."""
     return {role: knock_as(role, ada, order.pk) for role in ROLES}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many cases schemathesis has asked as each role."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    asked = {report.nodeid: dict(report.user_properties).get("cases") for report in reports if report.when == "call"}
+    cases = {nodeid.rpartition("[")[2].rstrip("]"): count for nodeid, count in asked.items() if count}
+    if cases:
+        told = ", ".join(f"{role} {count:,}" for role, count in cases.items())
+        terminalreporter.line(f"schemathesis: {told}; {sum(cases.values()):,} cases")

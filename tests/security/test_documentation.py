@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jsonschema
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
@@ -26,6 +27,14 @@ def test_an_operation_is_documented_with_examples(operation: dict[str, Any]) -> 
     for status, response in operation["responses"].items():
         assert response["description"] or int(status) < 400, status
         assert int(status) >= 400 or has_example(response), status
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_is_sent_as_an_example_keeps_the_schema(operation: dict[str, Any]) -> None:
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        schema = {"components": SCHEMA["components"], **content["schema"]}
+        for example in content.get("examples", {}).values():
+            jsonschema.validate(example["value"], schema, jsonschema.Draft4Validator)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -1,11 +1,13 @@
 """schemathesis asks everything that the API's schema allows, and much that it does not, as each role.
 
-`make test` asks a sample; `make test-long` (LONG=all) more than 5,000 cases.
+`make test` asks a sample; `make test-long` (LONG=all) more than 5,000 cases, and tells how many of each role.
 """
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from tests.orders.conftest import MakeBody
 
 PASSWORD = "difference-engine-1843"
 SEED = os.environ.get("SEED", "20261122")
+REPORT = "report.json"
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -55,23 +58,35 @@ def emails(transactional_db: None, products: None, make_body: MakeBody) -> dict[
 
 
 @pytest.mark.parametrize(
-    ("role", "phases", "examples"),
+    ("role", "phases", "examples", "least"),
     [
-        pytest.param("customer", "examples,fuzzing,stateful", 5, id="a sample"),
+        pytest.param("customer", "examples,fuzzing,stateful", 5, 100, id="a sample"),
         # The coverage phase alone asks some 1,500 cases.
         *(
-            pytest.param(role, "examples,coverage,fuzzing,stateful", 100, id=role, marks=pytest.mark.long)
+            pytest.param(role, "examples,coverage,fuzzing,stateful", 100, 2000, id=role, marks=pytest.mark.long)
             for role in ("guest", "customer", "staff")
         ),
     ],
 )
 @pytest.mark.timeout(3000)
 def test_no_answer_is_a_5xx_or_breaks_the_schema(
-    role: str, phases: str, examples: int, live_server: LiveServer, emails: dict[str, str], tmp_path: Path
+    role: str,
+    phases: str,
+    examples: int,
+    least: int,
+    live_server: LiveServer,
+    emails: dict[str, str],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     done = fuzz(live_server.url, emails, role, phases, examples, tmp_path)
-    print(done.stdout[-1500:])
     assert done.returncode == 0, f"SEED={SEED}\n{done.stdout[-8000:]}{done.stderr[-2000:]}"
+    report = json.loads((tmp_path / REPORT).read_text())
+    record_property("cases", report["test_cases"]["generated"])  # conftest.py prints it
+    assert report["test_cases"]["generated"] >= least
+    assert report["operations"]["skipped"] == report["operations"]["errored"] == 0
+    ended = {name: report["phases"][name]["status"] for name in phases.split(",")}
+    assert set(ended.values()) == {"success"}, ended
 
 
 def name_own(email: str) -> dict[str, str]:
@@ -100,6 +115,6 @@ def fuzz(
         str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/api/schema/?format=json",
         "--include-path-regex", "^/api/v1/", "--phases", phases, "--checks", ",".join(CHECKS),
         "--max-examples", str(examples), "--seed", SEED, "--suppress-health-check", "all",
-        "--continue-on-failure", "--workers", "2",
+        "--continue-on-failure", "--workers", "2", "--report", "json", "--report-json-path", REPORT,
     ]  # fmt: skip
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=2900, cwd=folder)
