@@ -65,7 +65,7 @@ def run(statement: str, **values: Any) -> None:
 
 def grow(first: int, last: int, body: int) -> None:
     """Add published and applied rows at the positions from `first` to `last`."""
-    from relay.partitions import ensure_partitions, list_partitions
+    from relay.operations.partitions import ensure_partitions, list_partitions
 
     run("set synchronous_commit = off; set statement_timeout = 0")
     for start in range(first, last + 1, CHUNK):
@@ -118,7 +118,7 @@ def churn() -> None:
 
 def catch_up(position: int) -> int:
     """Let everything above `position` be published, applied and settled; return the last position."""
-    from relay.partitions import read_position
+    from relay.operations.partitions import read_position
 
     last = read_position()
     run(_CATCH_UP, **{"from": position, "to": last})
@@ -127,8 +127,8 @@ def catch_up(position: int) -> int:
 
 def measure(rows: int, situation: str) -> dict[str, Any]:
     """Measure every statement once the table has `rows` rows."""
-    from relay.lag import read_lag, read_unpublished
-    from relay.partitions import read_position
+    from relay.health.lag import read_lag, read_unpublished
+    from relay.operations.partitions import read_position
     from relay.reader import Reader
 
     last = catch_up(rows)

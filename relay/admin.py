@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from relay.lag import all_consumers
+from relay.health.lag import all_consumers
 from relay.models import ConsumerState, Cursor, Intervention, Outbox, ParkedKey, RelayMember, ShardLease
 from relay.operations import Refused
 from relay.operations.mend import redrive, skip

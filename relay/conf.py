@@ -34,13 +34,13 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     keep_days: Positive = 30
     #: Seconds between two canary events; 0 sends none.
     canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
-    #: Who scrapes relay.metrics must show it as a bearer token. Without one, only this machine may.
+    #: Who scrapes relay.health.metrics must show it as a bearer token. Without one, only this machine may.
     metrics_token: str = ""
 
     @property
     def event_modules(self) -> list[str]:
         """The modules of all events there are: the relay has one of its own."""
-        return ["relay.canary", *self.events]
+        return ["relay.health.canary", *self.events]
 
     def retention_of(self, topic: str) -> int:
         """Return for how many milliseconds a topic keeps its records; -1 is for ever."""

@@ -22,10 +22,10 @@ from typing import Any
 from django.db import connection
 
 from relay.arrays import to_array
-from relay.canary import Canary
 from relay.conf import configuration
 from relay.failpoint import failpoint
-from relay.heartbeat import Pulse
+from relay.health.canary import Canary
+from relay.health.heartbeat import Pulse
 from relay.kafka import BrokerUnavailable, RecordRefused
 from relay.lease import SHARDS, LeaseLost, ShardLeases
 from relay.loop import TRANSIENT, Backoff

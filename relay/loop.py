@@ -10,7 +10,7 @@ from types import FrameType
 from django.db import InterfaceError, OperationalError, connection
 from psycopg.errors import QueryCanceled
 
-from relay.heartbeat import Pulse
+from relay.health.heartbeat import Pulse
 from relay.kafka import BrokerUnavailable
 
 logger = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from relay.breaker import Breaker, CircuitOpened
-from relay.canary import CanarySent, leave_out_canaries, note_canaries
 from relay.consumer import Consumer
 from relay.cursors import find_behind, find_due
 from relay.failpoint import failpoint
-from relay.heartbeat import Pulse
+from relay.health.canary import CanarySent, leave_out_canaries, note_canaries
+from relay.health.heartbeat import Pulse
 from relay.kafka import Delivery, Source
 from relay.loop import TRANSIENT, Backoff
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from relay.metrics import answer_metrics
+from relay.health.metrics import answer_metrics
 from shop.accounts.pages import log_in_staff
 from shop.health import answer_health
 

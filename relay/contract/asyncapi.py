@@ -10,7 +10,7 @@ from typing import Any
 from relay.conf import configuration
 from relay.consumer import Consumer
 from relay.event import Event
-from relay.lag import all_consumers
+from relay.health.lag import all_consumers
 from relay.topics import known_events
 
 _KAFKA_BINDING = "0.5.0"

@@ -4,7 +4,7 @@ import getpass
 import os
 
 from relay.consumer import Consumer
-from relay.lag import all_consumers
+from relay.health.lag import all_consumers
 from relay.models import Intervention
 from relay.operations import Refused
 

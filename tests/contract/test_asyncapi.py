@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from relay.canary import CanarySent
-from relay.lag import all_consumers
+from relay.health.canary import CanarySent
+from relay.health.lag import all_consumers
 from relay.topics import known_events, known_topics
 from tests.contract.test_events import EXAMPLES
 

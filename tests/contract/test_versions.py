@@ -96,7 +96,7 @@ def test_two_events_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
         topic: ClassVar[str] = "test.other"
 
-    monkeypatch.setattr(ParcelPosted, "__module__", "relay.canary")
+    monkeypatch.setattr(ParcelPosted, "__module__", "relay.health.canary")
     known_events.cache_clear()
     with pytest.raises(
         ImproperlyConfigured, match=r"relay\.canary and tests\.contract\.parcels both have a ParcelPosted"

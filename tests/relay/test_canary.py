@@ -10,9 +10,9 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from relay import kafka
-from relay.canary import Canary, CanarySent, note_canaries, read_canary_ages
 from relay.consumer import Consumer
 from relay.forwarder import Forwarder
+from relay.health.canary import Canary, CanarySent, note_canaries, read_canary_ages
 from relay.models import Cursor, Outbox
 from relay.receiver import Receiver
 from relay.topics import known_events, known_topics
@@ -50,7 +50,7 @@ def test_a_canary_flies_from_the_outbox_through_kafka_to_a_consumer(
     # The running shop has the same broker, and its consumers would take these canaries for theirs.
     topic = f"test.canary-{uuid4()}"
     monkeypatch.setattr(CanarySent, "topic", topic)
-    monkeypatch.setattr("relay.canary._KEY", (topic, "canary"))
+    monkeypatch.setattr("relay.health.canary._KEY", (topic, "canary"))
     kafka.create_topics(known_topics())
     consumer = Consumer(f"readers-{uuid4()}")
     consumer.on(BookLent)(lambda event: None)

@@ -13,9 +13,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
-from relay import heartbeat, kafka
+from relay import kafka
 from relay.forwarder import Forwarder
-from relay.heartbeat import BUCKETS, Pulse, read_ages, read_processes
+from relay.health import heartbeat
+from relay.health.heartbeat import BUCKETS, Pulse, read_ages, read_processes
 from relay.kafka import BrokerUnavailable, Delivery
 from relay.models import Heartbeat
 from relay.producer import Sending
@@ -58,7 +59,7 @@ def test_counters_and_histograms_are_written_with_the_beat() -> None:
 
 def test_a_fast_loop_writes_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("relay.heartbeat.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("relay.health.heartbeat.time.monotonic", lambda: clock[0])
     pulse = Pulse("readers")
     for seconds in (0.0, 0.5, 0.4, 0.2):
         clock[0] += seconds

@@ -97,7 +97,7 @@ for module in pkgutil.walk_packages(relay.__path__, "relay."):
     try:
         importlib.import_module(module.name)
     except ModuleNotFoundError as missing:
-        assert (module.name, missing.name) == ("relay.metrics", "prometheus_client"), (module, missing)
+        assert (module.name, missing.name) == ("relay.health.metrics", "prometheus_client"), (module, missing)
 """
 
 

@@ -15,12 +15,12 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
-from relay import metrics
-from relay.canary import Canary, CanarySent, note_canaries
 from relay.consumer import Consumer
-from relay.heartbeat import Pulse
+from relay.health import metrics
+from relay.health.canary import Canary, CanarySent, note_canaries
+from relay.health.heartbeat import Pulse
+from relay.health.measures import GAUGES, Sample
 from relay.kafka import BrokerUnavailable, Delivery
-from relay.measures import GAUGES, Sample
 from relay.models import ConsumerState, ShardLease
 from relay.outbox import publish
 from tests.relay.events import BookLent
@@ -33,7 +33,7 @@ Scraped = dict[tuple[str, frozenset[tuple[str, str]]], float]
 @pytest.fixture(autouse=True)
 def only_readers(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The library's readers are all consumers there are, and every scrape asks anew."""
-    for module in ("relay.metrics", "relay.measures"):
+    for module in ("relay.health.metrics", "relay.health.measures"):
         monkeypatch.setattr(f"{module}.all_consumers", lambda: [readers.consumer])
     metrics._registry.cache_clear()
     yield

@@ -10,7 +10,7 @@ from django.core.management import CommandError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay.lag import read_lag
+from relay.health.lag import read_lag
 from relay.models import ConsumerState, Intervention, Outbox, Settled
 from relay.operations import replay as replay_module
 from relay.outbox import publish
@@ -190,7 +190,7 @@ def test_lag_and_leases_are_told(operated: Readers) -> None:
 def test_lag_looks_only_above_its_mark_and_forgets_nothing_below(
     operated: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.lag.SETTLED_STEP", 1)
+    monkeypatch.setattr("relay.health.lag.SETTLED_STEP", 1)
     parked, book = uuid4(), uuid4()
     operated.failing[parked] = ZeroDivisionError("boom")
     operated.consumer.process([*lend(parked, "Ada", "Bob"), *lend(book, "Ada")])

@@ -11,11 +11,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from relay import partitions
 from relay.models import Intervention, Outbox, Stream
+from relay.operations import partitions
+from relay.operations.partitions import AHEAD, Partition, ensure_partitions, list_partitions, read_position
 from relay.operations.prune import prune
 from relay.outbox import publish
-from relay.partitions import AHEAD, Partition, ensure_partitions, list_partitions, read_position
 from tests.relay.events import BookLent
 from tests.relay.operated import mark_published, operate, operate_json, operated
 from tests.relay.readers import Readers, lend

@@ -17,8 +17,8 @@ from payments.models import Payment
 from payments.sandbox.books import open_books
 from payments.tasks import settle_payments
 from relay import kafka
+from relay.health.lag import all_consumers
 from relay.kafka import Delivery
-from relay.lag import all_consumers
 from relay.models import Outbox
 from shop.catalogue.models import Category, Product
 from shop.management.verification.log import Committed

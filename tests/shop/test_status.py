@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay.canary import Canary, CanarySent, note_canaries
-from relay.heartbeat import Pulse, beat
+from relay.health.canary import Canary, CanarySent, note_canaries
+from relay.health.heartbeat import Pulse, beat
 from relay.kafka import BrokerUnavailable, Delivery
 from relay.models import ConsumerState
 from relay.outbox import publish

@@ -22,7 +22,7 @@ from payments.calling import make_call
 from payments.claims import claim_calls
 from payments.models import Payment
 from payments.settlement import Outcome, record_outcomes
-from relay.lag import all_consumers
+from relay.health.lag import all_consumers
 from relay.models import Outbox
 from relay.testing.delivery import make_delivery, surfacing_errors
 from tests.client import make_order

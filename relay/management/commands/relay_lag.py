@@ -1,6 +1,6 @@
 from typing import Any
 
-from relay.lag import all_consumers, read_lag, read_unpublished
+from relay.health.lag import all_consumers, read_lag, read_unpublished
 from relay.management.operation import Operation, tell_age
 
 

@@ -12,9 +12,9 @@ from django.db import Error, connection
 from kombu.utils.url import parse_url
 
 from relay import kafka
-from relay.canary import read_canary_ages
-from relay.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
-from relay.lag import all_consumers, read_lag, read_unpublished
+from relay.health.canary import read_canary_ages
+from relay.health.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
+from relay.health.lag import all_consumers, read_lag, read_unpublished
 from relay.models import ConsumerState
 
 LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]

@@ -10,8 +10,8 @@ from notifications.verification import find_message_differences
 from orders.verification import find_promotion_differences
 from payments.verification import find_money_differences
 from relay import kafka
-from relay.canary import CanarySent
-from relay.lag import all_consumers
+from relay.health.canary import CanarySent
+from relay.health.lag import all_consumers
 from relay.topics import known_topics
 from shop.management.verification.agreement import (
     find_misplaced_stock,

@@ -4,7 +4,7 @@ import time
 
 from notifications.verification import find_messages_in_flight
 from payments.verification import find_money_in_flight
-from relay.lag import all_consumers, read_lag, read_unpublished
+from relay.health.lag import all_consumers, read_lag, read_unpublished
 
 POLL_SECONDS = 0.5
 

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from relay import kafka
 from relay.cursors import Key
-from relay.lag import all_consumers
+from relay.health.lag import all_consumers
 from shop.management.verification.outbox import Ends, read_last
 
 Committed = dict[str, dict[tuple[str, int], int]]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from relay.canary import CanarySent
 from relay.cursors import Key
-from relay.lag import all_consumers
+from relay.health.canary import CanarySent
+from relay.health.lag import all_consumers
 
 
 @dataclass(frozen=True, slots=True)

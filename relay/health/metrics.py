@@ -21,9 +21,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from relay.conf import configuration
-from relay.heartbeat import BUCKETS
-from relay.lag import all_consumers
-from relay.measures import (
+from relay.health.heartbeat import BUCKETS
+from relay.health.lag import all_consumers
+from relay.health.measures import (
     GAUGES,
     Sample,
     read_consumer,

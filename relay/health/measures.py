@@ -6,13 +6,13 @@ from typing import Any
 
 from django.db import connection
 
-from relay.canary import read_canary_ages
 from relay.consumer import Consumer
-from relay.heartbeat import read_processes
-from relay.lag import all_consumers, read_lag, read_unpublished
+from relay.health.canary import read_canary_ages
+from relay.health.heartbeat import read_processes
+from relay.health.lag import all_consumers, read_lag, read_unpublished
+from relay.health.vacuum import read_holders
 from relay.models import ConsumerState
-from relay.partitions import list_partitions, read_position
-from relay.vacuum import read_holders
+from relay.operations.partitions import list_partitions, read_position
 
 GAUGES = {
     "relay_outbox_unpublished_rows": "Rows of the outbox that are not in Kafka yet.",
