@@ -78,7 +78,7 @@ def run_naive(expected: int) -> Callable[[], int]:
 
 def run_memory(expected: int) -> Callable[[], int]:
     """Prepare sending from memory: one batch under way to each partition, as the relay does."""
-    from relay.forwarder import BATCH_ROWS
+    from relay.lanes import BATCH_ROWS
     from relay.messages import make_message, take_batch
     from relay.producer import Producer, Sending
     from relay.reader import Reader, Row

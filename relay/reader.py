@@ -8,7 +8,7 @@ what had been settled before the read began: no transaction that could still add
 
 import time
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connection
@@ -19,6 +19,9 @@ READ_BYTES = 16 * 1024 * 1024
 # One statement looks at no more positions than these beyond what was read, so that it ends in time on any table.
 SPAN = 100_000
 SETTLE_SECONDS = 0.25
+# Between two reads: while rows come, and once none have come for a second.
+READ_SECONDS = 0.005
+IDLE_READ_SECONDS = 0.02
 
 _READ = """
 select position, key_hash, topic, key, sequence::text, event_id::text, type,
@@ -72,7 +75,12 @@ class Reader:
         self._last = 0
         self._settled = 0
         self._candidate = (0, 0)
-        self._settle_at = 0.0
+        self._settle_at = self._read_at = self._busy_until = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a read may find something new."""
+        return time.monotonic() >= self._read_at
 
     def rewind(self, position: int) -> None:
         """Read everything above `position` again, except what is held."""
@@ -84,22 +92,25 @@ class Reader:
 
         At most READ_ROWS, and little more than READ_BYTES of bodies.
         """
+        began = time.monotonic()
         self._settle()
         end = max(self.clean, self._looked) + SPAN
         values = {"clean": self.clean, "end": end, "shards": list(shards), "rows": READ_ROWS, "bytes": READ_BYTES}
-        conditions = []
-        if known := [position for position in held if position > self.clean]:
-            values["held"] = known
-            conditions.append("and position <> all(%(held)s::bigint[])")
-        for n, (topic, partition, partitions) in enumerate(stalled):
-            values |= {f"topic{n}": topic.decode(), f"count{n}": partitions, f"partition{n}": partition}
-            conditions.append(f"and not (topic = %(topic{n})s and key_hash %% %(count{n})s = %(partition{n})s)")
-        rows = _query(_READ.format(conditions=" ".join(conditions)), values)
+        rows = _query(*_leave_out([position for position in held if position > self.clean], stalled, values))
         cut = len(rows) == READ_ROWS or sum(len(row.body) for row in rows) >= READ_BYTES
         reached = rows[-1].position if cut else end
         self._looked = max(self._looked, min(reached, self._last))
         self.clean = max(self.clean, min(reached, self._settled))
-        return rows, cut or end < self._last
+        more = cut or end < self._last
+        self._pace(began, found=bool(rows), more=more)
+        return rows, more
+
+    def _pace(self, began: float, *, found: bool, more: bool) -> None:
+        if found:
+            self._busy_until = began + 1.0
+        # At most half of the time: an old transaction makes each read look at more rows.
+        every = max(READ_SECONDS if began < self._busy_until else IDLE_READ_SECONDS, 2 * (time.monotonic() - began))
+        self._read_at = 0.0 if more else began + every
 
     def _settle(self) -> None:
         """Learn up to which position every transaction has ended."""
@@ -127,7 +138,19 @@ def walk_by_position() -> None:
     connection.connection.walks_by_position = True
 
 
-def _query(statement: str, values: dict[str, object]) -> list[Row]:
+def _leave_out(held: Sequence[int], stalled: Sequence[Stalled], values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the statement and its values that read neither rows that are held nor those of stalled partitions."""
+    conditions = []
+    if held:
+        values["held"] = held
+        conditions.append("and position <> all(%(held)s::bigint[])")
+    for n, (topic, partition, partitions) in enumerate(stalled):
+        values |= {f"topic{n}": topic.decode(), f"count{n}": partitions, f"partition{n}": partition}
+        conditions.append(f"and not (topic = %(topic{n})s and key_hash %% %(count{n})s = %(partition{n})s)")
+    return _READ.format(conditions=" ".join(conditions)), values
+
+
+def _query(statement: str, values: dict[str, Any]) -> list[Row]:
     walk_by_position()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         # Bodies go from PostgreSQL to Kafka as they are: decoding and encoding them costs more than all else here.

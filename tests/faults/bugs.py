@@ -6,7 +6,7 @@ from typing import Any
 from django.db import connection, transaction
 from kafka import KafkaConsumer
 
-from relay import consumer, forwarder, kafka, lease, producer, reader
+from relay import consumer, forwarder, kafka, lease, marker, producer, reader
 from relay.arrival import Arrival
 from relay.cursors import LockedCursor
 
@@ -35,14 +35,12 @@ def skip_locked() -> None:
 
     def forward_in_one_transaction(relay: forwarder.Forwarder) -> bool:
         with transaction.atomic():
-            for row in reader._query(unlocked, {}):
-                relay._hold(row)
+            relay._take_in(reader._query(unlocked, {}))
             relay._send()
-            relay._land()
-            relay._mark()
+            relay._settle()
         return False
 
-    def mark(relay: forwarder.Forwarder, statement: str, rows: Sequence[reader.Row]) -> None:
+    def mark(self: marker.Marker, statement: str, rows: Sequence[reader.Row]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 "update relay_outbox set published_at = now() where position = any(%s)",
@@ -50,7 +48,7 @@ def skip_locked() -> None:
             )
 
     patch(forwarder.Forwarder, "forward_round", forward_in_one_transaction)
-    patch(forwarder.Forwarder, "_write", mark)
+    patch(marker.Marker, "_write", mark)
     patch(lease.ShardLeases, "is_fresh", True)
 
 

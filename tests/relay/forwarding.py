@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -28,9 +28,17 @@ def forward_all(forwarder: Forwarder, *, seconds: float = 15, quiet: float = 0.4
     deadline = time.monotonic() + seconds
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < quiet:
-        if forwarder.forward_round() or forwarder._held:
+        if forwarder.forward_round() or forwarder._window.rows:
             quiet_since = time.monotonic()
-        assert time.monotonic() < deadline, f"{len(forwarder._held)} rows are still held"
+        assert time.monotonic() < deadline, f"{len(forwarder._window.rows)} rows are still held"
+        time.sleep(0.001)
+
+
+def forward_until(forwarder: Forwarder, is_so: Callable[[], bool], *, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        forwarder.forward_round()
         time.sleep(0.001)
 
 

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -16,16 +16,18 @@ from relay import batches, kafka
 from relay import forwarder as forwarder_module
 from relay import reader as reader_module
 from relay.forwarder import Forwarder
+from relay.lanes import Lane
 from relay.lease import LeaseLost
 from relay.messages import make_message
 from relay.models import Outbox
-from relay.outbox import publish_many
+from relay.outbox import hash_key, publish_many
 from relay.producer import Sending
 from relay.topics import known_topics
 from tests.relay.events import BookLent, BookReturned, NoticePosted
 from tests.relay.forwarding import (
     find_first_occurrences,
     forward_all,
+    forward_until,
     publish_committed,
     read_key,
     running,
@@ -49,6 +51,17 @@ def sender(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if request.param == "send()":
         monkeypatch.setattr(batches, "_VERSION", "another")
     return str(request.param)
+
+
+def publish_slowly(book: UUID, began: threading.Event, may_commit: threading.Event) -> None:
+    """Have the position long before the commit."""
+    try:
+        with transaction.atomic():
+            publish_many([BookLent(book=book)])
+            began.set()
+            may_commit.wait(10)
+    finally:
+        connection.close()
 
 
 @pytest.mark.usefixtures("sender")
@@ -106,17 +119,7 @@ def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
     """The row that commits last has the lowest position: a relay that reads by position loses it."""
     late, early = uuid4(), uuid4()
     began, may_commit = threading.Event(), threading.Event()
-
-    def publish_slowly() -> None:
-        try:
-            with transaction.atomic():
-                publish_many([BookLent(book=late)])
-                began.set()
-                may_commit.wait(10)
-        finally:
-            connection.close()
-
-    writer = threading.Thread(target=publish_slowly)
+    writer = threading.Thread(target=publish_slowly, args=(late, began, may_commit))
     writer.start()
     assert began.wait(10)
     publish_committed(BookLent(book=early))
@@ -130,6 +133,37 @@ def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
     assert [delivery.sequence for delivery in read_key(late)] == [1, 2]
 
 
+def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes last in its batch and has the lowest position: the relay must read again from there."""
+    late = uuid4()
+    early = next(book for book in iter(uuid4, None) if (hash_key(str(book)) - hash_key(str(late))) % 12 == 0)
+    began, may_commit = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+        patch.setattr(Lane, "is_ready", False)
+        writer = pool.submit(publish_slowly, late, began, may_commit)
+        assert began.wait(10)
+        publish_committed(BookLent(book=early))
+        forward_until(forwarder, lambda: len(forwarder._window.rows) == 1)
+        may_commit.set()
+        writer.result()
+        last = Outbox.objects.latest("position").position
+        forward_until(forwarder, lambda: len(forwarder._window.rows) == 2 and forwarder._reader.clean >= last)
+    told: list[object] = []
+    outcome = Sending.error
+
+    def fail_once(sending: Sending) -> Exception | None:
+        told.append(sending)
+        return kafka.BrokerUnavailable("no answer") if len(told) == 1 else outcome.fget(sending)  # type: ignore[attr-defined]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sending, "error", property(fail_once))
+        forward_all(forwarder, quiet=1.0)
+    assert len(told) > 1
+    assert Outbox.objects.filter(published_at=None).count() == 0
+
+
 def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_in_order(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +174,8 @@ def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_
     told: list[object] = []
 
     def fail_once(sending: Sending) -> Exception | None:
-        rows = next((f.rows for f in forwarder._flights.values() if f.sending is sending), None)
+        flights = [lane.flight for lane in forwarder._lanes if lane.flight]
+        rows = next((flight.rows for flight in flights if flight.sending is sending), None)
         if len(told) < 2 and (rows is None or rows[0].key == str(failing).encode()):
             told.append(sending)
             return kafka.BrokerUnavailable("no answer")
@@ -198,8 +233,8 @@ def test_a_missing_topic_stops_no_other(forwarder: Forwarder) -> None:
 
 
 def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forwarder_module, "WINDOW_ROWS", 60)
-    monkeypatch.setattr(forwarder_module, "READ_ROWS", 20)
+    monkeypatch.setattr("relay.window.WINDOW_ROWS", 60)
+    monkeypatch.setattr("relay.window.READ_ROWS", 20)
     monkeypatch.setattr(reader_module, "READ_ROWS", 20)
     monkeypatch.setattr(reader_module, "SPAN", 50)
     with transaction.atomic():
@@ -208,7 +243,7 @@ def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeyp
 
     def count_held(label: str) -> None:
         nonlocal most
-        most = max(most, len(forwarder._held))
+        most = max(most, len(forwarder._window.rows))
 
     monkeypatch.setattr("relay.failpoint.hook", count_held)
     forward_all(forwarder)
