@@ -5,10 +5,10 @@ The epoch of a shard grows with every change of owner, so a relay that slept thr
 
 import math
 import time
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 SHARDS = 16
 LEASE_SECONDS = 8.0
@@ -25,7 +25,7 @@ _JOIN = """
 insert into relay_relaymember (owner, until) values (%s, clock_timestamp() + make_interval(secs => %s))
 on conflict (owner) do update set until = excluded.until
 """
-_LOCK = "select shard, epoch, low_mark from relay_shardlease where owner = %(owner)s order by shard for update"
+_LOCK = "select shard, epoch, low_mark from relay_shardlease where owner = %s order by shard for update"
 _REFUSED = "select topic, key, position from relay_outbox where refused_reason is not null"
 _RENEW = """
 update relay_shardlease set until = clock_timestamp() + make_interval(secs => %(seconds)s),
@@ -87,29 +87,24 @@ class ShardLeases:
         """
         began = time.monotonic()
         read = self.working
-        values: dict[str, Any] = {"owner": self.owner, "seconds": LEASE_SECONDS}
         with transaction.atomic(), connection.cursor() as cursor:
             if not self.epochs:
                 cursor.execute(_CREATE, [SHARDS - 1])
             cursor.execute(_JOIN, [self.owner, LEASE_SECONDS])
-            cursor.execute(_LOCK, values)
+            cursor.execute(_LOCK, [self.owner])
             held = cursor.fetchall()
-            lowered = [mark for shard, _, mark in held if mark < self._marks.get(shard, 0)]
             # After the lock: the trigger of a redrive waits for it, or has lowered the mark before it.
-            cursor.execute(_REFUSED)
-            refused = {(topic.encode(), key.encode()): position for topic, key, position in cursor.fetchall()}
+            refused = _read_refused(cursor)
+            lowered = [mark for shard, _, mark in held if mark < self._marks.get(shard, 0)]
             lowered += [position - 1 for key, position in self.refused.items() if key not in refused]
             low_mark = min([low_mark, *lowered])
-            cursor.execute(_RENEW, {**values, "mark": low_mark, "read": read})
+            cursor.execute(_RENEW, {"owner": self.owner, "seconds": LEASE_SECONDS, "mark": low_mark, "read": read})
             cursor.execute(_COUNT)
             share = math.ceil(SHARDS / cursor.fetchone()[0])
             if len(held) < share:
-                cursor.execute(_TAKE, {**values, "count": share - len(held)})
+                cursor.execute(_TAKE, {"owner": self.owner, "seconds": LEASE_SECONDS, "count": share - len(held)})
                 held += cursor.fetchall()
-        lost = self.epochs.items() - {(shard, epoch) for shard, epoch, _ in held}
-        if lost:
-            self.epochs, self._marks = {}, {}
-            raise LeaseLost(f"{self.owner} no longer holds {len(lost)} of its shards")
+        self._check(held)
         self.refused = refused
         self.epochs = {shard: epoch for shard, epoch, _ in held}
         self.leaving = set(sorted(self.epochs)[share:])
@@ -117,6 +112,12 @@ class ShardLeases:
         self._renewed_at = began
         self._renew_at = began + (RENEW_SECONDS if len(held) >= share else WAITING_SECONDS)
         return min([*lowered, *(self._marks[shard] for shard in self.working if shard not in read)], default=None)
+
+    def _check(self, held: Sequence[tuple[int, int, int]]) -> None:
+        lost = self.epochs.items() - {(shard, epoch) for shard, epoch, _ in held}
+        if lost:
+            self.epochs, self._marks = {}, {}
+            raise LeaseLost(f"{self.owner} no longer holds {len(lost)} of its shards")
 
     def release(self, shards: Collection[int]) -> None:
         """Give `shards` away at once. Nothing of them may be under way."""
@@ -131,6 +132,11 @@ class ShardLeases:
         self.release(list(self.epochs))
         with connection.cursor() as cursor:
             cursor.execute(_LEAVE, [self.owner])
+
+
+def _read_refused(cursor: CursorWrapper) -> dict[tuple[bytes, bytes], int]:
+    cursor.execute(_REFUSED)
+    return {(topic.encode(), key.encode()): position for topic, key, position in cursor.fetchall()}
 
 
 def read_low_mark() -> int:
