@@ -11,8 +11,10 @@ from tests.running_shop import RunningShop
 SIGKILLED = -9
 END_CLAIMS = """
 from django.utils.timezone import now
+from notifications.models import Message
 from payments.models import Payment
-Payment.objects.update(claimed_until=None, due_at=now())
+for model in (Payment, Message):
+    model.objects.exclude(claimed_until=None).update(claimed_until=None, due_at=now())
 """
 
 
@@ -21,9 +23,9 @@ def test_celery_is_killed_between_the_charge_and_its_record(running_shop: Runnin
         running_shop.part_stop("celery")
         worker = ["celery", "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"]
         assert running_shop.run(*worker, point="gateway.charged", timeout=60).returncode == SIGKILLED
-        running_shop.part_start("celery")
-        # Half a minute passes in which the payments of the dead worker are its own.
+        # Half a minute passes in which the payments and the messages of the dead worker are its own.
         assert running_shop.manage("shell", "--no-imports", "-c", END_CLAIMS).returncode == 0
+        running_shop.part_start("celery")
         time.sleep(1)
     assert_nothing_lost(running_shop, stream)
 
