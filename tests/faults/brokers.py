@@ -23,10 +23,11 @@ TOPIC = "shop.orders"
 
 
 def make_cluster_shop() -> RunningShop:
-    """A shop of its own with BROKERS=3 (replication 3, min.insync.replicas 2), not started."""
+    """A shop of its own with BROKERS=3 (replication 3, min.insync.replicas 2), from wheels alone, not started."""
     port = next(port for port in range(int(os.environ["PORT"]) + 1, 9400) if is_free(port))
     var_dir = Path(os.environ["VAR_DIR"])
-    return RunningShop(port=port, var_dir=var_dir.with_name(f"{var_dir.name}-brokers"), BROKERS="3")
+    folder = var_dir.with_name(f"{var_dir.name}-brokers")
+    return RunningShop(port=port, var_dir=folder, BROKERS="3", EMBEDDED="wheels")
 
 
 def wait_until(reached: Callable[[], bool], what: str, seconds: float) -> None:

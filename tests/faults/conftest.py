@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.client import Customer, OrderStream, make_order
+from tests.faults.brokers import make_cluster_shop
 from tests.faults.counting import give_stock
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
@@ -20,6 +21,23 @@ def stream(running_shop: RunningShop) -> Iterator[OrderStream]:
     sku = find_sku(running_shop)
     give_stock(running_shop, sku)
     yield OrderStream(Customer(running_shop.base_url), make_order((sku, 1)))
+
+
+@pytest.fixture(scope="session")
+def cluster_shop() -> Iterator[RunningShop]:
+    """A shop of its own with three brokers. It takes a while to start: other tests go on meanwhile."""
+    shop = make_cluster_shop()
+    shop.end_leftovers()
+    shop.begin()
+    yield shop
+    shop.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster_shop_meanwhile(request: pytest.FixtureRequest) -> None:
+    """Let that shop start beside the tests of this module, if it is needed afterwards."""
+    if any("cluster_shop" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("cluster_shop")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,7 +11,7 @@ from tests.faults import bugs
 from tests.faults.checker import find_wrong
 from tests.faults.harness import Run
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts", "cluster_shop_meanwhile")]
 
 SEED = int(os.environ["SEED"])
 

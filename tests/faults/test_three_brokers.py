@@ -3,7 +3,6 @@
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -12,9 +11,9 @@ from pytest_django.fixtures import Settings
 from relay import kafka
 from relay.outbox import hash_key
 from tests.client import Customer, OrderStream, make_order
-from tests.faults.brokers import Cluster, Crowd, make_cluster_shop, wait_until
+from tests.faults.brokers import Cluster, Crowd, wait_until
 from tests.faults.counting import assert_nothing_lost, connect, give_stock
-from tests.flows.test_life_of_an_order import find_sku
+from tests.flows.test_life_of_an_order import assert_adds_up, find_sku
 from tests.running_shop import RunningShop
 
 LONG = os.environ.get("FAULTS") == "all"
@@ -26,14 +25,11 @@ TOPICS = ["shop.orders", "shop.inventory", "shop.payments"]
 pytestmark = pytest.mark.timeout(1200)
 
 
-@pytest.fixture(scope="module")
-def shop() -> Iterator[RunningShop]:
-    """A shop of its own with three brokers."""
-    shop = make_cluster_shop()
-    shop.end_leftovers()
-    shop.start(timeout=240)
-    yield shop
-    shop.stop()
+@pytest.fixture
+def shop(cluster_shop: RunningShop) -> RunningShop:
+    """The shop with three brokers, healthy."""
+    cluster_shop.wait_until_ready(240)
+    return cluster_shop
 
 
 @pytest.fixture
@@ -136,3 +132,11 @@ def test_a_partition_without_a_leader_holds_up_nothing_else(shop: RunningShop, c
     shop.part_start(f"kafka-{lost}")
     wait_until(lambda: len(find_published(shop, topic, 2)) == 12, "all is published", 60)
     assert set(map(tuple, read_first_occurrences([topic]).values())) == {(1, 2)}
+
+
+def test_a_shop_from_wheels_alone_confirms_an_order(shop: RunningShop) -> None:
+    """Nothing needs to be installed: kept also where PostgreSQL and Java are."""
+    customer = Customer(shop.base_url)
+    placed = customer.place(make_order((find_sku(shop), 1)))
+    customer.wait_for(placed, "confirmed")
+    assert_adds_up(shop)
