@@ -6,14 +6,22 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.test import TransactionTestCase
 
 from payments.sandbox.books import close_idle_books
 from shop.celery import app as celery_app
+from tests.emptying import empty_filled_tables
 from tests.gateway import serve_gateway
 from tests.running_shop import RunningShop
 
 # The cheap tests first, those that pull plugs last.
 ORDER = ["relay", "flows", "browser", "embedded", "faults"]
+
+
+def pytest_configure() -> None:
+    """Spare each test what it would only wait for: the emptying of empty tables, and a look at every static file."""
+    TransactionTestCase._fixture_teardown = empty_filled_tables  # type: ignore[attr-defined]
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
