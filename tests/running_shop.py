@@ -85,14 +85,23 @@ class RunningShop:
         assert self._process, "the shop was not started"
         return self._process.pid
 
-    def stop(self, timeout: float = 60, *, signum: signal.Signals = signal.SIGTERM) -> int | None:
-        """Ask it to stop and return the exit code; after `timeout` seconds kill the supervisor."""
+    def stop(
+        self, timeout: float = 60, *, signum: signal.Signals = signal.SIGTERM, in_haste: bool = False
+    ) -> int | None:
+        """Ask it to stop and return the exit code; after `timeout` seconds kill the supervisor.
+
+        In haste it is asked twice, and kills what has not stopped by then.
+        """
         if self._prefork is not None:
             self._prefork.close()
             self._prefork = None
         if self._process is None:
             return None
         with suppress(ProcessLookupError):
+            self._process.send_signal(signum)
+        if in_haste:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.5)
             self._process.send_signal(signum)
         try:
             return self._process.wait(timeout)

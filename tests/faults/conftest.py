@@ -30,7 +30,7 @@ def cluster_shop() -> Iterator[RunningShop]:
     shop.end_leftovers()
     shop.begin()
     yield shop
-    shop.stop()
+    shop.stop(in_haste=True)
 
 
 @pytest.fixture(scope="module")
