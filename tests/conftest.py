@@ -27,7 +27,7 @@ ORDER = ["relay", "flows", "browser", "embedded", "faults"]
 
 def pytest_configure() -> None:
     """Spare each test what it would only wait for: the emptying of empty tables, and a look at every static file."""
-    TransactionTestCase._fixture_teardown = empty_filled_tables  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = empty_filled_tables  # type: ignore[attr-defined]
     settings.WHITENOISE_AUTOREFRESH = True
 
 

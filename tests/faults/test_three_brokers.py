@@ -140,3 +140,11 @@ def test_a_partition_without_a_leader_holds_up_nothing_else(shop: RunningShop, c
     shop.part_start(f"kafka-{lost}")
     wait_until(lambda: len(find_published(shop, topic, 2)) == 12, "all is published", 60)
     assert set(map(tuple, read_first_occurrences([topic]).values())) == {(1, 2)}
+
+
+def test_a_shop_from_wheels_alone_confirms_an_order(shop: RunningShop) -> None:
+    """Nothing needs to be installed: kept also where PostgreSQL and Java are."""
+    customer = Customer(shop.base_url)
+    placed = customer.place(make_order((find_sku(shop), 1)))
+    customer.wait_for(placed, "confirmed")
+    assert_adds_up(shop)
