@@ -109,7 +109,7 @@ def copy_orders(copies: int) -> None:
     """
     from django.db import connection, transaction
 
-    values = {"copies": copies, "topics": _TOPICS}
+    values: dict[str, Any] = {"copies": copies, "topics": _TOPICS}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("set local statement_timeout = 0")
         cursor.execute("lock table inventory_stock in exclusive mode")

@@ -156,7 +156,7 @@ class Forwarder:
             self._leave(self._lanes.find(topic, 0), 5.0)
 
     def _leave(self, lane: Lane, seconds: float, rows: Sequence[Row] = ()) -> None:
-        self._window.let_out(self._lanes.leave(lane, seconds, rows))
+        self._window.let_out(self._lanes.leave(lane, seconds, rows, unseen=self._reader.clean + 1))
 
     def _connect(self) -> Producer:
         if self._producer is None:

@@ -129,11 +129,14 @@ class Lanes:
             lane = self._lanes[place] = Lane(*place)
         return lane
 
-    def leave(self, lane: Lane, seconds: float, rows: Sequence[Row] = ()) -> list[Row]:
-        """Leave the lane alone for so many seconds. Returns what waited: it is read again afterwards, as are `rows`."""
+    def leave(self, lane: Lane, seconds: float, rows: Sequence[Row] = (), *, unseen: int = sys.maxsize) -> list[Row]:
+        """Leave the lane alone for so many seconds. Returns what waited: it is read again afterwards, as are `rows`.
+
+        So is all from the position `unseen` on: a row that commits meanwhile may lie below all of these.
+        """
         waiting, lane.waiting = list(lane.waiting), deque()
         again = [row.position for row in (*waiting, *rows, *(lane.flight.rows if lane.flight else ()))]
-        first = min([*again, lane.stall.first if lane.stall else sys.maxsize])
+        first = min([*again, unseen, lane.stall.first if lane.stall else sys.maxsize])
         where = Stalled(lane.topic, lane.number, self._counts.get(lane.topic, 1))
         lane.stall = Stall(where, first, time.monotonic() + seconds)
         return waiting

@@ -48,14 +48,6 @@ def read_first_occurrences(topics: list[str]) -> dict[tuple[str, str], list[int]
     return {key: list(sequences) for key, sequences in found.items()}
 
 
-def test_a_shop_from_wheels_alone_confirms_an_order(shop: RunningShop) -> None:
-    """Nothing needs to be installed: kept also where PostgreSQL and Java are."""
-    customer = Customer(shop.base_url)
-    placed = customer.place(make_order((find_sku(shop), 1)))
-    customer.wait_for(placed, "confirmed")
-    assert_adds_up(shop)
-
-
 def test_nothing_is_lost_while_brokers_relays_and_consumers_fail(shop: RunningShop, cluster: Cluster) -> None:
     random = Random(os.environ["SEED"])
     sku = find_sku(shop)

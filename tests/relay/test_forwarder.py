@@ -164,6 +164,29 @@ def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
+def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has seen the row when the partition stalls, and it lies below all that is read again afterwards."""
+    late = uuid4()
+    early = next(book for book in iter(uuid4, None) if (hash_key(str(book)) - hash_key(str(late))) % 12 == 0)
+    began, may_commit = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+        patch.setattr(Sending, "done", False)
+        patch.setattr("relay.lanes.SLOW_SECONDS", 0.05)
+        writer = pool.submit(publish_slowly, late, began, may_commit)
+        assert began.wait(10)
+        publish_committed(BookLent(book=early))
+        forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
+        may_commit.set()
+        writer.result()
+        last = Outbox.objects.get(key=str(early)).position
+        forward_until(forwarder, lambda: forwarder._reader.clean >= last)
+    forward_all(forwarder)
+    assert [delivery.sequence for delivery in read_key(late)] == [1]
+    assert Outbox.objects.filter(published_at=None).count() == 0
+
+
 def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_in_order(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

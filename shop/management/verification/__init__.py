@@ -30,7 +30,12 @@ from shop.management.verification.effects import (
     find_events_without_effect,
 )
 from shop.management.verification.log import Log, find_cursor_differences, find_log_differences
-from shop.management.verification.outbox import find_orders_without_events, find_stream_gaps, read_ends
+from shop.management.verification.outbox import (
+    find_orders_without_events,
+    find_rows_left_behind,
+    find_stream_gaps,
+    read_ends,
+)
 from shop.management.verification.sales import find_recount_differences
 
 QUESTION_SECONDS = 900
@@ -106,6 +111,7 @@ def check_rules(report: Report, tell: Callable[[str], None]) -> None:
     rules: dict[str, Callable[[], Iterator[str]]] = {
         "every order has its events": find_orders_without_events,
         "every stream is gapless": find_stream_gaps,
+        "every row is published up to the relays' mark": find_rows_left_behind,
         "every published row is in Kafka, first occurrences in order": lambda: find_log_differences(ends, log),
         "every cursor stands at the end of its key": lambda: find_cursor_differences(ends, log, committed),
         "every effect has its event": find_effects_without_event,

@@ -142,3 +142,23 @@ def find_cursors_beyond_the_end() -> Iterator[str]:
         )
         for consumer, topic, key, last, end in cursor.fetchall():
             yield f"{consumer} stands at {last} in {topic}/{key}, which ends at {end}"
+
+
+def find_rows_left_behind() -> Iterator[str]:
+    """Name unpublished rows that no relay will look at again: up to its mark a shard is published, or waits behind a
+    refused row.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select o.position, o.type, o.topic, o.key from relay_outbox o
+            join relay_shardlease l on l.shard = o.key_hash % 16 and o.position <= l.low_mark
+            where o.published_at is null
+              and not exists (select from relay_outbox r where r.topic = o.topic and r.key = o.key
+                                and r.sequence <= o.sequence and r.refused_reason is not null)
+            order by o.position
+            """
+        )
+        for position, event_type, topic, key in cursor.fetchall():
+            what = f"{event_type} of {topic}/{key}, position {position}"
+            yield f"{what}, is not published, and the relays have gone past it"

@@ -1,0 +1,61 @@
+"""What waits is counted by looking up a few rows, however many there are, and nothing else is looked at then."""
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from relay.cursors import Key
+from relay.health.lag import read_lag, read_unpublished
+from relay.receiver import Receiver
+from tests.relay.readers import Readers, deliver, lend
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_waits_is_looked_up_row_by_row_whatever_the_statistics_say(readers: Readers) -> None:
+    """A hash of all cursors or streams takes a second for each hundred thousand orders."""
+    parked = uuid4()
+    readers.failing[parked] = ZeroDivisionError()
+    lend(parked, "Ada")
+    readers.consumer.process(deliver(parked))
+    lend(uuid4(), "Grace")
+    plans: list[str] = []
+
+    def explain(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        if "relay_outbox" in sql:
+            with context["connection"].connection.cursor() as cursor:
+                plans.append("\n".join(line for (line,) in cursor.execute(f"explain {sql}", parameters)))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(explain):
+        lag = read_lag(readers.consumer)
+        unpublished = read_unpublished()
+    assert (lag.events, lag.keys, lag.parked, unpublished.rows) == (2, 2, 1, 2)
+    assert len(plans) == 3
+    assert [plan for plan in plans if re.search("(Hash|Merge).* Join|Seq Scan", plan)] == []
+
+
+def test_an_idle_consumer_compares_all_keys_only_while_something_waits(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+
+    def find_behind(name: str, topics: list[str], *, seconds: float) -> list[Key]:
+        compared.append(name)
+        return []
+
+    monkeypatch.setattr("relay.receiver.find_behind", find_behind)
+    receiver = Receiver(readers.consumer)
+    book = uuid4()
+    lend(book, "Ada")
+    readers.consumer.process(deliver(book))
+    receiver._sweep_at = 0.0
+    receiver._tend(idle=True)
+    assert compared == []
+    lend(book, "Grace")
+    receiver._sweep_at = 0.0
+    receiver._tend(idle=True)
+    assert compared == ["readers"]
