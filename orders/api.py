@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import AuthenticationFailed, ValidationError
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
@@ -21,7 +22,7 @@ from shop.problems import Problem, flatten_errors, problem
 
 _KEY = OpenApiParameter(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     required=True,
     description="1 to 255 visible ASCII characters, new for each order. Sending the same again is always safe."
