@@ -57,6 +57,7 @@ def test_a_browsers_cookie_is_nothing_to_the_api(admin_client: Client) -> None:
     assert admin_client.get("/api/v1/orders/").status_code == 401
 
 
+@pytest.mark.django_db
 def test_inline_code_is_for_the_admin_and_the_documentation_alone(client: Client) -> None:
     strict, loose = (client.get(path)["Content-Security-Policy"] for path in ("/healthz", "/api/docs/"))
     parts = set(loose.split("; ")) - set(strict.split("; "))
