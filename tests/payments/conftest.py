@@ -7,10 +7,11 @@ import pytest
 from django.db import transaction
 
 from payments.gateway import LedgerEntry
-from payments.handlers import open_payments
+from payments.handlers import open_payments, want_captures
 from payments.models import Payment
 from payments.sandbox.books import open_books
 from payments.sandbox.client import SandboxGateway
+from payments.tasks import settle_payments
 from relay.models import Outbox
 from shop.events import OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced
 
@@ -106,3 +107,15 @@ def said() -> Callable[[UUID], list[str]]:
         return list(rows.values_list("type", flat=True))
 
     return read_types
+
+
+@pytest.fixture
+def captured(place: PlacePayment, confirmed: Callable[[Payment], OrderConfirmed]) -> Payment:
+    """A payment of 5000 that is captured."""
+    payment: Payment = place(amount=5000)
+    settle_payments()
+    want_captures([confirmed(payment)])
+    settle_payments()
+    payment.refresh_from_db()
+    assert (payment.status, payment.captured_amount) == ("captured", 5000)
+    return payment

@@ -54,17 +54,6 @@ def bank(monkeypatch: pytest.MonkeyPatch) -> Bank:
     return bank
 
 
-@pytest.fixture
-def captured(place: Any, confirmed: Any) -> Payment:
-    """A payment of 5000 that is captured."""
-    payment: Payment = place(amount=5000)
-    settle_payments()
-    want_captures([confirmed(payment)])
-    settle_payments()
-    payment.refresh_from_db()
-    return payment
-
-
 def give_part(payment: Payment, amount: int) -> Refund:
     with transaction.atomic():
         locked = Payment.objects.select_for_update().get(pk=payment.pk)

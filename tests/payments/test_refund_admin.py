@@ -7,22 +7,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from payments.handlers import want_captures
 from payments.models import Case, Payment, Refund
 from payments.tasks import settle_payments
 
 pytestmark = pytest.mark.django_db
 PAYMENTS, CASES = "admin:payments_payment_changelist", "admin:payments_case_changelist"
-
-
-@pytest.fixture
-def captured(place: Any, confirmed: Any) -> Payment:
-    """A captured payment of EUR 50.00."""
-    payment: Payment = place(amount=5000)
-    settle_payments()
-    want_captures([confirmed(payment)])
-    settle_payments()
-    return payment
 
 
 def ask_page(client: Client, payment: Payment) -> str:

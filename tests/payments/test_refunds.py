@@ -22,18 +22,6 @@ from tests.payments.dying import Killed, die, let_claims_expire, settle_in_threa
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def captured(place: Any, confirmed: Any) -> Payment:
-    """A payment that is captured."""
-    payment: Payment = place(amount=5000)
-    settle_payments()
-    want_captures([confirmed(payment)])
-    settle_payments()
-    payment.refresh_from_db()
-    assert (payment.status, payment.captured_amount) == ("captured", 5000)
-    return payment
-
-
 def give_part(payment: Payment, amount: int, reason: str = "scratched") -> Refund:
     with transaction.atomic():
         return refund_part(
