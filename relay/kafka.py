@@ -300,8 +300,8 @@ def _read(record: Any) -> Delivery:
     """Take a record apart; what is missing or malformed is told in `problem`, never raised."""
     headers = dict(record.headers)
     event_type, digits = headers.get("ce_type") or b"", headers.get("ce_sequence") or b""
-    sequence = int(digits) if digits.isdigit() else 0
-    readable = record.key is not None and event_type and 0 < sequence < 2**63
+    sequence = _read_sequence(digits)
+    readable = record.key is not None and event_type and sequence
     return Delivery(
         record.topic,
         record.partition,
@@ -315,12 +315,19 @@ def _read(record: Any) -> Delivery:
     )
 
 
+def _read_sequence(digits: bytes) -> int:
+    """Return a positive number that PostgreSQL can store, or 0. Python refuses to read thousands of digits."""
+    digits = digits.lstrip(b"0")
+    number = int(digits) if digits.isdigit() and len(digits) < 20 else 0
+    return number if number < 2**63 else 0
+
+
 def _find_problem(record: Any, event_type: bytes, digits: bytes) -> str:
     problems = []
     if record.key is None:
         problems.append("it has no key")
     if not event_type:
         problems.append("it has no ce_type header")
-    if not (digits.isdigit() and 0 < int(digits) < 2**63):
+    if not _read_sequence(digits):
         problems.append(f"its ce_sequence header is {digits[:40]!r}, not a positive number")
     return f"unreadable message at {record.topic}[{record.partition}]@{record.offset}: {', '.join(problems)}"

@@ -79,6 +79,7 @@ def test_a_type_of_another_topic_is_unknown_here(readers: Readers) -> None:
         ([("ce_type", b"BookLent.v1")], b"k", "its ce_sequence header is b'', not a positive number"),
         ([("ce_type", b"BookLent.v1"), ("ce_sequence", b"-1")], b"k", "not a positive number"),
         ([("ce_type", b"BookLent.v1"), ("ce_sequence", b"9" * 30)], b"k", "not a positive number"),
+        ([("ce_type", b"BookLent.v1"), ("ce_sequence", b"9" * 5000)], b"k", "not a positive number"),
         ([("ce_type", b"\xff\0"), ("ce_sequence", b"one")], b"\xff\0k", "not a positive number"),
         ([("ce_type", b"BookLent.v1"), ("ce_sequence", b"1")], None, "it has no key"),
     ],
