@@ -62,12 +62,15 @@ class Run:
         with connection.cursor() as cursor:
             cursor.execute("drop table if exists effect")
             cursor.execute("create table effect (id bigserial primary key, key text, event_id uuid)")
+        with transaction.atomic():
+            publish(ParcelMoved(parcel="first"))
         try:
-            for number in range(self.writers):
-                self._fork("writer", number)
             for number in range(self.relays):
                 self._fork("relay", number)
             self._wait_until_published()  # a group that comes later begins with the first record all the same
+            # Now that a relay reads: what commits late must do so between two reads.
+            for number in range(self.writers):
+                self._fork("writer", number)
             self._fork("consumer", 0)
             self._watch()
         finally:
