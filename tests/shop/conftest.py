@@ -104,7 +104,7 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
         Product.objects.create(sku=sku, name=sku.title(), price=price, category=category)
     receive_opening_stock({"LAMP": 100, "MUG": 100, "GONE": 0})
     world = World()
-    monkeypatch.setattr(kafka, "read_log", lambda topics: iter(world.log))
+    monkeypatch.setattr(kafka, "read_log", lambda topics: (d for d in world.log if d.topic in topics))
     monkeypatch.setattr(kafka, "read_committed", lambda groups: world.committed)
     return world
 

@@ -130,6 +130,20 @@ def test_an_event_that_kafka_lost_is_named(world: World, orders: Orders) -> None
     assert tell(verify()) == [f"{LOG}: shop.orders/{order.pk} is published up to 2, but Kafka holds it up to 1"]
 
 
+def test_events_that_are_not_part_of_the_contract_any_more_are_looked_for_in_their_topic(
+    world: World, orders: Orders, break_by_hand: Break
+) -> None:
+    break_by_hand(
+        "insert into relay_stream (topic, key, last) values ('shop.gone', 'a', 1)",
+        "insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent,"
+        " created_at, published_at) values ('shop.gone', 'a', 1, 1, gen_random_uuid(), 'Gone.v1', now(), '{{}}', '',"
+        " now(), now())",
+    )
+    assert tell(verify()) == [f"{LOG}: shop.gone/a is published up to 1, but Kafka holds it up to 0"]
+    world.log.append(world.log[0]._replace(topic="shop.gone", key="a", sequence=1, type="Gone.v1"))
+    assert tell(verify()) == []
+
+
 def test_events_of_a_key_that_stand_in_kafka_in_a_wrong_order_are_named(world: World, orders: Orders) -> None:
     order = orders["confirmed"]
     first, second = find_record(world, order, 1), find_record(world, order, 2)
