@@ -96,8 +96,7 @@ def measure_poll(topic: str, count: int) -> float:
 def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> float:
     """Return the events per second of the whole receiver."""
     from inventory.handlers import consumer
-    from relay.kafka import Delivery
-    from relay.receiver import Receiver
+    from relay.receiver import Batch, Receiver
     from shop.events import OrderEvent
 
     stopping = threading.Event()
@@ -105,12 +104,11 @@ def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> flo
     class Measured(Receiver):
         seen, began, ended = 0, 0.0, 0.0
 
-        def _process(self, deliveries: list[Delivery], stopping: threading.Event) -> bool:
+        def _process(self, batch: Batch, stopping: threading.Event) -> bool:
             self.began = self.began or time.monotonic()
-            for start in range(0, len(deliveries), 1 if one_by_one else len(deliveries)):
-                part = deliveries[start : start + 1] if one_by_one else deliveries
+            for part in [self._read([delivery]) for delivery in batch.deliveries] if one_by_one else [batch]:
                 assert super()._process(part, stopping)
-                self.seen += sum(delivery.topic == topic for delivery in part)
+                self.seen += sum(delivery.topic == topic for delivery in part.deliveries)
                 if self.seen >= count:
                     self.ended = time.monotonic()
                     stopping.set()

@@ -3,7 +3,6 @@
 Each handler takes many events at once: it locks the stock of all of them in SKU order, and moves it in one statement.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -61,19 +60,16 @@ def give_back_stock(events: Sequence[OrderCancelled]) -> None:
 
 def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:
     """Return the quantity that the order wants of each SKU."""
-    wanted: Counter[str] = Counter()
+    wanted: dict[str, int] = {}
     for line in event.lines:
-        wanted[line.sku] += line.quantity
+        wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
     return wanted
 
 
 def find_shortages(wanted: Mapping[str, int], available: Mapping[str, int]) -> list[Shortage]:
     """Return what can't be had, in SKU order."""
-    return [
-        Shortage(sku=sku, requested=quantity, available=available.get(sku, 0))
-        for sku, quantity in sorted(wanted.items())
-        if available.get(sku, 0) < quantity
-    ]
+    short = [sku for sku, quantity in wanted.items() if available.get(sku, 0) < quantity]
+    return [Shortage(sku=sku, requested=wanted[sku], available=available.get(sku, 0)) for sku in sorted(short)]
 
 
 def find_causes(events: Sequence[OrderEvent]) -> dict[UUID, UUID]:

@@ -39,8 +39,10 @@ select paused_by, reason, resume_at <= clock_timestamp() from relay_consumerstat
 where consumer = %s and paused_at is not null
 """
 _MAKE_DUE = """
-update relay_cursor set attempts = 0, next_try_at = clock_timestamp()
-where id = any(%s) and parked_at is not null and next_try_at is not null
+update relay_cursor c set attempts = 0, next_try_at = clock_timestamp()
+from unnest(%s::text[], %s::text[]) as failed (topic, key)
+where consumer = %s and c.topic = failed.topic and c.key = failed.key
+  and parked_at is not null and next_try_at is not null
 """
 
 
@@ -90,8 +92,8 @@ class Breaker:
         parameters = {"consumer": self._consumer.name, "name": NAME, "reason": reason[:2000], "pause": self._pause}
         self._pause = min(LONGEST_SECONDS, self._pause * 2)
         with transaction.atomic(), connection.cursor() as cursor:
-            cursors = lock_cursors(self._consumer.name, [key for key, failed in self._failed.items() if failed])
-            cursor.execute(_MAKE_DUE, [[locked.id for locked in cursors.values()]])
+            keys = lock_cursors(self._consumer.name, [key for key, failed in self._failed.items() if failed])
+            cursor.execute(_MAKE_DUE, [[topic for topic, _ in keys], [key for _, key in keys], self._consumer.name])
             cursor.execute(_OPEN, parameters)
 
     def may_run(self) -> bool:

@@ -7,8 +7,8 @@ while every other key flows.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from django.db import connection, transaction
 
@@ -44,6 +44,13 @@ _LIMIT_WAITING = "select set_config('lock_timeout', '5s', true), set_config('sta
 E = TypeVar("E", bound=Event)
 One = Callable[[E], None]
 Many = Callable[[Sequence[E]], None]
+
+
+class Run(NamedTuple):
+    """Arrivals for one call of the many-handlers of an event's type (`kind`), or "": taken one by one."""
+
+    kind: str
+    arrivals: list[Arrival]
 
 
 class Pace:
@@ -115,11 +122,15 @@ class Consumer:
             applied; giving the whole batch again is safe.
         :raises CircuitOpened: too many keys fail. Likewise.
         """
-        for kind, run in self._cut_into_runs(deliveries):
-            self._apply_run(kind, run)
+        self.apply(self.read(deliveries))
 
-    def _cut_into_runs(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[str, list[Arrival]]]:
-        """Yield (type, arrivals) for each call of a many-handler, and ("", arrivals) for those taken one by one."""
+    def apply(self, runs: Sequence[Run]) -> None:
+        """Apply what was read, as :meth:`process` does."""
+        for run in runs:
+            self._apply_run(run.kind, run.arrivals)
+
+    def read(self, deliveries: Sequence[Delivery]) -> list[Run]:
+        """Read each delivery and put them in the order in which to apply them. Another thread may do that meanwhile."""
         kinds = {name: name for name, event_class in known_events().items() if event_class in self._many}
         runs: list[tuple[str, list[Delivery]]] = []
         for wave in in_waves(deliveries):
@@ -131,8 +142,7 @@ class Consumer:
                     runs[-1][1].extend(by_kind[kind])
                 else:
                     runs.append((kind, by_kind[kind]))
-        for kind, run in runs:
-            yield kind, list(map(take_delivery, run))
+        return [Run(kind, list(map(take_delivery, run))) for kind, run in runs]
 
     def _apply_run(self, kind: str, run: list[Arrival]) -> bool:
         """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
@@ -196,7 +206,7 @@ class Consumer:
                 done += len(part)
                 if time.monotonic() > deadline:
                     break
-            move_cursors(cursors.values())
+            move_cursors(self.name, cursors.values())
             failpoint("consumer.applied")
         failpoint("consumer.committed")
         waiting = 0
@@ -269,7 +279,7 @@ class Consumer:
                 with transaction.atomic():
                     cursor = self._lock({key: 0})[key]
                     if moved:
-                        unpark_cursor(cursor)  # another event fails than before: its pauses start anew
+                        unpark_cursor(self.name, cursor)  # another event fails than before: its pauses start anew
                     self._park_locked(cursor, error)
                 return False
 
@@ -282,9 +292,9 @@ class Consumer:
             if end > cursor.last:
                 pruned = f": up to {floor} it is pruned" if floor > cursor.last else ""
                 raise MissingEvents(f"after sequence {cursor.last} of {end} the outbox holds nothing{pruned}")
-            unpark_cursor(cursor)
+            unpark_cursor(self.name, cursor)
             return False
         cursor.last += 1
         self._handle([read_arrival(key, *following)])
-        move_cursors([cursor])
+        move_cursors(self.name, [cursor])
         return True

@@ -13,6 +13,8 @@ Key = tuple[str, str]  # topic, key
 # Inserted first and locked second: with the lock alone two consumers of a rebalance both find no row to lock.
 # A new cursor starts at the stream's floor: what lies below is pruned and can't be applied by anyone.
 # Both look each key up in the index by itself, whatever the planner thinks of tables that grew since it last looked.
+# Most often all are missing and begin at nothing. So the answer is how many were made, and of those only what has to be
+# told: all if some were there before, else those of a pruned stream.
 _INSERT = """
 with wanted as materialized (
     select topic, key, expected, coalesce((select floor from relay_stream s
@@ -22,25 +24,33 @@ made as (
     insert into relay_cursor (consumer, topic, key, last)
     select %(consumer)s, topic, key, case when expected = floor + 1 then expected else floor end from wanted
     on conflict (consumer, topic, key) do nothing
-    returning id, topic, key, last, parked_at)
-select id, topic, key, last, parked_at, floor from made join wanted using (topic, key)
+    returning topic, key)
+select '', '', count(*) from made
+union all
+select topic, key, floor from wanted join made using (topic, key)
+where floor > 0 or (select count(*) from made) < (select count(*) from wanted)
 """
 _LOCK = """
 select locked.* from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
-cross join lateral (select id, topic, key, last, parked_at, last from relay_cursor c
+cross join lateral (select topic, key, last, last, parked_at from relay_cursor c
                     where c.consumer = %(consumer)s and c.topic = wanted.topic and c.key = wanted.key
                     for update) locked
 """
 _MOVE = """
 update relay_cursor c set last = moved.last
-from unnest(%s::bigint[], %s::bigint[]) as moved (id, last) where c.id = moved.id
+from unnest(%(topics)s::text[], %(keys)s::text[], %(lasts)s::bigint[]) as moved (topic, key, last)
+where c.consumer = %(consumer)s and c.topic = moved.topic and c.key = moved.key
 """
 _PARK = """
 update relay_cursor set parked_at = coalesce(parked_at, clock_timestamp()), reason = %(reason)s,
     attempts = attempts + 1,
     next_try_at = clock_timestamp() + make_interval(secs => (%(pauses)s::float8[])[attempts + 1])
-where id = %(id)s
+where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 returning next_try_at
+"""
+_UNPARK = """
+update relay_cursor set parked_at = null, reason = '', attempts = 0, next_try_at = null
+where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 """
 
 
@@ -48,12 +58,11 @@ returning next_try_at
 class LockedCursor:
     """A cursor's row, locked until the end of the transaction. `stored` is what stands in it, `last` what shall."""
 
-    id: int
     topic: str
     key: str
     stored: int
-    parked_at: datetime | None
     last: int
+    parked_at: datetime | None = None
 
 
 def lock_cursors(
@@ -65,45 +74,49 @@ def lock_cursors(
     often it will be, and then `move_cursors` has nothing to do.
     """
     ordered = sorted(set(keys))
-    expected = expected or {}
-    parameters = _name(consumer, ordered) | {"expected": to_array(expected.get(key, 0) for key in ordered)}
+    numbers = [expected.get(key, 0) for key in ordered] if expected else [0] * len(ordered)
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, parameters)
-        locked = {(row[1], row[2]): LockedCursor(*row) for row in cursor.fetchall()}
+        cursor.execute(_INSERT, _name(consumer, ordered) | {"expected": to_array(numbers)})
+        floors = {(topic, key): floor for topic, key, floor in cursor.fetchall()}
+        all_new = floors.pop(("", "")) == len(ordered)
+        locked = {}
+        for key, number in zip(ordered, numbers, strict=True):
+            if all_new or key in floors:
+                floor = floors.get(key, 0)
+                locked[key] = LockedCursor(*key, number if number == floor + 1 else floor, floor)
         if known := [key for key in ordered if key not in locked]:
             cursor.execute(_LOCK, _name(consumer, known))
-            locked |= {(row[1], row[2]): LockedCursor(*row) for row in cursor.fetchall()}
+            locked |= {(row[0], row[1]): LockedCursor(*row) for row in cursor.fetchall()}
     return locked
+
+
+def move_cursors(consumer: str, cursors: Iterable[LockedCursor]) -> None:
+    """Write `last` of these locked cursors, where it is not what is stored."""
+    moved = [cursor for cursor in cursors if cursor.last != cursor.stored]
+    if moved:
+        with connection.cursor() as db:
+            keys = [(cursor.topic, cursor.key) for cursor in moved]
+            db.execute(_MOVE, _name(consumer, keys) | {"lasts": to_array(cursor.last for cursor in moved)})
+
+
+def park_cursor(consumer: str, cursor: LockedCursor, reason: str, pauses: list[float]) -> datetime | None:
+    """Park a locked cursor and return when it is tried again: after the next of `pauses` (seconds), if any is left."""
+    # PostgreSQL's text holds neither NUL characters nor lone surrogates.
+    text = reason.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:2000]
+    where = {"consumer": consumer, "topic": cursor.topic, "key": cursor.key}
+    with connection.cursor() as db:
+        db.execute(_PARK, where | {"reason": text, "pauses": pauses})
+        return db.fetchone()[0]  # type: ignore[no-any-return]
+
+
+def unpark_cursor(consumer: str, cursor: LockedCursor) -> None:
+    """Let a locked cursor's key flow again."""
+    with connection.cursor() as db:
+        db.execute(_UNPARK, {"consumer": consumer, "topic": cursor.topic, "key": cursor.key})
 
 
 def _name(consumer: str, keys: Sequence[Key]) -> dict[str, str]:
     return {"consumer": consumer, "topics": to_array(t for t, _ in keys), "keys": to_array(k for _, k in keys)}
-
-
-def move_cursors(cursors: Iterable[LockedCursor]) -> None:
-    """Write `last` of these locked cursors, where it is not what is stored."""
-    moved = [cursor for cursor in cursors if cursor.last != cursor.stored]
-    if moved:
-        with connection.cursor() as cursor:
-            cursor.execute(_MOVE, [to_array(c.id for c in moved), to_array(c.last for c in moved)])
-
-
-def park_cursor(cursor: LockedCursor, reason: str, pauses: list[float]) -> datetime | None:
-    """Park a locked cursor and return when it is tried again: after the next of `pauses` (seconds), if any is left."""
-    # PostgreSQL's text holds neither NUL characters nor lone surrogates.
-    text = reason.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:2000]
-    with connection.cursor() as db:
-        db.execute(_PARK, {"id": cursor.id, "reason": text, "pauses": pauses})
-        return db.fetchone()[0]  # type: ignore[no-any-return]
-
-
-def unpark_cursor(cursor: LockedCursor) -> None:
-    """Let a locked cursor's key flow again."""
-    with connection.cursor() as db:
-        db.execute(
-            "update relay_cursor set parked_at = null, reason = '', attempts = 0, next_try_at = null where id = %s",
-            [cursor.id],
-        )
 
 
 def read_end(key: Key) -> tuple[int, int]:

@@ -89,7 +89,7 @@ class Source:
                 reconnect_backoff_max_ms=1000,
             )
 
-    def poll(self, *, seconds: float, max_records: int = 1000) -> list[Delivery]:
+    def poll(self, *, seconds: float, max_records: int = 2000) -> list[Delivery]:
         """Wait up to `seconds` for records; each partition's come in the order of the log."""
         self._commit_if_due()
         # kafka-python 3.0.12 forgets a rejoin that metadata made necessary and that outlasts a poll: its leader adopts

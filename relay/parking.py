@@ -24,7 +24,7 @@ def park(consumer: str, cursor: LockedCursor, error: Exception) -> None:
         pauses = []
     elif isinstance(error, UnknownEventType):
         pauses = UNKNOWN_TYPE_RETRY_SECONDS
-    next_try_at = park_cursor(cursor, f"{type(error).__name__}: {error}", pauses)
+    next_try_at = park_cursor(consumer, cursor, f"{type(error).__name__}: {error}", pauses)
     again = next_try_at.isoformat() if next_try_at else "when a person redrives it"
     where = {"consumer": consumer, "topic": cursor.topic, "key": cursor.key, "tried_again": again}
     logger.error("key parked", extra=where, exc_info=error)

@@ -6,10 +6,12 @@ While a batch is applied, and this process waits for the database, the next one 
 import logging
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
 
 from relay.breaker import Breaker, CircuitOpened
-from relay.consumer import Consumer
+from relay.consumer import Consumer, Run
 from relay.cursors import find_behind, find_due
 from relay.failpoint import failpoint
 from relay.health.canary import CanarySent, leave_out_canaries, note_canaries
@@ -27,6 +29,13 @@ BEHIND_SECONDS = 120.0
 SWEEP_EVERY_SECONDS = 30.0
 
 
+class Batch(NamedTuple):
+    """What one poll brought, as it came and as it is applied."""
+
+    deliveries: list[Delivery]
+    runs: list[Run]
+
+
 class Receiver:
     """One consumer process. With a stable `instance` name it takes its partitions up again after a short restart."""
 
@@ -36,7 +45,7 @@ class Receiver:
         self._pulse = Pulse(consumer.name)
         self._breaker = consumer.breaker = Breaker(consumer)
         # Polled ahead, or came while the consumer was paused, or opened its circuit breaker.
-        self._held: list[Delivery] = []
+        self._held: deque[Batch] = deque()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="poll")
         self._retry_at = 0.0
         self._sweep_at = time.monotonic() + SWEEP_EVERY_SECONDS
@@ -59,7 +68,8 @@ class Receiver:
                 # A new member starts again from the committed offset: what is already applied is known by its cursor.
                 if source is not None:
                     source.close()
-                    source, self._held = None, []
+                    source = None
+                    self._held.clear()
                 backoff.pause(f"{self._consumer.name} cannot consume", error)
         if source is not None:
             source.close()
@@ -68,42 +78,51 @@ class Receiver:
     def _round(self, source: Source, stopping: threading.Event) -> None:
         running = self._breaker.may_run()
         source.hold(not running)
-        deliveries = self._held
-        if not running or not deliveries:
-            deliveries = [*deliveries, *source.poll(seconds=POLL_SECONDS)]
+        batch = self._held.popleft() if running and self._held else self._poll(source)
         if not running:
-            self._held = deliveries
-        else:
-            self._held = []
-            if deliveries:
-                self._process_and_poll(deliveries, source, stopping)
-            self._tend(idle=not deliveries)
+            self._hold(batch)
+        elif batch.deliveries:
+            self._process_and_poll(batch, source, stopping)
+        if running:
+            self._tend(idle=not batch.deliveries)
         self._pulse.beat()
 
-    def _process_and_poll(self, deliveries: list[Delivery], source: Source, stopping: threading.Event) -> None:
-        """Apply the batch and, meanwhile, poll the next one. Only one thread at a time uses the source."""
-        polling: Future[list[Delivery]] = self._ahead.submit(source.poll, seconds=POLL_SECONDS)
+    def _poll(self, source: Source) -> Batch:
+        return self._read(source.poll(seconds=POLL_SECONDS))
+
+    def _read(self, deliveries: list[Delivery]) -> Batch:
+        return Batch(deliveries, self._consumer.read(leave_out_canaries(deliveries)))
+
+    def _hold(self, batch: Batch) -> None:
+        if batch.deliveries:
+            self._held.append(batch)
+
+    def _process_and_poll(self, batch: Batch, source: Source, stopping: threading.Event) -> None:
+        """Apply the batch and, meanwhile, poll and read the next one. Only one thread at a time uses the source."""
+        polling: Future[Batch] | None = None if self._held else self._ahead.submit(self._poll, source)
         try:
-            processed = self._process(deliveries, stopping)
+            processed = self._process(batch, stopping)
         finally:
-            wait([polling])
+            if polling:
+                wait([polling])
         if processed:
             failpoint("consumer.processed")
-            source.commit(deliveries)
-        self._held = [*self._held, *polling.result()]
+            source.commit(batch.deliveries)
+        if polling:
+            self._hold(polling.result())
 
-    def _process(self, deliveries: list[Delivery], stopping: threading.Event) -> bool:
+    def _process(self, batch: Batch, stopping: threading.Event) -> bool:
         """Apply the batch, again and again while the database is away; False if something stopped it before the end."""
         backoff, began = Backoff(stopping, pulse=self._pulse), time.monotonic()
         while not stopping.is_set():
             try:
-                self._consumer.process(leave_out_canaries(deliveries))
-                note_canaries(self._consumer.name, deliveries)
+                self._consumer.apply(batch.runs)
+                note_canaries(self._consumer.name, batch.deliveries)
                 self._pulse.observe("batch_seconds", time.monotonic() - began)
                 return True
             except CircuitOpened as error:
                 self._breaker.open(str(error))
-                self._held = deliveries
+                self._held.appendleft(batch)
                 return False
             except TRANSIENT as error:
                 self._pulse.count("retries")

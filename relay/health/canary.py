@@ -76,7 +76,7 @@ def note_canaries(consumer: str, deliveries: Sequence[Delivery]) -> None:
             cursor = lock_cursors(consumer, [_KEY])[_KEY]
             if newest > cursor.last:
                 cursor.last = newest
-                move_cursors([cursor])
+                move_cursors(consumer, [cursor])
 
 
 def read_canary_ages(consumers: Sequence[str]) -> dict[str, float]:

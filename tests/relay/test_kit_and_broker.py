@@ -19,10 +19,11 @@ from relay import kafka
 from relay.consumer import Consumer
 from relay.event import Event
 from relay.forwarder import Forwarder
+from relay.health.canary import leave_out_canaries
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox, ShardLease
 from relay.outbox import publish
-from relay.receiver import Receiver
+from relay.receiver import Batch, Receiver
 from relay.testing import deliver, parked_keys, published, redrive
 from relay.testing.delivery import make_delivery
 from relay.topics import known_events, known_topics
@@ -99,6 +100,20 @@ class KitDrive:
         self.deliver()
 
 
+class Counting(Receiver):
+    """Tells what it has applied."""
+
+    def __init__(self, consumer: Consumer, note: Callable[[Sequence[Delivery]], None]) -> None:
+        super().__init__(consumer)
+        self._note = note
+
+    def _process(self, batch: Batch, stopping: threading.Event) -> bool:
+        processed = super()._process(batch, stopping)
+        if processed:
+            self._note(leave_out_canaries(batch.deliveries))
+        return processed
+
+
 class BrokerDrive:
     """A relay and a receiver for each consumer, on threads of their own with connections of their own."""
 
@@ -107,7 +122,7 @@ class BrokerDrive:
         self._consumers = (office.sorters, office.carriers)
         self._came: Counter[tuple[str, str, int]] = Counter()
         self.received: list[Delivery] = []
-        self._threads = [threading.Thread(target=self._run, args=[Receiver(self._count(c))]) for c in self._consumers]
+        self._threads = [threading.Thread(target=self._run, args=[Counting(c, self._note)]) for c in self._consumers]
         for thread in self._threads:
             thread.start()
 
@@ -145,23 +160,16 @@ class BrokerDrive:
             stopping.set()
             relay.join(30)
 
+    def _note(self, deliveries: Sequence[Delivery]) -> None:
+        self.received += deliveries
+        self._came.update((delivery.topic, delivery.key, delivery.sequence) for delivery in deliveries)
+
     def _is_quiet(self, times: int) -> bool:
         if Outbox.objects.filter(published_at=None).exists():
             return False
         topics = [topic for consumer in self._consumers for topic in consumer.topics]
         last = Outbox.objects.filter(topic__in=topics).order_by("topic", "key", "-sequence").distinct("topic", "key")
         return all(self._came[row.topic, row.key, row.sequence] >= times for row in last)
-
-    def _count(self, consumer: Consumer) -> Consumer:
-        process = consumer.process
-
-        def process_and_count(deliveries: Sequence[Delivery]) -> None:
-            process(deliveries)
-            self.received += deliveries
-            self._came.update((delivery.topic, delivery.key, delivery.sequence) for delivery in deliveries)
-
-        consumer.process = process_and_count  # type: ignore[method-assign]
-        return consumer
 
     def _run(self, process: Forwarder | Receiver, stopping: threading.Event | None = None) -> None:
         try:
