@@ -290,7 +290,17 @@ CONTENT_SECURITY_POLICY = {
 }
 #: The admin's and Swagger's own pages carry inline code; the shop's do not. Neither loads anything from elsewhere.
 CSP_LOOSENED = ("/admin/", "/api/docs/")
-UNFOLD = {"SITE_TITLE": SHOP_NAME, "SITE_HEADER": SHOP_NAME, "SITE_URL": "/"}
+_FAVICON = f"/{STATIC_URL}catalogue/favicon.svg"
+# The storefront's green, from pale to dark.
+_LIGHTNESS = {50: 98, 100: 95, 200: 90, 300: 82, 400: 70, 500: 56, 600: 44, 700: 37, 800: 30, 900: 25, 950: 18}
+UNFOLD = {
+    "SITE_TITLE": SHOP_NAME,
+    "SITE_HEADER": SHOP_NAME,
+    "SITE_URL": "/",
+    "SITE_ICON": _FAVICON,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _FAVICON}],
+    "COLORS": {"primary": {str(shade): f"oklch({light}% .05 170)" for shade, light in _LIGHTNESS.items()}},
+}
 
 LOG_LEVEL = read_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING = {

@@ -53,7 +53,11 @@ def test_browse_search_buy_and_watch_the_order_become_confirmed(open_page: OpenP
     expect(page.locator("#cart-count")).to_contain_text("2")
 
     page.get_by_role("link", name="To the checkout").click()
+    expect(page.locator("#summary")).to_contain_text("€6.58")  # the tax of Norway …
+    page.get_by_label("Country").select_option("DE")
+    expect(page.locator("#summary")).to_contain_text("€5.25")  # … and that of Germany
     fill_in(page)
+    expect(page.locator("#summary")).to_contain_text("€6.58")
     page.get_by_role("button", name="Place the order").click()
     page.wait_for_url(re.compile(r"/orders/[0-9a-f-]{36}/$"))
     page.evaluate("window.wasNotReloaded = true")
