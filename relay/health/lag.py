@@ -41,7 +41,9 @@ select o.topic, count(*), count(distinct o.key),
 from relay_outbox o
 join unnest(%(topics)s::text[], %(positions)s::bigint[]) as settled (topic, position)
     on o.topic || '' = settled.topic and o.position > settled.position  -- by position: a topic's index has all its rows
-left join relay_cursor c on c.consumer = %(consumer)s and c.topic = o.topic and c.key = o.key
+left join lateral (select last, parked_at from relay_cursor
+                   where consumer = %(consumer)s and topic = o.topic and key = o.key
+                   offset 0) c on true  -- by its key each: joined, a table that is taken for empty is read for each row
 where o.position > %(lowest)s and c.parked_at is null
   and o.sequence > coalesce(c.last, (select floor from relay_stream s where s.topic = o.topic and s.key = o.key), 0)
 group by o.topic
@@ -59,7 +61,7 @@ where c.consumer = %(consumer)s and c.parked_at is not null
 # A hash of all cursors, or of all streams, costs a second for each hundred thousand orders there ever were.
 _ROW_BY_ROW = """
 set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
-set local max_parallel_workers_per_gather = 0; set local jit = off
+set local enable_material = off; set local max_parallel_workers_per_gather = 0; set local jit = off
 """
 
 
