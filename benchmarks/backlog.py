@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -199,8 +199,10 @@ def read_cpu(shop: RunningShop) -> dict[str, float]:
     for name, part in shop.list_parts().items():
         if part["pid"]:
             process = psutil.Process(part["pid"])
-            family = [process, *process.children(recursive=True)]
-            seconds[name] = sum(sum(member.cpu_times()[:2]) for member in family)
+            seconds[name] = 0.0
+            for member in [process, *process.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):  # a connection's process of PostgreSQL ends with it
+                    seconds[name] += sum(member.cpu_times()[:2])
     return seconds
 
 

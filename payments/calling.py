@@ -27,12 +27,15 @@ logger = logging.getLogger(__name__)
 
 MOST_CALLS = 100
 THREADS = 16
-#: A batch whose calls make no progress for so long is left to itself: each call is recorded when it ends.
+#: A batch whose calls make no progress for so long is left: what is still under way is recorded when it ends.
 PATIENCE_SECONDS = 0.5
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gateway")
+# What was left is recorded by one thread, all that has ended at once. Were it done by the calls' own threads, the next
+# calls would wait for these, and be left in their turn: once begun, that went on for as long as there was a queue.
+_recorder = ThreadPoolExecutor(1, thread_name_prefix="late")
 _late: set[Future[Outcome]] = set()
-_late_lock = threading.Lock()
+_late_changed = threading.Condition()
 
 
 def take_due() -> int:
@@ -41,6 +44,8 @@ def take_due() -> int:
     Returning does not mean that each has its answer: slow calls go on without a caller, within their claims. While
     there are MOST_CALLS of those nothing more is claimed.
     """
+    with _late_changed:
+        _late_changed.wait_for(lambda: len(_late) < MOST_CALLS, PATIENCE_SECONDS)
     began = time.monotonic()
     calls = claim_calls(MOST_CALLS - len(_late))
     begin_by = began + CLAIM_SECONDS - 2 * CALL_SECONDS
@@ -92,19 +97,24 @@ def ask(call: Call) -> GatewayAnswer:
 
 
 def leave(running: Iterable[Future[Outcome]]) -> None:
-    """Have each of these calls recorded by its own thread when it ends."""
+    """Have these calls recorded when they end."""
     for future in running:
-        with _late_lock:
+        with _late_changed:
             _late.add(future)
-        future.add_done_callback(record_late)
+        future.add_done_callback(lambda _: _recorder.submit(record_late))
 
 
-def record_late(future: Future[Outcome]) -> None:
-    """Record one call that was left. A failure here is a worker's death: the claim ends and the call is looked up."""
-    close_old_connections()
+def record_late() -> None:
+    """Record all that were left and have ended. A failure here is a worker's death: claims end and are looked up."""
+    with _late_changed:
+        ended = {future for future in _late if future.done()}
     try:
-        record_outcomes([future.result()])
+        close_old_connections()
+        record_outcomes([future.result() for future in ended if not future.exception()])
+    except Exception:
+        logger.exception("calls that took long are not recorded", extra={"calls": len(ended)})
     finally:
         connection.close()
-        with _late_lock:
-            _late.discard(future)
+        with _late_changed:
+            _late.difference_update(ended)
+            _late_changed.notify_all()

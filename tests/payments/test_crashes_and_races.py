@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -214,6 +215,27 @@ def test_a_slow_call_holds_up_no_other_and_is_recorded_when_it_ends(
     assert said(slow.order_id) == []
     wait_for_late_calls()
     assert said(slow.order_id) == ["PaymentAuthorized.v1"]
+
+
+def test_calls_that_were_left_are_recorded_together_by_none_of_the_threads_that_call(
+    place: Any, said: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were it those, all of a queue would be left, and go on at the pace of a transaction for each payment."""
+    recorded: list[tuple[str, int]] = []
+
+    def record(outcomes: Sequence[settlement.Outcome]) -> None:
+        recorded.append((threading.current_thread().name, len(outcomes)))
+        settlement.record_outcomes(outcomes)
+
+    monkeypatch.setattr(calling, "record_outcomes", record)
+    monkeypatch.setattr(calling, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(scripts, "SLOW_SECONDS", 0.3)
+    payments = [place("tok_slow") for _ in range(40)]
+    settle_payments()
+    wait_for_late_calls()
+    assert [said(payment.order_id) for payment in payments] == [["PaymentAuthorized.v1"]] * 40
+    assert [name for name, _ in recorded if name.startswith("gateway")] == []
+    assert len([number for _, number in recorded if number]) < 20
 
 
 def test_a_call_that_could_outlast_its_claim_is_not_begun(place: Any, books: Any) -> None:
