@@ -5,6 +5,7 @@ time, which takes as long as the rest of what Python does to store an order.
 """
 
 import re
+import select
 from collections.abc import Mapping
 from functools import cache
 from itertools import count
@@ -29,6 +30,9 @@ def run_prepared(sql: LiteralString, values: Mapping[str, str | None]) -> list[t
 
     :raises DatabaseError: as a cursor of Django's does.
     """
+    known = connection.connection
+    if known is not None and not connection.in_atomic_block and _has_ended(known.pgconn):
+        connection.close()
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     connected: psycopg.Connection = connection.connection
@@ -47,6 +51,18 @@ def run_prepared(sql: LiteralString, values: Mapping[str, str | None]) -> list[t
         _check(server, result)
     columns = range(result.nfields)
     return [tuple(_read(result.get_value(row, column)) for column in columns) for row in range(result.ntuples)]
+
+
+def _has_ended(server: PGconn) -> bool:
+    """Tell whether PostgreSQL has closed the connection, as far as is known here: to who is idle it says nothing else.
+
+    Django asks it before a request's first cursor; that is a way there and back.
+    """
+    if server.status == ConnStatus.BAD:
+        return True
+    heard = select.poll()
+    heard.register(server.socket, select.POLLIN)
+    return bool(heard.poll(0))
 
 
 def _write(value: str | None) -> bytes | None:

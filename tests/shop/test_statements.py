@@ -1,5 +1,6 @@
 """Statements that are planned once behave as on any cursor of Django's: in its transaction, with its errors."""
 
+import psycopg
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
@@ -53,6 +54,28 @@ def test_after_an_error_in_a_transaction_nothing_more_is_run_in_it() -> None:
         with pytest.raises(DataError), transaction.atomic(durable=False, savepoint=False):
             run_prepared("select %(number)s::int", {"number": "x"})
         run_prepared("select 1", {})
+
+
+def cut_connection() -> None:
+    """End the connection from outside, as a restart of PostgreSQL does."""
+    server = connection.connection.info
+    with psycopg.connect(server.dsn, password=server.password, autocommit=True) as other:
+        other.execute("select pg_terminate_backend(%s, 5000)", [server.backend_pid])
+
+
+def test_a_connection_that_was_cut_while_it_was_idle_is_made_anew() -> None:
+    assert run_prepared("select %(number)s::int", {"number": "1"}) == [("1",)]
+    cut_connection()
+    assert run_prepared("select %(number)s::int", {"number": "2"}) == [("2",)]
+
+
+def test_a_connection_that_was_cut_within_a_transaction_is_not_made_anew() -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        run_prepared(_INSERT, {"slug": "a", "name": "A"})
+        cut_connection()
+        run_prepared(_INSERT, {"slug": "b", "name": "B"})
+    connection.close()
+    assert not Category.objects.exists()
 
 
 def test_a_connection_that_was_cut_is_an_operational_error_and_the_next_one_plans_anew() -> None:
