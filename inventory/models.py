@@ -84,9 +84,9 @@ class Movement(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["sku"], name="movement_of_sku")]
         constraints = [
-            models.UniqueConstraint(fields=["event_id", "sku"], name="movement_once_per_event_and_sku"),
+            # In this order it finds the movements of a SKU, too.
+            models.UniqueConstraint(fields=["sku", "event_id"], name="movement_once_per_event_and_sku"),
             models.CheckConstraint(
                 name="movement_deltas_fit_kind",
                 condition=Q(kind="received", order_id=None, on_hand_delta__gt=0, reserved_delta=0)
