@@ -56,8 +56,8 @@ def make_orders(kind: str, count: int) -> list[Any]:
 def fill_topic(topic: str, kind: str, count: int) -> None:
     """Send orders to a new topic as the relay does, each the first event of its key."""
     from relay.batches import Message
-    from relay.kafka import create_topics
     from relay.messages import make_message
+    from relay.operations.cluster import create_topics
     from relay.outbox import hash_key
     from relay.producer import Producer
     from relay.reader import Row
@@ -228,8 +228,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with running("postgres", "kafka"):
-        from relay.kafka import create_topics
         from relay.loop import prepare_for_batches
+        from relay.operations.cluster import create_topics
         from relay.topics import known_topics
         from shop.embedded.setup import prepare_database
 

@@ -133,7 +133,7 @@ def confirm_reserved() -> int:
 
 def measure(buyers: int, pieces: int, runs: int) -> dict[str, dict[str, float]]:
     """Return the medians for the hot product and for the others."""
-    from relay.kafka import create_topics
+    from relay.operations.cluster import create_topics
     from relay.topics import known_topics
     from shop.catalogue.models import Category, Product
 

@@ -56,7 +56,7 @@ def drain(events: int, relays: int) -> float:
 
 def check_order(events: int) -> int:
     """Publish a backlog with two relays while a third joins and leaves; return how many events came out of order."""
-    from relay.kafka import read_log
+    from relay.operations.cluster import read_log
 
     fill_outbox(events)
     with run_relays(2):

@@ -79,7 +79,7 @@ def prepare(*, use_running: bool) -> Iterator[None]:
         from django.conf import settings
         from django.db import connection
 
-        from relay.kafka import create_topics
+        from relay.operations.cluster import create_topics
 
         settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0}
         try:

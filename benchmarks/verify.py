@@ -29,8 +29,8 @@ def fill(shop: RunningShop, orders: int) -> None:
     from benchmarks.backlog import wait_until
     from inventory.models import Stock
     from inventory.services import receive_stock
-    from relay import kafka
     from relay.health.lag import all_consumers
+    from relay.operations import cluster
     from shop.management.verification.drain import read_in_flight
 
     skus = list(Stock.objects.exclude(on_hand=0).values_list("sku", flat=True))
@@ -48,7 +48,7 @@ def fill(shop: RunningShop, orders: int) -> None:
     copy_orders(orders // FIRST - 1)
 
     def is_read() -> bool:
-        committed = kafka.read_committed([consumer.name for consumer in all_consumers()])
+        committed = cluster.read_committed([consumer.name for consumer in all_consumers()])
         return all(sum(offsets.values()) >= orders for offsets in committed.values())
 
     wait_until(lambda: not read_in_flight() and is_read(), "the copies are not sent")

@@ -1,4 +1,4 @@
-"""Consuming, topics and offsets. With producer and batches the only module that imports kafka-python.
+"""Consuming. With producer, batches and operations/cluster the only module that imports kafka-python.
 
 What it hands out has none of that library's types in it.
 
@@ -9,11 +9,9 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     InvalidRecordError,
@@ -21,7 +19,6 @@ from kafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
-    TopicAlreadyExistsError,
 )
 from kafka.structs import OffsetAndMetadata
 
@@ -31,11 +28,9 @@ logger = logging.getLogger(__name__)
 
 # Errors that say something about the record; every other one says something about the way to the broker.
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError)
-_SILENCE_SECONDS = 10.0
 # A member that was killed is replaced after this time.
 SESSION_SECONDS = 8
 COMMIT_EVERY_SECONDS = 0.25
-_WEEK_MS = 7 * 24 * 3600 * 1000
 
 
 class BrokerUnavailable(Exception):
@@ -99,7 +94,7 @@ class Source:
             coordinator.rejoin_needed = True
         with broker_errors():
             polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=max_records)
-        return [_read(record) for records in polled.values() for record in records]
+        return [read_record(record) for records in polled.values() for record in records]
 
     def hold(self, held: bool) -> None:
         """Fetch nothing while `held`, but stay in the group. What was on its way may still come with the next poll."""
@@ -153,132 +148,10 @@ class Source:
             self._consumer.close(autocommit=False, timeout_ms=3000)
 
 
-def create_topics(topics: Sequence[str]) -> list[str]:
-    """Create the missing ones of `topics` and return their names.
-
-    :raises BrokerUnavailable: no broker answered.
-    """
-    wishes = configuration()
-    with _admin() as admin:
-        missing = [topic for topic in topics if topic not in admin.list_topics()]
-        for topic in missing:
-            retention = wishes.retention_of(topic)
-            wanted = {
-                "num_partitions": wishes.partitions,
-                "replication_factor": wishes.replication,
-                "configs": {
-                    "retention.ms": str(retention),
-                    # What is being written to is never deleted: without this a week would be kept at the least.
-                    "segment.ms": str(retention if 0 < retention < _WEEK_MS else _WEEK_MS),
-                    "min.insync.replicas": "2" if wishes.replication >= 3 else "1",
-                },
-            }
-            with suppress(TopicAlreadyExistsError):
-                admin.create_topics({topic: wanted}, wait_for_metadata=True)
-    return missing
-
-
-@dataclass(frozen=True, slots=True)
-class TopicShape:
-    """How a topic is: of the replicas those of the partition with the fewest; -1 ms keeps everything."""
-
-    partitions: int
-    replication: int
-    retention_ms: int
-
-
-def read_shapes(topics: Sequence[str]) -> dict[str, TopicShape]:
-    """Return how those of `topics` are that the cluster has.
-
-    :raises BrokerUnavailable: no broker answered.
-    """
-    with _admin() as admin:
-        present = sorted(set(admin.list_topics()) & set(topics))
-        if not present:
-            return {}
-        resources = [ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": None}) for topic in present]
-        configs = admin.describe_configs(resources, config_filter="all")["topic"]
-        return {
-            found["name"]: TopicShape(
-                len(found["partitions"]),
-                min(len(partition["replica_nodes"]) for partition in found["partitions"]),
-                int(configs[found["name"]]["retention.ms"]["value"]),
-            )
-            for found in admin.describe_topics(present)
-        }
-
-
-def read_committed(groups: Sequence[str]) -> dict[str, dict[tuple[str, int], int]]:
-    """Return each group's committed offset by (topic, partition): everything below it is done.
-
-    :raises BrokerUnavailable: no broker answered.
-    """
-    with _admin() as admin:
-        offsets = admin.list_group_offsets(list(groups))
-    return {
-        group: {(partition.topic, partition.partition): committed.offset for partition, committed in found.items()}
-        for group, found in offsets.items()
-    }
-
-
-def is_reachable() -> bool:
-    """Tell whether a broker answers."""
-    try:
-        with _admin() as admin:
-            admin.list_topics()
-    except BrokerUnavailable:
-        return False
-    return True
-
-
-def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
-    """Read everything that stands in `topics` now, from the beginning, outside any group.
-
-    :raises BrokerUnavailable: no broker answered.
-    """
-    with broker_errors():
-        consumer = KafkaConsumer(
-            **read_connection(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            allow_auto_create_topics=False,
-            bootstrap_timeout_ms=5000,
-        )
-    try:
-        with broker_errors():
-            partitions = [TopicPartition(t, p) for t in topics for p in sorted(consumer.partitions_for_topic(t) or ())]
-            ends = consumer.end_offsets(partitions) if partitions else {}
-            consumer.assign(partitions)
-            consumer.seek_to_beginning(*partitions)
-            idle_since = time.monotonic()
-            while any(consumer.position(partition) < end for partition, end in ends.items()):
-                polled = consumer.poll(timeout_ms=500, max_records=5000)
-                if polled:
-                    idle_since = time.monotonic()
-                elif time.monotonic() - idle_since > _SILENCE_SECONDS:
-                    raise BrokerUnavailable("the broker stopped answering while its log was read")
-                for partition, records in polled.items():
-                    yield from (_read(record) for record in records if record.offset < ends[partition])
-    finally:
-        with suppress(Exception):
-            consumer.close(autocommit=False, timeout_ms=1000)
-
-
 def read_connection() -> dict[str, Any]:
     """Return what every client needs to know to connect."""
     settings = configuration()
     return {"bootstrap_servers": settings.bootstrap_servers, **settings.client_options}
-
-
-@contextmanager
-def _admin() -> Iterator[Any]:
-    with broker_errors():
-        admin = KafkaAdminClient(**read_connection(), bootstrap_timeout_ms=3000, request_timeout_ms=10_000)
-        try:
-            yield admin
-        finally:
-            with suppress(Exception):
-                admin.close()
 
 
 @contextmanager
@@ -296,7 +169,7 @@ def explain(error: Exception) -> Exception:
     return kind(f"{type(error).__name__}: {error}")
 
 
-def _read(record: Any) -> Delivery:
+def read_record(record: Any) -> Delivery:
     """Take a record apart; what is missing or malformed is told in `problem`, never raised."""
     headers = dict(record.headers)
     event_type, digits = headers.get("ce_type") or b"", headers.get("ce_sequence") or b""

@@ -173,7 +173,7 @@ def make_delivery(row: Outbox) -> kafka.Delivery:
         headers=message.headers,
         value=message.value,
     )
-    return kafka._read(received)
+    return kafka.read_record(received)
 
 
 def sweep(consumer: Consumer, parked: Parked) -> list[Key]:

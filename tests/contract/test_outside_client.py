@@ -16,9 +16,9 @@ from django.db import transaction
 from msgspec.structs import replace
 from pytest_django.fixtures import Settings
 
-from relay import kafka
 from relay.conf import configuration
 from relay.forwarder import Forwarder
+from relay.operations import cluster
 from relay.outbox import publish
 from relay.topics import known_events
 from shop import events
@@ -39,7 +39,7 @@ def forwarder(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[F
     settings.RELAY = {**settings.RELAY, "PARTITIONS": 3}
     monkeypatch.setattr(events.OrderEvent, "topic", TOPIC)
     known_events.cache_clear()
-    kafka.create_topics([TOPIC])
+    cluster.create_topics([TOPIC])
     relay = Forwarder()
     yield relay
     relay.stop()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from relay import kafka
+from relay.operations import cluster
 
 
 def find_wrong(topic: str) -> list[str]:
@@ -30,7 +30,7 @@ def read_committed(topic: str) -> dict[str, dict[int, UUID]]:
 
 def _check_log(committed: dict[str, dict[int, UUID]], topic: str) -> list[str]:
     log: dict[str, list[int]] = defaultdict(list)
-    for delivery in kafka.read_log([topic]):
+    for delivery in cluster.read_log([topic]):
         log[delivery.key].append(delivery.sequence)
     wrong = []
     for key, events in committed.items():

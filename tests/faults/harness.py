@@ -14,9 +14,10 @@ from random import Random
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from relay import failpoint, kafka, lease
+from relay import failpoint, lease
 from relay.commands import ConsumeCommand
 from relay.consumer import Consumer
+from relay.operations import cluster
 from relay.outbox import publish
 from tests.faults.disturbance import make_disturbance, remember_sources
 from tests.faults.parcels import ParcelMoved
@@ -58,7 +59,7 @@ class Run:
 
     def play(self) -> None:
         """Run it to its end."""
-        kafka.create_topics([self.topic])
+        cluster.create_topics([self.topic])
         with connection.cursor() as cursor:
             cursor.execute("drop table if exists effect")
             cursor.execute("create table effect (id bigserial primary key, key text, event_id uuid)")

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from pytest_django.fixtures import Settings
 
-from relay import kafka
+from relay.operations.cluster import read_log
 from relay.outbox import hash_key
 from tests.client import Customer, OrderStream, make_order
 from tests.faults.brokers import Cluster, Crowd, wait_until
@@ -43,7 +43,7 @@ def cluster(shop: RunningShop, settings: Settings) -> Cluster:
 def read_first_occurrences(topics: list[str]) -> dict[tuple[str, str], list[int]]:
     """The sequence numbers of every key as the log has them, repeats left out."""
     found: dict[tuple[str, str], dict[int, None]] = defaultdict(dict)
-    for delivery in kafka.read_log(topics):
+    for delivery in read_log(topics):
         found[delivery.topic, delivery.key].setdefault(delivery.sequence)
     return {key: list(sequences) for key, sequences in found.items()}
 
@@ -120,7 +120,7 @@ def test_a_partition_without_a_leader_holds_up_nothing_else(shop: RunningShop, c
         admin.create_topics({topic: {"assignments": {n: [n + 1] for n in range(3)}}}, wait_for_metadata=True)
     publish_to_each(shop, topic, 1)
     wait_until(lambda: len(find_published(shop, topic, 1)) == 12, "all is published", 60)
-    stuck = {record.key for record in kafka.read_log([topic]) if record.partition == lost - 1}
+    stuck = {record.key for record in read_log([topic]) if record.partition == lost - 1}
     assert 0 < len(stuck) < 12
     shop.part_stop(f"kafka-{lost}")
     publish_to_each(shop, topic, 2)

@@ -13,6 +13,7 @@ from relay.batches import Message
 from relay.event import Event
 from relay.forwarder import Forwarder
 from relay.models import Outbox
+from relay.operations import cluster
 from relay.outbox import hash_key, publish
 from relay.producer import Producer
 
@@ -86,7 +87,7 @@ def send_to_kafka(deliveries: Sequence[kafka.Delivery]) -> None:
 
 
 def read_key(key: UUID | str) -> list[kafka.Delivery]:
-    return [delivery for delivery in kafka.read_log(["test.library", "test.notices"]) if delivery.key == str(key)]
+    return [delivery for delivery in cluster.read_log(["test.library", "test.notices"]) if delivery.key == str(key)]
 
 
 def find_first_occurrences(deliveries: list[kafka.Delivery]) -> list[int]:

@@ -14,6 +14,7 @@ from relay.consumer import Consumer
 from relay.forwarder import Forwarder
 from relay.health.canary import Canary, CanarySent, note_canaries, read_canary_ages
 from relay.models import Cursor, Outbox
+from relay.operations import cluster
 from relay.receiver import Receiver
 from relay.topics import known_events, known_topics
 from tests.relay.events import BookLent
@@ -51,7 +52,7 @@ def test_a_canary_flies_from_the_outbox_through_kafka_to_a_consumer(
     topic = f"test.canary-{uuid4()}"
     monkeypatch.setattr(CanarySent, "topic", topic)
     monkeypatch.setattr("relay.health.canary._KEY", (topic, "canary"))
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     consumer = Consumer(f"readers-{uuid4()}")
     consumer.on(BookLent)(lambda event: None)
     relay = in_background(Forwarder(name=f"relay-{uuid4()}").run)

@@ -20,6 +20,7 @@ from relay.lanes import Lane
 from relay.lease import LeaseLost
 from relay.messages import make_message
 from relay.models import Outbox
+from relay.operations import cluster
 from relay.outbox import hash_key, publish_many
 from relay.producer import Sending
 from relay.topics import known_topics
@@ -39,7 +40,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def forwarder(library_events: None) -> Iterator[Forwarder]:
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     relay = Forwarder()
     yield relay
     relay.stop()
@@ -330,7 +331,7 @@ def test_three_relays_that_come_and_go_lose_nothing_and_keep_the_order(forwarder
             writer.result()
         wait_until_published()
     sequences = defaultdict(list)
-    for delivery in kafka.read_log(["test.library"]):
+    for delivery in cluster.read_log(["test.library"]):
         sequences[delivery.key].append(delivery)
     for book in books:
         assert find_first_occurrences(sequences[str(book)]) == list(range(1, counts[book] + 1))

@@ -13,12 +13,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
-from relay import kafka
 from relay.forwarder import Forwarder
 from relay.health import heartbeat
 from relay.health.heartbeat import BUCKETS, Pulse, read_ages, read_processes
 from relay.kafka import BrokerUnavailable, Delivery
 from relay.models import Heartbeat
+from relay.operations import cluster
 from relay.producer import Sending
 from relay.receiver import Receiver
 from relay.topics import known_topics
@@ -166,7 +166,7 @@ def test_a_consumer_that_polls_but_never_completes_a_batch_is_not_ready(
 def test_a_relay_whose_batches_are_not_acknowledged_is_not_ready(
     parts: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     monkeypatch.setattr("relay.forwarder.QUIET_SECONDS", 0.2)
     with running(Forwarder()):
         publish_committed(BookLent(book=uuid4()))

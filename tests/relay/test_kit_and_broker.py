@@ -15,13 +15,13 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
-from relay import kafka
 from relay.consumer import Consumer
 from relay.event import Event
 from relay.forwarder import Forwarder
 from relay.health.canary import leave_out_canaries
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox, ShardLease
+from relay.operations import cluster
 from relay.outbox import publish
 from relay.receiver import Batch, Receiver
 from relay.testing import deliver, parked_keys, published, redrive
@@ -203,7 +203,7 @@ def drive(request: pytest.FixtureRequest, office: Office) -> Iterator[Drive]:
     if request.param == "kit":
         yield KitDrive(office)
         return
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     driven = BrokerDrive(office)
     yield driven
     driven.close()

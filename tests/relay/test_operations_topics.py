@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError
 from pytest_django.fixtures import Settings
 
-from relay import kafka
+from relay.operations import cluster
 from tests.relay.operated import operate, operate_json
 
 pytestmark = pytest.mark.usefixtures("parts")
@@ -20,7 +20,7 @@ def test_topics_are_created_and_compared_with_the_settings(settings: Settings, m
     assert operate_json("create_topics", "--dry-run") == {"missing": [topic], "wrong": {}}
     assert operate_json("create_topics") == {"created": [topic]}
     assert operate("create_topics") == "all topics are there\n"
-    assert kafka.read_shapes([topic]) == {topic: kafka.TopicShape(3, 1, -1)}
+    assert cluster.read_shapes([topic]) == {topic: cluster.TopicShape(3, 1, -1)}
     assert "as they should be" in operate("create_topics", "--check")
     settings.RELAY = {**settings.RELAY, "PARTITIONS": 6, "RETENTION_MS": {topic: 1000}}
     wrong = ["the number of partitions is 3, not 6", "retention.ms is -1, not 1000"]

@@ -88,7 +88,7 @@ def test_an_unreadable_message_parks_its_key_and_waits_for_a_person(
     readers: Readers, headers: list[tuple[str, bytes]], key: bytes | None, words: str
 ) -> None:
     record = SimpleNamespace(topic="test.library", partition=3, offset=42, key=key, headers=headers, value=b"\0")
-    readers.consumer.process([kafka._read(record)])
+    readers.consumer.process([kafka.read_record(record)])
     parked = Cursor.objects.get()
     assert parked.reason.startswith("UnreadableMessage: unreadable message at test.library[3]@42: ")
     assert words in parked.reason

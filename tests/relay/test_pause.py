@@ -11,6 +11,7 @@ from django.db import connection
 from relay import kafka
 from relay.breaker import WINDOW
 from relay.models import ConsumerState, Cursor
+from relay.operations import cluster
 from relay.receiver import Receiver
 from relay.topics import known_topics
 from tests.relay.forwarding import send_to_kafka
@@ -29,7 +30,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> bool:
 @pytest.fixture
 def running(readers: Readers) -> Iterator[Readers]:
     """The readers, in a process of their own so to say, in a group that is new."""
-    kafka.create_topics([*known_topics(), "relay.canary"])
+    cluster.create_topics([*known_topics(), "relay.canary"])
     readers.consumer.name = f"readers-{uuid4()}"
     stopping = threading.Event()
 
@@ -89,7 +90,7 @@ def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
 
 
 def test_a_static_member_takes_its_partitions_up_again(readers: Readers) -> None:
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     group = f"readers-{uuid4()}"
     source = kafka.Source(group, ["test.library"], instance="one")
     assert wait_until(lambda: source.poll(seconds=0.25) is not None and source._consumer.assignment())

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from relay import kafka
+from relay.operations import cluster
 from relay.topics import known_topics
 from tests.relay.events import BookLent
 from tests.relay.forwarding import send_to_kafka
@@ -26,7 +27,7 @@ def receive(source: kafka.Source, book: BookLent) -> bool:
 
 
 def test_what_was_not_committed_comes_again_to_the_next_member() -> None:
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     group, book = f"readers-{uuid4()}", BookLent(book=uuid4())
     send(book)
     for _ in range(2):
@@ -36,7 +37,7 @@ def test_what_was_not_committed_comes_again_to_the_next_member() -> None:
 
 
 def test_a_committed_record_does_not_come_again() -> None:
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     group, first, second = f"readers-{uuid4()}", BookLent(book=uuid4()), BookLent(book=uuid4())
     send(first)
     source = kafka.Source(group, ["test.library"])
@@ -56,7 +57,7 @@ def test_a_committed_record_does_not_come_again() -> None:
 
 def test_a_rejoin_that_outlasts_a_poll_is_not_forgotten() -> None:
     """New metadata makes the group's leader rejoin; the poll that began it ends before the join does."""
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     source = kafka.Source(f"readers-{uuid4()}", ["test.library"])
     first, second = BookLent(book=uuid4()), BookLent(book=uuid4())
     send(first)

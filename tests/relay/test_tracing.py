@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from relay import kafka
 from relay.forwarder import Forwarder
 from relay.models import Outbox
+from relay.operations import cluster
 from relay.outbox import publish
 from relay.topics import known_topics
 from relay.tracing import current_traceparent, span_for
@@ -41,14 +41,14 @@ def find(spans: InMemorySpanExporter, name: str) -> ReadableSpan:
 def test_the_consumers_span_is_a_child_of_the_publishers_span(
     parts: object, readers: Readers, spans: InMemorySpanExporter
 ) -> None:
-    kafka.create_topics(known_topics())
+    cluster.create_topics(known_topics())
     book = uuid4()
     with trace.get_tracer("test").start_as_current_span("lend a book"), transaction.atomic():
         publish(BookLent(book=book, reader="Ada"))
     forwarder = Forwarder()
     while Outbox.objects.filter(published_at=None).exists():
         forwarder.forward_round()
-    deliveries = [delivery for delivery in kafka.read_log(["test.library"]) if delivery.key == str(book)]
+    deliveries = [delivery for delivery in cluster.read_log(["test.library"]) if delivery.key == str(book)]
     readers.consumer.process(deliveries)
     parent, child = find(spans, "lend a book"), find(spans, "process test.library")
     assert child.parent is not None and parent.context is not None and child.context is not None

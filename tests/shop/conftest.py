@@ -16,10 +16,10 @@ from orders.services import place_order
 from payments.models import Payment
 from payments.sandbox.books import open_books
 from payments.tasks import settle_payments
-from relay import kafka
 from relay.health.lag import all_consumers
 from relay.kafka import Delivery
 from relay.models import Outbox
+from relay.operations import cluster
 from shop.catalogue.models import Category, Product
 from shop.management.verification.log import Committed
 
@@ -104,8 +104,8 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
         Product.objects.create(sku=sku, name=sku.title(), price=price, category=category)
     receive_opening_stock({"LAMP": 100, "MUG": 100, "GONE": 0})
     world = World()
-    monkeypatch.setattr(kafka, "read_log", lambda topics: (d for d in world.log if d.topic in topics))
-    monkeypatch.setattr(kafka, "read_committed", lambda groups: world.committed)
+    monkeypatch.setattr(cluster, "read_log", lambda topics: (d for d in world.log if d.topic in topics))
+    monkeypatch.setattr(cluster, "read_committed", lambda groups: world.committed)
     return world
 
 

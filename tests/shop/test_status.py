@@ -29,7 +29,7 @@ PARTS = {
 @pytest.fixture(autouse=True)
 def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kafka, Valkey and the web are away."""
-    monkeypatch.setattr("relay.kafka.is_reachable", lambda: False)
+    monkeypatch.setattr("relay.operations.cluster.is_reachable", lambda: False)
     monkeypatch.setattr(command, "ping_valkey", lambda: False)
     monkeypatch.setattr(command, "ask_health", lambda url: False)
 

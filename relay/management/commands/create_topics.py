@@ -2,9 +2,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from relay import kafka
 from relay.conf import configuration
 from relay.management.operation import Operation
+from relay.operations import cluster
 from relay.topics import known_topics
 
 
@@ -23,11 +23,11 @@ class Command(Operation):
         """Create or check the topics."""
         topics = known_topics()
         if not options["check"] and not options["dry_run"]:
-            created = kafka.create_topics(topics)
+            created = cluster.create_topics(topics)
             lines = [f"created {', '.join(created)}" if created else "all topics are there"]
             self.tell({"created": created}, lines, as_json=options["json"])
             return
-        shapes = kafka.read_shapes(topics)
+        shapes = cluster.read_shapes(topics)
         missing = [topic for topic in topics if topic not in shapes]
         wrong = {topic: found for topic, shape in shapes.items() if (found := find_differences(topic, shape))}
         lines = [f"missing: {topic}" for topic in missing]
@@ -41,10 +41,10 @@ class Command(Operation):
             raise CommandError(f"not as the settings say: {', '.join(wrong)}; alter them with Kafka's own tools")
 
 
-def find_differences(topic: str, shape: kafka.TopicShape) -> list[str]:
+def find_differences(topic: str, shape: cluster.TopicShape) -> list[str]:
     """Compare a topic with the settings. More partitions than there were would move keys, and so break their order."""
     wishes = configuration()
-    wanted = kafka.TopicShape(wishes.partitions, wishes.replication, wishes.retention_of(topic))
+    wanted = cluster.TopicShape(wishes.partitions, wishes.replication, wishes.retention_of(topic))
     return [
         f"{what} is {found}, not {wished}"
         for what, found, wished in [

@@ -11,11 +11,11 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 from kombu.utils.url import parse_url
 
-from relay import kafka
 from relay.health.canary import read_canary_ages
 from relay.health.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
 from relay.health.lag import all_consumers, read_lag, read_unpublished
 from relay.models import ConsumerState
+from relay.operations import cluster
 
 LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
 
@@ -57,7 +57,7 @@ def read_status() -> dict[str, Any]:
         "addresses": read_addresses(),
         "parts": {
             "postgres": database,
-            "kafka": tell(kafka.is_reachable),
+            "kafka": tell(cluster.is_reachable),
             "valkey": tell(ping_valkey),
             "web": tell(lambda: ask_health(f"http://127.0.0.1:{settings.PORT}")),
             **({"gateway": tell(lambda: ask_health(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),

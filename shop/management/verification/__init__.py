@@ -12,9 +12,9 @@ from inventory.verification import find_stock_differences
 from notifications.verification import find_message_differences
 from orders.verification import find_promotion_differences
 from payments.verification import find_money_differences
-from relay import kafka
 from relay.health.canary import CanarySent
 from relay.health.lag import all_consumers
+from relay.operations import cluster
 from relay.topics import known_topics
 from shop.management.verification.agreement import (
     find_misplaced_stock,
@@ -103,7 +103,7 @@ def check_rules(report: Report, tell: Callable[[str], None]) -> None:
     """Add every difference to the report, and how much was compared. Raises as `verify` does."""
     # The order matters: an offset is committed after its cursor has moved, and a row is marked after it was sent.
     tell("reading what the consumers have committed")
-    committed = kafka.read_committed([consumer.name for consumer in all_consumers()])
+    committed = cluster.read_committed([consumer.name for consumer in all_consumers()])
     tell("reading the ends of all streams")
     ends = read_ends()
     log = Log(ends)

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from relay import kafka
 from relay.cursors import Key
+from relay.operations import cluster
 from shop.management.verification.outbox import Ends, read_last
 
 Committed = dict[str, dict[tuple[str, int], int]]
@@ -40,7 +41,7 @@ class Log:
 
         :raises BrokerUnavailable: no broker answered.
         """
-        for delivery in kafka.read_log(topics):
+        for delivery in cluster.read_log(topics):
             self.records += 1
             if self.records % 1000 == 0:
                 tell(f"reading Kafka's log, {self.records:,} records")
