@@ -16,7 +16,7 @@ from payments.signatures import check_signature
 
 MAX_ANSWER_BYTES = 2_000_000
 #: The gateway's threads that ask at once, and a few for those that were left to themselves.
-CONNECTIONS = 32
+CONNECTIONS = 80
 
 
 class SandboxGateway:

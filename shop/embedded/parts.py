@@ -36,7 +36,7 @@ _PROGRAMS = (
 )
 WEB_WORKERS = 2
 WEB_THREADS = 8
-GATEWAY_THREADS = 32  # a call that hangs, because its token says so, takes one
+GATEWAY_THREADS = 80  # a call that hangs, because its token says so, takes one
 
 
 def list_commands(web: str, gateway: str) -> dict[str, str]:
