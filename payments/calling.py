@@ -109,6 +109,8 @@ def record_late() -> None:
     """Record all that were left and have ended. A failure here is a worker's death: claims end and are looked up."""
     with _late_changed:
         ended = {future for future in _late if future.done()}
+    if not ended:
+        return  # recorded with another one
     try:
         close_old_connections()
         record_outcomes([future.result() for future in ended if not future.exception()])
