@@ -80,24 +80,20 @@ class TopicFilter(admin.SimpleListFilter):
     """The topics that the events' classes name: to ask the rows themselves, all of them would be read for each page."""
 
     title = parameter_name = "topic"
+    names: Callable[[], Iterable[str]] = staticmethod(known_topics)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(topic, topic) for topic in known_topics()]
+        return [(name, name) for name in sorted(self.names())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Outbox]) -> QuerySet[Outbox]:
-        return queryset.filter(topic=self.value()) if self.value() else queryset
+        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
 
 
-class TypeFilter(admin.SimpleListFilter):
+class TypeFilter(TopicFilter):
     """Likewise the types."""
 
     title = parameter_name = "type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in sorted(known_events())]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Outbox]) -> QuerySet[Outbox]:
-        return queryset.filter(type=self.value()) if self.value() else queryset
+    names = staticmethod(known_events)
 
 
 @admin.register(Outbox)

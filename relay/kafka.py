@@ -31,6 +31,7 @@ _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordErr
 # A member that was killed is replaced after this time.
 SESSION_SECONDS = 8
 COMMIT_EVERY_SECONDS = 0.25
+POLL_RECORDS = 2000
 
 
 class BrokerUnavailable(Exception):
@@ -84,7 +85,7 @@ class Source:
                 reconnect_backoff_max_ms=1000,
             )
 
-    def poll(self, *, seconds: float, max_records: int = 2000) -> list[Delivery]:
+    def poll(self, *, seconds: float) -> list[Delivery]:
         """Wait up to `seconds` for records; each partition's come in the order of the log."""
         self._commit_if_due()
         # kafka-python 3.0.12 forgets a rejoin that metadata made necessary and that outlasts a poll: its leader adopts
@@ -93,7 +94,7 @@ class Source:
         if coordinator.rejoining:
             coordinator.rejoin_needed = True
         with broker_errors():
-            polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=max_records)
+            polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=POLL_RECORDS)
         return [read_record(record) for records in polled.values() for record in records]
 
     def hold(self, held: bool) -> None:

@@ -78,13 +78,13 @@ class Receiver:
     def _round(self, source: Source, stopping: threading.Event) -> None:
         running = self._breaker.may_run()
         source.hold(not running)
-        batch = self._held.popleft() if running and self._held else self._poll(source)
-        if not running:
-            self._hold(batch)
-        elif batch.deliveries:
-            self._process_and_poll(batch, source, stopping)
         if running:
+            batch = self._held.popleft() if self._held else self._poll(source)
+            if batch.deliveries:
+                self._process_and_poll(batch, source, stopping)
             self._tend(idle=not batch.deliveries)
+        else:
+            self._hold(self._poll(source))
         self._pulse.beat()
 
     def _poll(self, source: Source) -> Batch:

@@ -134,12 +134,17 @@ def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
     assert [delivery.sequence for delivery in read_key(late)] == [1, 2]
 
 
+def make_books_of_a_lane() -> tuple[UUID, UUID]:
+    """Return two keys of one partition."""
+    book = uuid4()
+    return book, next(other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(book))) % 12 == 0)
+
+
 def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It comes last in its batch and has the lowest position: the relay must read again from there."""
-    late = uuid4()
-    early = next(book for book in iter(uuid4, None) if (hash_key(str(book)) - hash_key(str(late))) % 12 == 0)
+    late, early = make_books_of_a_lane()
     began, may_commit = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
         patch.setattr(Lane, "is_ready", False)
@@ -169,8 +174,7 @@ def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has seen the row when the partition stalls, and it lies below all that is read again afterwards."""
-    late = uuid4()
-    early = next(book for book in iter(uuid4, None) if (hash_key(str(book)) - hash_key(str(late))) % 12 == 0)
+    late, early = make_books_of_a_lane()
     began, may_commit = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
         patch.setattr(Sending, "done", False)
