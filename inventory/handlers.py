@@ -4,15 +4,18 @@ Each handler takes many events at once: it locks the stock of all of them in SKU
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from inventory.levels import find_news
 from inventory.reserving import GIVING_BACK, SALE, Hold, hold_stock, lock_stock, settle_reservations
 from relay.consumer import Consumer
-from relay.outbox import publish_many
+from relay.outbox import encode_many, publish_encoded, publish_many
 from shop.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Shortage, StockRejected, StockReserved
 
 consumer = Consumer("inventory")
+#: Encodes the answers while this thread waits for PostgreSQL, which holds the stock meanwhile.
+encoder = ThreadPoolExecutor(1, thread_name_prefix="encode")
 
 
 class NothingHeldForOrder(Exception):
@@ -28,17 +31,26 @@ def reserve_stock(events: Sequence[OrderPlaced]) -> None:
     holds = [Hold(event.order_id, event.event_id, add_up_lines(event)) for event in events]
     available = lock_stock({sku for hold in holds for sku in hold.wanted})
     held: list[Hold] = []
-    answers: list[StockReserved | StockRejected] = []
+    short: dict[UUID, list[Shortage]] = {}
     for hold in holds:
         if shortages := find_shortages(hold.wanted, available):
-            answers.append(StockRejected(order_id=hold.order_id, shortages=shortages))
+            short[hold.order_id] = shortages
             continue
         for sku, quantity in hold.wanted.items():
             available[sku] -= quantity
         held.append(hold)
-        answers.append(StockReserved(order_id=hold.order_id))
+    answers = (answer(hold.order_id, short.get(hold.order_id)) for hold in holds)
+    encoding = encoder.submit(encode_many, answers)
     news = find_news(hold_stock(held))
-    publish_many([*answers, *news])
+    publish_encoded(encoding.result())
+    publish_many(news)
+
+
+def answer(order_id: UUID, shortages: list[Shortage] | None) -> StockReserved | StockRejected:
+    """Return what orders is told."""
+    if shortages:
+        return StockRejected(order_id=order_id, shortages=shortages)
+    return StockReserved(order_id=order_id)
 
 
 @consumer.on(OrderConfirmed, many=True)

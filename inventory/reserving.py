@@ -37,7 +37,7 @@ class Hold(NamedTuple):
 
 
 def hold_stock(holds: Sequence[Hold]) -> list[Change]:
-    """Reserve everything that `holds` ask for, and return what that changed.
+    """Reserve everything that `holds` ask for, and return what that changed where few are left.
 
     The rows must be locked by `lock_stock` in this transaction, with enough available of each.
 
@@ -69,7 +69,7 @@ def hold_stock(holds: Sequence[Hold]) -> list[Change]:
                     (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
                 select sku, order_id, 'reserved', 0, quantity, event_id, '', %(now)s from wanted
             )
-            select sku, after + quantity, after, low_at from held
+            select sku, after + quantity, after, low_at from held where after <= low_at
             """,
             {
                 "orders": to_array(orders),

@@ -1,6 +1,6 @@
 """What arrives, as the consumer sees it: read before any lock is taken, and put in the order in which it is applied."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from relay.event import Event
 from relay.kafka import Delivery
 from relay.topics import decode_event
 
-_key_of = attrgetter("topic", "key")
+_key_of = attrgetter("key")
 
 
 class UnreadableMessage(ValueError):
@@ -51,17 +51,19 @@ def take_delivery(delivery: Delivery) -> Arrival:
     return read_arrival(key, delivery.sequence, delivery.type, delivery.value, delivery.traceparent)
 
 
-def in_waves(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Order a batch so that wave n holds each key's n-th delivery, sorted by key.
+def in_waves(arrivals: Iterable[Arrival]) -> list[list[Arrival]]:
+    """Order a batch so that wave n holds each key's n-th arrival, sorted by key.
 
     Handlers publish and lock by key: with every consumer going through the keys in one order, none deadlocks.
     """
     seen: dict[Key, int] = {}
-    waves: list[list[Delivery]] = []
-    for key, delivery in zip(map(_key_of, deliveries), deliveries, strict=True):
-        number = seen.get(key, 0)
+    waves: list[list[Arrival]] = []
+    for arrival in arrivals:
+        number = seen.get(arrival.key, 0)
         if number == len(waves):
             waves.append([])
-        waves[number].append(delivery)
-        seen[key] = number + 1
-    return [sorted(wave, key=_key_of) for wave in waves]
+        waves[number].append(arrival)
+        seen[arrival.key] = number + 1
+    for wave in waves:
+        wave.sort(key=_key_of)
+    return waves

@@ -7,7 +7,8 @@ while every other key flows.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import starmap
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from django.db import connection, transaction
@@ -28,11 +29,10 @@ from relay.failpoint import failpoint
 from relay.kafka import Delivery
 from relay.loop import TRANSIENT, is_canceled
 from relay.parking import MissingEvents, park
-from relay.topics import known_events
 from relay.tracing import span_for
 
 # Others publish for the same keys meanwhile and wait for these locks: keep a transaction short.
-BATCH_SECONDS = 0.1
+BATCH_SECONDS = 0.2
 # But a commit has a price of its own: on a slow disk, fewer at a time would only be slower, not shorter.
 LEAST_TOGETHER = 50
 # So is a gap that is wider than this left to the key's redrive, which takes event by event.
@@ -47,10 +47,14 @@ Many = Callable[[Sequence[E]], None]
 
 
 class Run(NamedTuple):
-    """Arrivals for one call of the many-handlers of an event's type (`kind`), or "": taken one by one."""
+    """Arrivals for one call of the many-handlers of an event's class (`kind`), or None: taken one by one."""
 
-    kind: str
+    kind: type[Event] | None
     arrivals: list[Arrival]
+
+
+def _kind_of(run: Run) -> str:
+    return run.kind.__name__ if run.kind else ""
 
 
 class Pace:
@@ -74,7 +78,7 @@ class Consumer:
         self.rebuild = rebuild
         self._handlers: dict[type[Event], list[Callable[[Sequence[Any]], None]]] = {}
         self._many: set[type[Event]] = set()
-        self._paces: dict[str, Pace] = defaultdict(Pace)
+        self._paces: dict[type[Event] | None, Pace] = defaultdict(Pace)
         self._canceled: Counter[tuple[Key, int]] = Counter()
         #: Set by the process around it, which obeys it. Without one, whatever fails is parked.
         self.breaker: Breaker | None = None
@@ -122,36 +126,37 @@ class Consumer:
             applied; giving the whole batch again is safe.
         :raises CircuitOpened: too many keys fail. Likewise.
         """
-        self.apply(self.read(deliveries))
+        self.apply(self.arrange(map(take_delivery, deliveries)))
 
     def apply(self, runs: Sequence[Run]) -> None:
-        """Apply what was read, as :meth:`process` does."""
+        """Apply what was arranged, as :meth:`process` does."""
         for run in runs:
             self._apply_run(run.kind, run.arrivals)
 
-    def read(self, deliveries: Sequence[Delivery]) -> list[Run]:
-        """Read each delivery and put them in the order in which to apply them. Another thread may do that meanwhile."""
-        kinds = {name: name for name, event_class in known_events().items() if event_class in self._many}
-        runs: list[tuple[str, list[Delivery]]] = []
-        for wave in in_waves(deliveries):
-            by_kind: dict[str, list[Delivery]] = defaultdict(list)
-            for delivery in wave:
-                by_kind[kinds.get(delivery.type, "")].append(delivery)
-            for kind in sorted(by_kind):
-                if runs and runs[-1][0] == kind == "":
-                    runs[-1][1].extend(by_kind[kind])
+    def arrange(self, arrivals: Iterable[Arrival]) -> list[Run]:
+        """Put arrivals in the order in which to apply them. Another thread may do that while one applies others."""
+        runs: list[Run] = []
+        for wave in in_waves(arrivals):
+            by_kind: dict[type[Event] | None, list[Arrival]] = defaultdict(list)
+            for arrival in wave:
+                event = arrival.event
+                kind = type(event) if isinstance(event, Event) and type(event) in self._many else None
+                by_kind[kind].append(arrival)
+            for run in sorted(starmap(Run, by_kind.items()), key=_kind_of):
+                if runs and runs[-1].kind is run.kind is None:
+                    runs[-1].arrivals.extend(run.arrivals)
                 else:
-                    runs.append((kind, by_kind[kind]))
-        return [Run(kind, list(map(take_delivery, run))) for kind, run in runs]
+                    runs.append(run)
+        return runs
 
-    def _apply_run(self, kind: str, run: list[Arrival]) -> bool:
+    def _apply_run(self, kind: type[Event] | None, run: list[Arrival]) -> bool:
         """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
         pace, well = self._paces[kind], True
         while run:
             batch = run[: self._find_suspect(run) or pace.size]
             began = time.monotonic()
             try:
-                done = self._apply(batch, together=bool(kind))
+                done = self._apply(batch, together=kind is not None)
                 pace.learn(done, time.monotonic() - began)
             except Exception as error:
                 if isinstance(error, TRANSIENT) and not self._blames_an_event(batch, error):
@@ -180,7 +185,7 @@ class Consumer:
         del self._canceled[suspect]
         return True
 
-    def _bisect(self, kind: str, batch: list[Arrival], error: Exception) -> None:
+    def _bisect(self, kind: type[Event] | None, batch: list[Arrival], error: Exception) -> None:
         """Park what fails in a batch that failed as a whole; apply all the rest."""
         if len(batch) == 1:
             self._park(batch[0], error)

@@ -1,10 +1,12 @@
 """The cursors in SQL: one row per consumer and key, locked before any handler runs, and what follows them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from relay.arrays import to_array
 
@@ -23,13 +25,18 @@ with wanted as materialized (
 made as (
     insert into relay_cursor (consumer, topic, key, last)
     select %(consumer)s, topic, key, case when expected = floor + 1 then expected else floor end from wanted
-    on conflict (consumer, topic, key) do nothing
+    {unless_there}
     returning topic, key)
 select '', '', count(*) from made
 union all
 select topic, key, floor from wanted join made using (topic, key)
 where floor > 0 or (select count(*) from made) < (select count(*) from wanted)
 """
+_INSERT_MISSING = _INSERT.format(unless_there="on conflict (consumer, topic, key) do nothing")
+# To look out for conflicts takes PostgreSQL as long again as to write the row. Where so many events are all the first
+# of their keys there will be none, unless they come again: then the savepoint was in vain.
+MANY = 50
+_INSERT_ALL = _INSERT.format(unless_there="")
 _LOCK = """
 select locked.* from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
 cross join lateral (select topic, key, last, last, parked_at from relay_cursor c
@@ -76,8 +83,11 @@ def lock_cursors(
     ordered = sorted(set(keys))
     numbers = [expected.get(key, 0) for key in ordered] if expected else [0] * len(ordered)
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, _name(consumer, ordered) | {"expected": to_array(numbers)})
-        floors = {(topic, key): floor for topic, key, floor in cursor.fetchall()}
+        floors = _insert(
+            cursor,
+            _name(consumer, ordered) | {"expected": to_array(numbers)},
+            new=len(ordered) >= MANY and {*numbers} == {1},
+        )
         all_new = floors.pop(("", "")) == len(ordered)
         locked = {}
         for key, number in zip(ordered, numbers, strict=True):
@@ -88,6 +98,16 @@ def lock_cursors(
             cursor.execute(_LOCK, _name(consumer, known))
             locked |= {(row[0], row[1]): LockedCursor(*row) for row in cursor.fetchall()}
     return locked
+
+
+def _insert(cursor: CursorWrapper, values: dict[str, str], *, new: bool) -> dict[Key, int]:
+    """Insert the missing cursors, which probably are all of them if `new`; return what `_INSERT` does."""
+    if new:
+        with suppress(IntegrityError), transaction.atomic():
+            cursor.execute(_INSERT_ALL, values)
+            return {(topic, key): floor for topic, key, floor in cursor.fetchall()}
+    cursor.execute(_INSERT_MISSING, values)
+    return {(topic, key): floor for topic, key, floor in cursor.fetchall()}
 
 
 def move_cursors(consumer: str, cursors: Iterable[LockedCursor]) -> None:

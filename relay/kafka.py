@@ -31,7 +31,6 @@ _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordErr
 # A member that was killed is replaced after this time.
 SESSION_SECONDS = 8
 COMMIT_EVERY_SECONDS = 0.25
-POLL_RECORDS = 2000
 
 
 class BrokerUnavailable(Exception):
@@ -85,8 +84,8 @@ class Source:
                 reconnect_backoff_max_ms=1000,
             )
 
-    def poll(self, *, seconds: float) -> list[Delivery]:
-        """Wait up to `seconds` for records; each partition's come in the order of the log."""
+    def poll(self, *, seconds: float, records: int = 500) -> list[Delivery]:
+        """Wait up to `seconds` for records, at most so many; each partition's come in the order of the log."""
         self._commit_if_due()
         # kafka-python 3.0.12 forgets a rejoin that metadata made necessary and that outlasts a poll: its leader adopts
         # the metadata while assigning, so that nobody waits for the join's end, and the member never gets a partition.
@@ -94,7 +93,7 @@ class Source:
         if coordinator.rejoining:
             coordinator.rejoin_needed = True
         with broker_errors():
-            polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=POLL_RECORDS)
+            polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=records)
         return [read_record(record) for records in polled.values() for record in records]
 
     def hold(self, held: bool) -> None:
@@ -105,15 +104,12 @@ class Source:
             self._consumer.resume(*self._consumer.paused())
 
     def commit(self, deliveries: Sequence[Delivery]) -> None:
-        """Record that everything up to these deliveries is done, without waiting for the answer.
+        """Record that everything up to these deliveries, in the order of `poll`, is done; wait for no answer.
 
         What fails, for example because the group has moved on, is no loss: the next commit covers it, or the same
         records come again, here or elsewhere, and their cursors show that they are done.
         """
-        ends: dict[tuple[str, int], int] = {}
-        for delivery in deliveries:
-            where = delivery.topic, delivery.partition
-            ends[where] = max(ends.get(where, 0), delivery.offset + 1)
+        ends = {(delivery.topic, delivery.partition): delivery.offset + 1 for delivery in deliveries}
         for where, end in ends.items():
             partition = TopicPartition(*where)
             known = self._done.get(partition)

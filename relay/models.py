@@ -43,7 +43,7 @@ class Outbox(models.Model):
     class Meta:
         verbose_name = "outbox row"
         indexes = [
-            models.Index(fields=["topic", "key", "sequence"], name="outbox_of_key"),
+            models.Index(fields=["key", "topic", "sequence"], name="outbox_of_key"),
             models.Index(fields=["topic", "key"], name="outbox_refused", condition=~Q(refused_reason=None)),
         ]
 
@@ -64,7 +64,7 @@ class Cursor(models.Model):
     next_try_at = models.DateTimeField(null=True, help_text="Empty while parked: it waits for a person.")
 
     class Meta:
-        constraints = [models.UniqueConstraint(F("consumer"), F("topic"), F("key"), name="cursor_of_key")]
+        constraints = [models.UniqueConstraint(F("key"), F("topic"), F("consumer"), name="cursor_of_key")]
         indexes = [models.Index(fields=["consumer", "next_try_at"], name="cursor_parked", condition=~Q(parked_at=None))]
 
     def __str__(self) -> str:

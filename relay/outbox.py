@@ -1,7 +1,7 @@
 """Publishing: an event is committed with its cause, in the same transaction, or not at all."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from django.db import connection
@@ -99,21 +99,43 @@ def publish(event: Event) -> int:
     return int(row[0])
 
 
+class Encoded(NamedTuple):
+    """Events as `publish_encoded` writes them: the columns of their rows, each an array's text."""
+
+    events: Sequence[Event]
+    columns: dict[str, str]
+
+
 def publish_many(events: Sequence[Event]) -> None:
     """Write `events` to the outbox in one statement; those of one key get their numbers in the order of the list.
 
     The keys are locked in their order, whatever the order of the list. Raises what :func:`publish` raises.
     """
+    if events:
+        _check_transaction(events[0])
+        publish_encoded(encode_many(events))
+
+
+def encode_many(events: Iterable[Event]) -> Encoded:
+    """Do what of `publish_many` needs no database. Another thread may do that while this one waits for it.
+
+    :raises UnknownTopic, EventTooLarge: as :func:`publish` does.
+    """
+    modules, events = configuration().event_modules, list(events)
+    rows = [_encode(event, modules) for event in events]
+    columns: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=bool(rows)))
+    columns["nth"], columns["times"] = _number([row[:2] for row in rows])
+    return Encoded(events, {name: to_array(column) for name, column in columns.items()})
+
+
+def publish_encoded(encoded: Encoded) -> None:
+    """Write what `encode_many` has returned, as `publish_many` does."""
+    events, columns = encoded
     if not events:
         return
     _check_transaction(events[0])
-    modules = configuration().event_modules
-    columns = zip(*[_encode(event, modules) for event in events], strict=True)
-    values = dict(zip(_COLUMNS, columns, strict=True))
-    nth, times = _number(list(zip(values["topic"], values["key"], strict=True)))
-    arrays = {name: to_array(column) for name, column in {**values, "nth": nth, "times": times}.items()}
     with connection.cursor() as cursor:
-        cursor.execute(_PUBLISH_MANY, {**arrays, "traceparent": current_traceparent()})
+        cursor.execute(_PUBLISH_MANY, {**columns, "traceparent": current_traceparent()})
         written = cursor.rowcount
     if written != len(events):
         raise WrongIsolationLevel(f"{len(events)} events, the first is {events[0].type_name()} for key {events[0].key}")

@@ -1,15 +1,22 @@
 """The process around a consumer: poll, apply, commit the offset, and look after keys that wait or fell behind.
 
 While a batch is applied, and this process waits for the database, the next one is polled.
+
+Python runs one thread at a time, and one that polls is always busy: the one that applies would come back from the
+database and have to wait for it. So the next batch is polled in portions, each begun while the database works.
 """
 
 import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from django.db import connection
+
+from relay.arrival import Arrival, take_delivery
 from relay.breaker import Breaker, CircuitOpened
 from relay.consumer import Consumer, Run
 from relay.cursors import find_behind, find_due
@@ -23,6 +30,9 @@ from relay.loop import TRANSIENT, Backoff
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
+BATCH_RECORDS, PORTION = 3000, 200
+# Whether a handler uses the database or not, the next portion is polled after that time.
+TURN_SECONDS = 0.05
 RETRY_EVERY_SECONDS = 0.5
 # What lies behind for this long without standing in Kafka any more is healed from the outbox.
 BEHIND_SECONDS = 120.0
@@ -47,6 +57,8 @@ class Receiver:
         # Polled ahead, or came while the consumer was paused, or opened its circuit breaker.
         self._held: deque[Batch] = deque()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="poll")
+        self._turn = threading.Event()  # to poll
+        self._turn.set()
         self._retry_at = 0.0
         self._sweep_at = time.monotonic() + SWEEP_EVERY_SECONDS
 
@@ -88,21 +100,29 @@ class Receiver:
         self._pulse.beat()
 
     def _poll(self, source: Source) -> Batch:
-        return self._read(source.poll(seconds=POLL_SECONDS))
-
-    def _read(self, deliveries: list[Delivery]) -> Batch:
-        return Batch(deliveries, self._consumer.read(leave_out_canaries(deliveries)))
+        deliveries, arrivals = list[Delivery](), list[Arrival]()
+        while len(deliveries) < BATCH_RECORDS:
+            self._turn.wait(TURN_SECONDS)
+            portion = source.poll(seconds=0 if deliveries else POLL_SECONDS, records=PORTION)
+            deliveries += portion
+            arrivals += map(take_delivery, leave_out_canaries(portion))
+            if len(portion) < PORTION:
+                break
+        return Batch(deliveries, self._consumer.arrange(arrivals))
 
     def _hold(self, batch: Batch) -> None:
         if batch.deliveries:
             self._held.append(batch)
 
     def _process_and_poll(self, batch: Batch, source: Source, stopping: threading.Event) -> None:
-        """Apply the batch and, meanwhile, poll and read the next one. Only one thread at a time uses the source."""
+        """Apply the batch and, meanwhile, poll the next one. Only one thread at a time uses the source."""
         polling: Future[Batch] | None = None if self._held else self._ahead.submit(self._poll, source)
+        self._turn.clear()
         try:
-            processed = self._process(batch, stopping)
+            with connection.execute_wrapper(self._give_turn):
+                processed = self._process(batch, stopping)
         finally:
+            self._turn.set()
             if polling:
                 wait([polling])
         if processed:
@@ -110,6 +130,13 @@ class Receiver:
             source.commit(batch.deliveries)
         if polling:
             self._hold(polling.result())
+
+    def _give_turn(self, execute: Callable[..., Any], *statement: Any) -> Any:
+        self._turn.set()
+        try:
+            return execute(*statement)
+        finally:
+            self._turn.clear()
 
     def _process(self, batch: Batch, stopping: threading.Event) -> bool:
         """Apply the batch, again and again while the database is away; False if something stopped it before the end."""

@@ -133,6 +133,8 @@ DATABASES = {
         "OPTIONS": {
             **_database.get("OPTIONS", {}),
             "connect_timeout": 3,
+            # A batch's values are large: in the text of the statement they would be quoted here and scanned there.
+            "server_side_binding": True,
             "application_name": name_process(sys.argv),
             # Without JIT: compiling a query over the outbox's partitions takes longer than to run it.
             "options": "-c jit=off -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
