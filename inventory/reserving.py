@@ -43,7 +43,7 @@ def hold_stock(holds: Sequence[Hold]) -> list[Change]:
 
     :raises django.db.IntegrityError: there is less than that, or an order holds one of the SKUs already.
     """
-    lines = [(hold.order_id, hold.event_id, sku, hold.wanted[sku]) for hold in holds for sku in sorted(hold.wanted)]
+    lines = [(hold.order_id, hold.event_id, sku, quantity) for hold in holds for sku, quantity in hold.wanted.items()]
     if not lines:
         return []
     orders, events, skus, quantities = zip(*lines, strict=True)

@@ -30,7 +30,7 @@ from relay.loop import TRANSIENT, Backoff
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
-BATCH_RECORDS, PORTION = 3000, 200
+BATCH_RECORDS, PORTION = 4000, 200
 # Whether a handler uses the database or not, the next portion is polled after that time.
 TURN_SECONDS = 0.05
 RETRY_EVERY_SECONDS = 0.5

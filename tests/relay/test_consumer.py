@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from relay import consumer as consumer_module
 from relay.arrival import in_waves, take_delivery
 from relay.consumer import Consumer
-from relay.cursors import find_behind
+from relay.cursors import MANY, find_behind
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox
 from relay.outbox import publish
@@ -108,14 +108,28 @@ def together() -> Iterator[Callable[[Callable[[], object], int], None]]:
 
 
 @committed
+@pytest.mark.parametrize("people", [["Ada", "Bob"], ["Ada"]])
 def test_two_processes_with_the_same_batch_apply_each_event_once(
-    readers: Readers, together: Callable[[Callable[[], object], int], None]
+    readers: Readers, together: Callable[[Callable[[], object], int], None], people: list[str]
 ) -> None:
     """As in a rebalance: the one who had the partition is not yet done when the other one begins."""
-    books = [uuid4() for _ in range(40)]
-    batch = [delivery for book in books for delivery in lend(book, "Ada", "Bob")]
+    books = [uuid4() for _ in range(MANY)]
+    batch = [delivery for book in books for delivery in lend(book, *people)]
     together(lambda: readers.consumer.process(batch), 2)
-    assert Counter(tuple(readers.applied(book)) for book in books) == {("Ada", "Bob"): 40}
+    assert Counter(tuple(readers.applied(book)) for book in books) == {tuple(people): MANY}
+
+
+def test_of_many_first_events_those_that_come_again_or_are_pruned_are_dropped(readers: Readers) -> None:
+    books = [uuid4() for _ in range(MANY)]
+    batch = [delivery for book in books for delivery in lend(book, "Ada")]
+    applied, pruned = batch[:1], books[-1]
+    readers.consumer.process(applied)
+    with connection.cursor() as cursor:
+        cursor.execute("update relay_stream set floor = 1 where key = %s", [str(pruned)])
+    readers.consumer.process(batch)
+    assert Counter(tuple(readers.applied(book)) for book in books) == {("Ada",): MANY - 1, (): 1}
+    assert not readers.applied(pruned)
+    assert all(readers.cursor(book).last == 1 for book in books)
 
 
 @committed
@@ -231,7 +245,7 @@ def test_a_transaction_holds_as_many_events_as_its_time_allows() -> None:
     assert pace.size == 1000
     pace.learn(3, 0.0003)  # a batch that is not full says nothing
     assert pace.size == 1000
-    pace.learn(1000, 2.0)
+    pace.learn(1000, 4.0)
     assert pace.size == 50
 
 

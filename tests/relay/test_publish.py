@@ -16,7 +16,9 @@ from relay.outbox import (
     PublishedOutsideTransaction,
     UnknownTopic,
     WrongIsolationLevel,
+    encode_many,
     publish,
+    publish_encoded,
     publish_many,
 )
 from shop.events import OrderShipped
@@ -131,6 +133,19 @@ def test_many_events_in_one_statement_keep_the_order_of_the_list_within_each_key
         sequences = [row.sequence for row in rows if row.key == board]
         assert sequences == list(range(1, len(sequences) + 1))
         assert Stream.objects.get(topic="test.notices", key=board).last == len(sequences)
+
+
+def test_what_another_thread_has_encoded_is_written_in_the_transaction_of_this_one() -> None:
+    events = [NoticePosted(board=str(number), text="Ω") for number in range(3)]
+    with ThreadPoolExecutor(1) as other:
+        encoded, nothing = other.submit(encode_many, iter(events)).result(), other.submit(encode_many, []).result()
+    with pytest.raises(PublishedOutsideTransaction):
+        publish_encoded(encoded)
+    with transaction.atomic():
+        publish_encoded(encoded)
+        publish_encoded(nothing)
+    rows = Outbox.objects.order_by("position")
+    assert [NoticePosted.decode(row.body) for row in rows] == events
 
 
 def test_many_events_are_refused_like_one() -> None:
