@@ -14,7 +14,7 @@ class Stream(models.Model):
     Its row lock, held until the publisher's commit, makes commit order, position order and sequence order the same.
     """
 
-    pk = models.CompositePrimaryKey("topic", "key")
+    pk = models.CompositePrimaryKey("key", "topic")
     topic = models.TextField()
     key = models.TextField()
     last = models.BigIntegerField()

@@ -9,6 +9,19 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(
+            "alter table relay_stream drop constraint relay_stream_pkey, add primary key (key, topic)",
+            "alter table relay_stream drop constraint relay_stream_pkey, add primary key (topic, key)",
+            state_operations=[
+                migrations.AlterField(
+                    model_name="stream",
+                    name="pk",
+                    field=models.CompositePrimaryKey(
+                        "key", "topic", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+            ],
+        ),
         migrations.RemoveConstraint(model_name="cursor", name="cursor_of_key"),
         migrations.AddConstraint(
             model_name="cursor",
