@@ -44,11 +44,13 @@ insert into relay_cursor (consumer, topic, key, last)
 select %(consumer)s, %(topic)s, md5(%(first)s || ':' || n)::uuid::text, %(per_key)s
 from generate_series(0, (%(last)s - %(first)s) / %(per_key)s) as n
 """
-_CATCH_UP = """
-update relay_outbox set published_at = now() where position > %(from)s and published_at is null;
+_PUBLISHED = "update relay_outbox set published_at = now() where position > %(from)s and published_at is null"
+_APPLIED = """
 insert into relay_cursor (consumer, topic, key, last)
 select 'growth', topic, key, max(sequence) from relay_outbox where position > %(from)s group by topic, key
-on conflict (consumer, topic, key) do update set last = excluded.last;
+on conflict (consumer, topic, key) do update set last = excluded.last
+"""
+_SETTLED = """
 insert into relay_shardlease (shard, owner, epoch, until, low_mark)
 select shard, 'growth', 1, 'infinity', %(to)s from generate_series(0, 15) as shard
 on conflict (shard) do update set low_mark = excluded.low_mark
@@ -121,7 +123,9 @@ def catch_up(position: int) -> int:
     from relay.operations.partitions import read_position
 
     last = read_position()
-    run(_CATCH_UP, **{"from": position, "to": last})
+    run(_PUBLISHED, **{"from": position})
+    run(_APPLIED, **{"from": position})
+    run(_SETTLED, to=last)
     return last
 
 
