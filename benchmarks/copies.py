@@ -110,8 +110,10 @@ def copy_orders(copies: int) -> None:
     from django.db import connection, transaction
 
     values: dict[str, Any] = {"copies": copies, "topics": _TOPICS}
+    connection.close()  # it keeps plans for its foreign keys that read whole tables, which were small
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("set local statement_timeout = 0")
+        cursor.execute("set local enable_seqscan = off")
         cursor.execute("lock table inventory_stock in exclusive mode")
         cursor.execute(_MOVE_STOCK, values)
         for table, expressions in _TABLES.items():
