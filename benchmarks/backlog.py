@@ -24,14 +24,13 @@ from uuid import uuid4
 
 import psutil
 
-from benchmarks.stage import running
+from benchmarks.stage import running, wait_until
 from tests.client import Customer, make_order
 from tests.running_shop import RunningShop
 
 LIMIT_SECONDS_PER_ORDER = 0.01
 PLACING_THREADS = 4
 HTTP_THREADS = 4
-LONGEST_WAIT_SECONDS = 1200.0
 
 # When each stage was done with an order, from what it has left behind.
 STAGES = {
@@ -179,18 +178,6 @@ def wait_for_the_others() -> None:
     from shop.management.verification.drain import read_in_flight
 
     wait_until(lambda: not set(read_in_flight()) - {"events_for_inventory"}, "the other parts are not done")
-
-
-def wait_until(is_done: Any, complaint: str) -> None:
-    """Ask every half second until `is_done` says so.
-
-    :raises AssertionError: it took too long.
-    """
-    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
-    while not is_done():
-        if time.monotonic() > deadline:
-            raise AssertionError(complaint)
-        time.sleep(0.5)
 
 
 def read_cpu(shop: RunningShop) -> dict[str, float]:

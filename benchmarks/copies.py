@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.stage import wait_until
 from tests.running_shop import RunningShop
 
 # Where an order leaves something, and what stands in the columns of its n-th copy. Not named here: those of type uuid,
@@ -69,7 +70,7 @@ def take_every_way(
     """
     from django.db import transaction
 
-    from benchmarks.backlog import Catalogue, place_quickly, wait_for_the_others, wait_until
+    from benchmarks.backlog import Catalogue, place_quickly, wait_for_the_others
     from orders.advancing import advance_order
     from orders.models import Order
     from orders.saga import Happening

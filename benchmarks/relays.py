@@ -11,29 +11,23 @@ import statistics
 import time
 from collections import defaultdict
 
-from benchmarks.stage import TOPIC, add_options, fill_outbox, prepare, run_relays
+from benchmarks.stage import TOPIC, add_options, fill_outbox, prepare, run_relays, wait_until
 
 
 def wait_for_marks(count: int) -> None:
     """Wait until so many rows are published."""
     from relay.models import Outbox
 
-    deadline = time.monotonic() + 300
-    while Outbox.objects.exclude(published_at=None).count() < count:
-        if time.monotonic() > deadline:
-            raise AssertionError("not published in 300 s")
-        time.sleep(0.2)
+    marked = Outbox.objects.exclude(published_at=None)
+    wait_until(lambda: marked.count() >= count, f"fewer than {count} rows are published", every=0.2, longest=300)
 
 
 def wait_for_the_last_marks() -> None:
     """Wait until all rows are published, without counting them, which takes from a core what the relays need."""
     from relay.models import Outbox
 
-    deadline = time.monotonic() + 300
-    while Outbox.objects.filter(published_at=None).values_list("position").order_by("position").last():
-        if time.monotonic() > deadline:
-            raise AssertionError("not published in 300 s")
-        time.sleep(0.2)
+    waiting = Outbox.objects.filter(published_at=None).values_list("position").order_by("-position")
+    wait_until(lambda: waiting.first() is None, "not all rows are published", every=0.2, longest=300)
 
 
 def read_rate() -> float:

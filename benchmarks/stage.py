@@ -47,6 +47,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=3, help="the median of so many is told")
 
 
+def wait_until(is_done: Callable[[], object], complaint: str, *, every: float = 0.5, longest: float = 1200.0) -> None:
+    """Ask `every` so many seconds until `is_done` says so, for the `longest` time in seconds.
+
+    :raises AssertionError: it took too long.
+    """
+    deadline = time.monotonic() + longest
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise AssertionError(complaint)
+        time.sleep(every)
+
+
 @contextmanager
 def running(*only: str) -> "Iterator[RunningShop]":
     """Start the shop, or `only` some of its parts, in an empty folder; afterwards stop it and delete the folder."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.copies import copy_orders, take_every_way
-from benchmarks.stage import running
+from benchmarks.stage import running, wait_until
 from tests.running_shop import RunningShop
 
 FIRST = 120
@@ -26,7 +26,6 @@ def fill(shop: RunningShop, orders: int) -> None:
     """Make so many orders, and wait until everybody has seen that they are done."""
     from django.db import connection
 
-    from benchmarks.backlog import wait_until
     from inventory.models import Stock
     from inventory.services import receive_stock
     from relay.health.lag import all_consumers

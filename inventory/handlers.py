@@ -81,8 +81,6 @@ def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:
 def find_shortages(wanted: Mapping[str, int], available: Mapping[str, int]) -> list[Shortage]:
     """Return what can't be had, in SKU order."""
     short = [sku for sku, quantity in wanted.items() if available.get(sku, 0) < quantity]
-    if not short:
-        return []
     return [Shortage(sku=sku, requested=wanted[sku], available=available.get(sku, 0)) for sku in sorted(short)]
 
 
