@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from relay.cursors import Key, find_due, lock_cursors
+from relay.cursors import Key, lock_cursors, take_due
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Breaker:
         parameters = {"consumer": self._consumer.name, "name": NAME, "reason": reason[:2000], "pause": self._pause}
         self._pause = min(LONGEST_SECONDS, self._pause * 2)
         with transaction.atomic(), connection.cursor() as cursor:
-            keys = lock_cursors(self._consumer.name, [key for key, failed in self._failed.items() if failed])
+            keys = lock_cursors(self._consumer.name, {key: 0 for key, failed in self._failed.items() if failed})
             cursor.execute(_MAKE_DUE, [[topic for topic, _ in keys], [key for _, key in keys], self._consumer.name])
             cursor.execute(_OPEN, parameters)
 
@@ -118,7 +118,7 @@ class Breaker:
 
     def _probe(self, reason: str) -> bool:
         """Try a few of the keys that failed; tell whether most of them do not any more."""
-        keys = find_due(self._consumer.name, PROBED, newest_first=True)
+        keys = take_due(self._consumer.name, PROBED, newest_first=True)
         failed = [key for key in keys if not self._consumer.catch_up(key)]
         for key in failed:
             self._note(key, failed=True)

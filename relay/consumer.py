@@ -27,7 +27,7 @@ from relay.cursors import (
 from relay.event import Event
 from relay.failpoint import failpoint
 from relay.kafka import Delivery
-from relay.loop import TRANSIENT, is_canceled
+from relay.loop import is_transient
 from relay.parking import MissingEvents, park
 from relay.tracing import span_for
 
@@ -37,8 +37,6 @@ BATCH_SECONDS = 0.2
 LEAST_TOGETHER = 50
 # So is a gap that is wider than this left to the key's redrive, which takes event by event.
 MOST_HEALED = 500
-# An event whose statements run out of time this often, alone in its transaction, is at fault itself.
-MOST_CANCELED = 3
 _LIMIT_WAITING = "select set_config('lock_timeout', '5s', true), set_config('statement_timeout', '10s', true)"
 
 E = TypeVar("E", bound=Event)
@@ -79,7 +77,6 @@ class Consumer:
         self._handlers: dict[type[Event], list[Callable[[Sequence[Any]], None]]] = {}
         self._many: set[type[Event]] = set()
         self._paces: dict[type[Event] | None, Pace] = defaultdict(Pace)
-        self._canceled: Counter[tuple[Key, int]] = Counter()
         #: Set by the process around it, which obeys it. Without one, whatever fails is parked.
         self.breaker: Breaker | None = None
         #: What was done since somebody last looked: events applied, duplicates, waiting behind a parked one, and so on.
@@ -153,37 +150,18 @@ class Consumer:
         """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
         pace, well = self._paces[kind], True
         while run:
-            batch = run[: self._find_suspect(run) or pace.size]
+            batch = run[: pace.size]
             began = time.monotonic()
             try:
                 done = self._apply(batch, together=kind is not None)
                 pace.learn(done, time.monotonic() - began)
             except Exception as error:
-                if isinstance(error, TRANSIENT) and not self._blames_an_event(batch, error):
+                if is_transient(error):
                     raise
                 self._bisect(kind, batch, error)
                 done, well = len(batch), False
             run = run[done:]
         return well
-
-    def _find_suspect(self, run: list[Arrival]) -> int:
-        """Return how many arrivals to take so that one whose statements ran out of time stands alone; 0: any number."""
-        if not self._canceled:
-            return 0
-        return next((n or 1 for n, arrival in enumerate(run) if (arrival.key, arrival.sequence) in self._canceled), 0)
-
-    def _blames_an_event(self, batch: list[Arrival], error: Exception) -> bool:
-        """Tell whether a fault of the database is an event's after all: its statements run out of time ever again."""
-        if not is_canceled(error):
-            return False
-        if len(batch) > 1:
-            return True
-        suspect = (batch[0].key, batch[0].sequence)
-        self._canceled[suspect] += 1
-        if self._canceled[suspect] < MOST_CANCELED:
-            return False
-        del self._canceled[suspect]
-        return True
 
     def _bisect(self, kind: type[Event] | None, batch: list[Arrival], error: Exception) -> None:
         """Park what fails in a batch that failed as a whole; apply all the rest."""
@@ -218,9 +196,6 @@ class Consumer:
         if len(taken) < done:
             waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch[:done])
         self.figures.update(applied=len(taken), duplicates=done - len(taken) - waiting, waiting=waiting, batches=1)
-        if self._canceled:
-            for arrival in taken:
-                self._canceled.pop((arrival.key, arrival.sequence), None)
         if self.breaker:
             self.breaker.succeed([arrival.key for arrival in taken])
         return done
@@ -228,7 +203,7 @@ class Consumer:
     def _lock(self, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
         with connection.cursor() as cursor:
             cursor.execute(_LIMIT_WAITING)
-        return lock_cursors(self.name, expected, expected)
+        return lock_cursors(self.name, expected)
 
     def _take(self, cursor: LockedCursor, arrival: Arrival) -> bool:
         """Move the cursor past the arrival, unless that has to wait or has been applied already; tell whether."""
@@ -237,7 +212,7 @@ class Consumer:
         if 0 < arrival.sequence <= cursor.last:
             return False  # a duplicate
         if arrival.sequence > cursor.last + 1:
-            for row in read_outbox(cursor, before=arrival.sequence, limit=MOST_HEALED):
+            for row in read_outbox(cursor, limit=min(MOST_HEALED, arrival.sequence - cursor.last - 1)):
                 cursor.last += 1
                 self._handle([read_arrival(arrival.key, *row)])
         if arrival.sequence > cursor.last + 1:
@@ -279,7 +254,7 @@ class Consumer:
                         return True
                 moved = True
             except Exception as error:
-                if isinstance(error, TRANSIENT) and not is_canceled(error):
+                if is_transient(error):
                     raise
                 with transaction.atomic():
                     cursor = self._lock({key: 0})[key]

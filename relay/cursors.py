@@ -55,6 +55,15 @@ update relay_cursor set parked_at = coalesce(parked_at, clock_timestamp()), reas
 where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 returning next_try_at
 """
+# Taken over for a while: other processes leave these keys alone, and so does this one if the try comes to no end.
+_TAKE_DUE = """
+with due as (select id from relay_cursor
+             where consumer = %s and parked_at is not null and next_try_at <= clock_timestamp()
+             order by extract(epoch from next_try_at) * %s limit %s for update skip locked)
+update relay_cursor c set next_try_at = clock_timestamp() + make_interval(secs => %s)
+from due where c.id = due.id returning topic, key
+"""
+TRY_SECONDS = 30.0
 _UNPARK = """
 update relay_cursor set parked_at = null, reason = '', attempts = 0, next_try_at = null
 where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
@@ -72,16 +81,14 @@ class LockedCursor:
     parked_at: datetime | None = None
 
 
-def lock_cursors(
-    consumer: str, keys: Iterable[Key], expected: Mapping[Key, int] | None = None
-) -> dict[Key, LockedCursor]:
-    """Make the missing cursors and lock all of them, in the order of their keys. Needs an open transaction.
+def lock_cursors(consumer: str, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
+    """Make the missing cursors of these keys and lock all of them, in the order of the keys. Needs a transaction.
 
-    A missing one is stored as if what is `expected` of its key were applied already, if that comes first in it: most
-    often it will be, and then `move_cursors` has nothing to do.
+    A missing one is stored as if the `expected` sequence (0: none) were applied already, if that comes first in its
+    key: most often it will be, and then `move_cursors` has nothing to do.
     """
-    ordered = sorted(set(keys))
-    numbers = [expected.get(key, 0) for key in ordered] if expected else [0] * len(ordered)
+    ordered = sorted(expected)
+    numbers = [expected[key] for key in ordered]
     with connection.cursor() as cursor:
         values = _name(consumer, ordered) | {"expected": to_array(numbers)}
         _insert(cursor, values, new=len(ordered) >= MANY and {*numbers} == {1})
@@ -143,18 +150,13 @@ def read_end(key: Key) -> tuple[int, int]:
         return cursor.fetchone() or (0, 0)
 
 
-def read_outbox(
-    cursor: LockedCursor, *, before: int | None = None, limit: int = 500
-) -> Iterator[tuple[int, str, str, str]]:
-    """Yield (sequence, type, body, traceparent) of the events that follow the cursor without a gap.
-
-    At most `limit` of them, and only those below the sequence number `before`.
-    """
+def read_outbox(cursor: LockedCursor, *, limit: int) -> Iterator[tuple[int, str, str, str]]:
+    """Yield (sequence, type, body, traceparent) of at most so many events that follow the cursor without a gap."""
     with connection.cursor() as db:
         db.execute(
             "select sequence, type, body, traceparent from relay_outbox where topic = %s and key = %s and sequence > %s"
-            " and (%s::bigint is null or sequence < %s) order by sequence limit %s",
-            [cursor.topic, cursor.key, cursor.last, before, before, limit],
+            " order by sequence limit %s",
+            [cursor.topic, cursor.key, cursor.last, limit],
         )
         rows = db.fetchall()
     for expected, row in enumerate(rows, start=cursor.last + 1):
@@ -163,14 +165,10 @@ def read_outbox(
         yield row
 
 
-def find_due(consumer: str, limit: int = 50, *, newest_first: bool = False) -> list[Key]:
-    """Return the parked keys whose next try is due."""
+def take_due(consumer: str, limit: int = 50, *, newest_first: bool = False) -> list[Key]:
+    """Take parked keys whose next try is due; without an outcome they are due again after TRY_SECONDS."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "select topic, key from relay_cursor where consumer = %s and parked_at is not null"
-            " and next_try_at <= clock_timestamp() order by extract(epoch from next_try_at) * %s limit %s",
-            [consumer, -1 if newest_first else 1, limit],
-        )
+        cursor.execute(_TAKE_DUE, [consumer, -1 if newest_first else 1, limit, TRY_SECONDS])
         return [(topic, key) for topic, key in cursor.fetchall()]
 
 

@@ -17,6 +17,9 @@ from uuid_utils.compat import uuid7
 #: Takes the JSON object of one version and returns that of the next.
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
+#: An index holds a key with its topic and a consumer's name, and PostgreSQL's take 2,704 bytes.
+MAX_KEY_CHARACTERS = 500
+
 _encoder = msgspec.json.Encoder()
 
 

@@ -91,7 +91,7 @@ class Forwarder:
         :raises BrokerUnavailable: no broker answers.
         :raises LeaseLost: another relay took over meanwhile; nothing was marked.
         """
-        if self.leases.is_due or not self.leases.is_fresh:
+        if self.leases.is_due:
             self._renew()
         landings = self._land()
         if failures := [landing for landing in landings if landing.error]:
@@ -115,31 +115,29 @@ class Forwarder:
 
     def _read(self) -> bool:
         """Read more, unless memory is full or nothing new is to be expected yet. Tell whether there is more."""
-        if not (self._reader.is_due and self._window.has_room and self.leases.working):
-            return False
         for lane in self._lanes:
             if lane.is_slow:
-                self._leave(lane, 2 * DELIVERY_TIMEOUT_SECONDS)
+                self._leave(lane, 2 * DELIVERY_TIMEOUT_SECONDS)  # which makes room
             elif lane.stall and time.monotonic() >= lane.stall.until:
                 self._reader.rewind(self._lanes.resume(lane))
+        if not (self._reader.is_due and self._window.has_room and self.leases.working):
+            return False
         stalled = [stall.where for stall in self._lanes.stalls]
-        rows, more = self._reader.read(self.leases.working, self._window.rows, stalled)
+        rows, more = self._reader.read(self.leases.working, self._window.rows, stalled, self.leases.refused)
         if rows:
             self._take_in(rows)
             failpoint("relay.fetched")
         return more
 
     def _take_in(self, rows: Sequence[Row]) -> None:
-        """Let the rows wait in their lanes, except those of refused keys and of lanes that are left alone."""
+        """Let the rows wait in their lanes, except those of lanes that are left alone."""
         self._window.let_in(rows)  # first: with no broker to ask for partitions they are read again
         for topic in {row.topic for row in rows}:
             if not self._lanes.is_open(topic):
                 self._open_lanes(topic)
         for row in rows:
             lane = self._lanes.find(row.topic, row.key_hash)
-            if (row.topic, row.key) in self.leases.refused:
-                self._window.let_out([row])
-            elif lane.stall:
+            if lane.stall:
                 lane.stall.first = min(lane.stall.first, row.position)
                 self._window.let_out([row])
             else:
@@ -169,7 +167,7 @@ class Forwarder:
         if not ready:
             return False
         producer = self._connect()
-        if not self.leases.is_fresh:
+        if self.leases.is_due:  # reading, connecting or a freeze took long
             self._renew()
         source = configuration().source.encode()
         for lane in ready:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
@@ -23,6 +24,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata
 
 from relay.conf import configuration
+from relay.event import MAX_KEY_CHARACTERS
 
 logger = logging.getLogger(__name__)
 
@@ -171,16 +173,19 @@ def read_record(record: Any) -> Delivery:
     headers = dict(record.headers)
     event_type, digits = headers.get("ce_type") or b"", headers.get("ce_sequence") or b""
     sequence = _read_sequence(digits)
-    readable = record.key is not None and event_type and sequence
+    key = (record.key or b"").decode(errors="backslashreplace").replace("\0", "\\0")
+    if too_long := len(key) > MAX_KEY_CHARACTERS:
+        key = f"{key[:100]}... sha256:{sha256(record.key).hexdigest()}"
+    readable = record.key is not None and event_type and sequence and not too_long
     return Delivery(
         record.topic,
         record.partition,
         record.offset,
-        (record.key or b"").decode(errors="backslashreplace").replace("\0", "\\0"),
+        key,
         sequence if readable else 0,
         event_type.decode(errors="backslashreplace"),
         record.value or b"",
-        "" if readable else _find_problem(record, event_type, digits),
+        "" if readable else _find_problem(record, event_type, digits, too_long=too_long),
         (headers.get("traceparent") or b"").decode(errors="replace"),
     )
 
@@ -192,10 +197,12 @@ def _read_sequence(digits: bytes) -> int:
     return number if number < 2**63 else 0
 
 
-def _find_problem(record: Any, event_type: bytes, digits: bytes) -> str:
+def _find_problem(record: Any, event_type: bytes, digits: bytes, *, too_long: bool) -> str:
     problems = []
     if record.key is None:
         problems.append("it has no key")
+    if too_long:
+        problems.append(f"its key has more than {MAX_KEY_CHARACTERS} characters")
     if not event_type:
         problems.append("it has no ce_type header")
     if not _read_sequence(digits):

@@ -12,10 +12,9 @@ from django.db.backends.utils import CursorWrapper
 
 SHARDS = 16
 LEASE_SECONDS = 8.0
+# Nothing is sent later than this after a renewal: it has ended (DELIVERY_TIMEOUT_SECONDS) before the lease does.
 RENEW_SECONDS = 1.0
 WAITING_SECONDS = 0.25
-# What is sent later than this after a renewal could still be under way when the lease ends (DELIVERY_TIMEOUT_SECONDS).
-FRESH_SECONDS = 3.0
 
 _CREATE = """
 insert into relay_shardlease (shard, owner, epoch, until, low_mark)
@@ -58,7 +57,6 @@ class ShardLeases:
         # The position of every refused row by topic and key; nothing of these keys is sent.
         self.refused: dict[tuple[bytes, bytes], int] = {}
         self._marks: dict[int, int] = {}
-        self._renewed_at = -math.inf
         self._renew_at = -math.inf
 
     @property
@@ -70,11 +68,6 @@ class ShardLeases:
     def is_due(self) -> bool:
         """Whether it is time to renew."""
         return time.monotonic() >= self._renew_at
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether what is sent now has ended, one way or the other, before the leases end."""
-        return time.monotonic() - self._renewed_at < FRESH_SECONDS
 
     def renew(self, low_mark: int) -> int | None:
         """Renew, take what is free up to our share, and choose what to give away (`leaving`).
@@ -109,7 +102,6 @@ class ShardLeases:
         self.epochs = {shard: epoch for shard, epoch, _ in held}
         self.leaving = set(sorted(self.epochs)[share:])
         self._marks = {shard: max(mark, low_mark) if shard in read else mark for shard, _, mark in held}
-        self._renewed_at = began
         self._renew_at = began + (RENEW_SECONDS if len(held) >= share else WAITING_SECONDS)
         return min([*lowered, *(self._marks[shard] for shard in self.working if shard not in read)], default=None)
 

@@ -8,7 +8,7 @@ import threading
 from types import FrameType
 
 from django.db import InterfaceError, OperationalError, connection
-from psycopg.errors import QueryCanceled
+from psycopg.errors import ProgramLimitExceeded, QueryCanceled, StatementTooComplex
 
 from relay.health.heartbeat import Pulse
 from relay.kafka import BrokerUnavailable
@@ -17,11 +17,13 @@ logger = logging.getLogger(__name__)
 
 # Says nothing about an event: deadlock, serialisation, lock time-out, lost connection, broker away. Never parked.
 TRANSIENT = (OperationalError, InterfaceError, BrokerUnavailable)
+# Of the same class, but a statement that takes too long, or is more than PostgreSQL can do, does so again.
+_OF_AN_EVENT = (QueryCanceled, ProgramLimitExceeded, StatementTooComplex)
 
 
-def is_canceled(error: Exception) -> bool:
-    """Tell whether the database ended a statement that ran out of its time; that may be an event's fault."""
-    return isinstance(error.__cause__, QueryCanceled)
+def is_transient(error: Exception) -> bool:
+    """Tell whether what failed may go well the next time as it is, so that no event is to blame."""
+    return isinstance(error, TRANSIENT) and not isinstance(error.__cause__, _OF_AN_EVENT)
 
 
 def prepare_for_batches() -> None:

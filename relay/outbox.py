@@ -8,7 +8,7 @@ from django.db import connection
 
 from relay.arrays import to_array
 from relay.conf import configuration
-from relay.event import Event
+from relay.event import MAX_KEY_CHARACTERS, Event
 from relay.tracing import current_traceparent
 
 # Below the broker's default of 1 MiB for a whole batch, with room for the headers.
@@ -71,7 +71,7 @@ class UnknownTopic(ValueError):
 
 
 class EventTooLarge(ValueError):
-    """The event's JSON value is larger than MAX_EVENT_BYTES."""
+    """The event's JSON value is larger than MAX_EVENT_BYTES, or its key longer than MAX_KEY_CHARACTERS."""
 
 
 def hash_key(key: str) -> int:
@@ -87,7 +87,7 @@ def publish(event: Event) -> int:
     :raises PublishedOutsideTransaction: no transaction is open.
     :raises WrongIsolationLevel: the transaction is not READ COMMITTED.
     :raises UnknownTopic: the event is not part of the contract.
-    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES.
+    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES, or its key over MAX_KEY_CHARACTERS.
     """
     _check_transaction(event)
     values = encode_event(event)
@@ -111,9 +111,7 @@ def publish_many(events: Sequence[Event]) -> None:
 
     The keys are locked in their order, whatever the order of the list. Raises what :func:`publish` raises.
     """
-    if events:
-        _check_transaction(events[0])
-        publish_encoded(encode_many(events))
+    publish_encoded(encode_many(events))
 
 
 def encode_many(events: Iterable[Event]) -> Encoded:
@@ -150,7 +148,7 @@ def encode_event(event: Event) -> dict[str, Any]:
     """Return the columns of the event's row, after checking all that can be checked before the database is asked.
 
     :raises UnknownTopic: the event is not part of the contract.
-    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES.
+    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES, or its key over MAX_KEY_CHARACTERS.
     """
     values = _encode(event, configuration().event_modules)
     return dict(zip(_COLUMNS, values, strict=True), traceparent=current_traceparent())
@@ -165,6 +163,8 @@ def _encode(event: Event, modules: Sequence[str]) -> tuple[Any, ...]:
     body, key, name = event.encode(), event.key, event.type_name()
     if len(body) > MAX_EVENT_BYTES:
         raise EventTooLarge(f"{name} has {len(body)} bytes, the limit is {MAX_EVENT_BYTES}")
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise EventTooLarge(f"the key of {name} has {len(key)} characters, the limit is {MAX_KEY_CHARACTERS}")
     return event.topic, key, hash_key(key), event.event_id, name, event.occurred_at, body.decode()
 
 

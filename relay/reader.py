@@ -1,18 +1,21 @@
 """Reads every unpublished row once, those that commit late too, without ever reading an old one again.
 
 All rows up to `clean` have been seen: either they are published, or the forwarder holds them, or their partition
-stalls. Each read is one snapshot of everything above `clean`. A row with a low position that an earlier read missed is
-therefore found no later than what follows it in its key, whose publisher waited for its commit. `clean` only rises to
-what had been settled before the read began: no transaction that could still add a row below it was under way any more.
+stalls, or their key waits behind a refused row. Each read is one snapshot of everything above `clean`. A row with a low
+position that an earlier read missed is therefore found no later than what follows it in its key, whose publisher waited
+for its commit. `clean` only rises to what had been settled before the read began: no transaction that could still add a
+row below it was under way any more.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connection
 from psycopg.types.string import ByteaBinaryLoader
+
+from relay.arrays import to_array
 
 READ_ROWS = 2000
 READ_BYTES = 16 * 1024 * 1024
@@ -87,16 +90,23 @@ class Reader:
         if position < self.clean:
             self.clean = self._looked = position
 
-    def read(self, shards: Sequence[int], held: Collection[int], stalled: Sequence[Stalled]) -> tuple[list[Row], bool]:
+    def read(
+        self,
+        shards: Sequence[int],
+        held: Collection[int] = (),
+        stalled: Sequence[Stalled] = (),
+        refused: Iterable[tuple[bytes, bytes]] = (),
+    ) -> tuple[list[Row], bool]:
         """Return the next rows of `shards` that are not `held`, by position, and whether there may be more.
 
-        At most READ_ROWS, and little more than READ_BYTES of bodies.
+        At most READ_ROWS, and little more than READ_BYTES of bodies; none of the `refused` keys (topic, key).
         """
         began = time.monotonic()
         self._settle()
         end = max(self.clean, self._looked) + SPAN
         values = {"clean": self.clean, "end": end, "shards": list(shards), "rows": READ_ROWS, "bytes": READ_BYTES}
-        rows = _query(*_leave_out([position for position in held if position > self.clean], stalled, values))
+        held = [position for position in held if position > self.clean]
+        rows = _query(*_leave_out(held, stalled, list(refused), values))
         cut = len(rows) == READ_ROWS or sum(len(row.body) for row in rows) >= READ_BYTES
         reached = rows[-1].position if cut else end
         self._looked = max(self._looked, min(reached, self._last))
@@ -138,8 +148,10 @@ def walk_by_position() -> None:
     connection.connection.walks_by_position = True
 
 
-def _leave_out(held: Sequence[int], stalled: Sequence[Stalled], values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the statement and its values that read neither rows that are held nor those of stalled partitions."""
+def _leave_out(
+    held: Sequence[int], stalled: Sequence[Stalled], refused: Sequence[tuple[bytes, bytes]], values: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement and its values that read no rows that are held, of stalled partitions or refused keys."""
     conditions = []
     if held:
         values["held"] = held
@@ -147,6 +159,12 @@ def _leave_out(held: Sequence[int], stalled: Sequence[Stalled], values: dict[str
     for n, (topic, partition, partitions) in enumerate(stalled):
         values |= {f"topic{n}": topic.decode(), f"count{n}": partitions, f"partition{n}": partition}
         conditions.append(f"and not (topic = %(topic{n})s and key_hash %% %(count{n})s = %(partition{n})s)")
+    if refused:
+        values["refused_topics"] = to_array(topic.decode() for topic, _ in refused)
+        values["refused_keys"] = to_array(key.decode() for _, key in refused)
+        conditions.append(
+            "and (topic, key) not in (select * from unnest(%(refused_topics)s::text[], %(refused_keys)s::text[]))"
+        )
     return _READ.format(conditions=" ".join(conditions)), values
 
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from django.db import connection
 from relay.arrival import Arrival, take_delivery
 from relay.breaker import Breaker, CircuitOpened
 from relay.consumer import Consumer, Run
-from relay.cursors import find_behind, find_due
+from relay.cursors import Key, find_behind, take_due
 from relay.failpoint import failpoint
 from relay.health.canary import CanarySent, leave_out_canaries, note_canaries
 from relay.health.heartbeat import Pulse
@@ -168,12 +168,24 @@ class Receiver:
         now = time.monotonic()
         if now >= self._retry_at:
             self._retry_at = now + RETRY_EVERY_SECONDS
-            for key in find_due(self._consumer.name):
-                self._consumer.catch_up(key)
+            self._catch_up(take_due(self._consumer.name))
         if idle and now >= self._sweep_at:
             self._sweep_at = now + SWEEP_EVERY_SECONDS
             # All streams and cursors are compared only when something is missing: there may be millions.
-            if read_lag(self._consumer).events:
-                for key in find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS):
+            lag = read_lag(self._consumer)
+            if lag.events > lag.parked_events:
+                behind = find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS)
+                for key in behind:
                     logger.warning("healing from the outbox", extra={"consumer": self._consumer.name, "key": key})
-                    self._consumer.catch_up(key)
+                self._catch_up(behind)
+
+    def _catch_up(self, keys: Sequence[Key]) -> None:
+        """Catch up with these keys; what the database can't do now, for example for a lock, waits for another time."""
+        try:
+            for key in keys:
+                self._consumer.catch_up(key)
+        except TRANSIENT as error:
+            logger.warning(
+                "%s cannot redrive", self._consumer.name, extra={"error": f"{type(error).__name__}: {error}"}
+            )
+            connection.close()  # it may be dead

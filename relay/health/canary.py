@@ -73,7 +73,7 @@ def note_canaries(consumer: str, deliveries: Sequence[Delivery]) -> None:
     newest = max((delivery.sequence for delivery in deliveries if delivery.topic == CanarySent.topic), default=0)
     if newest:
         with transaction.atomic():
-            cursor = lock_cursors(consumer, [_KEY])[_KEY]
+            cursor = lock_cursors(consumer, {_KEY: 0})[_KEY]
             if newest > cursor.last:
                 cursor.last = newest
                 move_cursors(consumer, [cursor])

@@ -78,12 +78,13 @@ class Unpublished:
 class Lag:
     """Published and unpublished events that a consumer has not applied, the keys they belong to, and parked keys.
 
-    `oldest_seconds` is the age of the oldest such event, those of parked keys included.
+    `oldest_seconds` is the age of the oldest such event, those of parked keys (`parked_events` of them) included.
     """
 
     events: int
     keys: int
     parked: int
+    parked_events: int
     oldest_seconds: float = 0.0
 
 
@@ -128,6 +129,7 @@ def read_lag(consumer: Consumer) -> Lag:
         events=sum(events for events, *_ in waiting.values()) + parked_events,
         keys=sum(keys for _, keys, *_ in waiting.values()) + parked_keys,
         parked=parked,
+        parked_events=parked_events,
         oldest_seconds=max([oldest, *(seconds for _, _, seconds, _ in waiting.values())]),
     )
 

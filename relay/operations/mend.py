@@ -20,7 +20,7 @@ _REDRIVE_KEYS = """
 with chosen as (select * from unnest(%(consumers)s::text[], %(topics)s::text[], %(keys)s::text[])
                 as c (consumer, topic, key)),
 locked as (select id from relay_cursor join chosen using (consumer, topic, key) where parked_at is not null
-           order by topic, key for update of relay_cursor),
+           order by topic collate "C", key collate "C" for update of relay_cursor),  -- as consumers do
 redriven as (update relay_cursor c set next_try_at = clock_timestamp(), attempts = 0
              from locked where c.id = locked.id returning c.*)
 insert into relay_intervention (actor, action, consumer, topic, key, sequence, before, after, reason)

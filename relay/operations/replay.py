@@ -3,24 +3,22 @@
 What it has applied is suppressed by its cursor, as on every other way; only a rebuild makes it apply events again.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from functools import partial
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
+from relay.arrival import Arrival, read_arrival
 from relay.consumer import Consumer
 from relay.cursors import Key
-from relay.kafka import Delivery
 from relay.operations import Refused
 from relay.operations.audit import demand_reason, record_intervention
 from relay.operations.fence import fence_off_pruning
+from relay.operations.partitions import retry_while_busy
 
 CHUNK_ROWS = 500
-# Another transaction of the consumer holds the lock, or the database pauses: the chunk is given again.
-ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +43,6 @@ class Outcome:
     pruned: int = 0
 
 
-class Row(NamedTuple):
-    """A published event of the outbox."""
-
-    position: int
-    topic: str
-    key: str
-    sequence: int
-    type: str
-    body: str
-    traceparent: str
-
-    def deliver(self) -> Delivery:
-        """Return it as Kafka would deliver it."""
-        return Delivery(
-            self.topic, 0, self.position, self.key, self.sequence, self.type, self.body.encode(), self.traceparent
-        )
-
-
 def replay(consumer: Consumer, span: Span, *, actor: str, reason: str = "", dry_run: bool = False) -> Outcome:
     """Give the consumer what `span` holds, in this process. A dry run only counts.
 
@@ -75,8 +55,8 @@ def replay(consumer: Consumer, span: Span, *, actor: str, reason: str = "", dry_
         record_intervention(
             "replay", actor=actor, reason=reason, consumer=consumer.name, key=span.key or "", after=f"{span}"
         )
-    for rows in read_chunks(consumer.topics, span, start):
-        give(consumer, rows, outcome, dry_run=dry_run)
+    for arrivals in read_chunks(consumer.topics, span, start):
+        give(consumer, arrivals, outcome, dry_run=dry_run)
     return outcome
 
 
@@ -163,7 +143,7 @@ def _created_at(position: int) -> datetime | None:
     return row[0] if row else None
 
 
-def read_chunks(topics: list[str], span: Span, start: int) -> Iterator[list[Row]]:
+def read_chunks(topics: list[str], span: Span, start: int) -> Iterator[list[Arrival]]:
     """Yield the span's published events in the order of their positions."""
     position = start - 1
     while True:
@@ -175,43 +155,29 @@ def read_chunks(topics: list[str], span: Span, start: int) -> Iterator[list[Row]
                 " order by position limit %s",
                 [position, topics, span.key, span.key, span.since, span.since, CHUNK_ROWS],
             )
-            rows = [Row(*row) for row in cursor.fetchall()]
+            rows = cursor.fetchall()
         if not rows:
             return
-        yield rows
-        position = rows[-1].position
+        yield [read_arrival((topic, key), *row) for _, topic, key, *row in rows]
+        position = rows[-1][0]
 
 
-def give(consumer: Consumer, rows: Sequence[Row], outcome: Outcome, *, dry_run: bool) -> None:
+def give(consumer: Consumer, arrivals: Sequence[Arrival], outcome: Outcome, *, dry_run: bool) -> None:
     """Give a chunk to the consumer and add to `outcome` what its cursors say before and after."""
-    keys = sorted({(row.topic, row.key) for row in rows})
+    keys = sorted({arrival.key for arrival in arrivals})
     before, parked = read_cursors(consumer.name, keys)
-    fresh = [row for row in rows if row.sequence > before.get((row.topic, row.key), 0)]
-    outcome.read += len(rows)
-    outcome.suppressed += len(rows) - len(fresh)
+    fresh = [arrival for arrival in arrivals if arrival.sequence > before.get(arrival.key, 0)]
+    outcome.read += len(arrivals)
+    outcome.suppressed += len(arrivals) - len(fresh)
     if dry_run:
-        waiting = sum((row.topic, row.key) in parked for row in fresh)
+        waiting = sum(arrival.key in parked for arrival in fresh)
     else:
-        process(consumer, [row.deliver() for row in fresh])
+        # The lock is somebody else's, or the database pauses: what was applied is then known by its cursor.
+        retry_while_busy(partial(consumer.apply, consumer.arrange(fresh)))
         after, _ = read_cursors(consumer.name, keys)
-        waiting = sum(row.sequence > after.get((row.topic, row.key), 0) for row in fresh)
+        waiting = sum(arrival.sequence > after.get(arrival.key, 0) for arrival in fresh)
     outcome.waiting += waiting
     outcome.applied += len(fresh) - waiting
-
-
-def process(consumer: Consumer, deliveries: list[Delivery]) -> None:
-    """Have the consumer apply a chunk; again after a deadlock or a lock time-out.
-
-    :raises OperationalError: it failed five times.
-    """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            consumer.process(deliveries)
-            return
-        except OperationalError:
-            if attempt == ATTEMPTS:
-                raise
-            time.sleep(0.2 * attempt)
 
 
 def read_cursors(consumer: str, keys: list[Key]) -> tuple[dict[Key, int], set[Key]]:

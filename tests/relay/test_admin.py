@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
 from django.test import Client
 
-from relay.cursors import find_due
+from relay.cursors import take_due
 from relay.models import ConsumerState, Cursor, Intervention, Outbox
 from relay.outbox import publish
 from tests.relay.events import BookLent
@@ -98,7 +98,7 @@ def test_a_parked_key_is_redriven(log_in: LogIn, parked: Cursor) -> None:
     client.post(PARKED, {"action": "redrive", "_selected_action": [parked.pk]})
     parked.refresh_from_db()
     assert parked.attempts == 0
-    assert find_due("orders") == [("shop.inventory", "k")]
+    assert take_due("orders") == [("shop.inventory", "k")]
     assert Intervention.objects.get().actor == "admin:somebody"
 
 
@@ -163,4 +163,4 @@ def test_who_may_only_look_or_not_even_that_can_not_act(
     client.post(OUTBOX, {"action": "send_again", "_selected_action": [refused.pk]})
     refused.refresh_from_db()
     assert refused.refused_reason
-    assert find_due("orders") == []
+    assert take_due("orders") == []

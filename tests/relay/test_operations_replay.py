@@ -55,6 +55,15 @@ def test_a_replay_goes_through_many_chunks_in_order(operated: Readers, monkeypat
     assert operated.applied(book) == people
 
 
+def test_an_event_with_a_trace_is_replayed_like_any_other(operated: Readers) -> None:
+    book = uuid4()
+    lend(book, "Ada")
+    Outbox.objects.update(traceparent=f"00-{'1' * 32}-{'2' * 16}-01")
+    mark_published()
+    assert operate_json("relay_replay", "readers", "--beginning")["applied"] == 1
+    assert operated.applied(book) == ["Ada"]
+
+
 def test_a_replay_begins_at_the_given_time(operated: Readers) -> None:
     books = [uuid4() for _ in range(20)]
     for hours, book in zip(range(20, 0, -1), books, strict=True):
