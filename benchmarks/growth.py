@@ -139,10 +139,10 @@ def measure(rows: int, situation: str) -> dict[str, Any]:
     reader = Reader()
     reader.rewind(0)
     reader.clean = last
-    figures = {"poll": measure_median(lambda: reader.read(range(16), [], []), 101)}
+    figures = {"poll": measure_median(lambda: reader.read(range(16)), 101)}
     figures["publish"] = measure_median(lambda: publish_some(1), 101)
     # What a relay does to find rows that committed late: everything above the settled mark again.
-    figures["rescan_101"] = measure_median(lambda: reader.read(range(16), [], []), 31)
+    figures["rescan_101"] = measure_median(lambda: reader.read(range(16)), 31)
     figures["unpublished"] = measure_median(read_unpublished, 31)
     figures["lag"] = measure_median(lambda: read_lag(make_consumer()), 31)
     assert read_lag(make_consumer()).events >= 101, read_lag(make_consumer())

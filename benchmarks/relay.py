@@ -88,7 +88,7 @@ def run_memory(expected: int) -> Callable[[], int]:
     waiting: dict[int, deque[Row]] = defaultdict(deque)
     held: list[int] = []
     while read < expected:
-        rows, _ = reader.read(range(16), [p for p in held if p > reader.clean], [])
+        rows, _ = reader.read(range(16), [p for p in held if p > reader.clean])
         held = [*held, *(row.position for row in rows)][-5000:]
         for row in rows:
             waiting[row.key_hash % partitions].append(row)

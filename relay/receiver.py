@@ -94,7 +94,7 @@ class Receiver:
             batch = self._held.popleft() if self._held else self._poll(source)
             if batch.deliveries:
                 self._process_and_poll(batch, source, stopping)
-            self._tend(idle=not batch.deliveries)
+            self._tend(stopping, idle=not batch.deliveries)
         else:
             self._hold(self._poll(source))
         self._pulse.beat()
@@ -163,12 +163,12 @@ class Receiver:
             self._pulse.count(name, number)
         self._consumer.figures.clear()
 
-    def _tend(self, *, idle: bool) -> None:
+    def _tend(self, stopping: threading.Event, *, idle: bool) -> None:
         """Redrive parked keys that are due and, when there is nothing else to do, heal what Kafka has lost."""
         now = time.monotonic()
         if now >= self._retry_at:
             self._retry_at = now + RETRY_EVERY_SECONDS
-            self._catch_up(take_due(self._consumer.name))
+            self._catch_up(take_due(self._consumer.name), stopping)
         if idle and now >= self._sweep_at:
             self._sweep_at = now + SWEEP_EVERY_SECONDS
             # All streams and cursors are compared only when something is missing: there may be millions.
@@ -177,15 +177,12 @@ class Receiver:
                 behind = find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS)
                 for key in behind:
                     logger.warning("healing from the outbox", extra={"consumer": self._consumer.name, "key": key})
-                self._catch_up(behind)
+                self._catch_up(behind, stopping)
 
-    def _catch_up(self, keys: Sequence[Key]) -> None:
+    def _catch_up(self, keys: Sequence[Key], stopping: threading.Event) -> None:
         """Catch up with these keys; what the database can't do now, for example for a lock, waits for another time."""
         try:
             for key in keys:
                 self._consumer.catch_up(key)
         except TRANSIENT as error:
-            logger.warning(
-                "%s cannot redrive", self._consumer.name, extra={"error": f"{type(error).__name__}: {error}"}
-            )
-            connection.close()  # it may be dead
+            Backoff(stopping, pulse=self._pulse).pause(f"{self._consumer.name} cannot catch up", error)

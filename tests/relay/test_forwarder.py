@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from relay import batches, kafka
 from relay import forwarder as forwarder_module
 from relay import reader as reader_module
+from relay.conf import configuration
 from relay.forwarder import Forwarder
 from relay.lanes import Lane
 from relay.lease import LeaseLost
@@ -81,7 +82,7 @@ def test_events_of_a_key_arrive_in_order_with_their_cloudevents_attributes(forwa
 
 def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
     publish_committed(lent := BookLent(book=uuid4()))
-    (row,), _ = reader_module.Reader().read(range(16), [], [])
+    (row,), _ = reader_module.Reader().read(range(16))
     message = make_message(row, b"/library")
     assert (message.key, message.value) == (lent.key.encode(), lent.encode())
     assert dict(message.headers) == {
@@ -239,6 +240,52 @@ def test_a_record_that_kafka_refuses_parks_its_key_alone_until_it_is_redriven(
     forwarder._renew()
     forward_all(forwarder)
     assert find_first_occurrences(read_key(big)) == [1, 2]
+
+
+def test_refused_keys_with_many_events_hold_up_no_other_while_a_transaction_is_open(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until that ends nothing above its position is settled, and each read begins there."""
+    monkeypatch.setattr(reader_module, "READ_ROWS", 10)
+    refused, fine = uuid4(), uuid4()
+    began, may_commit = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(publish_slowly, uuid4(), began, may_commit)
+        assert began.wait(10)
+        publish_committed(*[BookLent(book=refused) for _ in range(30)], BookLent(book=fine))
+        Outbox.objects.filter(key=str(refused), sequence=1).update(refused_reason="too large")
+        published = Outbox.objects.filter(key=str(fine)).exclude(published_at=None)
+        forward_until(forwarder, published.exists, seconds=5)
+        may_commit.set()
+        writer.result()
+    assert not read_key(refused)
+
+
+def test_a_partition_that_fills_the_memory_without_an_answer_holds_up_no_other(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.window.WINDOW_ROWS", 40)
+    monkeypatch.setattr("relay.window.READ_ROWS", 20)
+    monkeypatch.setattr(reader_module, "READ_ROWS", 20)
+    monkeypatch.setattr("relay.lanes.SLOW_SECONDS", 0.3)
+    silent = uuid4()
+    lanes = configuration().partitions
+    fine = next(other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(silent))) % lanes)
+    publish_committed(*[BookLent(book=silent) for _ in range(60)], BookLent(book=fine))
+    outcome = Sending.done
+
+    def be_silent(sending: Sending) -> bool:
+        silent_lane = forwarder._lanes.find(b"test.library", hash_key(str(silent)))
+        silenced = silent_lane.flight is not None and silent_lane.flight.sending is sending
+        return not silenced and outcome.fget(sending)  # type: ignore[attr-defined]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sending, "done", property(be_silent))
+        published = Outbox.objects.filter(key=str(fine)).exclude(published_at=None)
+        forward_until(forwarder, published.exists, seconds=4)
+    forward_all(forwarder, quiet=1.0)
+    assert find_first_occurrences(read_key(silent)) == list(range(1, 61))
+    assert Outbox.objects.filter(published_at=None).count() == 0
 
 
 def test_a_batch_over_the_brokers_limit_is_split(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,6 +281,30 @@ def test_an_event_whose_statements_run_out_of_time_is_parked_and_all_others_appl
 
 
 @committed
+def test_a_statement_that_is_more_than_postgresql_can_do_parks_its_key_and_all_others_apply(readers: Readers) -> None:
+    books = sorted((uuid4() for _ in range(4)), key=str)
+
+    @readers.consumer.on(BookLent)
+    def exceed_an_index(event: BookLent) -> None:
+        if event.book == books[2]:
+            with connection.cursor() as cursor:
+                key = "".join(str(uuid4()) for _ in range(200))
+                cursor.execute("insert into relay_stream (topic, key, last) values ('t', %s, 1)", [key])
+
+    readers.consumer.process([delivery for book in books for delivery in lend(book, "Ada")])
+    assert readers.cursor(books[2]).reason.startswith("OperationalError: index row size")
+    assert [readers.applied(book) for book in books] == [["Ada"], ["Ada"], [], ["Ada"]]
+    assert readers.catch_up(books[2]) is False
+    assert readers.cursor(books[2]).attempts == 2
+
+
+def test_the_longest_key_has_room_in_the_index_of_the_cursors(readers: Readers) -> None:
+    key = "".join(chr(0x1F300 + n % 500) for n in range(500))
+    readers.consumer.process([Delivery("test.library", 0, 1, key, 1, "BookLent.v1", b"{}")])
+    assert readers.cursor(key).parked_at
+
+
+@committed
 def test_a_consumer_waits_for_a_lock_for_a_while_only_and_parks_nothing(readers: Readers) -> None:
     book = uuid4()
     with connection.cursor() as cursor:

@@ -74,6 +74,8 @@ def test_an_event_that_is_too_large_is_refused_where_its_cause_is() -> None:
         publish(NoticePosted(board="b", text="x" * (512 * 1024 - 200)))
     with pytest.raises(EventTooLarge, match="524288"), transaction.atomic():
         publish(NoticePosted(board="b", text="x" * 512 * 1024))
+    with pytest.raises(EventTooLarge, match=r"the key of NoticePosted\.v1 has 501 characters"), transaction.atomic():
+        publish(NoticePosted(board="b" * 501))
     assert Outbox.objects.count() == 1
 
 

@@ -3,20 +3,23 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from relay import consumer as consumer_module
 from relay import receiver as receiver_module
 from relay.arrival import take_delivery
 from relay.consumer import Consumer
 from relay.kafka import Delivery
+from relay.models import Cursor
 from relay.receiver import PORTION, Batch, Receiver
 from tests.relay.events import BookLent, BookReturned
-from tests.relay.readers import lend
+from tests.relay.readers import Readers, lend
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,3 +96,41 @@ def test_the_next_batch_is_polled_while_the_database_works_and_not_while_a_handl
     assert shelf.committed == deliveries
     assert polled["waiting"] > 20
     assert polled["handling"] <= 5, "one, at most, that had begun each time"
+
+
+def park_a_key(readers: Readers) -> None:
+    """Park the second of three events of a book, due again at once."""
+    readers.failing["Bob"] = ZeroDivisionError()
+    readers.consumer.process(lend(uuid4(), "Ada", "Bob", "Cleo"))
+    readers.failing.clear()
+    with connection.cursor() as cursor:
+        cursor.execute("update relay_cursor set next_try_at = clock_timestamp()")
+
+
+def test_a_parked_key_that_somebody_else_has_locked_is_left_for_another_time(
+    library_events: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "_LIMIT_WAITING", "select set_config('lock_timeout', '100ms', true)")
+    readers = Readers()
+    park_a_key(readers)
+    receiver, locked, may_end = make_receiver(readers.consumer), Event(), Event()
+
+    def hold_the_lock() -> None:
+        with transaction.atomic():
+            Cursor.objects.select_for_update().get()
+            locked.set()
+            may_end.wait(10)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold_the_lock)
+        assert locked.wait(10)
+        key = Cursor.objects.values_list("topic", "key").get()
+        monkeypatch.setattr(receiver_module, "take_due", lambda name: [key])
+        receiver._tend(Event(), idle=False)
+        may_end.set()
+        holding.result()
+    assert Cursor.objects.get().attempts == 1
+    receiver._retry_at = 0.0
+    receiver._tend(Event(), idle=False)
+    assert (Cursor.objects.get().parked_at, Cursor.objects.get().last) == (None, 3)
