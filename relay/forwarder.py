@@ -10,6 +10,7 @@ Whatever goes wrong between sending and marking, the row is still unpublished, s
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Where batches wait and none was acknowledged for so long, rounds are not completed any more.
 QUIET_SECONDS = 5.0
+# Where a reader stands whom no lease has told yet where to begin.
+_UNKNOWN = sys.maxsize
 
 
 class Forwarder:
@@ -41,7 +44,7 @@ class Forwarder:
         self.leases = ShardLeases(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
         self._pulse = Pulse(name)
         self._canary = Canary()
-        self._reader = Reader()
+        self._reader = Reader(_UNKNOWN)
         self._window = Window()
         self._lanes = Lanes()
         self._marker = Marker(self.leases)
@@ -104,10 +107,15 @@ class Forwarder:
         """Renew the leases, and give away what is above our share as soon as nothing of it is under way."""
         again = self.leases.renew(self._find_low_mark())
         if again is not None:
-            self._reader.rewind(again)
+            self._read_again(again)
         if self.leases.leaving:
             self.leases.release(self.leases.leaving - self._window.shards)
         failpoint("relay.leased")
+
+    def _read_again(self, position: int) -> None:
+        """Read everything above `position` again, except what is held; of lanes that are left alone, afterwards."""
+        self._reader.rewind(position)
+        self._lanes.rewind(position)
 
     def _find_low_mark(self) -> int:
         """Return the position up to which nothing is left to be done."""
@@ -119,7 +127,7 @@ class Forwarder:
             if lane.is_slow:
                 self._leave(lane, 2 * DELIVERY_TIMEOUT_SECONDS)  # which makes room
             elif lane.stall and time.monotonic() >= lane.stall.until:
-                self._reader.rewind(self._lanes.resume(lane))
+                self._read_again(self._lanes.resume(lane))
         if not (self._reader.is_due and self._window.has_room and self.leases.working):
             return False
         stalled = [stall.where for stall in self._lanes.stalls]
@@ -185,7 +193,7 @@ class Forwarder:
                 self._pulse.count("batches")
                 self._pulse.observe("publish_seconds", max(0.0, time.time() - rows[0].created_at), len(rows))
                 if lane.stall:
-                    self._reader.rewind(self._lanes.resume(lane))
+                    self._read_again(self._lanes.resume(lane))
         return landings
 
     def _let_go(self, marked: Sequence[Row]) -> None:
@@ -222,11 +230,15 @@ class Forwarder:
         self._pulse.count("refused")
 
     def _forget(self) -> None:
-        """Close the producer and forget all rows: what is not marked is read again."""
+        """Close the producer and forget all rows: what is not marked is read again.
+
+        From where the database says: one that was restored or has failed over may give positions again.
+        """
         if self._producer is not None:
             self._producer.close()
             self._producer = None
-        self._reader.rewind(self._find_low_mark())
+        self._reader = Reader(_UNKNOWN)
+        self.leases.forget()
         self._window.clear()
         self._lanes.forget()
         self._marker.forget()

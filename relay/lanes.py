@@ -149,6 +149,11 @@ class Lanes:
             self._counts.pop(lane.topic, None)  # perhaps the topic was not there and is now
         return stall.first - 1
 
+    def rewind(self, position: int) -> None:
+        """Everything above `position` is read again: of the lanes that are left alone, when they are resumed."""
+        for stall in self.stalls:
+            stall.first = min(stall.first, position + 1)
+
     def forget(self) -> None:
         """Forget what waits and what is under way, and how many partitions there are."""
         self._counts.clear()

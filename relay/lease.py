@@ -108,8 +108,12 @@ class ShardLeases:
     def _check(self, held: Sequence[tuple[int, int, int]]) -> None:
         lost = self.epochs.items() - {(shard, epoch) for shard, epoch, _ in held}
         if lost:
-            self.epochs, self._marks = {}, {}
             raise LeaseLost(f"{self.owner} no longer holds {len(lost)} of its shards")
+
+    def forget(self) -> None:
+        """Know nothing until the next renewal. What is ours in the database stays ours."""
+        self.epochs, self.leaving, self.refused, self._marks = {}, set(), {}, {}
+        self._renew_at = -math.inf
 
     def release(self, shards: Collection[int]) -> None:
         """Give `shards` away at once. Nothing of them may be under way."""

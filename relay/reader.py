@@ -70,11 +70,10 @@ class Stalled(NamedTuple):
 
 
 class Reader:
-    """Knows how far the outbox has been read."""
+    """Knows how far the outbox has been read: at first to its position `clean`."""
 
-    def __init__(self) -> None:
-        self.clean = 0
-        self._looked = 0
+    def __init__(self, clean: int = 0) -> None:
+        self.clean = self._looked = clean
         self._last = 0
         self._settled = 0
         self._candidate = (0, 0)

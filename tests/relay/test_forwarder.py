@@ -6,6 +6,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +22,7 @@ from relay.forwarder import Forwarder
 from relay.lanes import Lane
 from relay.lease import LeaseLost
 from relay.messages import make_message
-from relay.models import Outbox
+from relay.models import Outbox, ShardLease
 from relay.operations import cluster
 from relay.outbox import hash_key, publish_many
 from relay.producer import Sending
@@ -136,9 +138,10 @@ def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
 
 
 def make_books_of_a_lane() -> tuple[UUID, UUID]:
-    """Return two keys of one partition."""
+    """Return two keys of one partition, and of two shards."""
     book = uuid4()
-    return book, next(other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(book))) % 12 == 0)
+    apart = (other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(book))) % 16)
+    return book, next(other for other in apart if (hash_key(str(other)) - hash_key(str(book))) % 12 == 0)
 
 
 def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
@@ -190,6 +193,32 @@ def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
         forward_until(forwarder, lambda: forwarder._reader.clean >= last)
     forward_all(forwarder)
     assert [delivery.sequence for delivery in read_key(late)] == [1]
+    assert Outbox.objects.filter(published_at=None).count() == 0
+
+
+def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_still_published(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows lie below those that this relay has left alone in that partition."""
+    theirs, ours = make_books_of_a_lane()
+    forwarder.forward_round()
+    shard = hash_key(str(theirs)) % 16
+    ShardLease.objects.filter(shard=shard).update(owner="killed", epoch=7)
+    with suppress(LeaseLost):
+        forwarder.leases.renew(0)
+    forwarder._forget()
+    publish_committed(BookLent(book=theirs))
+    forward_until(forwarder, lambda: forwarder._reader.clean >= Outbox.objects.get().position)
+    publish_committed(BookLent(book=ours))
+    with monkeypatch.context() as patch:
+        patch.setattr(Sending, "done", False)
+        patch.setattr("relay.lanes.SLOW_SECONDS", 0.05)
+        forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
+        ShardLease.objects.filter(shard=shard).update(until=datetime.fromtimestamp(0, UTC))
+        forward_until(forwarder, lambda: shard in forwarder.leases.working)
+        last = Outbox.objects.latest("position").position
+        forward_until(forwarder, lambda: forwarder._reader.clean >= last)
+    forward_all(forwarder)
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
@@ -346,11 +375,30 @@ def test_a_relay_that_was_frozen_marks_nothing_and_puts_nothing_out_of_order(
         forward_all(forwarder)
     published = list(Outbox.objects.order_by("sequence").values_list("published_at", flat=True))
     forwarder._forget()
-    with pytest.raises(LeaseLost):
-        forwarder._renew()
+    forward_all(forwarder)
+    assert forwarder.leases.working == []
     assert find_first_occurrences(read_key(book)) == [1, 2, 3, 4]
     assert list(Outbox.objects.order_by("sequence").values_list("published_at", flat=True)) == published
     other.stop()
+
+
+def test_a_database_that_has_lost_its_last_commits_is_read_from_where_it_says(forwarder: Forwarder) -> None:
+    """After a failover it may give positions again that the relay has seen: what is committed under them is new."""
+    publish_committed(BookLent(book=uuid4()))
+    forwarder.forward_round()
+    position, mark = Outbox.objects.get().position, forwarder._find_low_mark()
+    publish_committed(*[BookLent(book=uuid4()) for _ in range(3)])
+    forward_until(forwarder, lambda: forwarder._find_low_mark() > position + 2)
+    forwarder._renew()
+    Outbox.objects.filter(position__gt=position).delete()
+    ShardLease.objects.update(low_mark=mark)
+    with connection.cursor() as cursor:
+        cursor.execute("select setval('relay_outbox_position_seq', %s)", [position])
+    book = uuid4()
+    publish_committed(BookLent(book=book))
+    forwarder._forget()  # as after any error, such as the end of its connection
+    forward_all(forwarder)
+    assert [delivery.sequence for delivery in read_key(book)] == [1]
 
 
 def test_three_relays_that_come_and_go_lose_nothing_and_keep_the_order(forwarder: Forwarder) -> None:
