@@ -11,7 +11,7 @@ from relay.operations import cluster
 def find_wrong(topic: str) -> list[str]:
     """Compare the outbox with the log of `topic` and with the effects; an empty list means that all is well."""
     committed = read_committed(topic)
-    return [*_check_log(committed, topic), *_check_effects(committed)]
+    return [*find_lost_or_inverted(committed, topic), *_check_effects(committed)]
 
 
 def read_committed(topic: str) -> dict[str, dict[int, UUID]]:
@@ -28,7 +28,8 @@ def read_committed(topic: str) -> dict[str, dict[int, UUID]]:
     return events
 
 
-def _check_log(committed: dict[str, dict[int, UUID]], topic: str) -> list[str]:
+def find_lost_or_inverted(committed: dict[str, dict[int, UUID]], topic: str) -> list[str]:
+    """Compare the outbox with the log of `topic`."""
     log: dict[str, list[int]] = defaultdict(list)
     for delivery in cluster.read_log([topic]):
         log[delivery.key].append(delivery.sequence)

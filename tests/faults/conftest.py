@@ -5,7 +5,9 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from pytest_django.fixtures import Settings
 
+from relay.topics import known_events
 from tests.client import Customer, OrderStream, make_order
 from tests.faults.brokers import make_cluster_shop
 from tests.faults.counting import give_stock
@@ -13,6 +15,15 @@ from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
 
 os.environ.setdefault("SEED", str(secrets.randbelow(10_000)))
+
+
+@pytest.fixture
+def parcels(settings: Settings) -> Iterator[None]:
+    """Let the relay know parcels and nothing else."""
+    settings.RELAY = {**settings.RELAY, "EVENTS": ["tests.faults.parcels"], "PARTITIONS": 3, "CANARY_SECONDS": 0}
+    known_events.cache_clear()
+    yield
+    known_events.cache_clear()
 
 
 @pytest.fixture

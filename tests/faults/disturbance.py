@@ -12,7 +12,7 @@ from django.db import OperationalError
 from relay import kafka
 
 # Where a process's first, second … life ends; later ones last.
-CRASHES = {"relay": ["relay.sent", "relay.fetched"], "consumer": ["consumer.applied", "consumer.processed"]}
+CRASHES = {"relay": ["relay.sent", "relay.fetched"], "consumer": 3 * ["consumer.applied", "consumer.processed"]}
 
 
 def make_disturbance(role: str, life: int, random: Random, *, crashes: bool) -> Callable[[str], None]:

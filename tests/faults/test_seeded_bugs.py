@@ -1,28 +1,20 @@
 """The checks that find nothing in the relay find each of the bugs that such programs are known to have."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from pytest_django.fixtures import Settings
 
-from relay.topics import known_events
 from tests.faults import bugs
 from tests.faults.checker import find_wrong
 from tests.faults.harness import Run
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts", "cluster_shop_meanwhile")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("parts", "parcels", "cluster_shop_meanwhile"),
+]
 
 SEED = int(os.environ["SEED"])
-
-
-@pytest.fixture(autouse=True)
-def parcels(settings: Settings) -> Iterator[None]:
-    """Let the relay know parcels and nothing else."""
-    settings.RELAY = {**settings.RELAY, "EVENTS": ["tests.faults.parcels"], "PARTITIONS": 3, "CANARY_SECONDS": 0}
-    known_events.cache_clear()
-    yield
-    known_events.cache_clear()
 
 
 @pytest.mark.parametrize("seed", [SEED, SEED + 1])

@@ -1,0 +1,42 @@
+"""Relays that go through anything in any order have passed by no row, and keep every key in order."""
+
+import os
+
+import pytest
+
+from relay.operations import cluster
+from tests.faults.checker import find_lost_or_inverted, read_committed
+from tests.faults.parcels import ParcelMoved
+from tests.faults.walk import Walk
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts", "parcels")]
+
+SEED = int(os.environ["SEED"])
+WALKS = 60 if os.environ.get("FAULTS") == "all" else 2
+STEPS = 700
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + WALKS))
+def test_whatever_happens_in_whatever_order_every_row_is_published_and_no_key_out_of_order(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in {
+        "relay.lease.RENEW_SECONDS": 0.03,
+        "relay.lease.WAITING_SECONDS": 0.01,
+        "relay.reader.SETTLE_SECONDS": 0.005,
+        "relay.reader.IDLE_READ_SECONDS": 0.002,
+        "relay.lanes.SLOW_SECONDS": 0.02,
+        "relay.lanes.SHORTEST_PAUSE": 0.01,
+        "relay.lanes.LONGEST_PAUSE": 0.05,
+        "relay.forwarder.DELIVERY_TIMEOUT_SECONDS": 0.04,
+    }.items():
+        monkeypatch.setattr(name, seconds)
+    ParcelMoved.topic = f"test.parcels-walk-{seed}-{os.urandom(3).hex()}"
+    cluster.create_topics([ParcelMoved.topic])
+    walk = Walk(seed, monkeypatch)
+    try:
+        walk.take(STEPS)
+        walk.end()
+    finally:
+        walk.close()
+    assert find_lost_or_inverted(read_committed(ParcelMoved.topic), ParcelMoved.topic) == []

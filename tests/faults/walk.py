@@ -1,0 +1,200 @@
+"""Up to three relays driven at random by one hand: they never go past a row that is neither published nor refused.
+
+They are killed, stopped and frozen, their shards change hands, partitions give no answer, batches fail, records are
+refused and redriven, and transactions commit late, all of it at any moment.
+"""
+
+import time
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from relay import kafka
+from relay.forwarder import Forwarder
+from relay.lanes import Landing, Lane
+from relay.lease import LeaseLost
+from relay.loop import TRANSIENT
+from relay.models import Outbox
+from relay.outbox import _PUBLISH, encode_event
+from shop.management.verification.outbox import find_rows_left_behind
+from tests.faults.parcels import ParcelMoved
+from tests.relay.forwarding import publish_committed
+
+# How often each step is taken, among all steps; each walk leaves some of them out and exaggerates others.
+WEIGHTS = {
+    "forward": 200,
+    "write": 40,
+    "write_slowly": 2,
+    "commit_late": 8,
+    "silence": 10,
+    "fail": 2,
+    "refuse": 1,
+    "redrive": 2,
+    "start": 9,
+    "kill": 5,
+    "stop": 2,
+    "freeze": 5,
+}
+
+
+class Walk:
+    """One walk. Lanes are `silent` until a step, keys `poisoned` until they are redriven."""
+
+    def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.random = Random(seed)
+        self.step = 0
+        moods = {name: weight * self.random.choice([0, 1, 4]) for name, weight in WEIGHTS.items()}
+        self.weights = moods | {name: WEIGHTS[name] for name in ("forward", "write", "start", "commit_late", "redrive")}
+        self.relays = [Forwarder()]
+        self.asleep: dict[Forwarder, int] = {}
+        self.silent: dict[int, int] = {}
+        self.failing = 0
+        self.poisoned: set[bytes] = set()
+        self.keys = [f"{self.random.random()}" for _ in range(24)]
+        self.late: list[psycopg.Connection[Any]] = []
+        self._land = Lane.land
+        monkeypatch.setattr(Lane, "land", lambda lane: self.land(lane))
+
+    def land(self, lane: Lane) -> Landing | None:
+        """Tell what became of the lane's batch, or what this walk wants to be believed."""
+        number = lane.number
+        if self.silent.get(number, 0) > self.step:
+            return None
+        landing = self._land(lane)
+        if landing is None:
+            return None
+        if any(row.key in self.poisoned for row in landing.rows):
+            return landing._replace(error=kafka.RecordRefused("poisoned"))
+        if self.failing > 0:
+            self.failing -= 1
+            return landing._replace(error=kafka.BrokerUnavailable("no answer"))
+        return landing
+
+    def take(self, steps: int) -> None:
+        """Take so many steps, and look after each 10."""
+        for _ in range(steps):
+            self.step += 1
+            getattr(self, self.random.choices([*self.weights], [*self.weights.values()])[0])()
+            if self.step % 10 == 0:
+                assert list(find_rows_left_behind()) == [], f"after step {self.step}"
+
+    def forward(self, relay: Forwarder | None = None) -> None:
+        """One round of a relay that is awake. What goes wrong it takes as `Forwarder.run` does."""
+        relay = relay or self.choose_relay()
+        if relay is None or self.asleep.get(relay, 0) > self.step:
+            return
+        try:
+            relay.forward_round()
+        except (*TRANSIENT, LeaseLost):
+            relay._forget()
+
+    def write(self) -> None:
+        """A few events are committed."""
+        publish_committed(*[ParcelMoved(parcel=key) for key in sorted(self.random.sample(self.keys, 3))])
+
+    def write_slowly(self) -> None:
+        """An event has its position, and is committed much later, or never."""
+        late = make_connection()
+        late.execute(_PUBLISH, encode_event(ParcelMoved(parcel=f"{self.random.random()}")))
+        self.late.append(late)
+
+    def commit_late(self) -> None:
+        """One of those ends."""
+        if self.late:
+            late = self.late.pop(self.random.randrange(len(self.late)))
+            late.commit() if self.random.random() < 0.8 else late.rollback()
+            late.close()
+
+    def silence(self) -> None:
+        """A partition gives no answer for a while."""
+        self.silent[self.random.randrange(3)] = self.step + self.random.randint(20, 120)
+
+    def fail(self) -> None:
+        """The next batches fail."""
+        self.failing = self.random.randint(1, 3)
+
+    def refuse(self) -> None:
+        """Kafka does not like the records of a key."""
+        self.poisoned.add(self.random.choice(self.keys).encode())
+
+    def redrive(self) -> None:
+        """Kafka likes every key again, and staff have been told."""
+        self.poisoned.clear()
+        Outbox.objects.exclude(refused_reason=None).update(refused_reason=None)
+
+    def choose_relay(self) -> Forwarder | None:
+        """Any of those that run."""
+        return self.random.choice(self.relays) if self.relays else None
+
+    def start(self) -> None:
+        """One more relay, up to three."""
+        if len(self.relays) < 3:
+            self.relays.append(Forwarder())
+
+    def kill(self) -> None:
+        """kill -9 of a relay, and the time of its leases passes."""
+        if relay := self.choose_relay():
+            self.relays.remove(relay)
+            give_up(relay)
+            end_leases(relay)
+
+    def stop(self) -> None:
+        """A relay is asked to stop."""
+        if relay := self.choose_relay():
+            self.relays.remove(relay)
+            relay.stop()
+
+    def freeze(self) -> None:
+        """A relay is frozen until its leases are over, and wakes up later."""
+        if relay := self.choose_relay():
+            self.asleep[relay] = self.step + self.random.randint(10, 60)
+            end_leases(relay)
+
+    def end(self, seconds: float = 20) -> None:
+        """Everything is well again, and everything is published."""
+        self.silent.clear()
+        self.asleep.clear()
+        self.failing = 0
+        while self.late:
+            self.commit_late()
+        self.redrive()
+        self.start()
+        deadline = time.monotonic() + seconds
+        while waiting := Outbox.objects.filter(published_at=None).count():
+            assert list(find_rows_left_behind()) == []
+            assert time.monotonic() < deadline, f"{waiting} rows are not published"
+            for relay in self.relays:
+                self.forward(relay)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for relay in self.relays:
+            with suppress(*TRANSIENT, LeaseLost):
+                relay.stop()
+        for late in self.late:
+            late.close()
+
+
+def make_connection() -> psycopg.Connection[Any]:
+    """Another connection to the tests' database."""
+    parameters = connection.get_connection_params()
+    names = ("dbname", "user", "password", "host", "port")
+    return psycopg.connect(**{name: parameters[name] for name in names if parameters.get(name)})
+
+
+def give_up(relay: Forwarder) -> None:
+    """End what the process of a killed relay would take with it."""
+    if relay._producer is not None:
+        relay._producer.close()
+    relay._marker.forget()
+
+
+def end_leases(relay: Forwarder) -> None:
+    """Let the relay's leases run out."""
+    with connection.cursor() as cursor:
+        cursor.execute("update relay_shardlease set until = to_timestamp(0) where owner = %s", [relay.leases.owner])
+        cursor.execute("delete from relay_relaymember where owner = %s", [relay.leases.owner])
