@@ -42,7 +42,7 @@ def reserve_stock(events: Sequence[OrderPlaced]) -> None:
     answers = (answer(hold.order_id, short.get(hold.order_id)) for hold in holds)
     encoding = encoder.submit(encode_many, answers)
     news = find_news(hold_stock(held))
-    publish_encoded(encoding.result())
+    publish_encoded(encoding.result(), new_keys=True)
     publish_many(news)
 
 

@@ -1,14 +1,13 @@
 """The cursors in SQL: one row per consumer and key, locked before any handler runs, and what follows them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import IntegrityError, connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import connection
 
 from relay.arrays import to_array
+from relay.outbox import WORTH_A_SAVEPOINT, execute_hopefully
 
 Key = tuple[str, str]  # topic, key
 
@@ -33,9 +32,6 @@ select topic, key, floor from wanted join made using (topic, key)
 where floor > 0 or (select count(*) from made) < (select count(*) from wanted)
 """
 _INSERT_MISSING = _INSERT.format(unless_there="on conflict (consumer, topic, key) do nothing")
-# To look out for conflicts takes PostgreSQL a third longer. Where so many events are all the first of their keys there
-# will be none, unless they come again: then the savepoint was in vain.
-MANY = 50
 _INSERT_ALL = _INSERT.format(unless_there="")
 _LOCK = """
 select locked.* from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
@@ -91,7 +87,9 @@ def lock_cursors(consumer: str, expected: Mapping[Key, int]) -> dict[Key, Locked
     numbers = [expected[key] for key in ordered]
     with connection.cursor() as cursor:
         values = _name(consumer, ordered) | {"expected": to_array(numbers)}
-        _insert(cursor, values, new=len(ordered) >= MANY and {*numbers} == {1})
+        # Where many events are all the first of their keys no cursor is there, unless they come again.
+        hope = len(ordered) >= WORTH_A_SAVEPOINT and {*numbers} == {1}
+        execute_hopefully(cursor, _INSERT_ALL, _INSERT_MISSING, values, hope=hope)
         floors = {(topic, key): floor for topic, key, floor in cursor.fetchall()}
         all_new = floors.pop(("", "")) == len(ordered)
         locked = {}
@@ -103,15 +101,6 @@ def lock_cursors(consumer: str, expected: Mapping[Key, int]) -> dict[Key, Locked
             cursor.execute(_LOCK, _name(consumer, known))
             locked |= {(row[0], row[1]): LockedCursor(*row) for row in cursor.fetchall()}
     return locked
-
-
-def _insert(cursor: CursorWrapper, values: dict[str, str], *, new: bool) -> None:
-    """Insert the missing cursors, which probably are all of them if `new`. Then fetch the rows of `_INSERT`."""
-    if new:
-        with suppress(IntegrityError), transaction.atomic():
-            cursor.execute(_INSERT_ALL, values)
-            return
-    cursor.execute(_INSERT_MISSING, values)
 
 
 def move_cursors(consumer: str, cursors: Iterable[LockedCursor]) -> None:

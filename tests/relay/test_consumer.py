@@ -12,10 +12,10 @@ from django.db import connection, transaction
 from relay import consumer as consumer_module
 from relay.arrival import in_waves, take_delivery
 from relay.consumer import Consumer
-from relay.cursors import MANY, find_behind
+from relay.cursors import find_behind
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox
-from relay.outbox import publish
+from relay.outbox import WORTH_A_SAVEPOINT, publish
 from tests.relay.events import BookLent, BookReturned, LibraryEvent, NoticePosted
 from tests.relay.readers import Readers, deliver, lend
 
@@ -113,21 +113,21 @@ def test_two_processes_with_the_same_batch_apply_each_event_once(
     readers: Readers, together: Callable[[Callable[[], object], int], None], people: list[str]
 ) -> None:
     """As in a rebalance: the one who had the partition is not yet done when the other one begins."""
-    books = [uuid4() for _ in range(MANY)]
+    books = [uuid4() for _ in range(WORTH_A_SAVEPOINT)]
     batch = [delivery for book in books for delivery in lend(book, *people)]
     together(lambda: readers.consumer.process(batch), 2)
-    assert Counter(tuple(readers.applied(book)) for book in books) == {tuple(people): MANY}
+    assert Counter(tuple(readers.applied(book)) for book in books) == {tuple(people): WORTH_A_SAVEPOINT}
 
 
 def test_of_many_first_events_those_that_come_again_or_are_pruned_are_dropped(readers: Readers) -> None:
-    books = [uuid4() for _ in range(MANY)]
+    books = [uuid4() for _ in range(WORTH_A_SAVEPOINT)]
     batch = [delivery for book in books for delivery in lend(book, "Ada")]
     applied, pruned = batch[:1], books[-1]
     readers.consumer.process(applied)
     with connection.cursor() as cursor:
         cursor.execute("update relay_stream set floor = 1 where key = %s", [str(pruned)])
     readers.consumer.process(batch)
-    assert Counter(tuple(readers.applied(book)) for book in books) == {("Ada",): MANY - 1, (): 1}
+    assert Counter(tuple(readers.applied(book)) for book in books) == {("Ada",): WORTH_A_SAVEPOINT - 1, (): 1}
     assert not readers.applied(pruned)
     assert all(readers.cursor(book).last == 1 for book in books)
 
