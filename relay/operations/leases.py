@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import connection, transaction
+
+from relay.operations import Refused
+from relay.operations.audit import demand_reason, record_intervention
+
+_LOWER = """
+with passed as (select shard from relay_shardlease where low_mark > %(position)s order by shard for update)
+update relay_shardlease lease set low_mark = %(position)s from passed where lease.shard = passed.shard
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +54,32 @@ def read_members() -> list[Member]:
             " from relay_relaymember m order by m.owner"
         )
         return [Member(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Rescan:
+    """The relays look at all rows above `position` again: those of so many `shards` had gone past it."""
+
+    position: int
+    shards: int
+
+
+def rescan(position: int, *, actor: str, reason: str, dry_run: bool = False) -> Rescan:
+    """Lower the marks to `position`. Relays at work notice it when they renew their leases, within a second.
+
+    Only what is not published is sent; to find that, every row above `position` is read once.
+
+    :raises Refused: the position is negative, or no reason is given.
+    """
+    demand_reason(reason)
+    if position < 0:
+        raise Refused(f"a position is 0 or more, not {position}")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("select max(low_mark) from relay_shardlease")
+        (before,) = cursor.fetchone()
+        cursor.execute(_LOWER, {"position": position})
+        shards = cursor.rowcount
+        if shards:
+            record_intervention("rescan", actor=actor, reason=reason, before=str(before), after=str(position))
+        transaction.set_rollback(dry_run)
+    return Rescan(position, shards)

@@ -14,23 +14,33 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 SEED = int(os.environ["SEED"])
 WALKS = 60 if os.environ.get("FAULTS") == "all" else 2
 STEPS = 700
+HURRIED = {
+    "relay.lease.RENEW_SECONDS": 0.03,
+    "relay.lease.WAITING_SECONDS": 0.01,
+    "relay.reader.SETTLE_SECONDS": 0.005,
+    "relay.reader.IDLE_READ_SECONDS": 0.002,
+    "relay.lanes.SLOW_SECONDS": 0.02,
+    "relay.lanes.SHORTEST_PAUSE": 0.01,
+    "relay.lanes.LONGEST_PAUSE": 0.05,
+    "relay.forwarder.DELIVERY_TIMEOUT_SECONDS": 0.04,
+}
+# Every limit of a read, a batch and of memory is reached.
+CRAMPED = {
+    "relay.reader.READ_ROWS": 8,
+    "relay.window.READ_ROWS": 8,
+    "relay.reader.SPAN": 40,
+    "relay.window.WINDOW_ROWS": 30,
+    "relay.lanes.BATCH_ROWS": 5,
+    "relay.marker.MARK_ROWS": 4,
+}
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + WALKS))
 def test_whatever_happens_in_whatever_order_every_row_is_published_and_no_key_out_of_order(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, seconds in {
-        "relay.lease.RENEW_SECONDS": 0.03,
-        "relay.lease.WAITING_SECONDS": 0.01,
-        "relay.reader.SETTLE_SECONDS": 0.005,
-        "relay.reader.IDLE_READ_SECONDS": 0.002,
-        "relay.lanes.SLOW_SECONDS": 0.02,
-        "relay.lanes.SHORTEST_PAUSE": 0.01,
-        "relay.lanes.LONGEST_PAUSE": 0.05,
-        "relay.forwarder.DELIVERY_TIMEOUT_SECONDS": 0.04,
-    }.items():
-        monkeypatch.setattr(name, seconds)
+    for name, value in (HURRIED | (CRAMPED if seed % 2 else {})).items():
+        monkeypatch.setattr(name, value)
     ParcelMoved.topic = f"test.parcels-walk-{seed}-{os.urandom(3).hex()}"
     cluster.create_topics([ParcelMoved.topic])
     walk = Walk(seed, monkeypatch)

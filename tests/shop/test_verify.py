@@ -166,7 +166,7 @@ def test_a_row_that_the_relays_have_gone_past_unpublished_is_named(orders: Order
     )
     (sentence,) = tell(verify())
     assert f"OrderConfirmed.v1 of shop.orders/{orders['confirmed'].pk}, position " in sentence
-    assert sentence.endswith("is not published, and the relays have gone past it")
+    assert sentence.endswith("is not published, and the relays have gone past it: relay_rescan makes them look again")
     break_by_hand("update relay_outbox set refused_reason = 'too large' where published_at is null")
     assert tell(verify()) == []
 

@@ -161,4 +161,4 @@ def find_rows_left_behind() -> Iterator[str]:
         )
         for position, event_type, topic, key in cursor.fetchall():
             what = f"{event_type} of {topic}/{key}, position {position}"
-            yield f"{what}, is not published, and the relays have gone past it"
+            yield f"{what}, is not published, and the relays have gone past it: relay_rescan makes them look again"
