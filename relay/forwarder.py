@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 from relay.conf import configuration
 from relay.failpoint import failpoint
@@ -82,9 +83,10 @@ class Forwarder:
     def stop(self) -> None:
         """Wait shortly for what is under way, mark it, and hand everything over at once."""
         try:
-            self._settle()
+            with suppress(LeaseLost):  # what another relay has taken over is no longer ours to mark
+                self._settle()
             self.leases.leave()
-        except (*TRANSIENT, LeaseLost):
+        except TRANSIENT:
             logger.warning("the leases could not be released and will run out by themselves")
         self._forget()
 

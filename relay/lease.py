@@ -40,7 +40,10 @@ where shard in (select shard from relay_shardlease where until < clock_timestamp
 returning shard, epoch, low_mark
 """
 _RELEASE = "update relay_shardlease set owner = '', until = to_timestamp(0) where owner = %s and shard = any(%s)"
-_LEAVE = "delete from relay_relaymember where owner = %s or until < clock_timestamp() - interval '1 hour'"
+_LEAVE = """
+with released as (update relay_shardlease set owner = '', until = to_timestamp(0) where owner = %(owner)s)
+delete from relay_relaymember where owner = %(owner)s or until < clock_timestamp() - interval '1 hour'
+"""
 
 
 class LeaseLost(Exception):
@@ -124,10 +127,10 @@ class ShardLeases:
             self.leaving.discard(shard)
 
     def leave(self) -> None:
-        """Release everything at once, so that another relay need not wait for it to run out."""
-        self.release(list(self.epochs))
+        """Release everything, what was forgotten too, so that another relay need not wait for it to run out."""
         with connection.cursor() as cursor:
-            cursor.execute(_LEAVE, [self.owner])
+            cursor.execute(_LEAVE, {"owner": self.owner})
+        self.forget()
 
 
 def _read_refused(cursor: CursorWrapper) -> dict[tuple[bytes, bytes], int]:

@@ -54,6 +54,16 @@ def test_one_that_was_killed_is_replaced_and_notices_it_when_it_wakes() -> None:
     assert read_low_mark() == 0
 
 
+def test_one_that_stops_after_an_error_hands_over_what_it_no_longer_knows() -> None:
+    stopped, other = ShardLeases("stopped"), ShardLeases("other")
+    stopped.renew(0)
+    stopped.forget()
+    assert stopped.working == [] and stopped.is_due
+    stopped.leave()
+    other.renew(0)
+    assert len(other.working) == SHARDS
+
+
 def test_the_low_mark_is_raised_for_what_is_read_only() -> None:
     a, b = ShardLeases("a"), ShardLeases("b")
     a.renew(0)
