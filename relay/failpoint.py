@@ -2,18 +2,6 @@
 
 from collections.abc import Callable
 
-#: Every label there is, in the order of the steps.
-LABELS = (
-    "relay.leased",
-    "relay.fetched",
-    "relay.queued",
-    "relay.sent",
-    "relay.marked",
-    "consumer.applied",
-    "consumer.committed",
-    "consumer.processed",
-)
-
 hook: Callable[[str], None] | None = None
 
 

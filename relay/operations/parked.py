@@ -107,10 +107,6 @@ class Detail:
     behind: int
     next_behind: list[Waiting]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same as JSON-like data."""
-        return asdict(self)
-
 
 def list_groups(selection: Selection) -> list[Group]:
     """Count the parked keys by consumer and reason, the largest group first.

@@ -10,7 +10,6 @@ from random import Random
 
 import pytest
 
-from relay.failpoint import LABELS
 from shop.embedded.parts import CONSUMERS
 from tests.client import OrderStream
 from tests.faults.counting import assert_nothing_lost
@@ -18,6 +17,17 @@ from tests.faults.failing import Point
 from tests.prefork import Prefork
 from tests.running_shop import BASE_DIR, RunningShop
 
+# In the order of the steps.
+LABELS = (
+    "relay.leased",
+    "relay.fetched",
+    "relay.queued",
+    "relay.sent",
+    "relay.marked",
+    "consumer.applied",
+    "consumer.committed",
+    "consumer.processed",
+)
 ALL = [
     Point(label, kind, when)
     for label, kind, when in itertools.product(LABELS, ("kill", "exception", "freeze"), ("before", "after"))
