@@ -5,7 +5,6 @@ A refused row is listed as parked by the consumer `relay`.
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from django.db import connection
 
