@@ -136,9 +136,7 @@ def measure(rows: int, situation: str) -> dict[str, Any]:
     from relay.reader import Reader
 
     last = catch_up(rows)
-    reader = Reader()
-    reader.rewind(0)
-    reader.clean = last
+    reader = Reader(last)
     figures = {"poll": measure_median(lambda: reader.read(range(16)), 101)}
     figures["publish"] = measure_median(lambda: publish_some(1), 101)
     # What a relay does to find rows that committed late: everything above the settled mark again.

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import connection
 
 from relay.arrays import to_array
-from relay.outbox import WORTH_A_SAVEPOINT, execute_hopefully
+from relay.outbox import execute_hopefully
 
 Key = tuple[str, str]  # topic, key
 
@@ -87,9 +87,8 @@ def lock_cursors(consumer: str, expected: Mapping[Key, int]) -> dict[Key, Locked
     numbers = [expected[key] for key in ordered]
     with connection.cursor() as cursor:
         values = _name(consumer, ordered) | {"expected": to_array(numbers)}
-        # Where many events are all the first of their keys no cursor is there, unless they come again.
-        hope = len(ordered) >= WORTH_A_SAVEPOINT and {*numbers} == {1}
-        execute_hopefully(cursor, _INSERT_ALL, _INSERT_MISSING, values, hope=hope)
+        # Where all events are the first of their keys no cursor is there, unless they come again.
+        execute_hopefully(cursor, _INSERT_ALL, _INSERT_MISSING, values, rows=len(ordered), hope={*numbers} == {1})
         floors = {(topic, key): floor for topic, key, floor in cursor.fetchall()}
         all_new = floors.pop(("", "")) == len(ordered)
         locked = {}

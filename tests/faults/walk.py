@@ -7,11 +7,10 @@ refused and redriven, and transactions commit late, all of it at any moment.
 import time
 from contextlib import suppress
 from random import Random
-from typing import Any
 
-import psycopg
 import pytest
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from relay import kafka
 from relay.forwarder import Forwarder
@@ -22,7 +21,7 @@ from relay.models import Outbox
 from relay.outbox import _PUBLISH, encode_event
 from shop.management.verification.outbox import find_rows_left_behind
 from tests.faults.parcels import ParcelMoved
-from tests.relay.forwarding import publish_committed
+from tests.relay.forwarding import end_leases, publish_committed
 
 # How often each step is taken, among all steps; each walk leaves some of them out and exaggerates others.
 WEIGHTS = {
@@ -55,14 +54,13 @@ class Walk:
         self.failing = 0
         self.poisoned: set[bytes] = set()
         self.keys = [f"{self.random.random()}" for _ in range(24)]
-        self.late: list[psycopg.Connection[Any]] = []
+        self.late: list[BaseDatabaseWrapper] = []
         self._land = Lane.land
         monkeypatch.setattr(Lane, "land", lambda lane: self.land(lane))
 
     def land(self, lane: Lane) -> Landing | None:
         """Tell what became of the lane's batch, or what this walk wants to be believed."""
-        number = lane.number
-        if self.silent.get(number, 0) > self.step:
+        if self.silent.get(lane.number, 0) > self.step:
             return None
         landing = self._land(lane)
         if landing is None:
@@ -98,8 +96,10 @@ class Walk:
 
     def write_slowly(self) -> None:
         """An event has its position, and is committed much later, or never."""
-        late = make_connection()
-        late.execute(_PUBLISH, encode_event(ParcelMoved(parcel=f"{self.random.random()}")))
+        late = connection.copy()
+        late.set_autocommit(False)
+        with late.cursor() as cursor:
+            cursor.execute(_PUBLISH, encode_event(ParcelMoved(parcel=f"{self.random.random()}")))
         self.late.append(late)
 
     def commit_late(self) -> None:
@@ -139,8 +139,8 @@ class Walk:
         """kill -9 of a relay, and the time of its leases passes."""
         if relay := self.choose_relay():
             self.relays.remove(relay)
-            give_up(relay)
-            end_leases(relay)
+            relay._forget()  # which its process would take with it
+            end_leases(relay.leases.owner)
 
     def stop(self) -> None:
         """A relay is asked to stop."""
@@ -152,7 +152,7 @@ class Walk:
         """A relay is frozen until its leases are over, and wakes up later."""
         if relay := self.choose_relay():
             self.asleep[relay] = self.step + self.random.randint(10, 60)
-            end_leases(relay)
+            end_leases(relay.leases.owner)
 
     def end(self, seconds: float = 20) -> None:
         """Everything is well again, and everything is published."""
@@ -177,24 +177,3 @@ class Walk:
                 relay.stop()
         for late in self.late:
             late.close()
-
-
-def make_connection() -> psycopg.Connection[Any]:
-    """Another connection to the tests' database."""
-    parameters = connection.get_connection_params()
-    names = ("dbname", "user", "password", "host", "port")
-    return psycopg.connect(**{name: parameters[name] for name in names if parameters.get(name)})
-
-
-def give_up(relay: Forwarder) -> None:
-    """End what the process of a killed relay would take with it."""
-    if relay._producer is not None:
-        relay._producer.close()
-    relay._marker.forget()
-
-
-def end_leases(relay: Forwarder) -> None:
-    """Let the relay's leases run out."""
-    with connection.cursor() as cursor:
-        cursor.execute("update relay_shardlease set until = to_timestamp(0) where owner = %s", [relay.leases.owner])
-        cursor.execute("delete from relay_relaymember where owner = %s", [relay.leases.owner])

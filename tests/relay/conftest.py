@@ -3,7 +3,9 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from relay.topics import known_events
+from relay.forwarder import Forwarder
+from relay.operations import cluster
+from relay.topics import known_events, known_topics
 from tests.relay.readers import Readers
 
 
@@ -14,6 +16,15 @@ def library_events(settings: Settings) -> Iterator[None]:
     known_events.cache_clear()
     yield
     known_events.cache_clear()
+
+
+@pytest.fixture
+def forwarder(library_events: None) -> Iterator[Forwarder]:
+    """A relay that is driven by hand."""
+    cluster.create_topics(known_topics())
+    relay = Forwarder()
+    yield relay
+    relay.stop()
 
 
 @pytest.fixture

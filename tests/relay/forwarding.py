@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 
@@ -14,8 +14,9 @@ from relay.event import Event
 from relay.forwarder import Forwarder
 from relay.models import Outbox
 from relay.operations import cluster
-from relay.outbox import hash_key, publish
+from relay.outbox import hash_key, publish, publish_many
 from relay.producer import Producer
+from tests.relay.events import BookLent
 
 
 def publish_committed(*events: Event) -> None:
@@ -41,6 +42,24 @@ def forward_until(forwarder: Forwarder, is_so: Callable[[], bool], *, seconds: f
         assert time.monotonic() < deadline
         forwarder.forward_round()
         time.sleep(0.001)
+
+
+def make_books_of_a_lane() -> tuple[UUID, UUID]:
+    """Return two keys of one partition, and of two shards."""
+    book = uuid4()
+    apart = (other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(book))) % 16)
+    return book, next(other for other in apart if (hash_key(str(other)) - hash_key(str(book))) % 12 == 0)
+
+
+def publish_slowly(book: UUID, began: threading.Event, may_commit: threading.Event) -> None:
+    """Have the position long before the commit."""
+    try:
+        with transaction.atomic():
+            publish_many([BookLent(book=book)])
+            began.set()
+            may_commit.wait(10)
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -93,3 +112,12 @@ def read_key(key: UUID | str) -> list[kafka.Delivery]:
 def find_first_occurrences(deliveries: list[kafka.Delivery]) -> list[int]:
     """The sequence numbers in the order in which each came for the first time."""
     return list(dict.fromkeys(delivery.sequence for delivery in deliveries))
+
+
+def end_leases(owner: str) -> None:
+    """Let time pass for a relay that was killed, or sleeps."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update relay_shardlease set until = clock_timestamp() - interval '1 s' where owner = %s", [owner]
+        )
+        cursor.execute("delete from relay_relaymember where owner = %s", [owner])

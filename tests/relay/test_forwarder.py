@@ -1,38 +1,29 @@
 """The forwarder against the real broker: nothing lost, each key in order, nothing marked that is not in the log."""
 
-import random
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from pytest_django.fixtures import Settings
 
 from relay import batches, kafka
 from relay import forwarder as forwarder_module
 from relay import reader as reader_module
-from relay.conf import configuration
 from relay.forwarder import Forwarder
-from relay.lanes import Lane
-from relay.lease import LeaseLost
 from relay.messages import make_message
-from relay.models import Outbox, ShardLease
-from relay.operations import cluster
-from relay.outbox import hash_key, publish_many
+from relay.models import Outbox
+from relay.outbox import publish_many
 from relay.producer import Sending
-from relay.topics import known_topics
 from tests.relay.events import BookLent, BookReturned, NoticePosted
 from tests.relay.forwarding import (
     find_first_occurrences,
     forward_all,
     forward_until,
     publish_committed,
+    publish_slowly,
     read_key,
     running,
     wait_until_published,
@@ -41,31 +32,12 @@ from tests.relay.forwarding import (
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
 
 
-@pytest.fixture
-def forwarder(library_events: None) -> Iterator[Forwarder]:
-    cluster.create_topics(known_topics())
-    relay = Forwarder()
-    yield relay
-    relay.stop()
-
-
 @pytest.fixture(params=["whole batches", "send()"])
 def sender(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to hand records to kafka-python."""
     if request.param == "send()":
         monkeypatch.setattr(batches, "_VERSION", "another")
     return str(request.param)
-
-
-def publish_slowly(book: UUID, began: threading.Event, may_commit: threading.Event) -> None:
-    """Have the position long before the commit."""
-    try:
-        with transaction.atomic():
-            publish_many([BookLent(book=book)])
-            began.set()
-            may_commit.wait(10)
-    finally:
-        connection.close()
 
 
 @pytest.mark.usefixtures("sender")
@@ -137,91 +109,6 @@ def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
     assert [delivery.sequence for delivery in read_key(late)] == [1, 2]
 
 
-def make_books_of_a_lane() -> tuple[UUID, UUID]:
-    """Return two keys of one partition, and of two shards."""
-    book = uuid4()
-    apart = (other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(book))) % 16)
-    return book, next(other for other in apart if (hash_key(str(other)) - hash_key(str(book))) % 12 == 0)
-
-
-def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
-    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It comes last in its batch and has the lowest position: the relay must read again from there."""
-    late, early = make_books_of_a_lane()
-    began, may_commit = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
-        patch.setattr(Lane, "is_ready", False)
-        writer = pool.submit(publish_slowly, late, began, may_commit)
-        assert began.wait(10)
-        publish_committed(BookLent(book=early))
-        forward_until(forwarder, lambda: len(forwarder._window.rows) == 1)
-        may_commit.set()
-        writer.result()
-        last = Outbox.objects.latest("position").position
-        forward_until(forwarder, lambda: len(forwarder._window.rows) == 2 and forwarder._reader.clean >= last)
-    told: list[object] = []
-    outcome = Sending.error
-
-    def fail_once(sending: Sending) -> Exception | None:
-        told.append(sending)
-        return kafka.BrokerUnavailable("no answer") if len(told) == 1 else outcome.fget(sending)  # type: ignore[attr-defined]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Sending, "error", property(fail_once))
-        forward_all(forwarder, quiet=1.0)
-    assert len(told) > 1
-    assert Outbox.objects.filter(published_at=None).count() == 0
-
-
-def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
-    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody has seen the row when the partition stalls, and it lies below all that is read again afterwards."""
-    late, early = make_books_of_a_lane()
-    began, may_commit = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
-        patch.setattr(Sending, "done", False)
-        patch.setattr("relay.lanes.SLOW_SECONDS", 0.05)
-        writer = pool.submit(publish_slowly, late, began, may_commit)
-        assert began.wait(10)
-        publish_committed(BookLent(book=early))
-        forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
-        may_commit.set()
-        writer.result()
-        last = Outbox.objects.get(key=str(early)).position
-        forward_until(forwarder, lambda: forwarder._reader.clean >= last)
-    forward_all(forwarder)
-    assert [delivery.sequence for delivery in read_key(late)] == [1]
-    assert Outbox.objects.filter(published_at=None).count() == 0
-
-
-def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_still_published(
-    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its rows lie below those that this relay has left alone in that partition."""
-    theirs, ours = make_books_of_a_lane()
-    forwarder.forward_round()
-    shard = hash_key(str(theirs)) % 16
-    ShardLease.objects.filter(shard=shard).update(owner="killed", epoch=7)
-    with suppress(LeaseLost):
-        forwarder.leases.renew(0)
-    forwarder._forget()
-    publish_committed(BookLent(book=theirs))
-    forward_until(forwarder, lambda: forwarder._reader.clean >= Outbox.objects.get().position)
-    publish_committed(BookLent(book=ours))
-    with monkeypatch.context() as patch:
-        patch.setattr(Sending, "done", False)
-        patch.setattr("relay.lanes.SLOW_SECONDS", 0.05)
-        forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
-        ShardLease.objects.filter(shard=shard).update(until=datetime.fromtimestamp(0, UTC))
-        forward_until(forwarder, lambda: shard in forwarder.leases.working)
-        last = Outbox.objects.latest("position").position
-        forward_until(forwarder, lambda: forwarder._reader.clean >= last)
-    forward_all(forwarder)
-    assert Outbox.objects.filter(published_at=None).count() == 0
-
-
 def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_in_order(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,33 +177,6 @@ def test_refused_keys_with_many_events_hold_up_no_other_while_a_transaction_is_o
     assert not read_key(refused)
 
 
-def test_a_partition_that_fills_the_memory_without_an_answer_holds_up_no_other(
-    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("relay.window.WINDOW_ROWS", 40)
-    monkeypatch.setattr("relay.window.READ_ROWS", 20)
-    monkeypatch.setattr(reader_module, "READ_ROWS", 20)
-    monkeypatch.setattr("relay.lanes.SLOW_SECONDS", 0.3)
-    silent = uuid4()
-    lanes = configuration().partitions
-    fine = next(other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(silent))) % lanes)
-    publish_committed(*[BookLent(book=silent) for _ in range(60)], BookLent(book=fine))
-    outcome = Sending.done
-
-    def be_silent(sending: Sending) -> bool:
-        silent_lane = forwarder._lanes.find(b"test.library", hash_key(str(silent)))
-        silenced = silent_lane.flight is not None and silent_lane.flight.sending is sending
-        return not silenced and outcome.fget(sending)  # type: ignore[attr-defined]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Sending, "done", property(be_silent))
-        published = Outbox.objects.filter(key=str(fine)).exclude(published_at=None)
-        forward_until(forwarder, published.exists, seconds=4)
-    forward_all(forwarder, quiet=1.0)
-    assert find_first_occurrences(read_key(silent)) == list(range(1, 61))
-    assert Outbox.objects.filter(published_at=None).count() == 0
-
-
 def test_a_batch_over_the_brokers_limit_is_split(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.messages.BATCH_BYTES", 8_000_000)
     board = f"{uuid4()}"
@@ -324,16 +184,6 @@ def test_a_batch_over_the_brokers_limit_is_split(forwarder: Forwarder, monkeypat
     forward_all(forwarder)
     assert [delivery.sequence for delivery in read_key(board)] == [1, 2, 3, 4]
     assert Outbox.objects.exclude(refused_reason=None).count() == 0
-
-
-def test_a_missing_topic_stops_no_other(forwarder: Forwarder) -> None:
-    book = uuid4()
-    publish_committed(NoticePosted(board="lost"), BookLent(book=book))
-    Outbox.objects.filter(key="lost").update(topic="test.nowhere")
-    forward_all(forwarder)
-    assert [delivery.sequence for delivery in read_key(book)] == [1]
-    assert Outbox.objects.filter(published_at=None).get().key == "lost"
-    assert forwarder._find_low_mark() < Outbox.objects.get(key="lost").position
 
 
 def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,87 +203,6 @@ def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeyp
     forward_all(forwarder)
     assert 20 <= most <= 60
     assert Outbox.objects.filter(published_at=None).count() == 0
-
-
-def test_a_relay_that_was_frozen_marks_nothing_and_puts_nothing_out_of_order(
-    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    book, other = uuid4(), Forwarder()
-    publish_committed(*[BookLent(book=book) for _ in range(3)])
-
-    def freeze(label: str) -> None:
-        if label == "relay.sent":
-            with connection.cursor() as cursor:
-                cursor.execute("update relay_shardlease set until = clock_timestamp() - interval '1 s'")
-                cursor.execute("delete from relay_relaymember")
-            monkeypatch.setattr("relay.failpoint.hook", None)
-            publish_committed(BookReturned(book=book))
-            forward_all(other)
-
-    monkeypatch.setattr("relay.failpoint.hook", freeze)
-    with pytest.raises(LeaseLost):
-        forward_all(forwarder)
-    published = list(Outbox.objects.order_by("sequence").values_list("published_at", flat=True))
-    forwarder._forget()
-    forward_all(forwarder)
-    assert forwarder.leases.working == []
-    assert find_first_occurrences(read_key(book)) == [1, 2, 3, 4]
-    assert list(Outbox.objects.order_by("sequence").values_list("published_at", flat=True)) == published
-    other.stop()
-
-
-def test_a_database_that_has_lost_its_last_commits_is_read_from_where_it_says(forwarder: Forwarder) -> None:
-    """After a failover it may give positions again that the relay has seen: what is committed under them is new."""
-    publish_committed(BookLent(book=uuid4()))
-    forwarder.forward_round()
-    position, mark = Outbox.objects.get().position, forwarder._find_low_mark()
-    publish_committed(*[BookLent(book=uuid4()) for _ in range(3)])
-    forward_until(forwarder, lambda: forwarder._find_low_mark() > position + 2)
-    forwarder._renew()
-    Outbox.objects.filter(position__gt=position).delete()
-    ShardLease.objects.update(low_mark=mark)
-    with connection.cursor() as cursor:
-        cursor.execute("select setval('relay_outbox_position_seq', %s)", [position])
-    book = uuid4()
-    publish_committed(BookLent(book=book))
-    forwarder._forget()  # as after any error, such as the end of its connection
-    forward_all(forwarder)
-    assert [delivery.sequence for delivery in read_key(book)] == [1]
-
-
-def test_three_relays_that_come_and_go_lose_nothing_and_keep_the_order(forwarder: Forwarder) -> None:
-    books, turns = [uuid4() for _ in range(40)], 120
-    counts: dict[object, int] = defaultdict(int)
-    lock = threading.Lock()
-
-    def write(seed: int) -> None:
-        dice = random.Random(seed)
-        try:
-            for _ in range(turns):
-                chosen = dice.sample(books, 3)
-                with transaction.atomic():
-                    publish_many([BookLent(book=book) for book in chosen])
-                    time.sleep(dice.random() * 0.01)
-                    rolled_back = dice.random() < 0.1
-                    transaction.set_rollback(rolled_back)
-                with lock:
-                    for book in chosen:
-                        counts[book] += not rolled_back
-        finally:
-            connection.close()
-
-    with running(forwarder, Forwarder(), Forwarder()) as stopping, ThreadPoolExecutor(6) as pool:
-        writers = [pool.submit(write, seed) for seed in range(6)]
-        time.sleep(0.8)
-        stopping[0].set()  # hands over at once, in the middle
-        for writer in writers:
-            writer.result()
-        wait_until_published()
-    sequences = defaultdict(list)
-    for delivery in cluster.read_log(["test.library"]):
-        sequences[delivery.key].append(delivery)
-    for book in books:
-        assert find_first_occurrences(sequences[str(book)]) == list(range(1, counts[book] + 1))
 
 
 def test_a_broker_that_is_away_costs_nothing_but_time(

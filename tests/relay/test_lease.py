@@ -1,21 +1,12 @@
 """Leases: a fair share for each relay, handed over at once by one that stops, after its time by one that was killed."""
 
 import pytest
-from django.db import connection
 
 from relay.lease import SHARDS, LeaseLost, ShardLeases, read_low_mark
 from relay.models import RelayMember, ShardLease
+from tests.relay.forwarding import end_leases
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def end_leases_of(owner: str) -> None:
-    """Let time pass for a relay that was killed."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "update relay_shardlease set until = clock_timestamp() - interval '1 s' where owner = %s", [owner]
-        )
-        cursor.execute("delete from relay_relaymember where owner = %s", [owner])
 
 
 def test_relays_share_and_one_that_stops_hands_over_at_once() -> None:
@@ -46,7 +37,7 @@ def test_one_that_was_killed_is_replaced_and_notices_it_when_it_wakes() -> None:
     killed.renew(0)
     other.renew(0)
     assert other.working == []
-    end_leases_of("killed")
+    end_leases("killed")
     other.renew(0)
     assert len(other.working) == SHARDS
     with pytest.raises(LeaseLost):

@@ -1,6 +1,5 @@
 """Rows that the relays have gone past are sent once a person asks for it, by relays at work."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -8,21 +7,11 @@ from django.core.management import CommandError
 
 from relay.forwarder import Forwarder
 from relay.models import Intervention, Outbox
-from relay.operations import cluster
-from relay.topics import known_topics
 from tests.relay.events import BookLent
 from tests.relay.forwarding import forward_all, forward_until, publish_committed
 from tests.relay.operated import operate, operate_json
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
-
-
-@pytest.fixture
-def forwarder(library_events: None) -> Iterator[Forwarder]:
-    cluster.create_topics(known_topics())
-    relay = Forwarder()
-    yield relay
-    relay.stop()
 
 
 def test_what_was_passed_by_is_sent_by_a_relay_at_work(forwarder: Forwarder) -> None:
