@@ -16,7 +16,7 @@ from shop.contacts.models import Contact
 from shop.logs import LineFormatter
 from shop.tokens import sign_order
 
-PERSONAL = ("Ada", "Lovelace", "ada@", "7946", "St James", "SW1Y")
+PERSONAL = ("Ada", "Lovelace", "ada@", "7946 0018", "St James", "SW1Y")
 
 
 @pytest.fixture
