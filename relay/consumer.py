@@ -35,6 +35,8 @@ from relay.tracing import span_for
 BATCH_SECONDS = 0.2
 # But a commit has a price of its own: on a slow disk, fewer at a time would only be slower, not shorter.
 LEAST_TOGETHER = 50
+# Nor is a rest worth one, if the transaction before it takes no more than half as long again with it.
+WITH_THE_REST = 1.5
 # So is a gap that is wider than this left to the key's redrive, which takes event by event.
 MOST_HEALED = 500
 _LIMIT_WAITING = "select set_config('lock_timeout', '5s', true), set_config('statement_timeout', '10s', true)"
@@ -150,7 +152,7 @@ class Consumer:
         """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
         pace, well = self._paces[kind], True
         while run:
-            batch = run[: pace.size]
+            batch = run if len(run) <= pace.size * WITH_THE_REST else run[: pace.size]
             began = time.monotonic()
             try:
                 done = self._apply(batch, together=kind is not None)

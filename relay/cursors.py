@@ -13,9 +13,7 @@ Key = tuple[str, str]  # topic, key
 
 # Inserted first and locked second: with the lock alone two consumers of a rebalance both find no row to lock.
 # A new cursor starts at the stream's floor: what lies below is pruned and can't be applied by anyone.
-# Both look each key up in the index by itself, whatever the planner thinks of tables that grew since it last looked.
-# Most often all are missing and begin at nothing. So the answer is how many were made, and of those only what has to be
-# told: all if some were there before, else those of a pruned stream.
+# It looks each key up in the index by itself, whatever the planner thinks of tables that grew since it last looked.
 _INSERT = """
 with wanted as materialized (
     select topic, key, expected, coalesce((select floor from relay_stream s
@@ -24,15 +22,13 @@ with wanted as materialized (
 made as (
     insert into relay_cursor (consumer, topic, key, last)
     select %(consumer)s, topic, key, case when expected = floor + 1 then expected else floor end from wanted
-    {unless_there}
-    returning topic, key)
-select '', '', count(*) from made
-union all
-select topic, key, floor from wanted join made using (topic, key)
-where floor > 0 or (select count(*) from made) < (select count(*) from wanted)
 """
-_INSERT_MISSING = _INSERT.format(unless_there="on conflict (consumer, topic, key) do nothing")
-_INSERT_ALL = _INSERT.format(unless_there="")
+# Which were made, and where they begin.
+_INSERT_MISSING = f"""{_INSERT}
+    on conflict (consumer, topic, key) do nothing returning topic, key)
+select topic, key, floor from wanted join made using (topic, key)"""
+# All are made: only those are told that do not begin at nothing, most often none.
+_INSERT_ALL = f"{_INSERT}) select topic, key, floor from wanted where floor > 0"
 _LOCK = """
 select locked.* from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
 cross join lateral (select topic, key, last, last, parked_at from relay_cursor c
@@ -88,9 +84,9 @@ def lock_cursors(consumer: str, expected: Mapping[Key, int]) -> dict[Key, Locked
     with connection.cursor() as cursor:
         values = _name(consumer, ordered) | {"expected": to_array(numbers)}
         # Where all events are the first of their keys no cursor is there, unless they come again.
-        execute_hopefully(cursor, _INSERT_ALL, _INSERT_MISSING, values, rows=len(ordered), hope={*numbers} == {1})
+        hope = {*numbers} == {1}
+        all_new = execute_hopefully(cursor, _INSERT_ALL, _INSERT_MISSING, values, rows=len(ordered), hope=hope)
         floors = {(topic, key): floor for topic, key, floor in cursor.fetchall()}
-        all_new = floors.pop(("", "")) == len(ordered)
         locked = {}
         for key, number in zip(ordered, numbers, strict=True):
             if all_new or key in floors:

@@ -30,9 +30,9 @@ from relay.loop import TRANSIENT, Backoff
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
-BATCH_RECORDS, PORTION = 4000, 200
+BATCH_RECORDS, PORTION = 4000, 100
 # Whether a handler uses the database or not, the next portion is polled after that time.
-TURN_SECONDS = 0.05
+TURN_SECONDS = 0.025
 RETRY_EVERY_SECONDS = 0.5
 # What lies behind for this long without standing in Kafka any more is healed from the outbox.
 BEHIND_SECONDS = 120.0
