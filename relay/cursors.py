@@ -22,13 +22,16 @@ with wanted as materialized (
 made as (
     insert into relay_cursor (consumer, topic, key, last)
     select %(consumer)s, topic, key, case when expected = floor + 1 then expected else floor end from wanted
+    {unless_there})
+select topic, key, floor from wanted {told}
 """
-# Which were made, and where they begin.
-_INSERT_MISSING = f"""{_INSERT}
-    on conflict (consumer, topic, key) do nothing returning topic, key)
-select topic, key, floor from wanted join made using (topic, key)"""
-# All are made: only those are told that do not begin at nothing, most often none.
-_INSERT_ALL = f"{_INSERT}) select topic, key, floor from wanted where floor > 0"
+# Told is which were made, and where they begin.
+_INSERT_MISSING = _INSERT.format(
+    unless_there="on conflict (consumer, topic, key) do nothing returning topic, key",
+    told="join made using (topic, key)",
+)
+# All are made: told are only those that do not begin at nothing, most often none.
+_INSERT_ALL = _INSERT.format(unless_there="", told="where floor > 0")
 _LOCK = """
 select locked.* from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
 cross join lateral (select topic, key, last, last, parked_at from relay_cursor c

@@ -41,28 +41,31 @@ PUBLISH_WITH_CAUSE = f"stream as ({_STREAM.replace(' where ', ' from cause where
 
 # The streams are locked in the order of their keys. Positions are given in the order of the list: identity values are
 # computed after the sort, and within a key they must grow with the sequence.
-_EVENTS = f"""
+_MANY = """
 with event as (
     select * from unnest(%(topic)s::text[], %(key)s::text[], %(key_hash)s::int[], %(event_id)s::uuid[],
                          %(type)s::text[], %(occurred_at)s::timestamptz[], %(body)s::text[],
                          %(nth)s::int[], %(times)s::int[])
     with ordinality as e (topic, key, key_hash, event_id, type, occurred_at, body, nth, times, number)
-    where {READ_COMMITTED}),
+    where current_setting('transaction_isolation') = 'read committed'),
 stream as (
     insert into relay_stream as t (topic, key, last)
-    select topic, key, times from event where nth = 1 order by topic collate "C", key collate "C"
-"""
-_ROWS = """)
+    select topic, key, times from event where nth = 1
+    order by topic collate "C", key collate "C"
+    {if_there})
 insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
 select topic, key, key_hash, {sequence}, event_id, type, occurred_at, body, %(traceparent)s, clock_timestamp()
-from {source} order by number
+from event {numbered}
+order by number
 """
-_PUBLISH_MANY = f"""{_EVENTS}
-    on conflict (topic, key) do update set last = t.last + excluded.last returning topic, key, last
-    {_ROWS.format(sequence="last - times + nth", source="event join stream using (topic, key)")}"""
+_PUBLISH_MANY = _MANY.format(
+    if_there="on conflict (topic, key) do update set last = t.last + excluded.last returning topic, key, last",
+    sequence="last - times + nth",
+    numbered="join stream using (topic, key)",
+)
 # Fails if one of the keys has a stream. So nobody else can have given these keys a position that is to stay, and it
 # does not matter that these are given before the streams are made.
-_PUBLISH_NEW = f"{_EVENTS}{_ROWS.format(sequence='nth', source='event')}"
+_PUBLISH_NEW = _MANY.format(if_there="", sequence="nth", numbered="")
 # From so many rows on, looking out for conflicts takes longer than a savepoint.
 WORTH_A_SAVEPOINT = 50
 
@@ -155,7 +158,8 @@ def execute_hopefully(
 ) -> bool:
     """Execute `hopeful`, which fails if some row is there, behind a savepoint; if so, or without `hope`, `sure`.
 
-    Return whether it was `hopeful`. `sure` looks out for conflicts, which takes PostgreSQL a third longer: with many `rows`, more than a savepoint.
+    Return whether it was `hopeful`. `sure` looks out for conflicts, which takes PostgreSQL a third longer: with many
+    `rows`, more than a savepoint.
     """
     if hope and rows >= WORTH_A_SAVEPOINT:
         with suppress(IntegrityError), transaction.atomic():

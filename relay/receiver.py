@@ -33,6 +33,8 @@ POLL_SECONDS = 0.25
 BATCH_RECORDS, PORTION = 4000, 100
 # Whether a handler uses the database or not, the next portion is polled after that time.
 TURN_SECONDS = 0.025
+# A statement that is back by then is not polled beside: the portion would hold up what comes after it.
+SHORT_STATEMENT_SECONDS = 0.0002
 RETRY_EVERY_SECONDS = 0.5
 # What lies behind for this long without standing in Kafka any more is healed from the outbox.
 BEHIND_SECONDS = 120.0
@@ -102,13 +104,20 @@ class Receiver:
     def _poll(self, source: Source) -> Batch:
         deliveries, arrivals = list[Delivery](), list[Arrival]()
         while len(deliveries) < BATCH_RECORDS:
-            self._turn.wait(TURN_SECONDS)
+            self._wait_for_turn()
             portion = source.poll(seconds=0 if deliveries else POLL_SECONDS, records=PORTION)
             deliveries += portion
             arrivals += map(take_delivery, leave_out_canaries(portion))
             if len(portion) < PORTION:
                 break
         return Batch(deliveries, self._consumer.arrange(arrivals))
+
+    def _wait_for_turn(self) -> None:
+        until = time.monotonic() + TURN_SECONDS
+        while (left := until - time.monotonic()) > 0 and self._turn.wait(left):
+            time.sleep(SHORT_STATEMENT_SECONDS)
+            if self._turn.is_set():
+                return
 
     def _hold(self, batch: Batch) -> None:
         if batch.deliveries:
