@@ -40,14 +40,15 @@ _PUBLISH = f"with stream as ({_STREAM}){_OUTBOX}"
 PUBLISH_WITH_CAUSE = f"stream as ({_STREAM.replace(' where ', ' from cause where ')}){_OUTBOX}"
 
 # The streams are locked in the order of their keys. Positions are given in the order of the list: identity values are
-# computed after the sort, and within a key they must grow with the sequence.
+# computed after the sort, and within a key they must grow with the sequence. The transaction has its number by then:
+# the reader waits for the transactions under way, and would pass by the positions of one that has none yet.
 _MANY = """
 with event as (
     select * from unnest(%(topic)s::text[], %(key)s::text[], %(key_hash)s::int[], %(event_id)s::uuid[],
                          %(type)s::text[], %(occurred_at)s::timestamptz[], %(body)s::text[],
                          %(nth)s::int[], %(times)s::int[])
     with ordinality as e (topic, key, key_hash, event_id, type, occurred_at, body, nth, times, number)
-    where current_setting('transaction_isolation') = 'read committed'),
+    where current_setting('transaction_isolation') = 'read committed' and pg_current_xact_id() is not null),
 stream as (
     insert into relay_stream as t (topic, key, last)
     select topic, key, times from event where nth = 1

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
@@ -13,10 +14,13 @@ from django.db import connection, transaction
 from relay import outbox
 from relay.models import Outbox, Stream
 from relay.outbox import (
+    PUBLISH_WITH_CAUSE,
+    READ_COMMITTED,
     EventTooLarge,
     PublishedOutsideTransaction,
     UnknownTopic,
     WrongIsolationLevel,
+    encode_event,
     encode_many,
     publish,
     publish_encoded,
@@ -138,6 +142,54 @@ def test_many_events_in_one_statement_keep_the_order_of_the_list_within_each_key
         sequences = [row.sequence for row in rows if row.key == board]
         assert sequences == list(range(1, len(sequences) + 1))
         assert Stream.objects.get(topic="test.notices", key=board).last == len(sequences)
+
+
+def publish_with_cause() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"with cause as (select 1 where {READ_COMMITTED}), {PUBLISH_WITH_CAUSE}",
+            encode_event(NoticePosted(board="1", text="")),
+        )
+
+
+NOTICES = [NoticePosted(board=str(number), text="") for number in range(100)]
+WAYS: dict[str, Callable[[], object]] = {
+    "one": lambda: publish(NOTICES[0]),
+    "with its cause": publish_with_cause,
+    "many": lambda: publish_many(NOTICES),
+    "many of new keys": lambda: publish_many(NOTICES, new_keys=True),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whoever_takes_a_position_has_a_transaction_number_by_then(way: str) -> None:
+    """The reader asks which transactions are under way: it would pass by the position of one that has no number."""
+
+    def publish_it() -> None:
+        try:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("select pg_backend_pid()")
+                    backend.append(cursor.fetchone()[0])
+                WAYS[way]()
+        finally:
+            connection.close()
+
+    backend: list[int] = []
+    with ThreadPoolExecutor(1) as pool, connection.cursor() as cursor:
+        with transaction.atomic():
+            cursor.execute("alter sequence relay_outbox_position_seq increment 1")  # no position for others
+            publishing = pool.submit(publish_it)
+            while not publishing.done():
+                cursor.execute("select pg_stat_clear_snapshot()")
+                cursor.execute("select backend_xid, wait_event from pg_stat_activity where pid = any(%s)", [backend])
+                number, waits_for = cursor.fetchone() or (None, None)
+                if waits_for == "relation":
+                    break
+            assert not publishing.done()
+            assert number is not None
+        publishing.result(timeout=10)
+    assert Outbox.objects.exists()
 
 
 def test_what_another_thread_has_encoded_is_written_in_the_transaction_of_this_one() -> None:
