@@ -9,7 +9,6 @@ from contextlib import suppress
 from random import Random
 
 import pytest
-from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from relay import kafka
@@ -18,10 +17,9 @@ from relay.lanes import Landing, Lane
 from relay.lease import LeaseLost
 from relay.loop import TRANSIENT
 from relay.models import Outbox
-from relay.outbox import _PUBLISH, encode_event
 from shop.management.verification.outbox import find_rows_left_behind
 from tests.faults.parcels import ParcelMoved
-from tests.relay.forwarding import end_leases, publish_committed
+from tests.relay.forwarding import end_leases, publish_committed, publish_late
 
 # How often each step is taken, among all steps; each walk leaves some of them out and exaggerates others.
 WEIGHTS = {
@@ -96,11 +94,7 @@ class Walk:
 
     def write_slowly(self) -> None:
         """An event has its position, and is committed much later, or never."""
-        late = connection.copy()
-        late.set_autocommit(False)
-        with late.cursor() as cursor:
-            cursor.execute(_PUBLISH, encode_event(ParcelMoved(parcel=f"{self.random.random()}")))
-        self.late.append(late)
+        self.late.append(publish_late(ParcelMoved(parcel=f"{self.random.random()}")))
 
     def commit_late(self) -> None:
         """One of those ends."""

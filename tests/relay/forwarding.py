@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from relay import kafka
 from relay.batches import Message
+from relay.conf import configuration
 from relay.event import Event
 from relay.forwarder import Forwarder
 from relay.models import Outbox
 from relay.operations import cluster
-from relay.outbox import hash_key, publish, publish_many
+from relay.outbox import _PUBLISH, encode_event, hash_key, publish
 from relay.producer import Producer
-from tests.relay.events import BookLent
 
 
 def publish_committed(*events: Event) -> None:
@@ -46,20 +47,18 @@ def forward_until(forwarder: Forwarder, is_so: Callable[[], bool], *, seconds: f
 
 def make_books_of_a_lane() -> tuple[UUID, UUID]:
     """Return two keys of one partition, and of two shards."""
-    book = uuid4()
+    book, partitions = uuid4(), configuration().partitions
     apart = (other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(book))) % 16)
-    return book, next(other for other in apart if (hash_key(str(other)) - hash_key(str(book))) % 12 == 0)
+    return book, next(other for other in apart if (hash_key(str(other)) - hash_key(str(book))) % partitions == 0)
 
 
-def publish_slowly(book: UUID, began: threading.Event, may_commit: threading.Event) -> None:
-    """Have the position long before the commit."""
-    try:
-        with transaction.atomic():
-            publish_many([BookLent(book=book)])
-            began.set()
-            may_commit.wait(10)
-    finally:
-        connection.close()
+def publish_late(event: Event) -> BaseDatabaseWrapper:
+    """Give `event` its position, and return the connection on which that is still to be committed or rolled back."""
+    late: BaseDatabaseWrapper = connection.copy()
+    late.set_autocommit(False)
+    with late.cursor() as cursor:
+        cursor.execute(_PUBLISH, encode_event(event))
+    return late
 
 
 @contextmanager

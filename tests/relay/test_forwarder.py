@@ -1,8 +1,7 @@
 """The forwarder against the real broker: nothing lost, each key in order, nothing marked that is not in the log."""
 
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from uuid import uuid4
 
 import pytest
@@ -23,7 +22,7 @@ from tests.relay.forwarding import (
     forward_all,
     forward_until,
     publish_committed,
-    publish_slowly,
+    publish_late,
     read_key,
     running,
     wait_until_published,
@@ -94,15 +93,11 @@ def test_what_was_read_while_no_broker_answered_is_not_forgotten(
 def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
     """The row that commits last has the lowest position: a relay that reads by position loses it."""
     late, early = uuid4(), uuid4()
-    began, may_commit = threading.Event(), threading.Event()
-    writer = threading.Thread(target=publish_slowly, args=(late, began, may_commit))
-    writer.start()
-    assert began.wait(10)
-    publish_committed(BookLent(book=early))
-    forward_all(forwarder)
-    assert read_key(early) and not read_key(late)
-    may_commit.set()
-    writer.join()
+    with closing(publish_late(BookLent(book=late))) as writer:
+        publish_committed(BookLent(book=early))
+        forward_all(forwarder)
+        assert read_key(early) and not read_key(late)
+        writer.commit()
     publish_committed(BookReturned(book=late))
     forward_all(forwarder)
     assert Outbox.objects.get(key=str(late), sequence=1).position < Outbox.objects.get(key=str(early)).position
@@ -164,16 +159,12 @@ def test_refused_keys_with_many_events_hold_up_no_other_while_a_transaction_is_o
     """Until that ends nothing above its position is settled, and each read begins there."""
     monkeypatch.setattr(reader_module, "READ_ROWS", 10)
     refused, fine = uuid4(), uuid4()
-    began, may_commit = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        writer = pool.submit(publish_slowly, uuid4(), began, may_commit)
-        assert began.wait(10)
+    with closing(publish_late(BookLent(book=uuid4()))) as writer:
         publish_committed(*[BookLent(book=refused) for _ in range(30)], BookLent(book=fine))
         Outbox.objects.filter(key=str(refused), sequence=1).update(refused_reason="too large")
         published = Outbox.objects.filter(key=str(fine)).exclude(published_at=None)
         forward_until(forwarder, published.exists, seconds=5)
-        may_commit.set()
-        writer.result()
+        writer.commit()
     assert not read_key(refused)
 
 

@@ -17,6 +17,7 @@ from relay.operations import cluster
 from relay.outbox import publish_many
 from tests.relay.events import BookLent, BookReturned
 from tests.relay.forwarding import (
+    end_leases,
     find_first_occurrences,
     forward_all,
     forward_until,
@@ -37,9 +38,7 @@ def test_a_relay_that_was_frozen_marks_nothing_and_puts_nothing_out_of_order(
 
     def freeze(label: str) -> None:
         if label == "relay.sent":
-            with connection.cursor() as cursor:
-                cursor.execute("update relay_shardlease set until = clock_timestamp() - interval '1 s'")
-                cursor.execute("delete from relay_relaymember")
+            end_leases(forwarder.leases.owner)
             monkeypatch.setattr("relay.failpoint.hook", None)
             publish_committed(BookReturned(book=book))
             forward_all(other)

@@ -1,9 +1,6 @@
 """Partitions that give no answer, fail or are not there are left alone: nothing of theirs is lost, the others flow."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import UTC, datetime
+from contextlib import closing, suppress
 from uuid import uuid4
 
 import pytest
@@ -19,12 +16,13 @@ from relay.outbox import hash_key
 from relay.producer import Sending
 from tests.relay.events import BookLent, NoticePosted
 from tests.relay.forwarding import (
+    end_leases,
     find_first_occurrences,
     forward_all,
     forward_until,
     make_books_of_a_lane,
     publish_committed,
-    publish_slowly,
+    publish_late,
     read_key,
 )
 
@@ -36,15 +34,11 @@ def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
 ) -> None:
     """It comes last in its batch and has the lowest position: the relay must read again from there."""
     late, early = make_books_of_a_lane()
-    began, may_commit = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+    with closing(publish_late(BookLent(book=late))) as writer, monkeypatch.context() as patch:
         patch.setattr(Lane, "is_ready", False)
-        writer = pool.submit(publish_slowly, late, began, may_commit)
-        assert began.wait(10)
         publish_committed(BookLent(book=early))
         forward_until(forwarder, lambda: len(forwarder._window.rows) == 1)
-        may_commit.set()
-        writer.result()
+        writer.commit()
         last = Outbox.objects.latest("position").position
         forward_until(forwarder, lambda: len(forwarder._window.rows) == 2 and forwarder._reader.clean >= last)
     told: list[object] = []
@@ -66,16 +60,12 @@ def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
 ) -> None:
     """Nobody has seen the row when the partition stalls, and it lies below all that is read again afterwards."""
     late, early = make_books_of_a_lane()
-    began, may_commit = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+    with closing(publish_late(BookLent(book=late))) as writer, monkeypatch.context() as patch:
         patch.setattr(Sending, "done", False)
         patch.setattr("relay.lanes.SLOW_SECONDS", 0.05)
-        writer = pool.submit(publish_slowly, late, began, may_commit)
-        assert began.wait(10)
         publish_committed(BookLent(book=early))
         forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
-        may_commit.set()
-        writer.result()
+        writer.commit()
         last = Outbox.objects.get(key=str(early)).position
         forward_until(forwarder, lambda: forwarder._reader.clean >= last)
     forward_all(forwarder)
@@ -101,7 +91,7 @@ def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_st
         patch.setattr(Sending, "done", False)
         patch.setattr("relay.lanes.SLOW_SECONDS", 0.05)
         forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
-        ShardLease.objects.filter(shard=shard).update(until=datetime.fromtimestamp(0, UTC))
+        end_leases("killed")
         forward_until(forwarder, lambda: shard in forwarder.leases.working)
         last = Outbox.objects.latest("position").position
         forward_until(forwarder, lambda: forwarder._reader.clean >= last)
