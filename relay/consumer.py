@@ -152,7 +152,8 @@ class Consumer:
         """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
         pace, well = self._paces[kind], True
         while run:
-            batch = run if len(run) <= pace.size * WITH_THE_REST else run[: pace.size]
+            most = pace.size if kind is None else pace.size * WITH_THE_REST  # one by one, it stops on time anyway
+            batch = run if len(run) <= most else run[: pace.size]
             began = time.monotonic()
             try:
                 done = self._apply(batch, together=kind is not None)

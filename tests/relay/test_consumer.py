@@ -180,6 +180,14 @@ def test_a_batch_is_one_transaction_unless_its_time_is_up(readers: Readers, monk
     assert all(readers.applied(book) == ["Ada", "Bob"] for book in books)
 
 
+@pytest.mark.parametrize(("events", "calls"), [(75, [75]), (76, [50, 26])])
+def test_a_small_rest_goes_with_the_call_before_it(events: int, calls: list[int]) -> None:
+    consumer, taken = Consumer("readers"), list[int]()
+    consumer.on(BookLent, many=True)(lambda events: taken.append(len(events)))
+    consumer.process([delivery for _ in range(events) for delivery in lend(uuid4(), "Ada")])
+    assert taken == calls
+
+
 def test_an_event_with_odd_characters_comes_as_it_was_published(readers: Readers) -> None:
     book = uuid4()
     name = "\0 \x7f \u2028 Ω 🙂 \\u0000"
