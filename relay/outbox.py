@@ -48,7 +48,7 @@ with event as (
                          %(type)s::text[], %(occurred_at)s::timestamptz[], %(body)s::text[],
                          %(nth)s::int[], %(times)s::int[])
     with ordinality as e (topic, key, key_hash, event_id, type, occurred_at, body, nth, times, number)
-    where current_setting('transaction_isolation') = 'read committed' and pg_current_xact_id() is not null),
+    where {read_committed} and pg_current_xact_id() is not null),
 stream as (
     insert into relay_stream as t (topic, key, last)
     select topic, key, times from event where nth = 1
@@ -60,13 +60,14 @@ from event {numbered}
 order by number
 """
 _PUBLISH_MANY = _MANY.format(
+    read_committed=READ_COMMITTED,
     if_there="on conflict (topic, key) do update set last = t.last + excluded.last returning topic, key, last",
     sequence="last - times + nth",
     numbered="join stream using (topic, key)",
 )
 # Fails if one of the keys has a stream. So nobody else can have given these keys a position that is to stay, and it
 # does not matter that these are given before the streams are made.
-_PUBLISH_NEW = _MANY.format(if_there="", sequence="nth", numbered="")
+_PUBLISH_NEW = _MANY.format(read_committed=READ_COMMITTED, if_there="", sequence="nth", numbered="")
 # From so many rows on, looking out for conflicts takes longer than a savepoint.
 WORTH_A_SAVEPOINT = 50
 
