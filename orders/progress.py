@@ -45,7 +45,7 @@ POLL_SECONDS = {"placed": 2, "confirmed": 15, "shipped": 60}
 GIVING_BACK = {
     "pending": "",
     "authorized": " What your bank had set aside for it is given back.",
-    "captured": " What you paid is on its way back to you.",
+    "captured": " What you paid is being given back to you.",
 }
 GIVEN_BACK = {
     "voided": " Nothing was charged.",

@@ -118,7 +118,7 @@ def test_a_cancelled_order_says_why_in_words(cart: Client, order: Order, happeni
     ("happenings", "words", "polls"),
     [
         ((*CONFIRMED, Happening.CANCEL_REQUESTED), "had set aside for it is given back", True),
-        ((*PAID, Happening.CANCEL_REQUESTED), "What you paid is on its way back", True),
+        ((*PAID, Happening.CANCEL_REQUESTED), "What you paid is being given back", True),
         ((*PAID, Happening.CANCEL_REQUESTED, Happening.PAYMENT_REFUNDED), "What you paid was given back", False),
         ((Happening.CANCELLED_BY_STAFF, Happening.PAYMENT_VOIDED), "Nothing was charged", False),
     ],

@@ -183,7 +183,7 @@ def test_a_confirmed_order_can_too_and_the_page_says_that_the_money_comes_back(
     order = place(*PAID)
     assert "what you paid goes back to you" in see(client, order)
     page = client.post(f"/orders/{order.pk}/cancel/", follow=True).content.decode()
-    assert "on its way back to you" in page
+    assert "is being given back to you" in page
     assert name_events(order)[-1] == "OrderCancelled"
 
 
