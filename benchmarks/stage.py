@@ -4,6 +4,7 @@ import argparse
 import multiprocessing
 import os
 import shutil
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ def running(*only: str) -> "Iterator[RunningShop]":
     var_dir = Path(os.environ["VAR_DIR"]).with_name("bench")
     os.environ["VAR_DIR"] = str(var_dir)
     shutil.rmtree(var_dir, ignore_errors=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the benchmark ends the shop, too
     django.setup()
     shop = RunningShop(port=int(os.environ["PORT"]), var_dir=var_dir, only=only)
     shop.start(timeout=240)
