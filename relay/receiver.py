@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 BATCH_RECORDS, PORTION = 4000, 100
+# Of large events fewer, by at most a portion too many: two batches are in memory, and one in a single statement.
+BATCH_BYTES = 16 * 1024 * 1024
 # Whether a handler uses the database or not, the next portion is polled after that time.
 TURN_SECONDS = 0.025
 # A statement that is back by then is not polled beside: the portion would hold up what comes after it.
@@ -102,11 +104,12 @@ class Receiver:
         self._pulse.beat()
 
     def _poll(self, source: Source) -> Batch:
-        deliveries, arrivals = list[Delivery](), list[Arrival]()
-        while len(deliveries) < BATCH_RECORDS:
+        deliveries, arrivals, size = list[Delivery](), list[Arrival](), 0
+        while len(deliveries) < BATCH_RECORDS and size < BATCH_BYTES:
             self._wait_for_turn()
             portion = source.poll(seconds=0 if deliveries else POLL_SECONDS, records=PORTION)
             deliveries += portion
+            size += sum(len(delivery.value) for delivery in portion)
             arrivals += map(take_delivery, leave_out_canaries(portion))
             if len(portion) < PORTION:
                 break

@@ -66,6 +66,13 @@ def test_a_batch_is_polled_in_portions_until_no_more_is_there_or_it_is_full(
     assert shelf.waits[1:] == [0] * (polled - 1), "what is there is not held up by waiting for more"
 
 
+def test_a_batch_of_large_events_is_full_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf([PORTION] * 9)
+    size = len(BookReturned(book=uuid4()).encode())
+    monkeypatch.setattr(receiver_module, "BATCH_BYTES", 2 * PORTION * size + 1)
+    assert len(make_receiver(Consumer("readers"))._poll(shelf).deliveries) == 3 * PORTION
+
+
 def test_the_next_batch_is_polled_while_the_database_works_and_not_while_a_handler_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
