@@ -4,7 +4,8 @@
 
 Each size is measured with statistics that nobody has renewed since the table was empty, after ANALYZE, and while a
 transaction that was opened before 20,000 publications keeps vacuum back. Medians in milliseconds; the limit beside
-each line is three times that of the smallest size in the same run. 10 million rows need about 10 GB while it runs.
+each line is three times that of the smallest size in the same run, and for the lag of a newcomer, a consumer that has
+applied nothing, what the metrics give a question. 10 million rows need about 10 GB while it runs.
 """
 
 import argparse
@@ -144,16 +145,19 @@ def measure(rows: int, situation: str) -> dict[str, Any]:
     figures["unpublished"] = measure_median(read_unpublished, 31)
     figures["lag"] = measure_median(lambda: read_lag(make_consumer()), 31)
     assert read_lag(make_consumer()).events >= 101, read_lag(make_consumer())
+    figures["newcomer"] = measure_median(lambda: read_lag(make_consumer("newcomer")), 5)
+    waiting = read_lag(make_consumer("newcomer")).events
+    assert 0.9 <= waiting / read_position() <= 1.1, waiting
     catch_up(last)
     return {"rows": rows, "situation": situation, "position": read_position(), **figures}
 
 
-def make_consumer() -> Any:
+def make_consumer(name: str = CONSUMER) -> Any:
     """A consumer of the library's events."""
     from relay.consumer import Consumer
     from tests.relay.events import BookLent
 
-    consumer = Consumer(CONSUMER)
+    consumer = Consumer(name)
     consumer.on(BookLent)(lambda event: None)
     return consumer
 
@@ -222,7 +226,9 @@ def measure_all(sizes: list[int], body: int) -> list[dict[str, Any]]:
 
 def measure_sizes(sizes: list[int], body: int) -> list[dict[str, Any]]:
     """Grow from size to size, measure each, and print the lines as they come."""
-    names = ["poll", "rescan_101", "publish", "unpublished", "lag"]
+    from relay.health.metrics import QUESTION_SECONDS
+
+    names = ["poll", "rescan_101", "publish", "unpublished", "lag", "newcomer"]
     print(f"{'rows':>10} {'situation':<10}" + "".join(f"{name + ' ms':>16}" for name in names))
     lines: list[dict[str, Any]] = []
     at = 0
@@ -233,7 +239,8 @@ def measure_sizes(sizes: list[int], body: int) -> list[dict[str, Any]]:
         for line in measure_size(rows):
             lines.append(line)
             first = lines[(len(lines) - 1) % 3]
-            shown = "".join(f"{line[name]:>8.2f} / {3 * first[name]:<5.2f}" for name in names)
+            limits = {name: 3 * first[name] for name in names} | {"newcomer": QUESTION_SECONDS * 1000}
+            shown = "".join(f"{line[name]:>8.2f} / {limits[name]:<5.4g}" for name in names)
             print(f"{line['rows']:>10} {line['situation']:<10} {shown}", flush=True)
         at = max(rows, lines[-1]["position"])
     return lines

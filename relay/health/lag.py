@@ -1,13 +1,15 @@
 """What is still to be done: rows that wait for Kafka, and events that a consumer has not applied yet.
 
 Only what lies above a mark is looked at, so that the price does not grow with what is done: the relays' low mark, up to
-which everything is committed and published, and for each consumer and topic how far everything is applied.
+which everything is committed and published, and for each consumer and topic how far everything is applied. Nor does it
+grow with what is to be done: where a consumer is far behind, what it has not applied is counted in a sample.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from math import ceil
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -16,6 +18,7 @@ from django.utils.module_loading import import_string
 from relay.conf import configuration
 from relay.consumer import Consumer
 from relay.lease import read_low_mark
+from relay.operations.partitions import read_position
 
 # Below the mark only refused rows, and what waits behind them, are not published. Refused rows are looked for first and
 # the others by their key, whatever the planner believes: the other way round every published row would be read.
@@ -34,17 +37,23 @@ from (select created_at, refused_reason from relay_outbox where position > %(low
 
 # A consumer's mark is written when it has moved by so many positions: rarely, and what lies above it is read quickly.
 SETTLED_STEP = 10_000
+# So many positions are looked at row by row, and of those beyond what waits there so many stretches of such a length.
+SPAN = 50_000
+STRETCHES, LENGTH = 100, 200
 
 _WAITING = """
 select o.topic, count(*), count(distinct o.key),
        extract(epoch from clock_timestamp() - min(o.created_at))::float8, min(o.position)
-from relay_outbox o
+from generate_series(%(after)s::bigint, %(until)s - 1, %(every)s) as start cross join lateral (
+    select topic, key, sequence, position, created_at from relay_outbox
+    where position > start and position <= least(start + %(length)s, %(until)s)
+    offset 0) o  -- by position: read by topic, or through to the end and then left out, it would be all rows
 join unnest(%(topics)s::text[], %(positions)s::bigint[]) as settled (topic, position)
-    on o.topic || '' = settled.topic and o.position > settled.position  -- by position: a topic's index has all its rows
+    on o.topic = settled.topic and o.position > settled.position
 left join lateral (select last, parked_at from relay_cursor
                    where consumer = %(consumer)s and topic = o.topic and key = o.key
                    offset 0) c on true  -- by its key each: joined, a table that is taken for empty is read for each row
-where o.position > %(lowest)s and c.parked_at is null
+where c.parked_at is null
   and o.sequence > coalesce(c.last, (select floor from relay_stream s where s.topic = o.topic and s.key = o.key), 0)
 group by o.topic
 """
@@ -79,6 +88,7 @@ class Lag:
     """Published and unpublished events that a consumer has not applied, the keys they belong to, and parked keys.
 
     `oldest_seconds` is the age of the oldest such event, those of parked keys (`parked_events` of them) included.
+    Unless `exact`, there are too many to look at each: events and keys are then estimates, never 0.
     """
 
     events: int
@@ -86,6 +96,16 @@ class Lag:
     parked: int
     parked_events: int
     oldest_seconds: float = 0.0
+    exact: bool = True
+
+
+class _Waiting(NamedTuple):
+    """What waits of a topic between two positions; `first` is the position of the first."""
+
+    events: int
+    keys: int
+    oldest_seconds: float
+    first: int
 
 
 def all_consumers() -> list[Consumer]:
@@ -111,27 +131,44 @@ def read_unpublished() -> Unpublished:
 
 def read_lag(consumer: Consumer) -> Lag:
     """Count what the consumer has not applied, and remember how far it has applied everything."""
-    topics, mark = consumer.topics, read_low_mark()
+    topics, mark, last = consumer.topics, read_low_mark(), read_position()
     with ask_indexes() as cursor:
         cursor.execute("select topic, position from relay_settled where consumer = %s", [consumer.name])
         settled = dict.fromkeys(topics, 0) | {topic: position for topic, position in cursor if topic in topics}
         values: dict[str, Any] = {"consumer": consumer.name, "topics": topics}
-        values |= {"positions": [settled[topic] for topic in topics], "lowest": min(settled.values(), default=0)}
-        cursor.execute(_WAITING, values)
-        waiting = {row[0]: row[1:] for row in cursor.fetchall()}
+        values["positions"] = [settled[topic] for topic in topics]
+        waiting, looked = dict[str, _Waiting](), min(settled.values(), default=last)
+        while not waiting and looked < last:
+            after, looked = looked, min(looked + SPAN, last)
+            waiting = _count_waiting(cursor, values, after, looked)
+        events, keys = sum(w.events for w in waiting.values()), sum(w.keys for w in waiting.values())
+        if looked < last:
+            every, length = ceil((last - looked) / STRETCHES), SPAN // STRETCHES
+            sampled = _count_waiting(cursor, values, looked, last, every=every, length=min(every, length))
+            beyond = sum(w.events for w in sampled.values()) * every // min(every, length)
+            events, keys = events + beyond, keys + beyond * keys // events
         cursor.execute(_PARKED, values)
         parked, parked_events, parked_keys, oldest = cursor.fetchone()
     for topic, before in settled.items():
-        after = min(mark, waiting[topic][3] - 1) if topic in waiting else mark
-        if after >= before + SETTLED_STEP:
-            _settle(consumer.name, topic, before, after)
+        upto = min(mark, waiting[topic].first - 1 if topic in waiting else looked)
+        if upto >= before + SETTLED_STEP:
+            _settle(consumer.name, topic, before, upto)
     return Lag(
-        events=sum(events for events, *_ in waiting.values()) + parked_events,
-        keys=sum(keys for _, keys, *_ in waiting.values()) + parked_keys,
+        events=events + parked_events,
+        keys=keys + parked_keys,
         parked=parked,
         parked_events=parked_events,
-        oldest_seconds=max([oldest, *(seconds for _, _, seconds, _ in waiting.values())]),
+        oldest_seconds=max([oldest, *(w.oldest_seconds for w in waiting.values())]),
+        exact=looked >= last,
     )
+
+
+def _count_waiting(
+    cursor: CursorWrapper, values: dict[str, Any], after: int, until: int, *, every: int = SPAN, length: int = SPAN
+) -> dict[str, _Waiting]:
+    """Count what waits after one position and until another, by topic, in a stretch of `length` `every` so many."""
+    cursor.execute(_WAITING, values | {"after": after, "until": until, "every": every, "length": length})
+    return {topic: _Waiting(*row) for topic, *row in cursor.fetchall()}
 
 
 def _settle(consumer: str, topic: str, before: int, after: int) -> None:

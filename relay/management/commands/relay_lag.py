@@ -18,6 +18,7 @@ class Command(Operation):
         ]
         lines += [
             f"{name:<16}{lag.events:>9}{lag.keys:>9}{tell_age(lag.oldest_seconds):>9}{lag.parked:>9}"
+            + ("" if lag.exact else "   events and keys are estimates")
             for name, lag in lags.items()
         ]
         self.tell({"outbox": unpublished, "consumers": lags}, lines, as_json=options["json"])
