@@ -6,6 +6,7 @@ What happens after queueing (sequence numbers, compression, checksums, retries) 
 
 import time
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import kafka
@@ -88,25 +89,31 @@ def encode_records(messages: Sequence[Message]) -> bytes:
     https://kafka.apache.org/documentation/#record
     """
     parts: list[bytes] = []
-    varint, last, prefix = _varint, None, b""
+    last, prefix = None, b""
     for offset, (key, value, own, shared) in enumerate(messages):
         if shared is not last:
             last, prefix = shared, _encode_headers(shared)
-        record = [b"\0\0", varint(offset), varint(len(key)), key, varint(len(value)), value]
-        record += (varint(len(shared) + len(own)), prefix, _encode_headers(own))
+        record = [b"\0\0", _varint(offset), _varint(len(key)), key, _varint(len(value)), value]
+        record += (_varint(len(shared) + len(own)), prefix, _encode_headers(own))
         encoded = b"".join(record)
-        parts += (varint(len(encoded)), encoded)
+        parts += (_varint(len(encoded)), encoded)
     return b"".join(parts)
 
 
 def _encode_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
     parts: list[bytes] = []
     for name, content in headers:
-        parts += (_HEADER_NAMES[name], _varint(len(content)), content)
+        parts += (_encode_header_name(name), _varint(len(content)), content)
     return b"".join(parts)
 
 
-def _encode_varint(number: int) -> bytes:
+@cache
+def _encode_header_name(name: str) -> bytes:
+    return _varint(len(name.encode())) + name.encode()
+
+
+@lru_cache(maxsize=65536)
+def _varint(number: int) -> bytes:
     """Encode a number that is not negative in zigzag and base 128."""
     number <<= 1
     encoded = bytearray()
@@ -115,21 +122,3 @@ def _encode_varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
-
-
-class _Varints(dict[int, bytes]):
-    def __missing__(self, number: int) -> bytes:
-        encoded = _encode_varint(number)
-        if number < 65536:  # what is remembered stays bounded
-            self[number] = encoded
-        return encoded
-
-
-class _HeaderNames(dict[str, bytes]):
-    def __missing__(self, name: str) -> bytes:
-        self[name] = _encode_varint(len(name.encode())) + name.encode()
-        return self[name]
-
-
-_varint = _Varints().__getitem__
-_HEADER_NAMES = _HeaderNames()
