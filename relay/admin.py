@@ -1,16 +1,21 @@
 """The relay's tables for staff: everything read-only, with actions that are audited under the user's name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import cached_property
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from relay.health.lag import all_consumers
+from relay.health.canary import CanarySent
+from relay.health.lag import all_consumers, list_unpublished
 from relay.models import ConsumerState, Cursor, Intervention, Outbox, ParkedKey, RelayMember, ShardLease
 from relay.operations import Refused
 from relay.operations.mend import redrive, skip
@@ -25,6 +30,8 @@ else:
 
 
 T = TypeVar("T")
+# Of the outbox's rows the newest are listed, so many at most: to count millions takes longer than a page may.
+LISTED = 10_000
 
 
 class ReadOnly(ModelAdmin):
@@ -89,6 +96,20 @@ class TopicFilter(admin.SimpleListFilter):
         return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
 
 
+class EventsFilter(TopicFilter):
+    """Topics of the outbox. There is a canary every few seconds: unless one looks for them, they are left out."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        every, *topics = super().choices(changelist)
+        yield {**every, "display": f"All but {CanarySent.topic}"}
+        yield from topics
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Outbox]) -> QuerySet[Outbox]:
+        if not self.value() and not request.GET.keys() & {"type", "q"}:
+            return queryset.exclude(topic=CanarySent.topic)
+        return super().queryset(request, queryset)
+
+
 class TypeFilter(TopicFilter):
     """Likewise the types."""
 
@@ -96,16 +117,54 @@ class TypeFilter(TopicFilter):
     names = staticmethod(known_events)
 
 
+class WaitingFilter(admin.SimpleListFilter):
+    """What is not in Kafka. No index knows which rows these are, so the relay is asked, which knows where to look."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("waiting", "Waits for Kafka"), ("refused", "Refused by Kafka")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Outbox]) -> QuerySet[Outbox]:
+        if self.value():
+            return queryset.filter(position__in=list_unpublished(LISTED, refused=self.value() == "refused"))
+        return queryset
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Has pages for the first LISTED rows."""
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, at most LISTED."""
+        rows: QuerySet[Outbox] = self.object_list  # type: ignore[assignment]
+        return rows.order_by()[:LISTED].count()
+
+
 @admin.register(Outbox)
 class OutboxAdmin(ReadOnly):
     """Every event, newest first."""
 
     list_display = ["position", "type", "topic", "key", "sequence", "created_at", "published_at", "refused_reason"]
-    list_filter = [TopicFilter, TypeFilter, ("published_at", admin.EmptyFieldListFilter)]
+    list_filter = [EventsFilter, TypeFilter, WaitingFilter]
     search_fields = ["key", "event_id"]
+    search_help_text = "A whole key, or the id of an event."
     ordering = ["-position"]
     show_full_result_count = False
+    paginator = BoundedPaginator
     actions = ["send_again"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find a key by its index. Only where there is none, all rows are read for an event's id."""
+        term = search_term.strip()
+        found = queryset.filter(key=term) if term else queryset
+        if term and not found.exists():
+            with suppress(ValueError):
+                found = queryset.filter(event_id=UUID(term))
+        return found, False
 
     @admin.action(description="Send refused rows again", permissions=["act"])
     def send_again(self, request: HttpRequest, rows: QuerySet[Outbox]) -> None:

@@ -24,16 +24,29 @@ from relay.operations.partitions import read_position
 # the others by their key, whatever the planner believes: the other way round every published row would be read.
 _UNPUBLISHED = """
 with refused as materialized (
-    select topic, key, sequence from relay_outbox where refused_reason is not null)
-select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8, count(refused_reason)
-from (select created_at, refused_reason from relay_outbox where position > %(low_mark)s and published_at is null
-      union all
-      select w.created_at, w.refused_reason
-      from refused r cross join lateral (
-          select created_at, refused_reason from relay_outbox
-          where topic = r.topic and key = r.key and sequence >= r.sequence and published_at is null
-            and position + 0 <= %(low_mark)s offset 0) w) waiting
+    select topic, key, sequence from relay_outbox where refused_reason is not null),
+unpublished as (
+    select position, created_at, refused_reason from relay_outbox
+    where position > %(low_mark)s and published_at is null
+    union all
+    select w.position, w.created_at, w.refused_reason
+    from refused r cross join lateral (
+        select position, created_at, refused_reason from relay_outbox
+        where topic = r.topic and key = r.key and sequence >= r.sequence and published_at is null
+          and position + 0 <= %(low_mark)s offset 0) w)
 """
+_COUNT_UNPUBLISHED = (
+    _UNPUBLISHED
+    + """
+select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8, count(refused_reason)
+from unpublished"""
+)
+_LIST_UNPUBLISHED = (
+    _UNPUBLISHED
+    + """
+select position from unpublished where refused_reason is not null or not %(refused)s
+order by position desc limit %(limit)s"""
+)
 
 # A consumer's mark is written when it has moved by so many positions: rarely, and what lies above it is read quickly.
 SETTLED_STEP = 10_000
@@ -125,8 +138,16 @@ def read_unpublished() -> Unpublished:
     """Count what waits in the outbox. Below the low mark that is only what a refused row holds up."""
     low_mark = read_low_mark()
     with ask_indexes() as cursor:
-        cursor.execute(_UNPUBLISHED, {"low_mark": low_mark})
+        cursor.execute(_COUNT_UNPUBLISHED, {"low_mark": low_mark})
         return Unpublished(*cursor.fetchone())
+
+
+def list_unpublished(limit: int, *, refused: bool) -> list[int]:
+    """Return the positions of the newest rows that wait, or of the newest that are refused."""
+    low_mark = read_low_mark()
+    with ask_indexes() as cursor:
+        cursor.execute(_LIST_UNPUBLISHED, {"low_mark": low_mark, "limit": limit, "refused": refused})
+        return [position for (position,) in cursor.fetchall()]
 
 
 def read_lag(consumer: Consumer) -> Lag:
@@ -143,9 +164,11 @@ def read_lag(consumer: Consumer) -> Lag:
             waiting = _count_waiting(cursor, values, after, looked)
         events, keys = sum(w.events for w in waiting.values()), sum(w.keys for w in waiting.values())
         if looked < last:
-            every, length = ceil((last - looked) / STRETCHES), SPAN // STRETCHES
-            sampled = _count_waiting(cursor, values, looked, last, every=every, length=min(every, length))
-            beyond = sum(w.events for w in sampled.values()) * every // min(every, length)
+            every = ceil((last - looked) / STRETCHES)
+            length = min(every, LENGTH)
+            sampled = _count_waiting(cursor, values, looked, last, every=every, length=length)
+            sample = sum(min(length, last - start) for start in range(looked, last, every))
+            beyond = sum(w.events for w in sampled.values()) * (last - looked) // sample
             events, keys = events + beyond, keys + beyond * keys // events
         cursor.execute(_PARKED, values)
         parked, parked_events, parked_keys, oldest = cursor.fetchone()

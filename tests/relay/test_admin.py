@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -10,8 +10,9 @@ from django.db import connection, transaction
 from django.test import Client
 
 from relay.cursors import take_due
+from relay.health.canary import CanarySent
 from relay.models import ConsumerState, Cursor, Intervention, Outbox
-from relay.outbox import publish
+from relay.outbox import publish, publish_many
 from tests.relay.events import BookLent
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +71,61 @@ def test_the_outbox_is_filtered_by_topic_and_type_without_reading_all_of_it(log_
     assert not [sql for sql in statements if "DISTINCT" in sql.upper()]
     assert str(book) not in client.get(OUTBOX, {"topic": "relay.canary"}).content.decode()
     assert str(book) not in client.get(OUTBOX, {"type": "CanarySent.v1"}).content.decode()
+
+
+def see_positions(client: Client, **parameters: str) -> list[int]:
+    return [row.position for row in client.get(OUTBOX, parameters).context["cl"].result_list]
+
+
+def test_canaries_are_left_out_of_the_outbox_until_one_looks_for_them(log_in: LogIn) -> None:
+    client = log_in(*VIEW)
+    with transaction.atomic():
+        publish(BookLent(book=uuid4()))
+        publish(CanarySent())
+    book, canary = Outbox.objects.order_by("position")
+    assert see_positions(client) == [book.position]
+    assert "All but relay.canary" in client.get(OUTBOX).content.decode()
+    looked_for = [{"topic": canary.topic}, {"type": canary.type}, {"q": canary.key}, {"q": str(canary.event_id)}]
+    assert [see_positions(client, **parameters) for parameters in looked_for] == [[canary.position]] * 4
+
+
+def test_the_outbox_is_searched_by_whole_keys_and_by_ids_of_events(log_in: LogIn) -> None:
+    client = log_in(*VIEW)
+    with transaction.atomic():
+        for _ in range(2):
+            publish(BookLent(book=uuid4()))
+    row = Outbox.objects.latest("position")
+    assert see_positions(client, q=f" {row.key} ") == [row.position]
+    assert see_positions(client, q=str(row.event_id)) == [row.position]
+    assert see_positions(client, q=row.key[:8]) == see_positions(client, q=str(uuid4())) == []
+
+
+def test_what_waits_for_kafka_is_found_without_reading_what_is_there(log_in: LogIn, refused: Outbox) -> None:
+    client = log_in(*VIEW)
+    with transaction.atomic():
+        for book in (uuid4(), UUID(refused.key), uuid4()):
+            publish(BookLent(book=book))
+    sent, behind, new = Outbox.objects.exclude(pk=refused.pk).order_by("position")
+    Outbox.objects.filter(pk=sent.pk).update(published_at=sent.created_at)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
+            " select shard, 'a', 1, now(), %s from generate_series(0, 15) as shard",
+            [behind.position],
+        )
+    assert see_positions(client, state="waiting") == [new.position, behind.position, refused.position]
+    assert see_positions(client, state="refused") == [refused.position]
+
+
+def test_pages_of_the_outbox_are_counted_no_further_than_anybody_reads(
+    log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.admin.LISTED", 3)
+    client = log_in(*VIEW)
+    with transaction.atomic():
+        publish_many([BookLent(book=uuid4()) for _ in range(5)])
+    assert client.get(OUTBOX).context["cl"].result_count == 3
+    assert see_positions(client)[0] == Outbox.objects.latest("position").position
 
 
 def test_lists_and_details_open_for_who_may_look(log_in: LogIn, refused: Outbox, parked: Cursor) -> None:

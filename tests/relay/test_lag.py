@@ -53,12 +53,12 @@ def test_of_very_many_waiting_events_most_are_counted_in_a_sample(
         lend(book, "Ada", "Bob")
     lag = read_lag(operated.consumer)
     assert not lag.exact
-    assert 180 <= lag.events <= 220, "50 are counted, and five of each 15 or so after them"
+    assert 199 <= lag.events <= 200, "some are counted, and five of each fifteen or so after them"
     assert 90 <= lag.keys <= 110
     assert "events and keys are estimates" in operate("relay_lag")
     for book in books[:70]:
         operated.consumer.process(deliver(book))
-    assert 50 <= read_lag(operated.consumer).events <= 70
+    assert 45 <= read_lag(operated.consumer).events <= 75
     for book in books[70:-1]:
         operated.consumer.process(deliver(book))
     lag = read_lag(operated.consumer)

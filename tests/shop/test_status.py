@@ -14,7 +14,7 @@ from django.utils import timezone
 from relay.health.canary import Canary, CanarySent, note_canaries
 from relay.health.heartbeat import Pulse, beat
 from relay.kafka import BrokerUnavailable, Delivery
-from relay.models import ConsumerState
+from relay.models import ConsumerState, Outbox
 from relay.outbox import publish
 from shop.events import OrderShipped
 from shop.management.commands import status as command
@@ -79,10 +79,20 @@ def test_what_is_still_to_be_done_is_counted() -> None:
     shown = read()
     assert shown["outbox"]["unpublished"] == 2
     assert 90 <= shown["outbox"]["oldest_seconds"] < 120
-    running = {"canary_seconds": None, "paused": ""}
+    running = {"exact": True, "canary_seconds": None, "paused": ""}
     assert shown["consumers"]["inventory"] == {"lag": 1, "keys": 1, "parked": 1, **running}
     assert shown["consumers"]["payments"] == {"lag": 2, "keys": 1, "parked": 0, **running}
     assert shown["consumers"]["orders"] == {"lag": 0, "keys": 0, "parked": 0, **running}
+
+
+def test_what_is_only_estimated_is_said_to_be_about_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    with transaction.atomic():
+        for _ in range(2):
+            publish(OrderShipped(order_id=uuid4(), number="N1", contact_id=uuid4(), occurred_at=timezone.now()))
+    monkeypatch.setattr("relay.health.lag.SPAN", Outbox.objects.earliest("position").position)
+    out = StringIO()
+    call_command("status", stdout=out)
+    assert "lag about 2 events in 2 keys" in out.getvalue()
 
 
 def test_the_age_of_the_canary_and_a_pause_are_shown() -> None:

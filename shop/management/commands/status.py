@@ -43,7 +43,8 @@ class Command(BaseCommand):
         outbox = "\noutbox: {unpublished} unpublished, the oldest {oldest_seconds:.1f} s old, refused: {refused}"
         self.stdout.write(outbox.format(**status["outbox"]))
         for name, state in status["consumers"].items():
-            line = "lag {lag} events in {keys} keys, parked keys: {parked}, ".format(**state)
+            about = "" if state["exact"] else "about "
+            line = "lag {about}{lag} events in {keys} keys, parked keys: {parked}, ".format(about=about, **state)
             canary = "no canary yet" if state["canary_seconds"] is None else f"canary {state['canary_seconds']:.1f} s"
             paused = self.style.WARNING(f", paused: {state['paused']}") if state["paused"] else ""
             self.stdout.write(f"{name:<14} {line}{canary}{paused}")
@@ -113,7 +114,7 @@ def read_consumers() -> dict[str, Any]:
     consumers: dict[str, Any] = {}
     for name, lag in lags.items():
         age = canaries.get(name, inf)
-        consumers[name] = {"lag": lag.events, "keys": lag.keys, "parked": lag.parked}
+        consumers[name] = {"lag": lag.events, "keys": lag.keys, "exact": lag.exact, "parked": lag.parked}
         consumers[name] |= {"canary_seconds": round(age, 3) if age < inf else None, "paused": paused.get(name, "")}
     return consumers
 
