@@ -28,7 +28,7 @@ from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
 
 SEED = int(os.environ.get("SEED") or secrets.randbelow(10_000))
-CUSTOMERS = 16
+CUSTOMERS = 32
 FATES = ("keep", "keep", "cancel at once", "cancel")
 #: A call of these never succeeds at once, whether the gateway is killed or not.
 REPEATED = set(TOKENS) - {"tok_ok", "tok_slow", "tok_twice", *DECLINED}
