@@ -83,11 +83,11 @@ def ask_reason(page: ReadOnly, request: HttpRequest, rows: QuerySet[Any], what: 
     return TemplateResponse(request, "relay/give_reason.html", context)
 
 
-class TopicFilter(admin.SimpleListFilter):
-    """The topics that the events' classes name: to ask the rows themselves, all of them would be read for each page."""
+class NamesFilter(admin.SimpleListFilter):
+    """Names that the events' classes give: to ask the rows themselves, all of them would be read for each page."""
 
-    title = parameter_name = "topic"
-    names: Callable[[], Iterable[str]] = staticmethod(known_topics)
+    parameter_name: str
+    names: Callable[[], Iterable[str]]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(name, name) for name in sorted(self.names())]
@@ -96,8 +96,18 @@ class TopicFilter(admin.SimpleListFilter):
         return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
 
 
-class EventsFilter(TopicFilter):
-    """Topics of the outbox. There is a canary every few seconds: unless one looks for them, they are left out."""
+class TypeFilter(NamesFilter):
+    """The types of events."""
+
+    title = parameter_name = "type"
+    names = staticmethod(known_events)
+
+
+class TopicFilter(NamesFilter):
+    """The topics. There is a canary every few seconds: unless one looks for them, they are left out."""
+
+    title = parameter_name = "topic"
+    names = staticmethod(known_topics)
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         every, *topics = super().choices(changelist)
@@ -108,13 +118,6 @@ class EventsFilter(TopicFilter):
         if not self.value() and not request.GET.keys() & {"type", "q"}:
             return queryset.exclude(topic=CanarySent.topic)
         return super().queryset(request, queryset)
-
-
-class TypeFilter(TopicFilter):
-    """Likewise the types."""
-
-    title = parameter_name = "type"
-    names = staticmethod(known_events)
 
 
 class WaitingFilter(admin.SimpleListFilter):
@@ -147,7 +150,7 @@ class OutboxAdmin(ReadOnly):
     """Every event, newest first."""
 
     list_display = ["position", "type", "topic", "key", "sequence", "created_at", "published_at", "refused_reason"]
-    list_filter = [EventsFilter, TypeFilter, WaitingFilter]
+    list_filter = [TopicFilter, TypeFilter, WaitingFilter]
     search_fields = ["key", "event_id"]
     search_help_text = "A whole key, or the id of an event."
     ordering = ["-position"]
