@@ -54,6 +54,14 @@ SETTLED_STEP = 10_000
 SPAN = 50_000
 STRETCHES, LENGTH = 100, 200
 
+# A mark that is not there yet is made before anything is looked at, so that a rebuild meanwhile can take it away.
+_SETTLED = """
+with made as (
+    insert into relay_settled (consumer, topic, position) select %(consumer)s, unnest(%(topics)s::text[]), 0
+    on conflict do nothing returning topic, position)
+select topic, position from made
+union all select topic, position from relay_settled where consumer = %(consumer)s and topic = any(%(topics)s)
+"""
 _WAITING = """
 select o.topic, count(*), count(distinct o.key),
        extract(epoch from clock_timestamp() - min(o.created_at))::float8, min(o.position)
@@ -154,8 +162,8 @@ def read_lag(consumer: Consumer) -> Lag:
     """Count what the consumer has not applied, and remember how far it has applied everything."""
     topics, mark, last = consumer.topics, read_low_mark(), read_position()
     with ask_indexes() as cursor:
-        cursor.execute("select topic, position from relay_settled where consumer = %s", [consumer.name])
-        settled = dict.fromkeys(topics, 0) | {topic: position for topic, position in cursor if topic in topics}
+        cursor.execute(_SETTLED, {"consumer": consumer.name, "topics": topics})
+        settled = dict.fromkeys(topics, 0) | dict(cursor.fetchall())  # one that is made just now elsewhere is not seen
         values: dict[str, Any] = {"consumer": consumer.name, "topics": topics}
         values["positions"] = [settled[topic] for topic in topics]
         waiting, looked = dict[str, _Waiting](), min(settled.values(), default=last)
@@ -197,11 +205,6 @@ def _count_waiting(
 def _settle(consumer: str, topic: str, before: int, after: int) -> None:
     """Move the mark, unless somebody has moved it meanwhile: a rebuild takes it away."""
     with connection.cursor() as cursor:
-        if not before:
-            cursor.execute(
-                "insert into relay_settled (consumer, topic, position) values (%s, %s, 0) on conflict do nothing",
-                [consumer, topic],
-            )
         cursor.execute(
             "update relay_settled set position = %s where consumer = %s and topic = %s and position = %s",
             [after, consumer, topic, before],

@@ -10,6 +10,7 @@ from django.db import connection
 
 from relay.cursors import Key
 from relay.health.lag import Lag, read_lag, read_unpublished
+from relay.models import Outbox, Settled
 from relay.receiver import Receiver
 from tests.relay.operated import operate, operated
 from tests.relay.readers import Readers, deliver, lend
@@ -65,6 +66,31 @@ def test_of_very_many_waiting_events_most_are_counted_in_a_sample(
     assert (lag.events, lag.keys) == (2, 1), "what is applied is walked through, however much it is"
     operated.consumer.process(deliver(books[-1]))
     assert read_lag(operated.consumer) == Lag(events=0, keys=0, parked=0, parked_events=0)
+
+
+def test_a_mark_that_a_rebuild_takes_away_meanwhile_is_not_made_again(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.health.lag.SETTLED_STEP", 1)
+    readers.consumer.process(lend(uuid4(), "Ada"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
+            " select shard, 'a', 1, now(), %s from generate_series(0, 15) as shard",
+            [Outbox.objects.latest("position").position],
+        )
+
+    def rebuild_after_counting(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if "generate_series" in sql:
+            Settled.objects.all().delete()
+        return result
+
+    with connection.execute_wrapper(rebuild_after_counting):
+        assert read_lag(readers.consumer).events == 0
+    assert not Settled.objects.exists()
+    read_lag(readers.consumer)
+    assert Settled.objects.get().position > 0
 
 
 def test_an_idle_consumer_compares_all_keys_only_while_something_waits(
