@@ -5,10 +5,11 @@ which everything is committed and published, and for each consumer and topic how
 grow with what is to be done: where a consumer is far behind, what it has not applied is counted in a sample.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -158,8 +159,12 @@ def list_unpublished(limit: int, *, refused: bool) -> list[int]:
         return [position for (position,) in cursor.fetchall()]
 
 
-def read_lag(consumer: Consumer) -> Lag:
-    """Count what the consumer has not applied, and remember how far it has applied everything."""
+def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
+    """Count what the consumer has not applied, and remember how far it has applied everything.
+
+    After so many `seconds` of looking for the first that waits it estimates, and goes on from there the next time.
+    """
+    deadline = time.monotonic() + seconds
     topics, mark, last = consumer.topics, read_low_mark(), read_position()
     with ask_indexes() as cursor:
         cursor.execute(_SETTLED, {"consumer": consumer.name, "topics": topics})
@@ -167,19 +172,14 @@ def read_lag(consumer: Consumer) -> Lag:
         values: dict[str, Any] = {"consumer": consumer.name, "topics": topics}
         values["positions"] = [settled[topic] for topic in topics]
         waiting, looked = dict[str, _Waiting](), min(settled.values(), default=last)
-        while not waiting and looked < last:
+        while looked < last:
             after, looked = looked, min(looked + SPAN, last)
-            waiting = _count_waiting(cursor, values, after, looked)
-        events, keys = sum(w.events for w in waiting.values()), sum(w.keys for w in waiting.values())
+            waiting = _count_waiting(cursor, values, after, looked, every=SPAN, length=SPAN)
+            if waiting or time.monotonic() > deadline:
+                break
+        events, keys = _add_up(waiting)
         if looked < last:
-            every = ceil((last - looked) / STRETCHES)
-            length = min(every, LENGTH)
-            sampled = _count_waiting(cursor, values, looked, last, every=every, length=length)
-            sample = sum(min(length, last - start) for start in range(looked, last, every))
-            seen = sum(w.events for w in sampled.values())
-            keys_of_each = (keys + sum(w.keys for w in sampled.values())) / (events + seen)
-            events += seen * (last - looked) // sample
-            keys = round(events * keys_of_each)
+            events, keys = _estimate(cursor, values, looked, last, events, keys)
         cursor.execute(_PARKED, values)
         parked, parked_events, parked_keys, oldest = cursor.fetchone()
     for topic, before in settled.items():
@@ -196,12 +196,28 @@ def read_lag(consumer: Consumer) -> Lag:
     )
 
 
+def _estimate(
+    cursor: CursorWrapper, values: dict[str, Any], looked: int, last: int, events: int, keys: int
+) -> tuple[int, int]:
+    """Return how many events and keys wait about, where so many do up to the position `looked`; at least one."""
+    every = ceil((last - looked) / STRETCHES)
+    length = min(every, LENGTH)
+    seen, keys_seen = _add_up(_count_waiting(cursor, values, looked, last, every=every, length=length))
+    sample = sum(min(length, last - start) for start in range(looked, last, every))
+    about = max(1, events + seen * (last - looked) // sample)
+    return about, max(1, round(about * (keys + keys_seen) / max(1, events + seen)))
+
+
 def _count_waiting(
-    cursor: CursorWrapper, values: dict[str, Any], after: int, until: int, *, every: int = SPAN, length: int = SPAN
+    cursor: CursorWrapper, values: dict[str, Any], after: int, until: int, *, every: int, length: int
 ) -> dict[str, _Waiting]:
     """Count what waits after one position and until another, by topic, in a stretch of `length` `every` so many."""
     cursor.execute(_WAITING, values | {"after": after, "until": until, "every": every, "length": length})
     return {topic: _Waiting(*row) for topic, *row in cursor.fetchall()}
+
+
+def _add_up(waiting: Mapping[str, _Waiting]) -> tuple[int, int]:
+    return sum(topic.events for topic in waiting.values()), sum(topic.keys for topic in waiting.values())
 
 
 def _settle(consumer: str, topic: str, before: int, after: int) -> None:

@@ -58,9 +58,9 @@ def read_outbox() -> Iterator[Sample]:
     yield "relay_outbox_partitions_ahead", {}, sum(partition.first > position for partition in list_partitions())
 
 
-def read_consumer(consumer: Consumer) -> Iterator[Sample]:
-    """What waits for one consumer."""
-    labels, lag = {"consumer": consumer.name}, read_lag(consumer)
+def read_consumer(consumer: Consumer, *, seconds: float) -> Iterator[Sample]:
+    """What waits for one consumer, as :func:`relay.health.lag.read_lag` finds it in about so many seconds."""
+    labels, lag = {"consumer": consumer.name}, read_lag(consumer, seconds=seconds)
     yield "relay_consumer_lag_events", labels, lag.events
     yield "relay_consumer_lag_keys", labels, lag.keys
     yield "relay_consumer_oldest_unapplied_seconds", labels, lag.oldest_seconds

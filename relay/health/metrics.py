@@ -80,7 +80,9 @@ class RelayCollector:
         self._sections = [Section("outbox", read_outbox), Section("rounds", read_rounds)]
         self._sections += [Section("states", read_states), Section("shards", read_shards)]
         self._sections += [Section("vacuum", read_vacuum)]
-        self._sections += [Section(f"lag of {c.name}", partial(read_consumer, c)) for c in all_consumers()]
+        for consumer in all_consumers():
+            read = partial(read_consumer, consumer, seconds=QUESTION_SECONDS)
+            self._sections.append(Section(f"lag of {consumer.name}", read))
 
     def collect(self) -> Iterator[Metric]:
         """Read the sections one after the other."""

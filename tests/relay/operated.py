@@ -42,6 +42,16 @@ def mark_published() -> None:
     Outbox.objects.filter(published_at=None).update(published_at=Outbox.objects.latest("position").created_at)
 
 
+def set_low_mark(position: int) -> None:
+    """Let the relays have settled everything up to a position."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
+            " select shard, 'a', 1, now(), %s from generate_series(0, 15) as shard",
+            [position],
+        )
+
+
 def make_due() -> None:
     """Let no parked key wait for its pause."""
     with connection.cursor() as cursor:

@@ -14,6 +14,7 @@ from relay.health.canary import CanarySent
 from relay.models import ConsumerState, Cursor, Intervention, Outbox
 from relay.outbox import publish, publish_many
 from tests.relay.events import BookLent
+from tests.relay.operated import set_low_mark
 
 pytestmark = pytest.mark.django_db
 OUTBOX, PARKED = "/admin/relay/outbox/", "/admin/relay/parkedkey/"
@@ -107,12 +108,7 @@ def test_what_waits_for_kafka_is_found_without_reading_what_is_there(log_in: Log
             publish(BookLent(book=book))
     sent, behind, new = Outbox.objects.exclude(pk=refused.pk).order_by("position")
     Outbox.objects.filter(pk=sent.pk).update(published_at=sent.created_at)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
-            " select shard, 'a', 1, now(), %s from generate_series(0, 15) as shard",
-            [behind.position],
-        )
+    set_low_mark(behind.position)
     assert see_positions(client, state="waiting") == [new.position, behind.position, refused.position]
     assert see_positions(client, state="refused") == [refused.position]
 

@@ -12,7 +12,7 @@ from relay.cursors import Key
 from relay.health.lag import Lag, read_lag, read_unpublished
 from relay.models import Outbox, Settled
 from relay.receiver import Receiver
-from tests.relay.operated import operate, operated
+from tests.relay.operated import operate, operated, set_low_mark
 from tests.relay.readers import Readers, deliver, lend
 
 __all__ = ["operated"]
@@ -67,17 +67,28 @@ def test_of_very_many_waiting_events_most_are_counted_in_a_sample(
     assert read_lag(operated.consumer) == Lag(events=0, keys=0, parked=0, parked_events=0)
 
 
+def test_a_walk_through_what_is_applied_that_takes_too_long_goes_on_the_next_time(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        readers.consumer.process(lend(uuid4(), "Ada"))
+    last = Outbox.objects.latest("position").position
+    set_low_mark(last)
+    monkeypatch.setattr("relay.health.lag.SPAN", last // 2)
+    monkeypatch.setattr("relay.health.lag.SETTLED_STEP", 1)
+    lag = read_lag(readers.consumer, seconds=0)
+    assert (lag.events, lag.exact, Settled.objects.get().position) == (1, False, last // 2)
+    for _ in range(2):
+        lag = read_lag(readers.consumer, seconds=0)
+    assert (lag.events, lag.exact, Settled.objects.get().position) == (0, True, last)
+
+
 def test_a_mark_that_a_rebuild_takes_away_meanwhile_is_not_made_again(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.health.lag.SETTLED_STEP", 1)
     readers.consumer.process(lend(uuid4(), "Ada"))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
-            " select shard, 'a', 1, now(), %s from generate_series(0, 15) as shard",
-            [Outbox.objects.latest("position").position],
-        )
+    set_low_mark(Outbox.objects.latest("position").position)
 
     def rebuild_after_counting(execute: Any, sql: str, *rest: Any) -> Any:
         result = execute(sql, *rest)

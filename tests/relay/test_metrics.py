@@ -142,7 +142,7 @@ def test_who_holds_vacuum_back_is_named() -> None:
 def test_a_slow_question_costs_two_seconds_and_only_its_own_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Consumer] = []
 
-    def ask_slowly(consumer: Consumer) -> Iterator[Sample]:
+    def ask_slowly(consumer: Consumer, *, seconds: float) -> Iterator[Sample]:
         asked.append(consumer)
         with connection.cursor() as cursor:
             cursor.execute("select pg_sleep(30)")

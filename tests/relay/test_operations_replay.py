@@ -15,7 +15,7 @@ from relay.models import ConsumerState, Intervention, Outbox, Settled
 from relay.operations import replay as replay_module
 from relay.outbox import publish
 from tests.relay.events import BookLent
-from tests.relay.operated import mark_published, operate, operate_json, operated
+from tests.relay.operated import mark_published, operate, operate_json, operated, set_low_mark
 from tests.relay.readers import Readers, lend
 
 __all__ = ["operated"]
@@ -206,13 +206,7 @@ def test_lag_looks_only_above_its_mark_and_forgets_nothing_below(
     waits = lend(book, "Cleo")
     lend(uuid4(), "Dan")
     mark_published()
-    last = Outbox.objects.latest("position").position
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
-            " select shard, 'a', 1, now(), %s from generate_series(0, 15) as shard",
-            [last],
-        )
+    set_low_mark(Outbox.objects.latest("position").position)
     for _ in range(2):  # the second time from the mark
         lag = read_lag(operated.consumer)
         assert (lag.events, lag.keys, lag.parked) == (4, 3, 1)
