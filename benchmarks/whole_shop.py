@@ -1,0 +1,114 @@
+"""A whole shop of any checkout, and what it uses: processor time by process, transactions, WAL syncs.
+
+It is read from outside, through PostgreSQL's tables and the operating system, so that an older commit can be measured.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from tests.plugin import is_free
+
+_STOCK = """
+from inventory.services import receive_stock
+from shop.catalogue.models import Product
+for sku in Product.objects.filter(is_active=True).values_list("sku", flat=True):
+    receive_stock(sku, 1_000_000, "benchmark")
+"""
+# PostgreSQL 18 counts the syncs of the WAL in pg_stat_io.
+_SYNCS = {False: "select wal_sync from pg_stat_wal", True: "select sum(fsyncs) from pg_stat_io where object = 'wal'"}
+
+
+class WholeShop:
+    """A shop with all of its parts in a folder and on ports of its own."""
+
+    def __init__(self, tree: Path, python: str) -> None:
+        """Describe it: the checkout that it runs from, and the Python that has its requirements."""
+        self._tree, self._python = tree, python
+        self.port = next(port for port in range(8700, 9000) if is_free(port))
+        self._var_dir = tree / "var" / "bench-whole"
+        ours = ("PORT", "VAR_DIR", "RATE_LIMITS", "DJANGO_SETTINGS_MODULE")
+        self._environment = {name: value for name, value in os.environ.items() if name not in ours}
+        self._environment |= {"PORT": str(self.port), "VAR_DIR": str(self._var_dir), "RATE_LIMITS": "off"}
+        self.skus: list[str] = []
+
+    @contextmanager
+    def started(self) -> Iterator["WholeShop"]:
+        """Start it with much stock of everything; afterwards check that all adds up, stop it and delete its data."""
+        shutil.rmtree(self._var_dir, ignore_errors=True)
+        self._var_dir.mkdir(parents=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with (self._var_dir / "screen.log").open("wb") as screen:
+            command = [self._python, "manage.py", "up"]
+            self._up = subprocess.Popen(
+                command, cwd=self._tree, env=self._environment, stdout=screen, stderr=screen, start_new_session=True
+            )
+        try:
+            self._wait_until_ready()
+            self.manage("shell", "-c", _STOCK)
+            self.database = psycopg.connect(
+                f"host=127.0.0.1 port={10000 + self.port * 16 % 22000} user=postgres dbname=shop", autocommit=True
+            )
+            rows = self.database.execute("select sku from catalogue_product where is_active order by sku").fetchall()
+            self.skus = [sku for (sku,) in rows]
+            yield self
+            self.database.close()
+            self.manage("verify", "--wait", "60")
+        finally:
+            self._up.send_signal(signal.SIGTERM)
+            self._up.wait(90)
+            shutil.rmtree(self._var_dir, ignore_errors=True)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 240
+        while not (self._var_dir / "run" / "ready").exists():
+            if self._up.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError((self._var_dir / "screen.log").read_text(errors="replace")[-4000:])
+            time.sleep(0.2)
+
+    def manage(self, *arguments: str) -> None:
+        """Run `manage.py` with `arguments` there.
+
+        :raises AssertionError: it failed.
+        """
+        command = [self._python, "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=self._tree, env=self._environment, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert done.returncode == 0, f"manage.py {' '.join(arguments)}: {done.stdout}{done.stderr}"
+
+    def read_number(self, statement: str, values: Any = ()) -> float:
+        """Return the only value of the only row of a query."""
+        row = self.database.execute(statement, values).fetchone()
+        assert row
+        return float(row[0] or 0)
+
+    def read_usage(self) -> dict[str, float]:
+        """Return CPU seconds by process so far, and under `transactions` and `wal_syncs` the counts so far."""
+        used = self._read_cpu()
+        used["transactions"] = self.read_number("select sum(xact_commit + xact_rollback) from pg_stat_database")
+        used["wal_syncs"] = self.read_number(_SYNCS[self.database.info.server_version >= 180000])
+        return used
+
+    def _read_cpu(self) -> dict[str, float]:
+        parts: dict[str, dict[str, Any]] = json.loads((self._var_dir / "run" / "parts.json").read_text())
+        seconds = {"up": sum(psutil.Process(self._up.pid).cpu_times()[:2])}
+        for name, part in parts.items():
+            if part["pid"]:
+                seconds[name] = 0.0
+                process = psutil.Process(part["pid"])
+                for member in [process, *process.children(recursive=True)]:
+                    with suppress(psutil.NoSuchProcess):
+                        # A session of PostgreSQL that has ended is counted at its parent.
+                        seconds[name] += sum(member.cpu_times()[: 4 if name == "postgres" else 2])
+        return seconds
