@@ -1,1 +1,0 @@
-"""The shop's pictures, drawn by code: ``python -m shop.catalogue.drawing`` writes the same files every time."""
