@@ -72,7 +72,7 @@ class OrderPages(CursorPages):
     ordering = ("-placed_at", "-id")
 
 
-@method_decorator(never_cache, name="dispatch")
+@method_decorator(never_cache, name="get")
 class OwnOrders(generics.ListAPIView[Order]):
     """The orders of whoever is logged in."""
 
