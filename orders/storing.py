@@ -15,7 +15,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from orders.pricing import Amounts, Line
-from relay.outbox import PUBLISH_WITH_CAUSE, READ_COMMITTED, encode_event
+from relay.outbox import READ_COMMITTED, publish_with_cause
 from shop.events import OrderedLine, OrderPlaced
 from shop.statements import run_prepared
 
@@ -24,8 +24,8 @@ from shop.statements import run_prepared
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # The insert of the key comes first: a concurrent duplicate waits here, and writes nothing if the first one commits.
 # Prices that this process remembers hold if they still are the catalogue's in the statement's own snapshot.
-_STORE = f"""
-with cause as (
+_CAUSE = f"""
+cause as (
     insert into orders_idempotencykey (key, request_hash, order_id, answer, created_at)
     select %(idempotency_key)s, %(request_hash)s, %(order_id)s::uuid, %(answer)s::jsonb, now()
     where {READ_COMMITTED}
@@ -53,9 +53,7 @@ line as (
         as l (sku text, name text, quantity int, unit_price int, line_total bigint)),
 step as (
     insert into orders_transition (order_id, event, event_id, before, after, at)
-    select order_id, 'OrderPlaced', %(event_id)s::uuid, '', 'placed', %(occurred_at)s::timestamptz from cause),
-{PUBLISH_WITH_CAUSE}
-"""  # noqa: S608 - two constants of the relay
+    select order_id, 'OrderPlaced', %(event_id)s::uuid, '', 'placed', %(occurred_at)s::timestamptz from cause)"""  # noqa: S608 - a constant of the relay
 
 
 AMOUNTS = ("subtotal", "discount", "shipping", "tax", "total")
@@ -110,8 +108,9 @@ def store_order(draft: Draft) -> dict[str, Any]:
         lines=[OrderedLine(sku=line.sku, quantity=line.quantity, unit_price=line.unit_price) for line in draft.lines],
         payment_token=wish.request["payment_token"],
     )
+    statement, published = publish_with_cause(_CAUSE, event)
     values = {
-        **encode_event(event),
+        **published,
         **wish.request["shipping_address"],
         "email": wish.request["email"],
         "phone": wish.request["phone"],
@@ -130,7 +129,7 @@ def store_order(draft: Draft) -> dict[str, Any]:
         "deadline_hours": settings.ORDER_DEADLINE_HOURS,
         "remembered": draft.remembered,
     }
-    if not run_prepared(_STORE, {name: None if value is None else str(value) for name, value in values.items()}):
+    if not run_prepared(statement, {name: None if value is None else str(value) for name, value in values.items()}):
         raise NotStored
     return answer
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from zlib import crc32
 
 from django.db import IntegrityError, connection, transaction
@@ -20,24 +20,17 @@ MAX_EVENT_BYTES = 512 * 1024
 # of positions and of sequence numbers is the same. See docs/architecture.md. Under another isolation level than READ
 # COMMITTED it writes nothing and returns nothing.
 READ_COMMITTED = "current_setting('transaction_isolation') = 'read committed'"
-_STREAM = f"""
+_PUBLISH_WITH_CAUSE = f"""stream as (
     insert into relay_stream as t (topic, key, last)
-    select %(topic)s, %(key)s, 1 where {READ_COMMITTED}
+    select %(topic)s, %(key)s, 1 from cause where {READ_COMMITTED}
     on conflict (topic, key) do update set last = t.last + 1
-    returning last"""
-_OUTBOX = """
+    returning last)
 insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
 select %(topic)s, %(key)s, %(key_hash)s::int, stream.last, %(event_id)s::uuid, %(type)s, %(occurred_at)s::timestamptz,
        %(body)s, %(traceparent)s, clock_timestamp()
 from stream
-returning sequence"""
-_PUBLISH = f"with stream as ({_STREAM}){_OUTBOX}"
-
-#: Publishes an event as the end of a statement whose CTEs write its cause: one of them is called `cause`, writes where
-#: READ_COMMITTED holds, and has one row if there is something to publish, else none. Such a statement is its own
-#: transaction, so that none needs to be open. Returns a row if it has published. Takes what encode_event() returns,
-#: as it is or as texts.
-PUBLISH_WITH_CAUSE = f"stream as ({_STREAM.replace(' where ', ' from cause where ')}){_OUTBOX}"
+returning sequence"""  # noqa: S608 - a constant
+_PUBLISH = f"with cause as (select 1), {_PUBLISH_WITH_CAUSE}"
 
 # The streams are locked in the order of their keys. Positions are given in the order of the list: identity values are
 # computed after the sort, and within a key they must grow with the sequence. The transaction has its number by then:
@@ -111,6 +104,19 @@ def publish(event: Event) -> int:
     if row is None:
         raise WrongIsolationLevel(f"{event.type_name()} for key {event.key}")
     return int(row[0])
+
+
+def publish_with_cause(cause: LiteralString, event: Event) -> tuple[LiteralString, dict[str, Any]]:
+    """Return one statement that writes `cause` and publishes `event`, and the values of the event's parameters.
+
+    The statement is a transaction of its own, so no transaction needs to be open. It returns one row if it has
+    published, else none.
+
+    :param cause: CTEs without the leading ``with``. The CTE named ``cause`` writes only where READ_COMMITTED holds. It
+        returns one row to publish the event, and no row to publish nothing.
+    :raises UnknownTopic, EventTooLarge: as :func:`publish` does.
+    """
+    return f"with {cause},\n{_PUBLISH_WITH_CAUSE}", encode_event(event)
 
 
 class Encoded(NamedTuple):

@@ -4,15 +4,16 @@ import json
 import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
 from django.db import connection, transaction
 
 from orders.models import Order
 from orders.services import IdempotencyKeyReused, Placement, place_order
-from orders.storing import _STORE
+from relay.event import Event
 from relay.models import Outbox
+from relay.outbox import publish_with_cause
 from tests.orders.conftest import NOTHING, Api, MakeBody, count_everything
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("products")]
@@ -67,8 +68,12 @@ def test_parallel_calls_with_one_key_and_two_bodies_place_one_order(make_body: M
 def test_a_first_attempt_that_rolls_back_leaves_the_key_free(
     api: Api, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail_at_the_end(cause: LiteralString, event: Event) -> tuple[LiteralString, dict[str, Any]]:
+        statement, values = publish_with_cause(cause, event)
+        return statement.replace("returning sequence", "returning 1 / 0"), values
+
     with monkeypatch.context() as patch:
-        patch.setattr("orders.storing._STORE", _STORE.replace("returning sequence", "returning 1 / 0"))
+        patch.setattr("orders.storing.publish_with_cause", fail_at_the_end)
         assert api.post(make_body(), key="k-1").status_code == 500
     assert count_everything() == NOTHING
     assert api.post(make_body(), key="k-1").status_code == 201

@@ -14,13 +14,11 @@ from django.db import connection, transaction
 from relay import outbox
 from relay.models import Outbox, Stream
 from relay.outbox import (
-    PUBLISH_WITH_CAUSE,
     READ_COMMITTED,
     EventTooLarge,
     PublishedOutsideTransaction,
     UnknownTopic,
     WrongIsolationLevel,
-    encode_event,
     encode_many,
     publish,
     publish_encoded,
@@ -147,8 +145,7 @@ def test_many_events_in_one_statement_keep_the_order_of_the_list_within_each_key
 def publish_with_cause() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"with cause as (select 1 where {READ_COMMITTED}), {PUBLISH_WITH_CAUSE}",
-            encode_event(NoticePosted(board="1", text="")),
+            *outbox.publish_with_cause(f"cause as (select 1 where {READ_COMMITTED})", NoticePosted(board="1", text=""))
         )
 
 
