@@ -4,7 +4,7 @@ What the client says about prices is compared, never taken.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from django.conf import settings
@@ -62,6 +62,11 @@ class Amounts:
     shipping: int
     tax: int
     total: int
+
+
+#: The amounts of an order and the fields of a line, with their types, in the order that every answer has.
+AMOUNT_FIELDS: dict[str, Any] = {field.name: field.type for field in fields(Amounts)}
+LINE_FIELDS: dict[str, Any] = {"sku": str, "name": str, "quantity": int, "unit_price": int, "line_total": int}
 
 
 def price_lines(wanted: Sequence[Mapping[str, Any]], *, remembered: bool = False) -> list[Line]:

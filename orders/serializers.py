@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from orders import examples
+from orders.pricing import AMOUNT_FIELDS, LINE_FIELDS
 from shop.strict import StrictSerializer
 
 ONE_LINE = RegexValidator(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z", "Give it in one line.")
@@ -103,14 +104,27 @@ class OrderRequest(StrictSerializer):
         return lines
 
 
+_TEXTS = {
+    "subtotal": "What the lines add up to.",
+    "discount": "What the promotion code takes off.",
+    "tax": "Contained in the total.",
+    "total": "subtotal - discount + shipping",
+}
+
+
+def make_fields(types: dict[str, Any], **special: dict[str, Any]) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+    """Return a field for each of `types`. `special` maps a name to options that differ from the usual ones."""
+    kinds: dict[Any, Any] = {str: serializers.CharField, int: serializers.IntegerField}
+    return {
+        name: kinds[kind](**{**({"help_text": _TEXTS[name]} if name in _TEXTS else {}), **special.get(name, {})})
+        for name, kind in types.items()
+    }
+
+
 class AnsweredLine(serializers.Serializer[Any]):
     """A line with name and price as they were when the order was placed. Amounts in minor units."""
 
-    sku = serializers.CharField()
-    name = serializers.CharField()
-    quantity = serializers.IntegerField()
-    unit_price = serializers.IntegerField()
-    line_total = serializers.IntegerField()
+    vars().update(make_fields(LINE_FIELDS))
 
 
 @extend_schema_serializer(examples=examples.ORDER_DETAIL)
@@ -121,12 +135,7 @@ class OrderDetail(serializers.Serializer[Any]):
     number = serializers.CharField()
     status = serializers.ChoiceField(["placed", "confirmed", "shipped", "delivered", "cancelled"])
     reason = serializers.CharField(help_text="Why it was cancelled, else empty.")
-    currency = serializers.CharField()
-    subtotal = serializers.IntegerField(help_text="What the lines add up to.")
-    discount = serializers.IntegerField(help_text="What the promotion code takes off.")
-    shipping = serializers.IntegerField()
-    tax = serializers.IntegerField(help_text="Contained in the total.")
-    total = serializers.IntegerField(help_text="subtotal - discount + shipping")
+    vars().update(make_fields(AMOUNT_FIELDS))
     lines = AnsweredLine(many=True)
     placed_at = serializers.DateTimeField()
     confirmed_at = serializers.DateTimeField(allow_null=True)
@@ -142,12 +151,7 @@ class PlacedOrder(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     number = serializers.CharField()
     status = serializers.ChoiceField(["placed"])
-    currency = serializers.CharField()
-    subtotal = serializers.IntegerField(help_text="What the lines add up to.")
-    discount = serializers.IntegerField(help_text="What the promotion code takes off.")
-    shipping = serializers.IntegerField()
-    tax = serializers.IntegerField(help_text="Contained in the total.")
-    total = serializers.IntegerField(help_text="subtotal - discount + shipping")
+    vars().update(make_fields(AMOUNT_FIELDS))
     lines = AnsweredLine(many=True)
     placed_at = serializers.DateTimeField()
     access_token = serializers.CharField(help_text="Send it as X-Order-Token to read the order.")
@@ -166,12 +170,13 @@ class CartAnswer(serializers.Serializer[Any]):
     """A cart, and what an order of it would cost now. Amounts in minor units of the currency."""
 
     id = serializers.UUIDField(help_text="Opens a guest's cart: keep it to yourself.")
-    currency = serializers.CharField()
-    subtotal = serializers.IntegerField(help_text="What the lines add up to.")
-    discount = serializers.IntegerField(help_text="What the promotion code takes off.")
-    shipping = serializers.IntegerField()
-    tax = serializers.IntegerField(allow_null=True, help_text="Contained in the total; null without `country`.")
-    total = serializers.IntegerField(help_text="subtotal - discount + shipping; send it as `expected_total`.")
+    vars().update(
+        make_fields(
+            AMOUNT_FIELDS,
+            tax={"allow_null": True, "help_text": "Contained in the total; null without `country`."},
+            total={"help_text": "subtotal - discount + shipping; send it as `expected_total`."},
+        )
+    )
     lines = CartLineAnswer(many=True)
     no_longer_sold = serializers.ListField(
         child=serializers.CharField(), help_text="SKUs in the cart that are not sold any more: remove them."

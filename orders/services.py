@@ -14,9 +14,9 @@ from django.db import transaction
 from orders.caps import check_caps, identify_buyer, record_capped
 from orders.carts import take_cart
 from orders.models import IdempotencyKey, Redemption
-from orders.pricing import Line, OrderRefused, add_up, check_expectation, price_lines
+from orders.pricing import LINE_FIELDS, Line, OrderRefused, add_up, check_expectation, price_lines
 from orders.promotions import clean_code, redeem
-from orders.storing import FIELDS, LINE_FIELDS, Draft, NotStored, Wish, store_order
+from orders.storing import FIELDS, Draft, NotStored, Wish, store_order
 from shop.tokens import sign_order
 
 

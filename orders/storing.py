@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from orders.pricing import Amounts, Line
+from orders.pricing import AMOUNT_FIELDS, LINE_FIELDS, Amounts, Line
 from relay.outbox import READ_COMMITTED, publish_with_cause
 from shop.events import OrderedLine, OrderPlaced
 from shop.statements import run_prepared
@@ -56,10 +56,8 @@ step as (
     select order_id, 'OrderPlaced', %(event_id)s::uuid, '', 'placed', %(occurred_at)s::timestamptz from cause)"""  # noqa: S608 - a constant of the relay
 
 
-AMOUNTS = ("subtotal", "discount", "shipping", "tax", "total")
-#: What the answer has, in this order, and its lines.
-FIELDS = ("id", "number", "status", "currency", *AMOUNTS, "lines", "placed_at")
-LINE_FIELDS = ("sku", "name", "quantity", "unit_price", "line_total")
+#: The fields of the answer, in this order.
+FIELDS = ("id", "number", "status", *AMOUNT_FIELDS, "lines", "placed_at")
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -121,11 +119,7 @@ def store_order(draft: Draft) -> dict[str, Any]:
         "contact_id": contact_id,
         "customer_id": wish.customer_id,
         "number": number,
-        "currency": amounts.currency,
-        "discount": amounts.discount,
-        "shipping": amounts.shipping,
-        "tax": amounts.tax,
-        "total": amounts.total,
+        **{name: answer[name] for name in AMOUNT_FIELDS},
         "deadline_hours": settings.ORDER_DEADLINE_HOURS,
         "remembered": draft.remembered,
     }
@@ -141,27 +135,12 @@ def make_number() -> str:
 
 
 def describe(draft: Draft, order_id: UUID, number: str, placed_at: datetime) -> dict[str, Any]:
-    """The answer, without the access token."""
-    amounts = draft.amounts
+    """Return the answer of FIELDS, without the access token."""
     return {
         "id": str(order_id),
         "number": number,
         "status": "placed",
-        "currency": amounts.currency,
-        "subtotal": amounts.subtotal,
-        "discount": amounts.discount,
-        "shipping": amounts.shipping,
-        "tax": amounts.tax,
-        "total": amounts.total,
-        "lines": [
-            {
-                "sku": line.sku,
-                "name": line.name,
-                "quantity": line.quantity,
-                "unit_price": line.unit_price,
-                "line_total": line.line_total,
-            }
-            for line in draft.lines
-        ],
+        **{name: getattr(draft.amounts, name) for name in AMOUNT_FIELDS},
+        "lines": [{name: getattr(line, name) for name in LINE_FIELDS} for line in draft.lines],
         "placed_at": placed_at.isoformat().replace("+00:00", "Z"),
     }

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from model_bakery import baker
 
 from orders.models import Order
+from orders.pricing import LINE_FIELDS
 from orders.reading import read_order
 from orders.serializers import OrderRequest, PlacedOrder
-from orders.storing import FIELDS, LINE_FIELDS
+from orders.storing import FIELDS
 from shop.accounts.sessions import issue_token
 from shop.parsers import StrictJSONParser
 from tests.orders.conftest import ADDRESS, Api, MakeBody
