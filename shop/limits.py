@@ -1,6 +1,7 @@
 """How often something may be done. Counts are atomic in Valkey, so they hold however many ask at once.
 
 With Valkey away each process counts for itself and the shop goes on: a limit protects selling, it never stops it.
+Without the local counts an outage of Valkey would open log-ins to unlimited guesses, or close log-ins for everybody.
 """
 
 import ipaddress
