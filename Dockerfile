@@ -12,4 +12,4 @@ RUN install --directory --owner shop --group shop /app/var
 ENV PATH=/app:$PATH PYTHONUNBUFFERED=1 VAR_DIR=/app/var
 USER shop
 EXPOSE 8000
-CMD ["gunicorn", "shop.wsgi", "--bind", "0.0.0.0:8000"]
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "shop.wsgi:application"]

@@ -2,7 +2,7 @@
 
     python -m benchmarks.checkout [--seconds 8] [--runs 3] [--json]
 
-A PostgreSQL and the shop's own gunicorn (two workers, eight threads each) are started; limits are off, nothing else
+A PostgreSQL and the shop's own Granian (two workers, eight threads each) are started; limits are off, nothing else
 runs. At 1, 8 and 32 connections that stay open, POST /api/v1/orders/ of two products with a key of its own each takes
 turns with pgbench, which does the same three inserts (order, two lines, outbox row) in a transaction on the same
 tables. Client, web and PostgreSQL share this machine's cores, so the processor time that each of them takes per order

@@ -103,7 +103,7 @@ def read_processor() -> dict[str, float]:
 
 
 def profile_request(body: bytes, count: int = 2000) -> dict[str, float]:
-    """Return the median microseconds of a request's parts, in this process: the web without gunicorn and sockets."""
+    """Return the median microseconds of a request's parts, in this process: the web without Granian and sockets."""
     from django.core.wsgi import get_wsgi_application
     from django.db import connection
 
@@ -140,7 +140,7 @@ def profile_request(body: bytes, count: int = 2000) -> dict[str, float]:
 
 
 def make_environment(body: bytes) -> dict[str, Any]:
-    """What gunicorn would hand over."""
+    """What Granian would hand over."""
     return {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/api/v1/orders/",

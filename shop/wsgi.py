@@ -1,8 +1,23 @@
-"""The WSGI application that gunicorn serves."""
+"""The WSGI application that Granian serves."""
 
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer a request with a list, unless the answer streams.
+
+    Granian sends a list in one step. For any other iterable a thread of its own fetches each chunk.
+    """
+    response: Any = _django(environ, start_response)
+    if response.streaming:
+        return response  # type: ignore[no-any-return]
+    content = [response.content]
+    response.close()
+    return content

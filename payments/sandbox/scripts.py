@@ -17,7 +17,7 @@ SOON_SECONDS, LATE_SECONDS = 0.3, 4.0
 DECLINED = {"tok_declined": "card declined", "tok_insufficient_funds": "insufficient funds"}
 #: slow: answers after SLOW_SECONDS, when authorizing.
 #: timeout-before, error: hangs or answers 500, nothing is booked.   timeout-after: books, then hangs.
-#: wrong-amount: books what was asked, and answers with one cent more.   twice: sends its answer twice.
+#: wrong-amount: books what was asked, and answers with one cent more.   twice: books, sends a body with two answers.
 #: webhook…: books, answers 500, and tells by webhook: at once, late, twice, or two of them in the wrong order.
 SCRIPTS = (
     *("slow", "timeout-before", "timeout-after", "error", "wrong-amount", "twice"),

@@ -1,4 +1,4 @@
-"""The sandbox gateway as a service over HTTP: `gunicorn payments.sandbox.wsgi`.
+"""The sandbox gateway as a service over HTTP: `granian --interface wsgi payments.sandbox.wsgi:application`.
 
 POST /v1/authorize, capture, void, refund with an Idempotency-Key; GET /v1/answers/<key> and
 /v1/ledger?after=<number>&since=<time>.
@@ -118,8 +118,8 @@ def act(environ: dict[str, Any], operation: str) -> tuple[HTTPStatus, Any]:
             script = ""
     disturb_before(script)
     body = describe(key, book(operation, key, asked))
-    disturb_after(script, key, operation, body, environ)
-    return HTTPStatus.OK, body
+    disturb_after(script, key, operation, body)
+    return HTTPStatus.OK, [body, body] if script == "twice" else body
 
 
 def read_request(environ: dict[str, Any]) -> tuple[str, Asked]:
@@ -171,7 +171,7 @@ def disturb_before(script: str) -> None:
         raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "scripted")
 
 
-def disturb_after(script: str, key: str, operation: str, body: dict[str, Any], environ: dict[str, Any]) -> None:
+def disturb_after(script: str, key: str, operation: str, body: dict[str, Any]) -> None:
     """Do what the script wants after it was booked.
 
     :raises Refused: the answer is lost.
@@ -181,10 +181,6 @@ def disturb_after(script: str, key: str, operation: str, body: dict[str, Any], e
         raise Refused(HTTPStatus.GATEWAY_TIMEOUT, "scripted")
     if script == "wrong-amount":
         body["amount"] += 1
-    elif script == "twice" and (socket := environ.get("gunicorn.socket")):
-        content = msgspec.json.encode(body)
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-        socket.sendall(head.encode() + content)
     elif script.startswith("webhook"):
         tell_by_webhook(script, key, operation)
         raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "scripted")

@@ -3,6 +3,7 @@
 `list_commands` is the one list of the Python processes; docker-compose.yml has the same, and a test compares them.
 """
 
+import multiprocessing
 import signal
 import sys
 from collections.abc import Callable
@@ -22,8 +23,7 @@ CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics")
 _PROGRAMS = (
     "shop.wsgi",
     "payments.sandbox.wsgi",
-    "gunicorn.app.wsgiapp",
-    "gunicorn.workers.gthread",
+    "granian.cli",
     "celery.__main__",
     "celery.apps.beat",
     "celery.apps.worker",
@@ -35,23 +35,35 @@ _PROGRAMS = (
     "kombu.transport.redis",
 )
 WEB_WORKERS = 2
-WEB_THREADS = 8
+WEB_THREADS = 8  # for each worker; each of them keeps a connection to PostgreSQL
 GATEWAY_THREADS = 80  # a call that hangs, because its token says so, takes one
+# A thread that ends closes its connection to PostgreSQL: keep idle threads for as long as Granian allows, in seconds.
+# A worker that does not stop, as while a client is slow to send, is killed before the supervisor kills everything.
+_GRANIAN = (
+    "granian --interface wsgi --http 1 --no-ws --log-level error --respawn-failed-workers --workers-kill-timeout 8"
+    " --blocking-threads-idle-timeout 600"
+)
 
 
 def list_commands(web: str, gateway: str) -> dict[str, str]:
     """Return the command line of every Python process by its part's name; `web` and `gateway` are host:port."""
     return {
-        "web": f"gunicorn shop.wsgi --bind {web} --worker-class gthread --workers {WEB_WORKERS}"
-        f" --threads {WEB_THREADS} --no-control-socket",
-        "gateway": f"gunicorn payments.sandbox.wsgi --bind {gateway} --worker-class gthread"
-        f" --threads {GATEWAY_THREADS} --keep-alive 60 --no-control-socket",
+        "web": f"{_GRANIAN} {_listen(web)} --workers {WEB_WORKERS} --blocking-threads {WEB_THREADS}"
+        " shop.wsgi:application",
+        "gateway": f"{_GRANIAN} {_listen(gateway)} --blocking-threads {GATEWAY_THREADS}"
+        " --http1-header-read-timeout 60000 payments.sandbox.wsgi:application",
         "relay": "manage.py run_relay",
         **{name: f"manage.py consume_{name}" for name in CONSUMERS},
         "celery": "celery -A shop --quiet worker --pool threads --concurrency 8 --loglevel warning"
         " --without-mingle --without-gossip",
         "beat": "celery -A shop --quiet beat --loglevel warning",
     }
+
+
+def _listen(address: str) -> str:
+    """Return Granian's options for listening on `address`, a host:port."""
+    host, _, port = address.rpartition(":")
+    return f"--host {host} --port {port}"
 
 
 @dataclass(frozen=True)
@@ -160,9 +172,10 @@ def run_command(command: str) -> None:
 
         main()
     else:
-        from gunicorn.app.wsgiapp import run
+        from granian.cli import entrypoint
 
-        run()
+        multiprocessing.set_start_method("fork", force=True)  # so that workers, too, start with everything imported
+        entrypoint()  # type: ignore[no-untyped-call]
 
 
 def import_programs() -> None:

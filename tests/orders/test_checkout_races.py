@@ -1,4 +1,4 @@
-"""Many at once by HTTP, on the gunicorn that serves the shop: one order for each key, and never an answer of 5xx."""
+"""Many at once by HTTP, on the web server that serves the shop: one order for each key, and never an answer of 5xx."""
 
 import json
 import os

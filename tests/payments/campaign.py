@@ -23,7 +23,7 @@ READ_SECONDS, HANG_SECONDS = 0.3, 0.5
 
 
 class GatewayProcess:
-    """The sandbox gateway under gunicorn, on the books of the tests' database."""
+    """The sandbox gateway under Granian, on the books of the tests' database."""
 
     def __init__(self, log: Path) -> None:
         with socket.socket() as probe:
@@ -41,10 +41,11 @@ class GatewayProcess:
         """
         database = settings.DATABASES["default"]
         address = f"postgres://{database['USER']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
-        options = ["--worker-class", "gthread", "--threads", "32", "--keep-alive", "60", "--no-control-socket"]
+        host, _, port = self._address.rpartition(":")
+        options = ["--interface", "wsgi", "--host", host, "--port", port, "--blocking-threads", "32"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*(sys.executable, "-m", "gunicorn", "payments.sandbox.wsgi", "--bind", self._address), *options],
+                [sys.executable, "-m", "granian", *options, "payments.sandbox.wsgi:application"],
                 cwd=ROOT,
                 env={**os.environ, "DATABASE_URL": address, "SANDBOX_HANG_SECONDS": str(HANG_SECONDS)},
                 stdin=subprocess.DEVNULL,

@@ -1,5 +1,6 @@
 """What the sandbox gateway does, and which answers of a gateway are believed."""
 
+import json
 import socket
 import threading
 import time
@@ -166,6 +167,32 @@ def test_an_answer_that_comes_in_drops_is_given_up(settings: Any, monkeypatch: p
             gateway.authorize("k", "tok_ok", 500, "EUR")
         assert time.monotonic() - began < 3
         thread.join()
+
+
+def test_an_answer_that_comes_twice_is_not_taken_for_the_next_calls(settings: Any) -> None:
+    """The gateway sends the answer to each call two times on its connection, which the client keeps open."""
+    calls = ["a", "b", "c"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.SANDBOX_URL = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def answer(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                while asked := connection.recv(65536):
+                    key = asked.partition(b"Idempotency-Key: ")[2].partition(b"\r\n")[0].decode()
+                    body = json.dumps({**GOOD, "key": key, "reference": f"auth_{key}"}).encode()
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body) * 2)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    threading.Thread(target=answer, args=[server.accept()[0]], daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        assert [gateway.authorize(key, "tok_ok", 4999, "EUR").reference for key in calls] == [
+            f"auth_{key}" for key in calls
+        ]
+        server.shutdown(socket.SHUT_RDWR)
+        client.open_pool(settings.SANDBOX_URL).close()
 
 
 def test_an_answer_about_another_authorization_is_not_believed(

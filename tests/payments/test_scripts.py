@@ -22,6 +22,7 @@ PROBLEMS = {
     "tok_timeout_after": "Read timed out",
     "tok_error": "answered 500",
     "tok_wrong_amount": "about an amount of 5000, asked was 4999",
+    "tok_twice": "the answer has a wrong shape",
     **{token: "answered 500" for token in scripts.TOKENS if token.startswith("tok_webhook")},
 }
 #: What is booked although the first call brought no answer to be believed.

@@ -126,7 +126,7 @@ def test_outside_parts_replace_those_of_this_machine() -> None:
         ("/srv/shop/manage.py consume_orders --x", "shop consume_orders"),
         ("celery -A shop --quiet worker --pool threads", "shop worker"),
         ("/usr/bin/celery -A shop --quiet beat", "shop beat"),
-        ("gunicorn shop.wsgi --bind 0.0.0.0:8000", "shop gunicorn"),
+        ("granian --interface wsgi --port 8000 shop.wsgi:application", "shop granian"),
         ("manage.py", "shop manage.py"),
         ("", "shop "),
     ],
