@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
+from django.http import HttpRequest
+from django.templatetags.static import static
 
 from shop.environment import (
     derive_key,
@@ -93,7 +95,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "shop.static_files.StaticFiles",
+    "shop.static_files.CompressedPages",
     "shop.middleware.unavailable_when_the_database_is_away",
     "shop.middleware.limit_bodies",
     "shop.middleware.tell_to_wait",
@@ -247,8 +250,10 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-# Served from where they lie: there is no step to collect them, and none to forget.
-WHITENOISE_USE_FINDERS = True
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "shop.static_files.HashedNames"},
+}
 
 PASSWORD_HASHERS = ["shop.accounts.passwords.ShopArgon2"]
 AUTHENTICATION_BACKENDS = ["shop.accounts.backend.WaitingBackend"]
@@ -293,15 +298,20 @@ CONTENT_SECURITY_POLICY = {
 }
 #: The admin's and Swagger's own pages carry inline code; the shop's do not. Neither loads anything from elsewhere.
 CSP_LOOSENED = ("/admin/", "/api/docs/")
-_FAVICON = f"/{STATIC_URL}catalogue/favicon.svg"
+
+
+def _favicon(request: HttpRequest) -> str:
+    return static("catalogue/favicon.svg")
+
+
 # The storefront's green, from pale to dark.
 _LIGHTNESS = {50: 98, 100: 95, 200: 90, 300: 82, 400: 70, 500: 56, 600: 44, 700: 37, 800: 30, 900: 25, 950: 18}
 UNFOLD = {
     "SITE_TITLE": SHOP_NAME,
     "SITE_HEADER": SHOP_NAME,
     "SITE_URL": "/",
-    "SITE_ICON": _FAVICON,
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _FAVICON}],
+    "SITE_ICON": _favicon,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _favicon}],
     "COLORS": {"primary": {str(shade): f"oklch({light}% .05 170)" for shade, light in _LIGHTNESS.items()}},
 }
 

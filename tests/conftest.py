@@ -26,9 +26,8 @@ ORDER = ["relay", "flows", "browser", "embedded", "faults"]
 
 
 def pytest_configure() -> None:
-    """Spare each test what it would only wait for: the emptying of empty tables, and a look at every static file."""
+    """Spare each test the emptying of empty tables."""
     TransactionTestCase._fixture_teardown = empty_filled_tables  # type: ignore[attr-defined]
-    settings.WHITENOISE_AUTOREFRESH = True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

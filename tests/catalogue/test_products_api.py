@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.templatetags.static import static
 from django.test import Client
 
 from shop.catalogue.models import Product
@@ -33,7 +34,7 @@ def test_a_product_has_the_promised_shape(client: Client, mug: Product) -> None:
         "category": {"slug": "kitchen", "name": "Kitchen"},
         "price": 1400,
         "currency": "EUR",
-        "picture": "http://testserver/static/catalogue/pictures/MUG-BIRCH.svg",
+        "picture": f"http://testserver{static('catalogue/pictures/MUG-BIRCH.svg')}",
     }
     assert client.get(LIST).json() == {"next": None, "previous": None, "results": [expected]}
     assert client.get(f"{LIST}MUG/").json() == expected
