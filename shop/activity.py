@@ -1,16 +1,23 @@
 """What visitors do, published as events, never in the way of a page: what cannot be said at once is not said."""
 
 import logging
+from contextlib import nullcontext
+from typing import LiteralString
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 from django.http import HttpRequest
 
-from relay.outbox import publish
+from relay.outbox import READ_COMMITTED, WrongIsolationLevel, publish_with_cause
 from shop.events import ActivityEvent
+from shop.statements import run_prepared
 
 logger = logging.getLogger(__name__)
 _SESSION_KEY = "visitor"
+LOCK_MILLISECONDS: LiteralString = "200"
+_CAUSE: LiteralString = (
+    f"cause as (select set_config('lock_timeout', '{LOCK_MILLISECONDS}', true) where {READ_COMMITTED})"
+)
 
 
 def identify_visitor(request: HttpRequest) -> UUID:
@@ -24,11 +31,20 @@ def identify_visitor(request: HttpRequest) -> UUID:
 
 
 def record_activity(event: ActivityEvent) -> None:
-    """Publish `event` in a transaction of its own that gives up within moments. Raises nothing."""
+    """Publish `event` in one statement, which gives up when it waits LOCK_MILLISECONDS for a lock. Raises nothing."""
     try:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("set local lock_timeout = '200ms'; set local statement_timeout = '500ms'")
-            publish(event)
+        # A statement alone is its own transaction. In another one, its failure must not be that of the other.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
+            publish_alone(event)
     except Exception as error:  # a page matters more than the count of its views
         logger.warning("activity not recorded", extra={"type": event.type_name(), "error": str(error).strip()})
+
+
+def publish_alone(event: ActivityEvent) -> None:
+    """Publish `event`, the cause of which is stored nowhere.
+
+    :raises WrongIsolationLevel: the session's transactions are not READ COMMITTED.
+    """
+    statement, values = publish_with_cause(_CAUSE, event)
+    if not run_prepared(statement, {name: None if value is None else str(value) for name, value in values.items()}):
+        raise WrongIsolationLevel(f"{event.type_name()} for key {event.key}")

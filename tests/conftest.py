@@ -42,6 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pages_are_never_old() -> None:
+    """Let each request in this process look for a new version of the catalogue."""
+    from shop.catalogue import shared_pages
+
+    shared_pages.CHECK_SECONDS = 0
+
+
 @pytest.fixture(scope="session")
 def running_shop() -> Iterator[RunningShop]:
     """The whole shop, started by `manage.py up` with an empty folder."""

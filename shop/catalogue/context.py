@@ -12,17 +12,28 @@ from shop.catalogue.models import Category
 from shop.catalogue.money import format_money
 
 logger = logging.getLogger(__name__)
+_FRAME = {
+    "shop_name": settings.SHOP_NAME,
+    "free_delivery_from": format_money(settings.SHIPPING_FREE_FROM, settings.SHOP_CURRENCY),
+}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """The frame's variables; the shelves are read only when a template asks."""
     return {
-        "shop_name": settings.SHOP_NAME,
-        "free_delivery_from": format_money(settings.SHIPPING_FREE_FROM, settings.SHOP_CURRENCY),
+        **_FRAME,
         "categories": list_categories,
         # The session says so; whether that log-in still holds would need the database.
         "logged_in": SESSION_KEY in request.session if hasattr(request, "session") else False,
     }
+
+
+def describe_frame() -> dict[str, Any]:
+    """The frame's variables that are equal for all visitors.
+
+    :raises DatabaseError: the shelves cannot be read.
+    """
+    return {**_FRAME, "categories": list(Category.objects.all())}
 
 
 def list_categories() -> list[Category]:

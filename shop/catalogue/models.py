@@ -105,3 +105,13 @@ class Product(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("catalogue:product", args=[self.sku])
+
+
+class CatalogueVersion(models.Model):
+    """The one row whose number triggers change with each transaction that changes a product or a category.
+
+    A number never comes back. Without a row, the catalogue has not been changed since there are triggers.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    number = models.BigIntegerField()

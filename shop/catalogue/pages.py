@@ -1,22 +1,27 @@
 """The storefront's pages: home, shelves, search, product, and what is shown when a page cannot be."""
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from shop.activity import identify_visitor, record_activity
 from shop.catalogue.models import Category, Product, ProductQuerySet
+from shop.catalogue.shared_pages import show_shared
 from shop.events import ProductViewed
 from shop.problems import problem
 
 PAGE_SIZE = 24
 LONGEST_SEARCH = 100
+LONGEST_PAGE_NUMBER = 4
+Sort = tuple[str, tuple[str, ...]]
 GIFT_PRICE = 3000
 MOST_GIFTS = 4
-SORTS = {
+SORTS: dict[str, Sort] = {
     "name": ("Name", ("name", "sku")),
     "price": ("Price, low to high", ("price", "name", "sku")),
     "-price": ("Price, high to low", ("-price", "name", "sku")),
@@ -27,54 +32,78 @@ SORTS = {
 @require_safe
 def show_home(request: HttpRequest) -> HttpResponse:
     """The front page: a way to each shelf, the finest piece of each, and small gifts."""
+    return show_shared(request, "home", "catalogue/home.html", find_highlights)
+
+
+def find_highlights() -> dict[str, Any]:
+    """Find what the front page shows."""
     by_shelf = Product.objects.on_sale().distinct("category__name")
     tiles = list(by_shelf.order_by("category__name", "price", "sku"))
     featured = list(by_shelf.order_by("category__name", "-price", "sku"))
     gifts = list(by_shelf.filter(price__lt=GIFT_PRICE).order_by("category__name", "-price", "sku"))
     # A product's stock is shown once on a page, since its element is found by its id.
     gifts = [gift for gift in gifts if gift not in featured][:MOST_GIFTS]
-    context = {"tiles": tiles, "featured": featured, "gifts": gifts, "gift_price": GIFT_PRICE}
-    return render(request, "catalogue/home.html", context | {"shown": featured + gifts})
+    return {"tiles": tiles, "featured": featured, "gifts": gifts, "gift_price": GIFT_PRICE, "shown": featured + gifts}
 
 
 @require_safe
 def show_category(request: HttpRequest, slug: str) -> HttpResponse:
     """One shelf, page by page."""
-    category = get_object_or_404(Category, slug=slug)
-    products = Product.objects.on_sale().filter(category=category)
-    return render_listing(request, "catalogue/category.html", products, "name", {"category": category})
+    sort, number = read_sort(request, SORTS, "name"), request.GET.get("page", "1")[:LONGEST_PAGE_NUMBER]
+    template = choose_listing(request, "catalogue/category.html")
+
+    def find_products() -> dict[str, Any]:
+        category = get_object_or_404(Category, slug=slug)
+        products = Product.objects.on_sale().filter(category=category)
+        query = QueryDict(urlencode({"sort": sort} if sort != "name" else {}))
+        return list_products(products, SORTS, sort, number) | {"category": category, "query": query}
+
+    return show_shared(request, (template, slug, sort, number), template, find_products)
 
 
 @require_safe
 def show_search(request: HttpRequest) -> HttpResponse:
     """What was found for ``?q=``, best first."""
     text = request.GET.get("q", "").replace("\0", "").strip()[:LONGEST_SEARCH]
+    sorts = {"best": ("Best match", ("-rank", "name", "sku")), **SORTS}
     products = Product.objects.on_sale().matching(text)
-    return render_listing(request, "catalogue/search.html", products, "best", {"text": text})
+    context = list_products(products, sorts, read_sort(request, sorts, "best"), request.GET.get("page", "1"))
+    template = choose_listing(request, "catalogue/search.html")
+    return render(request, template, context | {"text": text, "query": request.GET})
 
 
-def render_listing(
-    request: HttpRequest, template: str, products: ProductQuerySet, default_sort: str, context: dict[str, Any]
-) -> HttpResponse:
-    """Render one page of `products`: the whole page, or only its cards for htmx's "show more"."""
-    sorts = {"best": ("Best match", ("-rank", "name", "sku")), **SORTS} if default_sort == "best" else SORTS
-    sort = request.GET.get("sort", default_sort)
-    sort = sort if sort in sorts else default_sort
-    page = Paginator(products.order_by(*sorts[sort][1]), PAGE_SIZE).get_page(request.GET.get("page"))
-    context |= {"page": page, "sort": sort, "sorts": [(key, label) for key, (label, _) in sorts.items()]}
+def read_sort(request: HttpRequest, sorts: Mapping[str, Sort], otherwise: str) -> str:
+    """Return the key in `sorts` that the visitor has chosen."""
+    sort = request.GET.get("sort", otherwise)
+    return sort if sort in sorts else otherwise
+
+
+def choose_listing(request: HttpRequest, template: str) -> str:
+    """Return `template`, or that of the cards alone for htmx's "show more"."""
     more = getattr(request, "htmx", False) and request.headers.get("HX-Target") == "more"
-    return render(request, "catalogue/_cards.html" if more else template, context)
+    return "catalogue/_cards.html" if more else template
+
+
+def list_products(products: ProductQuerySet, sorts: Mapping[str, Sort], sort: str, number: str) -> dict[str, Any]:
+    """Find page `number` of `products`; the first or the last one if there is no such page."""
+    page = Paginator(products.order_by(*sorts[sort][1]), PAGE_SIZE).get_page(number)
+    return {"page": page, "sort": sort, "sorts": [(key, label) for key, (label, _) in sorts.items()]}
 
 
 @require_safe
 def show_product(request: HttpRequest, sku: str) -> HttpResponse:
     """One product, with others of its shelf."""
-    product = get_object_or_404(Product.objects.on_sale(), sku=sku)
-    related = list(Product.objects.on_sale().filter(category=product.category).exclude(sku=sku).order_by("?")[:4])
+
+    def find_product() -> dict[str, Any]:
+        product = get_object_or_404(Product.objects.on_sale(), sku=sku)
+        shelf = Product.objects.on_sale().filter(category=product.category)
+        related = list(shelf.exclude(sku=sku).order_by("?")[:4])
+        return {"product": product, "related": related, "shown": [product, *related]}
+
+    page = show_shared(request, ("product", sku), "catalogue/product.html", find_product)
     if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
         record_activity(ProductViewed(visitor=identify_visitor(request), sku=sku))
-    context = {"product": product, "related": related, "shown": [product, *related]}
-    return render(request, "catalogue/product.html", context)
+    return page
 
 
 def show_bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -148,7 +148,7 @@ def test_a_product_page_is_shown_even_when_its_view_cannot_be_recorded(
         with connection.cursor() as cursor:
             cursor.execute("select 1 / 0")
 
-    monkeypatch.setattr("shop.activity.publish", fail)
+    monkeypatch.setattr("shop.activity.publish_alone", fail)
     assert "Enamel Mug" in read(client.get("/p/MUG/"))
 
 
@@ -177,7 +177,7 @@ def test_a_broken_page_is_answered_with_words(client: Client, mug: Product, monk
     def fail(*args: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("shop.catalogue.pages.render_listing", fail)
+    monkeypatch.setattr("shop.catalogue.pages.list_products", fail)
     client.raise_request_exception = False
     page = client.get("/c/kitchen/")
     assert page.status_code == 500

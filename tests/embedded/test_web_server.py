@@ -1,5 +1,6 @@
 """The web server, as the supervisor starts it: what it survives, what it keeps open, and how it stops."""
 
+import re
 import socket
 import threading
 import time
@@ -103,6 +104,23 @@ def test_threads_keep_their_connections_to_postgresql_and_open_no_more(shop: Run
     before = count()
     time.sleep(1)
     assert count() == before
+
+
+def test_every_worker_shows_a_new_price_within_a_second(shop: RunningShop) -> None:
+    def read(_: int) -> str:
+        with urlopen(f"{shop.base_url}/p/MUG/", timeout=5) as answer:
+            return str(re.findall(r'class="price">([^<]+)<', answer.read().decode())[0])
+
+    with connect(shop) as database, ThreadPoolExecutor(8) as customers:
+        database.execute("insert into catalogue_category (slug, name) values ('kitchen', 'Kitchen')")
+        database.execute(
+            "insert into catalogue_product (sku, name, description, price, currency, picture, is_active, created_at,"
+            " category_id) select 'MUG', 'Mug', '', 1400, 'EUR', '', true, now(), id from catalogue_category"
+        )
+        for price in (1400, 1500):
+            database.execute("update catalogue_product set price = %s", [price])
+            time.sleep(1)
+            assert set(customers.map(read, range(64))) == {f"€{price / 100:.2f}"}
 
 
 def test_a_request_under_way_is_answered_before_the_web_stops(shop: RunningShop) -> None:
