@@ -22,6 +22,29 @@ def name_process(arguments: list[str]) -> str:
     return " ".join(["shop", *(telling.get(program) or [program])])[:63]
 
 
+def describe_session(arguments: list[str]) -> dict[str, str | int | None]:
+    """Return the connection options of a process: its name, its limits, and how PostgreSQL plans its statements."""
+    name = name_process(arguments)
+    # The timeouts end what would otherwise keep vacuum, and with it the outbox poll, from removing old rows. JIT is off
+    # because compiling a query over the outbox's partitions takes longer than running it.
+    options = ["jit=off", "statement_timeout=30s", "idle_in_transaction_session_timeout=30s", "lock_timeout=10s"]
+    if name.startswith(_BY_KEY):
+        # A plan that is kept from the time when a table was small would read all of it once it is large.
+        options.append("enable_seqscan=off")
+    return {
+        "application_name": name,
+        "options": " ".join(f"-c {option}" for option in options),
+        # These run few statements, each of them for ever: from the fifth time on PostgreSQL has its plan. The web has
+        # shop.statements for that.
+        "prepare_threshold": 5 if name.startswith(_BACKGROUND) else None,
+    }
+
+
+_BACKGROUND = ("shop worker", "shop run_relay", "shop consume_")
+#: Processes that look their rows up by a key, and never read a whole table if an index serves.
+_BY_KEY = (*_BACKGROUND, "shop granian")
+
+
 def read_text(name: str, default: str) -> str:
     """Read the variable `name`."""
     return str(env.str(name, default="") or default)

@@ -11,8 +11,8 @@ from django.templatetags.static import static
 
 from shop.environment import (
     derive_key,
+    describe_session,
     env,
-    name_process,
     read_bool,
     read_choice,
     read_database,
@@ -125,8 +125,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# PostgreSQL, whose address may carry options such as ?sslmode=require. The timeouts end what would otherwise hold
-# vacuum, and with it the outbox poll, back.
+# PostgreSQL, whose address may carry options such as ?sslmode=require.
 _database = read_database("DATABASE_URL", f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/shop")
 DATABASES = {
     "default": {
@@ -138,10 +137,7 @@ DATABASES = {
             "connect_timeout": 3,
             # A batch's values are large: in the text of the statement they would be quoted here and scanned there.
             "server_side_binding": True,
-            "application_name": name_process(sys.argv),
-            # Without JIT: compiling a query over the outbox's partitions takes longer than to run it.
-            "options": "-c jit=off -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
-            " -c lock_timeout=10s",
+            **describe_session(sys.argv),
         },
     },
 }

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from shop.embedded import kafka, postgres, setup, valkey
 from shop.embedded.kafka_jars import are_there
-from shop.environment import name_process
+from shop.environment import describe_session
 
 CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics")
 _PROGRAMS = (
@@ -162,7 +162,7 @@ def run_command(command: str) -> None:
     """Run the Python program that `command` names, in this process, which was forked with everything imported."""
     sys.argv = command.split()
     # Settings were read by the supervisor, under its own name.
-    settings.DATABASES["default"]["OPTIONS"]["application_name"] = name_process(sys.argv)
+    settings.DATABASES["default"]["OPTIONS"] |= describe_session(sys.argv)
     if sys.argv[0] == "manage.py":
         from django.core.management import execute_from_command_line
 
