@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from django.db import connection
 
 from analytics.models import ActivityMinute, Kind, Sale, SalesMinute
+from relay.arrays import to_array
 from relay.consumer import Consumer
 from shop.events import ActivityEvent, CartChanged, OrderCancelled, OrderConfirmed, OrderPlaced, ProductViewed
 
@@ -16,52 +17,24 @@ def forget_counts() -> None:
         model.objects.all().delete()
 
 
-consumer = Consumer("analytics", rebuild=forget_counts)
+consumer = Consumer("analytics", rebuild=forget_counts, pace_ms=200)
+KINDS = {OrderPlaced: Kind.PLACED, OrderConfirmed: Kind.CONFIRMED, OrderCancelled: Kind.CANCELLED}
+ACTIVITIES: dict[type[ActivityEvent], ActivityMinute.Kind] = {
+    ProductViewed: ActivityMinute.Kind.VIEWED,
+    CartChanged: ActivityMinute.Kind.CART_CHANGED,
+}
 
 
-@consumer.on(OrderPlaced, many=True)
-def count_placed_orders(events: Sequence[OrderPlaced]) -> None:
-    record_sales(Kind.PLACED, events, [sum(line.quantity for line in event.lines) for event in events])
-
-
-@consumer.on(OrderConfirmed, many=True)
-def count_confirmed_orders(events: Sequence[OrderConfirmed]) -> None:
-    record_sales(Kind.CONFIRMED, events, [event.units for event in events])
-
-
-@consumer.on(OrderCancelled, many=True)
-def count_cancelled_orders(events: Sequence[OrderCancelled]) -> None:
-    record_sales(Kind.CANCELLED, events, [event.units for event in events])
-
-
-@consumer.on(ProductViewed, many=True)
-def count_views(events: Sequence[ProductViewed]) -> None:
-    count_activity(ActivityMinute.Kind.VIEWED, events)
-
-
-@consumer.on(CartChanged, many=True)
-def count_cart_changes(events: Sequence[CartChanged]) -> None:
-    count_activity(ActivityMinute.Kind.CART_CHANGED, events)
-
-
-def cut_to_minute(moment: datetime) -> datetime:
-    """Return the beginning of the minute, in UTC, that `moment` lies in."""
-    return moment.astimezone(UTC).replace(second=0, microsecond=0)
-
-
-def record_sales(
-    kind: Kind, events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled], units: Sequence[int]
-) -> None:
+@consumer.on(OrderPlaced, OrderConfirmed, OrderCancelled, many=True)
+def count_orders(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) -> None:
     """Write each event's Sale and add it to its minute, in one statement, so that neither exists without the other."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             with sale as (
                 insert into analytics_sale (event_id, kind, order_id, units, revenue, currency, minute)
-                select event_id, %(kind)s, order_id, units, revenue, currency, minute
-                from unnest(%(events)s::uuid[], %(orders)s::uuid[], %(units)s::int[], %(revenues)s::bigint[],
-                            %(currencies)s::text[], %(minutes)s::timestamptz[])
-                    as sold (event_id, order_id, units, revenue, currency, minute)
+                select * from unnest(%(events)s::uuid[], %(kinds)s::text[], %(orders)s::uuid[], %(units)s::int[],
+                                     %(revenues)s::bigint[], %(currencies)s::text[], %(minutes)s::timestamptz[])
                 returning *
             )
             insert into analytics_salesminute as counted (minute, kind, currency, orders, units, revenue)
@@ -73,26 +46,41 @@ def record_sales(
                 revenue = counted.revenue + excluded.revenue
             """,
             {
-                "kind": kind,
-                "events": [event.event_id for event in events],
-                "orders": [event.order_id for event in events],
-                "units": list(units),
-                "revenues": [event.total for event in events],
-                "currencies": [event.currency for event in events],
-                "minutes": [cut_to_minute(event.occurred_at) for event in events],
+                "events": to_array(event.event_id for event in events),
+                "kinds": to_array(KINDS[type(event)].value for event in events),
+                "orders": to_array(event.order_id for event in events),
+                "units": to_array(count_units(event) for event in events),
+                "revenues": to_array(event.total for event in events),
+                "currencies": to_array(event.currency for event in events),
+                "minutes": to_array(cut_to_minute(event.occurred_at) for event in events),
             },
         )
 
 
-def count_activity(kind: ActivityMinute.Kind, events: Sequence[ActivityEvent]) -> None:
-    """Add each event to the count of its minute."""
+def count_units(event: OrderPlaced | OrderConfirmed | OrderCancelled) -> int:
+    """Return how many pieces the order has."""
+    return sum(line.quantity for line in event.lines) if isinstance(event, OrderPlaced) else event.units
+
+
+@consumer.on(ProductViewed, CartChanged, many=True)
+def count_activity(events: Sequence[ActivityEvent]) -> None:
+    """Add each event to the count of its kind and minute."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             insert into analytics_activityminute as counted (minute, kind, count)
-            select minute, %(kind)s, count(*) from unnest(%(minutes)s::timestamptz[]) as happened (minute)
-            group by minute order by minute
+            select minute, kind, count(*) from unnest(%(minutes)s::timestamptz[], %(kinds)s::text[])
+                as happened (minute, kind)
+            group by minute, kind order by minute, kind
             on conflict (minute, kind) do update set count = counted.count + excluded.count
             """,
-            {"kind": kind, "minutes": [cut_to_minute(event.occurred_at) for event in events]},
+            {
+                "minutes": to_array(cut_to_minute(event.occurred_at) for event in events),
+                "kinds": to_array(ACTIVITIES[type(event)].value for event in events),
+            },
         )
+
+
+def cut_to_minute(moment: datetime) -> datetime:
+    """Return the beginning of the minute, in UTC, that `moment` lies in."""
+    return moment.astimezone(UTC).replace(second=0, microsecond=0)

@@ -1,77 +1,63 @@
-"""How inventory reacts to orders: hold all lines or none, sell what was confirmed, give back what was cancelled.
+"""How inventory reacts to orders: hold all lines or none, sell what was confirmed, give back what was cancelled."""
 
-Each handler takes many events at once: it locks the stock of all of them in SKU order, and moves it in one statement.
-"""
-
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
-from inventory.levels import find_news
+from inventory.levels import Change, find_news
 from inventory.reserving import GIVING_BACK, SALE, Hold, hold_stock, lock_stock, settle_reservations
 from relay.consumer import Consumer
-from relay.outbox import encode_many, publish_encoded, publish_many
+from relay.outbox import publish_many
 from shop.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Shortage, StockRejected, StockReserved
 
 consumer = Consumer("inventory")
-#: Encodes the answers while this thread waits for PostgreSQL, which holds the stock meanwhile.
-encoder = ThreadPoolExecutor(1, thread_name_prefix="encode")
 
 
 class NothingHeldForOrder(Exception):
     """An order was confirmed for which no stock is held. Orders confirms only what inventory reserved."""
 
 
-@consumer.on(OrderPlaced, many=True)
-def reserve_stock(events: Sequence[OrderPlaced]) -> None:
-    """Hold every line of an order, or none; the orders are served in the order of the list.
+@consumer.on(OrderPlaced, OrderConfirmed, OrderCancelled, many=True)
+def move_stock(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) -> None:
+    """Give back the stock of cancelled orders, sell that of confirmed ones, then reserve for those that were placed.
 
-    A SKU that inventory does not know is a shortage with nothing available. Lines of one SKU count together.
+    The stock rows of all of them are locked first, in the order of their SKUs. Each kind is moved by one statement.
+
+    :raises NothingHeldForOrder: nothing is held for a confirmed one; the consumer finds it and parks the order's key.
     """
-    holds = [Hold(event.order_id, event.event_id, add_up_lines(event)) for event in events]
-    available = lock_stock({sku for hold in holds for sku in hold.wanted})
-    held: list[Hold] = []
-    short: dict[UUID, list[Shortage]] = {}
+    holds = [Hold(e.order_id, e.event_id, add_up_lines(e)) for e in events if isinstance(e, OrderPlaced)]
+    cancelled, confirmed = find_causes(events, OrderCancelled), find_causes(events, OrderConfirmed)
+    available = lock_stock({sku for hold in holds for sku in hold.wanted}, [*cancelled, *confirmed])
+    changes: list[Change] = []
+    if cancelled:
+        changes += settle_reservations(cancelled, GIVING_BACK).changes
+        available |= {change.sku: change.after for change in changes}
+    if confirmed:
+        sold = settle_reservations(confirmed, SALE)
+        for order_id in confirmed.keys() - sold.orders:
+            raise NothingHeldForOrder(f"order {order_id} was confirmed, but no stock is held for it")
+        changes += sold.changes
+    answers = list(choose(holds, available))
+    refused = {answer.order_id for answer in answers if isinstance(answer, StockRejected)}
+    changes += hold_stock([hold for hold in holds if hold.order_id not in refused])
+    publish_many([*answers, *find_news(changes)])
+
+
+def choose(holds: Sequence[Hold], available: dict[str, int]) -> Iterator[StockReserved | StockRejected]:
+    """Answer each order: every line or none. Those that come first are served first, and leave less `available`.
+
+    A SKU that inventory does not know is a shortage with nothing available.
+    """
     for hold in holds:
         if shortages := find_shortages(hold.wanted, available):
-            short[hold.order_id] = shortages
+            yield StockRejected(order_id=hold.order_id, shortages=shortages)
             continue
         for sku, quantity in hold.wanted.items():
             available[sku] -= quantity
-        held.append(hold)
-    answers = (answer(hold.order_id, short.get(hold.order_id)) for hold in holds)
-    encoding = encoder.submit(encode_many, answers)
-    news = find_news(hold_stock(held))
-    publish_encoded(encoding.result(), new_keys=True)
-    publish_many(news)
-
-
-def answer(order_id: UUID, shortages: list[Shortage] | None) -> StockReserved | StockRejected:
-    """Return what orders is told."""
-    if shortages:
-        return StockRejected(order_id=order_id, shortages=shortages)
-    return StockReserved(order_id=order_id)
-
-
-@consumer.on(OrderConfirmed, many=True)
-def sell_stock(events: Sequence[OrderConfirmed]) -> None:
-    """Let what is held leave the books.
-
-    :raises NothingHeldForOrder: nothing is held for one of them; the consumer finds it and parks the order's key.
-    """
-    causes = find_causes(events)
-    for order_id in causes.keys() - settle_reservations(causes, SALE).orders:
-        raise NothingHeldForOrder(f"order {order_id} was confirmed, but no stock is held for it")
-
-
-@consumer.on(OrderCancelled, many=True)
-def give_back_stock(events: Sequence[OrderCancelled]) -> None:
-    """Give back what the orders hold, or had sold to them. One that was rejected for want of stock has nothing."""
-    publish_many(find_news(settle_reservations(find_causes(events), GIVING_BACK).changes))
+        yield StockReserved(order_id=hold.order_id)
 
 
 def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:
-    """Return the quantity that the order wants of each SKU."""
+    """Return the quantity that the order wants of each SKU. Lines of one SKU count together."""
     wanted: dict[str, int] = {}
     for line in event.lines:
         wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
@@ -84,6 +70,6 @@ def find_shortages(wanted: Mapping[str, int], available: Mapping[str, int]) -> l
     return [Shortage(sku=sku, requested=wanted[sku], available=available.get(sku, 0)) for sku in sorted(short)]
 
 
-def find_causes(events: Sequence[OrderEvent]) -> dict[UUID, UUID]:
-    """Return each order's event id."""
-    return {event.order_id: event.event_id for event in events}
+def find_causes(events: Sequence[OrderEvent], kind: type[OrderEvent]) -> dict[UUID, UUID]:
+    """Return the event id of each order with an event of this class."""
+    return {event.order_id: event.event_id for event in events if isinstance(event, kind)}

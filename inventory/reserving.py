@@ -17,13 +17,18 @@ from inventory.models import Movement, Reservation
 from relay.arrays import to_array
 
 
-def lock_stock(skus: Collection[str]) -> dict[str, int]:
-    """Lock the stock rows of `skus` until the transaction ends and return what is available of each known one."""
+def lock_stock(skus: Collection[str], orders: Collection[UUID] = ()) -> dict[str, int]:
+    """Lock the stock rows of `skus` and of what `orders` have reserved, until the transaction ends.
+
+    Return what is available of each of these SKUs that inventory knows.
+    """
     with connection.cursor() as cursor:
         # The order is that of the locking: rows are locked as the sorted scan returns them.
         cursor.execute(
-            "select sku, on_hand - reserved from inventory_stock where sku = any(%s::text[]) order by sku for update",
-            [to_array(skus)],
+            "select sku, on_hand - reserved from inventory_stock where sku = any(array("
+            " select unnest(%s::text[]) union select sku from inventory_reservation where order_id = any(%s::uuid[])))"
+            " order by sku for update",
+            [to_array(skus), to_array(orders)],
         )
         return dict(cursor.fetchall())
 
@@ -110,11 +115,9 @@ class Settlement(NamedTuple):
 def settle_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> Settlement:
     """Take the reservations of orders through the transition that fits their state.
 
-    `causes` gives each order's event. Must run in a transaction, and only one may settle an order at a time (its
-    events come one after the other).
+    `causes` gives each order's event. The stock of the orders must be locked by `lock_stock` in this transaction, and
+    only one may settle an order at a time (its events come one after the other).
     """
-    orders = list(causes)
-    lock_stock(Reservation.objects.filter(order_id__in=orders).values_list("sku", flat=True).distinct())
     before, after, kinds, on_hand, reserved = zip(*transitions, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from email.utils import parseaddr
-from functools import cached_property
+from functools import cache, cached_property
 from smtplib import SMTPResponseException
 from typing import Protocol, cast
 
@@ -74,4 +74,9 @@ def describe_failure(error: Exception) -> str:
 
 def sender_domain() -> str:
     """Return the domain that the shop sends its mail from."""
-    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    return _read_domain(settings.DEFAULT_FROM_EMAIL)
+
+
+@cache
+def _read_domain(address: str) -> str:
+    return parseaddr(address)[1].rpartition("@")[2]

@@ -6,27 +6,50 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Sum
 from django.utils import timezone
 
-from orders.models import Order, OrderLine, Transition
+from orders.models import Order
 from orders.promotions import give_back
 from orders.saga import Decision, Happening, State, decide
+from relay.arrays import to_array
 from relay.event import Event
 from relay.outbox import publish_many
 from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
 
+_ORDER = ", ".join(str(field.column) for field in Order._meta.concrete_fields)
+# Orders are locked in the order of their ids. The units are those of all lines.
+_LOCK = f"""
+select {_ORDER}, (select sum(quantity) from orders_orderline line where line.order_id = o.id)::int as units
+from orders_order o where id = any(%(ids)s::uuid[]) order by id for update of o
+"""  # noqa: S608 - names of columns
 _COLUMNS = ("id", "status", "stock", "payment", "reason", "confirmed_at", "shipped_at", "delivered_at", "cancelled_at")
 _WRITE = """
-update orders_order as o
-set status = new.status, stock = new.stock, payment = new.payment, reason = new.reason,
-    confirmed_at = new.confirmed_at, shipped_at = new.shipped_at,
-    delivered_at = new.delivered_at, cancelled_at = new.cancelled_at
-from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
-    as new (id, status, stock, payment, reason, confirmed_at, shipped_at, delivered_at, cancelled_at)
-where o.id = new.id
+with moved as (
+    update orders_order as o
+    set status = new.status, stock = new.stock, payment = new.payment, reason = new.reason,
+        confirmed_at = new.confirmed_at, shipped_at = new.shipped_at,
+        delivered_at = new.delivered_at, cancelled_at = new.cancelled_at
+    from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],
+                %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+        as new (id, status, stock, payment, reason, confirmed_at, shipped_at, delivered_at, cancelled_at)
+    where o.id = new.id)
+insert into orders_transition (order_id, event, event_id, before, after, at, by, note)
+select * from unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[], %s::text[],
+                     %s::text[])
 """
+
+
+class _Step(NamedTuple):
+    """A row of an order's history."""
+
+    order_id: UUID
+    event: str
+    event_id: UUID
+    before: str
+    after: str
+    at: datetime
+    by: str
+    note: str
 
 
 class Move(NamedTuple):
@@ -47,65 +70,53 @@ def advance_order(
 
 
 def advance_orders(moves: Sequence[Move]) -> list[Order]:
-    """Let each happening meet its order: write down what is decided, publish what follows, and return the orders.
+    """Apply each happening to its order: store the decision, publish what follows, and return the orders.
 
-    No two moves may be of one order. A move without an event (staff, deadline) is recorded under the event that is
-    published for it. Needs an open transaction: the orders are locked first, since the two answers come on different
-    workers at once.
+    Several moves of one order take place in the order of the list. A move without an event (staff, deadline) is
+    recorded under the event that is published for it. Needs an open transaction: the orders are locked first, since
+    the two answers come on different workers at once.
 
     :raises Order.DoesNotExist: there is no such order.
     :raises ImpossibleTransition: it can't happen in this state.
     """
-    orders = _lock([move.order_id for move in moves])
-    before = {order.pk: State(order.status, order.stock, order.payment) for order in orders.values()}
-    decisions = {move.order_id: decide(before[move.order_id], move.happening) for move in moves}
-    events = _make_events(orders, decisions)
+    orders = _lock({move.order_id for move in moves})
     now = timezone.now()
-    for order_id, decision in decisions.items():
-        _apply(orders[order_id], decision, events[order_id].occurred_at if order_id in events else now)
-    _write([order for order in orders.values() if decisions[order.pk].state != before[order.pk]])
-    Transition.objects.bulk_create(
-        Transition(
-            order_id=move.order_id,
-            event=move.happening.value,
-            event_id=move.event_id or events[move.order_id].event_id,
-            before=before[move.order_id].status,
-            after=decisions[move.order_id].state.status,
-            at=events[move.order_id].occurred_at if move.order_id in events else now,
-            by=move.by,
-            note=move.note,
-        )
-        for move in moves
-        if move.event_id or move.order_id in events  # else nothing happened, and nothing told of it
-    )
-    give_back([pk for pk, event in events.items() if isinstance(event, OrderCancelled)])
-    publish_many(list(events.values()))
+    steps, events, changed = list[_Step](), list[Event](), dict[UUID, Order]()
+    for move in moves:
+        order = orders[move.order_id]
+        before = State(order.status, order.stock, order.payment)
+        decision = decide(before, move.happening)
+        event = _make_event(order, decision) if decision.publish else None
+        at = event.occurred_at if event else now
+        if decision.state != before:
+            _apply(order, decision, at)
+            changed[order.pk] = order
+        if event:
+            events.append(event)
+        if event_id := move.event_id or (event and event.event_id):  # without one nothing happened
+            step = (order.pk, move.happening.value, event_id, before.status, order.status, at, move.by, move.note)
+            steps.append(_Step(*step))
+    _write([*changed.values()], steps)
+    give_back([event.order_id for event in events if isinstance(event, OrderCancelled)])
+    publish_many(events)
     return [orders[move.order_id] for move in moves]
 
 
-def _lock(ids: Sequence[UUID]) -> dict[UUID, Order]:
-    orders = Order.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
-    found = {order.pk: order for order in orders}
-    if missing := set(ids) - set(found):
+def _lock(ids: set[UUID]) -> dict[UUID, Order]:
+    found = {order.pk: order for order in Order.objects.raw(_LOCK, {"ids": to_array(ids)})}
+    if missing := ids - set(found):
         raise Order.DoesNotExist(f"no order {min(missing)}")
     return found
 
 
-def _make_events(orders: dict[UUID, Order], decisions: dict[UUID, Decision]) -> dict[UUID, Event]:
-    telling = [order_id for order_id, decision in decisions.items() if decision.publish]
-    lines = OrderLine.objects.filter(order_id__in=telling).order_by().values_list("order_id")
-    units = dict(lines.annotate(Sum("quantity"))) if telling else {}
-    return {order_id: _make_event(orders[order_id], decisions[order_id], units[order_id]) for order_id in telling}
-
-
-def _make_event(order: Order, decision: Decision, units: int) -> Event:
+def _make_event(order: Order, decision: Decision) -> Event:
     known: dict[str, Any] = {"order_id": order.id, "number": order.number, "contact_id": order.contact_id}
     match decision.publish:
         case "OrderShipped":
             return OrderShipped(**known)
         case "OrderDelivered":
             return OrderDelivered(**known)
-    amounts: dict[str, Any] = {"currency": order.currency, "total": order.total, "units": units}
+    amounts: dict[str, Any] = {"currency": order.currency, "total": order.total, "units": order.units}  # type: ignore[attr-defined]
     if decision.publish == "OrderConfirmed":
         return OrderConfirmed(**known, **amounts)
     return OrderCancelled(**known, **amounts, reason=decision.reason)
@@ -118,7 +129,8 @@ def _apply(order: Order, decision: Decision, at: datetime) -> None:
         setattr(order, f"{order.status}_at", at)
 
 
-def _write(orders: Sequence[Order]) -> None:
-    if orders:
+def _write(orders: Sequence[Order], steps: Sequence[_Step]) -> None:
+    if steps:
+        columns = [[getattr(order, name) for order in orders] for name in _COLUMNS]
         with connection.cursor() as cursor:
-            cursor.execute(_WRITE, [[getattr(order, name) for order in orders] for name in _COLUMNS])
+            cursor.execute(_WRITE, [*columns, *(list(column) for column in zip(*steps, strict=True))])

@@ -1,6 +1,7 @@
 """What orders does about the answers of inventory and payments. The saga's table decides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from orders.advancing import Move, advance_orders
 from orders.models import Order
@@ -21,55 +22,35 @@ from shop.events import (
 consumer = Consumer("orders")
 
 
-@consumer.on(StockReserved, many=True)
-def note_reserved_stock(events: Sequence[StockReserved]) -> None:
-    """Confirm the orders that are paid for as well."""
-    note(events, Happening.STOCK_RESERVED)
+#: What an event of the others means for its order.
+HAPPENINGS: dict[type[InventoryEvent | PaymentEvent], Happening] = {
+    StockReserved: Happening.STOCK_RESERVED,
+    StockRejected: Happening.STOCK_REJECTED,
+    PaymentAuthorized: Happening.PAYMENT_AUTHORIZED,
+    PaymentDeclined: Happening.PAYMENT_DECLINED,
+    PaymentCaptured: Happening.PAYMENT_CAPTURED,
+    PaymentVoided: Happening.PAYMENT_VOIDED,
+}
 
 
-@consumer.on(StockRejected, many=True)
-def note_rejected_stock(events: Sequence[StockRejected]) -> None:
-    """Cancel the orders: there is not enough."""
-    note(events, Happening.STOCK_REJECTED)
+@consumer.on(*HAPPENINGS, PaymentRefunded, many=True)
+def advance(events: Sequence[InventoryEvent | PaymentEvent]) -> None:
+    """Apply the answers of inventory and payments to their orders, all of them in one call: both lock the orders."""
+    lefts = find_lefts([event for event in events if isinstance(event, PaymentRefunded)])
+    advance_orders([Move(event.order_id, find_happening(event, lefts), event.event_id) for event in events])
 
 
-@consumer.on(PaymentAuthorized, many=True)
-def note_authorized_payments(events: Sequence[PaymentAuthorized]) -> None:
-    """Confirm the orders whose stock is held as well."""
-    note(events, Happening.PAYMENT_AUTHORIZED)
+def find_happening(event: InventoryEvent | PaymentEvent, lefts: Mapping[UUID, int]) -> Happening:
+    """Return what happened; `lefts` has the amount left of each refunded payment, by event id."""
+    if isinstance(event, PaymentRefunded):
+        return Happening.PAYMENT_PARTLY_REFUNDED if lefts[event.event_id] else Happening.PAYMENT_REFUNDED
+    return HAPPENINGS[type(event)]
 
 
-@consumer.on(PaymentDeclined, many=True)
-def note_declined_payments(events: Sequence[PaymentDeclined]) -> None:
-    """Cancel the orders: they will not be paid for."""
-    note(events, Happening.PAYMENT_DECLINED)
-
-
-@consumer.on(PaymentCaptured, many=True)
-def note_captured_payments(events: Sequence[PaymentCaptured]) -> None:
-    """Let the orders be shipped."""
-    note(events, Happening.PAYMENT_CAPTURED)
-
-
-@consumer.on(PaymentVoided, many=True)
-def note_voided_payments(events: Sequence[PaymentVoided]) -> None:
-    """Write down that nothing is held for the cancelled orders any more."""
-    note(events, Happening.PAYMENT_VOIDED)
-
-
-@consumer.on(PaymentRefunded, many=True)
-def note_refunded_payments(events: Sequence[PaymentRefunded]) -> None:
-    """Write down that the orders' money went back, or a part of it."""
-    untold = [event.order_id for event in events if event.left is None]
-    totals = dict(Order.objects.filter(pk__in=untold).values_list("pk", "total")) if untold else {}
-    moves = []
-    for event in events:
-        left = totals[event.order_id] - event.amount if event.left is None else event.left
-        happening = Happening.PAYMENT_PARTLY_REFUNDED if left else Happening.PAYMENT_REFUNDED
-        moves.append(Move(event.order_id, happening, event.event_id))
-    advance_orders(moves)
-
-
-def note(events: Sequence[InventoryEvent | PaymentEvent], happening: Happening) -> None:
-    """Let `happening` meet the events' orders."""
-    advance_orders([Move(event.order_id, happening, event.event_id) for event in events])
+def find_lefts(events: Sequence[PaymentRefunded]) -> dict[UUID, int]:
+    """Return what is left of each payment, in minor units. Version 1 of the event did not say: it ended the payment."""
+    silent = [event.order_id for event in events if event.left is None]
+    totals = dict(Order.objects.filter(pk__in=silent).values_list("pk", "total")) if silent else {}
+    return {
+        event.event_id: totals[event.order_id] - event.amount if event.left is None else event.left for event in events
+    }

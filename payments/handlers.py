@@ -1,14 +1,18 @@
 """What payments does when orders change: it writes down what is wanted and rings for Celery, nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
 
+from payments.claims import lock_payments
 from payments.models import Attempt, Payment
 from payments.refunding import refund_rest
 from payments.tasks import settle_payments
+from relay.arrays import to_array
 from relay.consumer import Consumer
 from relay.outbox import publish_many
 from shop.doorbell import ring
@@ -22,49 +26,70 @@ class PaymentNotAuthorized(Exception):
     """An order was confirmed although its payment is not authorized, or is wanted for something else."""
 
 
-@consumer.on(OrderPlaced, many=True)
+_OPEN = """
+insert into payments_payment (id, order_id, event_id, amount, currency, payment_token, status, wanted, reason,
+                              gateway_reference)
+select *, 'pending', 'authorize', '', ''
+from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::text[])
+"""
+_WANT = """
+update payments_payment set wanted = %s, updated_at = statement_timestamp(), due_at = statement_timestamp()
+where id = any(%s::uuid[])
+"""
+
+
+@consumer.on(OrderPlaced, OrderConfirmed, OrderCancelled, many=True)
+def follow_orders(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) -> None:
+    """Write down what the orders want: an authorization once placed, a capture once confirmed, all back once cancelled.
+
+    The payments that change are locked first, in the order of their orders.
+
+    :raises PaymentNotAuthorized: nothing is held for a confirmed order, which the saga rules out.
+    :raises Payment.DoesNotExist: an order has no payment.
+    """
+    open_payments([event for event in events if isinstance(event, OrderPlaced)])
+    causes = {event.order_id: event for event in events if not isinstance(event, OrderPlaced)}
+    if causes:
+        payments = lock_orders([*causes.values()])
+        want_captures([p for p in payments if isinstance(causes[p.order_id], OrderConfirmed)])
+        cancelled = [p for p in payments if isinstance(causes[p.order_id], OrderCancelled)]
+        give_back(cancelled, {p.order_id: str(causes[p.order_id].event_id) for p in cancelled})
+
+
 def open_payments(events: Sequence[OrderPlaced]) -> None:
     """Write the payments down, to be authorized."""
-    Payment.objects.bulk_create(
-        Payment(
-            order_id=event.order_id,
-            event_id=event.event_id,
-            amount=event.total,
-            currency=event.currency,
-            payment_token=event.payment_token,
-        )
-        for event in events
-    )
-    ring(settle_payments)
+    if events:
+        rows = [(uuid7(), e.order_id, e.event_id, e.total, e.currency, e.payment_token) for e in events]
+        with connection.cursor() as cursor:
+            cursor.execute(_OPEN, [to_array(column) for column in zip(*rows, strict=True)])
+        ring(settle_payments)
 
 
-@consumer.on(OrderConfirmed, many=True)
-def want_captures(events: Sequence[OrderConfirmed]) -> None:
-    """Take the money that is held.
+def want_captures(payments: Sequence[Payment]) -> None:
+    """Take the money that is held. The payments are locked.
 
-    :raises PaymentNotAuthorized: nothing is held for one of them, which the saga rules out.
+    :raises PaymentNotAuthorized: nothing is held for one of them.
     """
-    payments = lock_payments(events)
     for payment in payments:
         if (payment.status, payment.wanted) != (Status.authorized, Wanted.nothing):
             raise PaymentNotAuthorized(f"{payment} is {payment.status} and wants {payment.wanted}")
     want(payments, Wanted.capture)
 
 
-@consumer.on(OrderCancelled, many=True)
-def give_back(events: Sequence[OrderCancelled]) -> None:
+def give_back(locked: Sequence[Payment], causes: Mapping[UUID, str]) -> None:
     """Void what is held, refund what is taken; or what a call that was begun may turn out to hold or take.
 
     A payment that the gateway was never asked for ends here, and so does a capture that it was never asked for.
+    `causes` has the event id of each order's cancellation.
     """
-    locked = lock_payments(events)
+    if not locked:
+        return
     begun = find_begun(locked)
     taken = [p for p in locked if p.status == Status.captured or (p.wanted == Wanted.capture and p.pk in begun)]
     held = [p for p in locked if p.status in (Status.pending, Status.authorized) and p not in taken]
     untried = [p for p in held if p.status == Status.pending and p.pk not in begun]
     end_untried(untried)
     want([p for p in held if p not in untried and p.wanted != Wanted.refund], Wanted.void)
-    causes = {event.order_id: str(event.event_id) for event in events}
     if refund_rest(taken, reason="order cancelled", requested_by={p.pk: causes[p.order_id] for p in taken}):
         ring(settle_payments)
 
@@ -77,13 +102,13 @@ def find_begun(payments: Sequence[Payment]) -> set[UUID]:
     return set(begun.values_list("payment_id", flat=True))
 
 
-def lock_payments(events: Sequence[OrderConfirmed | OrderCancelled]) -> list[Payment]:
+def lock_orders(events: Sequence[OrderConfirmed | OrderCancelled]) -> list[Payment]:
     """Lock the payments of the events' orders, in the order of the orders, and return them so.
 
     :raises Payment.DoesNotExist: one of the orders has none.
     """
     orders = [event.order_id for event in events]
-    payments = list(Payment.objects.select_for_update().filter(order_id__in=orders).order_by("order_id"))
+    payments = lock_payments("order_id", orders)
     if missing := set(orders) - {payment.order_id for payment in payments}:
         raise Payment.DoesNotExist(f"no payment for order {min(missing)}")
     return payments
@@ -92,8 +117,8 @@ def lock_payments(events: Sequence[OrderConfirmed | OrderCancelled]) -> list[Pay
 def want(payments: Sequence[Payment], wanted: Payment.Wanted) -> None:
     """Write down on the locked `payments` what the gateway shall do, and ring. A call under way reads it at its end."""
     if payments:
-        chosen = Payment.objects.filter(pk__in=[payment.pk for payment in payments])
-        chosen.update(wanted=wanted, updated_at=Now(), due_at=Now())
+        with connection.cursor() as cursor:
+            cursor.execute(_WANT, [wanted, to_array(payment.pk for payment in payments)])
         ring(settle_payments)
 
 

@@ -7,11 +7,11 @@ while every other key flows.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import starmap
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from relay.arrival import Arrival, UnreadableMessage, in_waves, read_arrival, take_delivery
 from relay.breaker import Breaker
@@ -35,26 +35,26 @@ from relay.tracing import span_for
 BATCH_SECONDS = 0.2
 # But a commit has a price of its own: on a slow disk, fewer at a time would only be slower, not shorter.
 LEAST_TOGETHER = 50
-# Nor is a rest worth one, if the transaction before it takes no more than half as long again with it.
-WITH_THE_REST = 1.5
-# So is a gap that is wider than this left to the key's redrive, which takes event by event.
+# A gap that is wider than this is left to the key's redrive, which takes event by event.
 MOST_HEALED = 500
-_LIMIT_WAITING = "select set_config('lock_timeout', '5s', true), set_config('statement_timeout', '10s', true)"
 
 E = TypeVar("E", bound=Event)
 One = Callable[[E], None]
 Many = Callable[[Sequence[E]], None]
 
 
+class Handler(NamedTuple):
+    """A function, and the classes of the events that it takes."""
+
+    classes: tuple[type[Event], ...]
+    call: Callable[[Sequence[Any]], None]
+
+
 class Run(NamedTuple):
-    """Arrivals for one call of the many-handlers of an event's class (`kind`), or None: taken one by one."""
+    """Arrivals of different keys, of events that share handlers (`group`), or that have none (0)."""
 
-    kind: type[Event] | None
+    group: int
     arrivals: list[Arrival]
-
-
-def _kind_of(run: Run) -> str:
-    return run.kind.__name__ if run.kind else ""
 
 
 class Pace:
@@ -72,28 +72,36 @@ class Pace:
 class Consumer:
     """A named consumer: which events it handles, and how a batch of deliveries is applied."""
 
-    def __init__(self, name: str, *, rebuild: Callable[[], None] | None = None) -> None:
-        """Name it. `rebuild` empties all that its handlers have written, so that every event can be applied again."""
+    def __init__(self, name: str, *, rebuild: Callable[[], None] | None = None, pace_ms: int | None = None) -> None:
+        """Name it. `rebuild` empties all that its handlers have written, so that every event can be applied again.
+
+        `pace_ms` replaces RELAY["PACE_MS"], the milliseconds between two rounds while few events come.
+        """
         self.name = name
+        self.pace_ms = pace_ms
         self.rebuild = rebuild
-        self._handlers: dict[type[Event], list[Callable[[Sequence[Any]], None]]] = {}
-        self._many: set[type[Event]] = set()
-        self._paces: dict[type[Event] | None, Pace] = defaultdict(Pace)
+        self._handlers: list[Handler] = []
+        # Classes whose events meet in one handler have one number.
+        self._groups: dict[type[Event], int] = {}
+        self._paces: dict[int, Pace] = defaultdict(Pace)
         #: Set by the process around it, which obeys it. Without one, whatever fails is parked.
         self.breaker: Breaker | None = None
         #: What was done since somebody last looked: events applied, duplicates, waiting behind a parked one, and so on.
         self.figures: Counter[str] = Counter()
 
     @overload
-    def on(self, event_class: type[E], *, many: Literal[False] = False) -> Callable[[One[E]], One[E]]: ...
+    def on(self, event_class: type[E], /, *, many: Literal[False] = False) -> Callable[[One[E]], One[E]]: ...
     @overload
-    def on(self, event_class: type[E], *, many: Literal[True]) -> Callable[[Many[E]], Many[E]]: ...
-    def on(self, event_class: type[E], *, many: bool = False) -> Callable[[Any], Any]:
-        """Declare a handler of `event_class`. It runs in the consumer's transaction and may raise: the key parks.
+    def on(self, event_class: type[E], /, *, many: Literal[True]) -> Callable[[Many[E]], Many[E]]: ...
+    @overload
+    def on(self, *event_classes: type[Event], many: bool = False) -> Callable[[Any], Any]: ...
+    def on(self, *event_classes: type[Any], many: bool = False) -> Callable[[Any], Any]:
+        """Declare a handler of events of `event_classes`. It runs in the consumer's transaction and may raise.
 
-        With `many` it takes a sequence of events, of which no two are of one key, sorted by key; it must have the
-        same effect as taking them one by one. The transaction then holds this one call, so that a handler that locks
-        in one order over its whole sequence never meets another in the opposite order.
+        An event whose handler raises parks its key. With `many` the handler takes a sequence of events, of which no
+        two are of one key, sorted by key; it must have the same effect as taking them one by one. Handlers of several
+        classes get the events of all of them in one call, and the transaction holds the events of one call: a handler
+        that locks in one order over its whole sequence never meets another in the opposite order.
         """
 
         def declare(handler: Any) -> Any:
@@ -101,9 +109,11 @@ class Consumer:
                 for event in events:
                     handler(event)
 
-            self._handlers.setdefault(event_class, []).append(handler if many else handle_one_by_one)
-            if many:
-                self._many.add(event_class)
+            self._handlers.append(Handler(event_classes, handler if many else handle_one_by_one))
+            joined = {self._groups[kind] for kind in event_classes if kind in self._groups}
+            number = min(joined, default=len(self._handlers))
+            self._groups = {kind: number if group in joined else group for kind, group in self._groups.items()}
+            self._groups |= dict.fromkeys(event_classes, number)
             return handler
 
         return declare
@@ -111,12 +121,12 @@ class Consumer:
     @property
     def events(self) -> list[type[Event]]:
         """The classes of the handled events."""
-        return list(self._handlers)
+        return list(self._groups)
 
     @property
     def topics(self) -> list[str]:
         """The topics of the handled events. Every event of these moves the cursor, handled or not."""
-        return sorted({event_class.topic for event_class in self._handlers})
+        return sorted({event_class.topic for event_class in self._groups})
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Apply each delivery, drop it as a duplicate, or park its key; then return.
@@ -130,83 +140,63 @@ class Consumer:
     def apply(self, runs: Sequence[Run]) -> None:
         """Apply what was arranged, as :meth:`process` does."""
         for run in runs:
-            self._apply_run(run.kind, run.arrivals)
+            self._apply_run(run.group, run.arrivals)
 
     def arrange(self, arrivals: Iterable[Arrival]) -> list[Run]:
         """Put arrivals in the order in which to apply them. Another thread may do that while one applies others."""
         runs: list[Run] = []
         for wave in in_waves(arrivals):
-            by_kind: dict[type[Event] | None, list[Arrival]] = defaultdict(list)
+            groups: dict[int, list[Arrival]] = defaultdict(list)
             for arrival in wave:
                 event = arrival.event
-                kind = type(event) if isinstance(event, Event) and type(event) in self._many else None
-                by_kind[kind].append(arrival)
-            for run in sorted(starmap(Run, by_kind.items()), key=_kind_of):
-                if runs and runs[-1].kind is run.kind is None:
-                    runs[-1].arrivals.extend(run.arrivals)
-                else:
-                    runs.append(run)
+                groups[self._groups.get(type(event), 0) if isinstance(event, Event) else 0].append(arrival)
+            runs += starmap(Run, sorted(groups.items()))
         return runs
 
-    def _apply_run(self, kind: type[Event] | None, run: list[Arrival]) -> bool:
+    def _apply_run(self, group: int, run: list[Arrival]) -> bool:
         """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
-        pace, well = self._paces[kind], True
+        pace, well = self._paces[group], True
         while run:
-            most = pace.size if kind is None else pace.size * WITH_THE_REST  # one by one, it stops on time anyway
-            batch = run if len(run) <= most else run[: pace.size]
+            batch, run = run[: pace.size], run[pace.size :]
             began = time.monotonic()
             try:
-                done = self._apply(batch, together=kind is not None)
-                pace.learn(done, time.monotonic() - began)
+                self._apply(batch)
+                pace.learn(len(batch), time.monotonic() - began)
             except Exception as error:
                 if is_transient(error):
                     raise
-                self._bisect(kind, batch, error)
-                done, well = len(batch), False
-            run = run[done:]
+                self._bisect(group, batch, error)
+                well = False
         return well
 
-    def _bisect(self, kind: type[Event] | None, batch: list[Arrival], error: Exception) -> None:
+    def _bisect(self, group: int, batch: list[Arrival], error: Exception) -> None:
         """Park what fails in a batch that failed as a whole; apply all the rest."""
         if len(batch) == 1:
             self._park(batch[0], error)
             return
         middle = len(batch) // 2
         first, second = batch[:middle], batch[middle:]
-        if self._apply_run(kind, first) and len(second) > 1:
-            self._bisect(kind, second, error)  # the failure must be in here: no need to see it again
+        if self._apply_run(group, first) and len(second) > 1:
+            self._bisect(group, second, error)  # the failure must be in here: no need to see it again
         else:
-            self._apply_run(kind, second)
+            self._apply_run(group, second)
 
-    def _apply(self, batch: list[Arrival], *, together: bool) -> int:
-        """Apply arrivals in one transaction until its time is up, all in one call if `together`; return how many."""
-        deadline = time.monotonic() + BATCH_SECONDS
-        done, taken = 0, list[Arrival]()
+    def _apply(self, batch: list[Arrival]) -> None:
+        """Apply arrivals of different keys in one transaction."""
         with transaction.atomic():
-            # Of several events of a key the first: reversed, it comes last and stays.
-            cursors = self._lock({arrival.key: arrival.sequence for arrival in reversed(batch)})
-            for part in [batch] if together else ([arrival] for arrival in batch):
-                taken_now = [arrival for arrival in part if self._take(cursors[arrival.key], arrival)]
-                self._handle(taken_now)
-                taken += taken_now
-                done += len(part)
-                if time.monotonic() > deadline:
-                    break
+            cursors = lock_cursors(self.name, {arrival.key: arrival.sequence for arrival in batch})
+            taken = [arrival for arrival in batch if self._take(cursors[arrival.key], arrival)]
+            self._handle(taken)
             move_cursors(self.name, cursors.values())
             failpoint("consumer.applied")
         failpoint("consumer.committed")
         waiting = 0
-        if len(taken) < done:
-            waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch[:done])
-        self.figures.update(applied=len(taken), duplicates=done - len(taken) - waiting, waiting=waiting, batches=1)
+        if len(taken) < len(batch):
+            waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch)
+        duplicates = len(batch) - len(taken) - waiting
+        self.figures.update(applied=len(taken), duplicates=duplicates, waiting=waiting, batches=1)
         if self.breaker:
             self.breaker.succeed([arrival.key for arrival in taken])
-        return done
-
-    def _lock(self, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
-        with connection.cursor() as cursor:
-            cursor.execute(_LIMIT_WAITING)
-        return lock_cursors(self.name, expected)
 
     def _take(self, cursor: LockedCursor, arrival: Arrival) -> bool:
         """Move the cursor past the arrival, unless that has to wait or has been applied already; tell whether."""
@@ -224,18 +214,20 @@ class Consumer:
         return True
 
     def _handle(self, arrivals: Sequence[Arrival]) -> None:
-        """Run the handlers of events that are all of one class and of different keys."""
+        """Run the handlers of events that are all of one group and of different keys."""
         events = [arrival.read() for arrival in arrivals]
-        if events and (handlers := self._handlers.get(type(events[0]))):
-            with span_for(self.name, arrivals[0].key[0], [arrival.traceparent for arrival in arrivals]):
-                for handler in handlers:
-                    handler(events)
+        if not any(type(event) in self._groups for event in events):
+            return
+        with span_for(self.name, arrivals[0].key[0], [arrival.traceparent for arrival in arrivals]):
+            for handler in self._handlers:
+                if chosen := [event for event in events if type(event) in handler.classes]:
+                    handler.call(chosen)
 
     def _park(self, arrival: Arrival, error: Exception) -> None:
         if self.breaker and not isinstance(error, UnreadableMessage):
             self.breaker.fail(arrival.key, error)
         with transaction.atomic():
-            cursor = self._lock({arrival.key: 0})[arrival.key]
+            cursor = lock_cursors(self.name, {arrival.key: 0})[arrival.key]
             # Since the rollback another process may have parked the key or gone past the event.
             if cursor.parked_at is None and (arrival.sequence == 0 or arrival.sequence > cursor.last):
                 self._park_locked(cursor, error)
@@ -260,7 +252,7 @@ class Consumer:
                 if is_transient(error):
                     raise
                 with transaction.atomic():
-                    cursor = self._lock({key: 0})[key]
+                    cursor = lock_cursors(self.name, {key: 0})[key]
                     if moved:
                         unpark_cursor(self.name, cursor)  # another event fails than before: its pauses start anew
                     self._park_locked(cursor, error)
@@ -268,7 +260,7 @@ class Consumer:
 
     def _apply_following(self, key: Key) -> bool:
         """Apply the event that follows the cursor, or unpark the key and return False when there is none."""
-        cursor = self._lock({key: 0})[key]
+        cursor = lock_cursors(self.name, {key: 0})[key]
         end, floor = read_end(key)  # before the outbox, which can only have more by then
         following = next(read_outbox(cursor, limit=1), None)
         if following is None:

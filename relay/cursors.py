@@ -7,31 +7,51 @@ from datetime import datetime
 from django.db import connection
 
 from relay.arrays import to_array
-from relay.outbox import execute_hopefully
 
 Key = tuple[str, str]  # topic, key
 
-# Inserted first and locked second: with the lock alone two consumers of a rebalance both find no row to lock.
-# A new cursor starts at the stream's floor: what lies below is pruned and can't be applied by anyone.
-# It looks each key up in the index by itself, whatever the planner thinks of tables that grew since it last looked.
-_INSERT = """
-with wanted as materialized (
-    select topic, key, expected, coalesce((select floor from relay_stream s
-                                           where s.topic = wanted.topic and s.key = wanted.key), 0) as floor
-    from unnest(%(topics)s::text[], %(keys)s::text[], %(expected)s::bigint[]) as wanted (topic, key, expected)),
+# How long a transaction of a consumer waits for a lock, and how long a statement of its may take.
+LOCK_TIMEOUT, STATEMENT_TIMEOUT = "5s", "10s"
+_LIMITS = (
+    "limits as materialized (select set_config('lock_timeout', %(lock_timeout)s, true),"
+    " set_config('statement_timeout', %(statement_timeout)s, true))"
+)
+# The usual case in one statement: a key's first event, or the one that follows its cursor. Nothing is returned of the
+# others: repetitions, gaps, parked keys, streams whose first events are pruned. It looks each key up in the index,
+# whatever the planner thinks of tables that grew since they were analyzed.
+_ADVANCE = f"""
+with {_LIMITS},
+wanted as materialized (
+    select wanted.* from limits
+    cross join unnest(%(topics)s::text[], %(keys)s::text[], %(expected)s::bigint[]) as wanted (topic, key, expected)),
 made as (
     insert into relay_cursor (consumer, topic, key, last)
-    select %(consumer)s, topic, key, case when expected = floor + 1 then expected else floor end from wanted
-    {unless_there})
-select topic, key, floor from wanted {told}
-"""
-# Told is which were made, and where they begin.
-_INSERT_MISSING = _INSERT.format(
-    unless_there="on conflict (consumer, topic, key) do nothing returning topic, key",
-    told="join made using (topic, key)",
-)
-# All are made: told are only those that do not begin at nothing, most often none.
-_INSERT_ALL = _INSERT.format(unless_there="", told="where floor > 0")
+    select %(consumer)s, topic, key, 1 from wanted
+    where expected = 1 and not exists (select from relay_stream s
+                                       where s.topic = wanted.topic and s.key = wanted.key and s.floor > 0)
+    on conflict (consumer, topic, key) do nothing returning topic, key),
+moved as (
+    update relay_cursor set last = last + 1
+    where id = any(array(
+        select found.id from wanted cross join lateral (
+            select id from relay_cursor c
+            where c.consumer = %(consumer)s and c.topic = wanted.topic and c.key = wanted.key
+              and c.last = wanted.expected - 1 and c.parked_at is null
+            for update) found
+        where wanted.expected > 1))
+    returning topic, key)
+select topic, key from made union all select topic, key from moved
+"""  # noqa: S608 - a constant
+# Inserted first and locked second: with the lock alone two consumers of a rebalance both find no row to lock.
+# A new cursor starts at the stream's floor: what lies below is pruned and can't be applied by anyone.
+_INSERT_MISSING = f"""
+with {_LIMITS}
+insert into relay_cursor (consumer, topic, key, last)
+select %(consumer)s, topic, key, coalesce((select floor from relay_stream s
+                                           where s.topic = wanted.topic and s.key = wanted.key), 0)
+from limits cross join unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
+on conflict (consumer, topic, key) do nothing
+"""  # noqa: S608 - a constant
 _LOCK = """
 select locked.* from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
 cross join lateral (select topic, key, last, last, parked_at from relay_cursor c
@@ -77,28 +97,29 @@ class LockedCursor:
 
 
 def lock_cursors(consumer: str, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
-    """Make the missing cursors of these keys and lock all of them, in the order of the keys. Needs a transaction.
+    """Lock the cursors of these keys, and make those that are missing. Needs a transaction.
 
-    A missing one is stored as if the `expected` sequence (0: none) were applied already, if that comes first in its
-    key: most often it will be, and then `move_cursors` has nothing to do.
+    Where the `expected` sequence (0: none) follows the cursor, it is stored as if it were applied already: then
+    `move_cursors` has nothing to do. The transaction's time limits are set, too.
     """
     ordered = sorted(expected)
-    numbers = [expected[key] for key in ordered]
-    with connection.cursor() as cursor:
-        values = _name(consumer, ordered) | {"expected": to_array(numbers)}
-        # Where all events are the first of their keys no cursor is there, unless they come again.
-        hope = {*numbers} == {1}
-        all_new = execute_hopefully(cursor, _INSERT_ALL, _INSERT_MISSING, values, rows=len(ordered), hope=hope)
-        floors = {(topic, key): floor for topic, key, floor in cursor.fetchall()}
-        locked = {}
-        for key, number in zip(ordered, numbers, strict=True):
-            if all_new or key in floors:
-                floor = floors.get(key, 0)
-                locked[key] = LockedCursor(*key, number if number == floor + 1 else floor, floor)
-        if known := [key for key in ordered if key not in locked]:
-            cursor.execute(_LOCK, _name(consumer, known))
+    locked = _advance(consumer, {key: expected[key] for key in ordered if expected[key]})
+    if others := [key for key in ordered if key not in locked]:
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT_MISSING, _name(consumer, others) | _name_limits())
+            cursor.execute(_LOCK, _name(consumer, others))
             locked |= {(row[0], row[1]): LockedCursor(*row) for row in cursor.fetchall()}
     return locked
+
+
+def _advance(consumer: str, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
+    if not expected:
+        return {}
+    with connection.cursor() as cursor:
+        values = _name(consumer, [*expected]) | {"expected": to_array(expected.values())}
+        cursor.execute(_ADVANCE, values | _name_limits())
+        moved = [(topic, key) for topic, key in cursor.fetchall()]
+    return {key: LockedCursor(*key, stored=expected[key], last=expected[key] - 1) for key in moved}
 
 
 def move_cursors(consumer: str, cursors: Iterable[LockedCursor]) -> None:
@@ -124,6 +145,10 @@ def unpark_cursor(consumer: str, cursor: LockedCursor) -> None:
     """Let a locked cursor's key flow again."""
     with connection.cursor() as db:
         db.execute(_UNPARK, {"consumer": consumer, "topic": cursor.topic, "key": cursor.key})
+
+
+def _name_limits() -> dict[str, str]:
+    return {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT}
 
 
 def _name(consumer: str, keys: Sequence[Key]) -> dict[str, str]:

@@ -1,12 +1,10 @@
 """Publishing: an event is committed with its cause, in the same transaction, or not at all."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, LiteralString, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, LiteralString
 from zlib import crc32
 
-from django.db import IntegrityError, connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import connection
 
 from relay.arrays import to_array
 from relay.conf import configuration
@@ -35,34 +33,23 @@ _PUBLISH = f"with cause as (select 1), {_PUBLISH_WITH_CAUSE}"
 # The streams are locked in the order of their keys. Positions are given in the order of the list: identity values are
 # computed after the sort, and within a key they must grow with the sequence. The transaction has its number by then:
 # the reader waits for the transactions under way, and would pass by the positions of one that has none yet.
-_MANY = """
+_PUBLISH_MANY = f"""
 with event as (
     select * from unnest(%(topic)s::text[], %(key)s::text[], %(key_hash)s::int[], %(event_id)s::uuid[],
                          %(type)s::text[], %(occurred_at)s::timestamptz[], %(body)s::text[],
                          %(nth)s::int[], %(times)s::int[])
     with ordinality as e (topic, key, key_hash, event_id, type, occurred_at, body, nth, times, number)
-    where {read_committed} and pg_current_xact_id() is not null),
+    where {READ_COMMITTED} and pg_current_xact_id() is not null),
 stream as (
     insert into relay_stream as t (topic, key, last)
     select topic, key, times from event where nth = 1
     order by topic collate "C", key collate "C"
-    {if_there})
+    on conflict (topic, key) do update set last = t.last + excluded.last returning topic, key, last)
 insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
-select topic, key, key_hash, {sequence}, event_id, type, occurred_at, body, %(traceparent)s, clock_timestamp()
-from event {numbered}
+select topic, key, key_hash, last - times + nth, event_id, type, occurred_at, body, %(traceparent)s, clock_timestamp()
+from event join stream using (topic, key)
 order by number
-"""
-_PUBLISH_MANY = _MANY.format(
-    read_committed=READ_COMMITTED,
-    if_there="on conflict (topic, key) do update set last = t.last + excluded.last returning topic, key, last",
-    sequence="last - times + nth",
-    numbered="join stream using (topic, key)",
-)
-# Fails if one of the keys has a stream. So nobody else can have given these keys a position that is to stay, and it
-# does not matter that these are given before the streams are made.
-_PUBLISH_NEW = _MANY.format(read_committed=READ_COMMITTED, if_there="", sequence="nth", numbered="")
-# From so many rows on, looking out for conflicts takes longer than a savepoint.
-WORTH_A_SAVEPOINT = 50
+"""  # noqa: S608 - a constant
 
 
 class PublishedOutsideTransaction(RuntimeError):
@@ -119,62 +106,24 @@ def publish_with_cause(cause: LiteralString, event: Event) -> tuple[LiteralStrin
     return f"with {cause},\n{_PUBLISH_WITH_CAUSE}", encode_event(event)
 
 
-class Encoded(NamedTuple):
-    """Events as `publish_encoded` writes them: the columns of their rows, each an array's text."""
-
-    events: Sequence[Event]
-    columns: dict[str, str]
-
-
-def publish_many(events: Sequence[Event], *, new_keys: bool = False) -> None:
+def publish_many(events: Sequence[Event]) -> None:
     """Write `events` to the outbox in one statement; those of one key get their numbers in the order of the list.
 
     The keys are locked in their order, whatever the order of the list. Raises what :func:`publish` raises.
-    `new_keys`: most probably none of the keys has had an event before, which makes many events quicker.
     """
-    publish_encoded(encode_many(events), new_keys=new_keys)
-
-
-def encode_many(events: Iterable[Event]) -> Encoded:
-    """Do what of `publish_many` needs no database. Another thread may do that while this one waits for it.
-
-    :raises UnknownTopic, EventTooLarge: as :func:`publish` does.
-    """
-    modules, events = configuration().event_modules, list(events)
-    rows = [_encode(event, modules) for event in events]
-    columns: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=bool(rows)))
-    columns["nth"], columns["times"] = _number([row[:2] for row in rows])
-    return Encoded(events, {name: to_array(column) for name, column in columns.items()})
-
-
-def publish_encoded(encoded: Encoded, *, new_keys: bool = False) -> None:
-    """Write what `encode_many` has returned, as `publish_many` does."""
-    events, columns = encoded
     if not events:
         return
     _check_transaction(events[0])
+    modules = configuration().event_modules
+    rows = [_encode(event, modules) for event in events]
+    columns: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+    columns["nth"], columns["times"] = _number([row[:2] for row in rows])
+    values: dict[str, str] = {name: to_array(column) for name, column in columns.items()}
     with connection.cursor() as cursor:
-        values = {**columns, "traceparent": current_traceparent()}
-        execute_hopefully(cursor, _PUBLISH_NEW, _PUBLISH_MANY, values, rows=len(events), hope=new_keys)
+        cursor.execute(_PUBLISH_MANY, values | {"traceparent": current_traceparent()})
         written = cursor.rowcount
     if written != len(events):
         raise WrongIsolationLevel(f"{len(events)} events, the first is {events[0].type_name()} for key {events[0].key}")
-
-
-def execute_hopefully(
-    cursor: CursorWrapper, hopeful: str, sure: str, values: Mapping[str, Any], *, rows: int, hope: bool
-) -> bool:
-    """Execute `hopeful`, which fails if some row is there, behind a savepoint; if so, or without `hope`, `sure`.
-
-    Return whether it was `hopeful`. `sure` looks out for conflicts, which takes PostgreSQL a third longer: with many
-    `rows`, more than a savepoint.
-    """
-    if hope and rows >= WORTH_A_SAVEPOINT:
-        with suppress(IntegrityError), transaction.atomic():
-            cursor.execute(hopeful, values)
-            return True
-    cursor.execute(sure, values)
-    return False
 
 
 def _check_transaction(event: Event) -> None:
@@ -207,7 +156,7 @@ def _encode(event: Event, modules: Sequence[str]) -> tuple[Any, ...]:
 
 
 def _number(keys: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
-    """Return of each key in the list the how manieth of its kind it is, and of how many."""
+    """Return each entry's 1-based position among the entries with its key, and the number of those entries."""
     seen: dict[tuple[str, str], int] = {}
     nth = []
     for key in keys:

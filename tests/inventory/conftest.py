@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 
-from inventory.handlers import give_back_stock, reserve_stock, sell_stock
+from inventory.handlers import move_stock
 from inventory.models import Stock
 from relay.models import Outbox
 from relay.topics import known_events
@@ -50,13 +50,13 @@ class Orders:
             for order_id, lines in zip(order_ids or [uuid.uuid4() for _ in orders], orders, strict=True)
         ]
         with transaction.atomic():
-            reserve_stock(events)
+            move_stock(events)
         return [event.order_id for event in events]
 
     def confirm(self, order_id: UUID) -> OrderConfirmed:
         event = make_confirmed(order_id)
         with transaction.atomic():
-            sell_stock([event])
+            move_stock([event])
         return event
 
     def cancel(self, order_id: UUID) -> OrderCancelled:
@@ -64,7 +64,7 @@ class Orders:
             order_id=order_id, number="N1", contact_id=CONTACT, currency="EUR", total=100, units=1, reason="because"
         )
         with transaction.atomic():
-            give_back_stock([event])
+            move_stock([event])
         return event
 
     def answers(self, order_id: UUID) -> list[InventoryEvent]:

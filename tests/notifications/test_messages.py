@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from notifications.handlers import consumer, tell_confirmed
+from notifications.handlers import consumer, write_messages
 from notifications.models import Message, SandboxDelivery
 from notifications.texts import OTHER_REASON, REASONS, write_texts
 from relay.models import Outbox
@@ -82,7 +82,7 @@ def test_a_transaction_rings_once_for_all_that_is_to_be_sent(
 
 def test_many_orders_are_told_of_at_once_each_through_its_own_channels(shopper: Any) -> None:
     ada, without_phone = shopper(), shopper(phone="")
-    tell_confirmed(
+    write_messages(
         [
             OrderConfirmed(
                 order_id=who.order_id, number=number, contact_id=who.contact.pk, currency="EUR", total=1, units=1

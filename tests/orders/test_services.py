@@ -15,11 +15,11 @@ from orders import handlers
 from orders.advancing import Move, advance_order, advance_orders
 from orders.models import Order, Transition
 from orders.saga import Happening, ImpossibleTransition
-from relay.event import Event
 from relay.models import Outbox
 from relay.outbox import publish
 from relay.topics import decode_event
 from shop.events import (
+    InventoryEvent,
     OrderCancelled,
     OrderConfirmed,
     OrderDelivered,
@@ -27,6 +27,7 @@ from shop.events import (
     PaymentAuthorized,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentEvent,
     PaymentRefunded,
     PaymentVoided,
     Shortage,
@@ -157,18 +158,18 @@ def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
         return {"order_id": order.pk, "amount": order.total, "currency": order.currency}
 
     shortages = [Shortage(sku="LAMP", requested=1, available=0)]
-    said: list[tuple[object, Event]] = [
-        (handlers.note_reserved_stock, StockReserved(order_id=confirmed.pk)),
-        (handlers.note_authorized_payments, PaymentAuthorized(**money(confirmed))),
-        (handlers.note_captured_payments, PaymentCaptured(**money(confirmed))),
-        (handlers.note_rejected_stock, StockRejected(order_id=stock_out.pk, shortages=shortages)),
-        (handlers.note_voided_payments, PaymentVoided(**money(stock_out))),
-        (handlers.note_declined_payments, PaymentDeclined(**money(unpaid), reason="card declined")),
-        (handlers.note_refunded_payments, PaymentRefunded(**money(confirmed), left=0)),
+    said: list[InventoryEvent | PaymentEvent] = [
+        StockReserved(order_id=confirmed.pk),
+        PaymentAuthorized(**money(confirmed)),
+        PaymentCaptured(**money(confirmed)),
+        StockRejected(order_id=stock_out.pk, shortages=shortages),
+        PaymentVoided(**money(stock_out)),
+        PaymentDeclined(**money(unpaid), reason="card declined"),
+        PaymentRefunded(**money(confirmed), left=0),
     ]
-    for handler, event in said:
+    for event in said:
         with transaction.atomic():
-            handler([event])  # type: ignore[operator]
+            handlers.advance([event])
         assert Transition.objects.get(event_id=event.event_id).event == type(event).__name__
     for order in (confirmed, stock_out, unpaid):
         order.refresh_from_db()
@@ -182,7 +183,7 @@ def test_refunds_in_parts_leave_an_order_captured_until_nothing_is_left(place: P
     for amount, left, known in ((100, order.total - 100, "captured"), (order.total - 100, 0, "refunded")):
         event = PaymentRefunded(order_id=order.pk, amount=amount, currency="EUR", left=left)
         with transaction.atomic():
-            handlers.note_refunded_payments([event])
+            handlers.advance([event])
         order.refresh_from_db()
         assert order.payment == known
     assert list(order.history.values_list("event", flat=True))[-2:] == ["PaymentPartlyRefunded", "PaymentRefunded"]
@@ -200,7 +201,7 @@ def test_a_refund_that_did_not_tell_what_was_left_is_taken_for_all_if_it_is_as_m
     stamp = {"event_id": str(uuid4()), "occurred_at": "2026-05-04T12:34:56Z"}
     event = decode_event("PaymentRefunded.v1", "shop.payments", json.dumps(stamp | money))
     with transaction.atomic():
-        handlers.note_refunded_payments([event])  # type: ignore[list-item]
+        handlers.advance([event])
     order.refresh_from_db()
     assert order.payment == known
 
@@ -241,6 +242,22 @@ def test_many_orders_are_advanced_together_each_by_its_own_state(place: PlaceOrd
         order.refresh_from_db()
         assert (order.stock, name_events(order)) == ("reserved", ["OrderPlaced", *told])
         assert order.history.get(event_id=causes[order.pk]).after == order.status
+
+
+def test_both_answers_of_an_order_that_come_together_confirm_it_once(place: PlaceOrder) -> None:
+    order = place()
+    reserved = StockReserved(order_id=order.pk)
+    authorized = PaymentAuthorized(order_id=order.pk, amount=order.total, currency=order.currency)
+    with transaction.atomic():
+        handlers.advance([reserved, authorized])
+    order.refresh_from_db()
+    assert (order.status, order.stock, order.payment) == ("confirmed", "reserved", "authorized")
+    assert name_events(order) == ["OrderPlaced", "OrderConfirmed"]
+    steps = order.history.order_by("id").values_list("event_id", "before", "after")
+    assert list(steps)[1:] == [
+        (reserved.event_id, "placed", "placed"),
+        (authorized.event_id, "placed", "confirmed"),
+    ]
 
 
 def test_one_that_can_not_be_advanced_keeps_the_whole_batch_back(place: PlaceOrder) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from payments.gateway import LedgerEntry
-from payments.handlers import open_payments, want_captures
+from payments.handlers import follow_orders
 from payments.models import Payment
 from payments.sandbox.books import open_books
 from payments.sandbox.client import SandboxGateway
@@ -32,6 +32,7 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> lis
 def real_doorbell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this test ring for real, with a doorbell that has not failed lately."""
     monkeypatch.setattr("shop.doorbell._quiet_until", 0.0)
+    monkeypatch.setattr("shop.doorbell._rung_at", {})
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def place(books: ReadBooks) -> PlacePayment:
             payment_token=token,
         )
         with transaction.atomic():
-            open_payments([event])
+            follow_orders([event])
         return Payment.objects.get(event_id=event.event_id)
 
     return place_payment
@@ -114,7 +115,7 @@ def captured(place: PlacePayment, confirmed: Callable[[Payment], OrderConfirmed]
     """A payment of 5000 that is captured."""
     payment: Payment = place(amount=5000)
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.captured_amount) == ("captured", 5000)

@@ -16,7 +16,7 @@ import pytest
 from django.db import close_old_connections, connection, transaction
 
 from payments import calling, settlement
-from payments.handlers import give_back, want_captures
+from payments.handlers import follow_orders
 from payments.models import Payment, Refund
 from payments.refunding import NotRefundable, refund_part
 from payments.sandbox import scripts
@@ -77,12 +77,12 @@ def meet_fate(payment: Payment, fates: dict[UUID, str], chance: random.Random, c
         return True
     with transaction.atomic():
         if fate == "cancel at once":
-            give_back([cancelled(payment)])
+            follow_orders([cancelled(payment)])
             return True
         if (now.status, now.wanted) == ("authorized", "nothing"):
-            want_captures([confirmed(payment)])
+            follow_orders([confirmed(payment)])
         elif now.status == "authorized" and fate == "cancel" and chance.random() < 0.5:
-            give_back([cancelled(payment)])
+            follow_orders([cancelled(payment)])
             return True
         elif now.status == "captured":
             return end_captured(payment, fate, chance, cancelled)
@@ -91,7 +91,7 @@ def meet_fate(payment: Payment, fates: dict[UUID, str], chance: random.Random, c
 
 def end_captured(payment: Payment, fate: str, chance: random.Random, cancelled: Any) -> bool:
     if fate == "cancel":
-        give_back([cancelled(payment)])
+        follow_orders([cancelled(payment)])
     elif fate == "part":
         locked = Payment.objects.select_for_update().get(pk=payment.pk)
         for _ in range(chance.randint(1, 3)):

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from payments import calling, claims, settlement
 from payments.gateway import GatewayAnswer, GatewayUnavailable
-from payments.handlers import give_back
+from payments.handlers import follow_orders
 from payments.models import Attempt, Payment
 from payments.sandbox import scripts
 from payments.sandbox.client import SandboxGateway
@@ -114,7 +114,7 @@ def test_a_cancellation_during_the_call_gives_the_money_back(
         worker = pool.submit(settle_in_thread)
         assert called.wait(10)
         with transaction.atomic():
-            give_back([cancelled(payment)])
+            follow_orders([cancelled(payment)])
         settle_payments()  # rung for the cancellation: the call in flight holds the claim
         assert books() == []
         may_answer.set()
@@ -135,7 +135,7 @@ def test_a_cancellation_after_a_crash_gives_back_what_was_charged(
         patch.setattr(calling, "record_outcomes", die)
         settle_payments()
     with transaction.atomic():
-        give_back([cancelled(payment)])
+        follow_orders([cancelled(payment)])
     let_claims_expire()
     settle_payments()
     assert Payment.objects.get().status == "voided"

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from payments import ledger
-from payments.handlers import give_back
+from payments.handlers import follow_orders
 from payments.models import Payment
 from payments.sandbox.books import open_books
 from payments.sandbox.client import SandboxGateway
@@ -25,13 +25,13 @@ def till(place: Any, cancelled: Any) -> Till:
     def settle_until(status: str) -> Payment:
         payment: Payment = place("tok_declined" if status == "declined" else "tok_ok")
         if status == "voided before":
-            give_back([cancelled(payment)])
+            follow_orders([cancelled(payment)])
         settle_payments()
         if status in ("captured", "voided", "refunded"):
             Payment.objects.filter(pk=payment.pk).update(wanted="void" if status == "voided" else "capture")
             settle_payments()
         if status == "refunded":
-            give_back([cancelled(payment)])
+            follow_orders([cancelled(payment)])
             settle_payments()
         payment.refresh_from_db()
         return payment

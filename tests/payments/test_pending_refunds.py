@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from payments.gateway import GatewayAnswer, GatewayUnavailable
-from payments.handlers import give_back, want_captures
+from payments.handlers import follow_orders
 from payments.models import Attempt, Payment, Refund
 from payments.reconciling import reconcile
 from payments.refunding import NotRefundable, refund_part
@@ -69,7 +69,7 @@ def read_pause(payment: Payment) -> int:
 def test_a_pending_refund_is_not_done_until_a_look_up_says_so(
     captured: Payment, bank: Bank, said: Any, cancelled: Any
 ) -> None:
-    give_back([cancelled(captured)])
+    follow_orders([cancelled(captured)])
     settle_payments()
     captured.refresh_from_db()
     refund = Refund.objects.get()
@@ -210,10 +210,10 @@ def test_a_capture_that_wants_its_refund_is_not_asked_again_before_its_pause(
 
     payment = place()
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     monkeypatch.setattr(SandboxGateway, "capture", stay_silent)
     settle_payments()
-    give_back([cancelled(payment)])
+    follow_orders([cancelled(payment)])
     settle_payments()
     settle_payments()
     payment.refresh_from_db()

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from payments import ledger, reconciling
 from payments.gateway import GatewayUnavailable
-from payments.handlers import want_captures
+from payments.handlers import follow_orders
 from payments.ledger import TookTooLong
 from payments.models import Attempt, Case, Payment, ReconcilingTurn, Refund
 from payments.reconciling import AlreadyReconciling, close_case, reconcile, take_turn
@@ -30,7 +30,7 @@ def captured(place: Any, confirmed: Any) -> Payment:
     """A captured payment that agrees with the gateway's ledger."""
     payment: Payment = place()
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     settle_payments()
     payment.refresh_from_db()
     return payment

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from payments import calling
 from payments.gateway import GatewayAnswer, GatewayUnavailable
-from payments.handlers import give_back, want_captures
+from payments.handlers import follow_orders
 from payments.models import Attempt, Payment, Refund
 from payments.refunding import NotRefundable, refund_part
 from payments.sandbox.client import SandboxGateway
@@ -33,7 +33,7 @@ def test_an_order_cancelled_after_its_capture_gets_its_money_back(
     captured: Payment, books: Any, said: Any, cancelled: Any
 ) -> None:
     event = cancelled(captured)
-    give_back([event])
+    follow_orders([event])
     settle_payments()
     settle_payments()
     captured.refresh_from_db()
@@ -51,8 +51,8 @@ def test_an_order_cancelled_before_its_capture_was_begun_is_voided(
 ) -> None:
     payment = place()
     settle_payments()
-    want_captures([confirmed(payment)])
-    give_back([cancelled(payment)])
+    follow_orders([confirmed(payment)])
+    follow_orders([cancelled(payment)])
     settle_payments()
     payment.refresh_from_db()
     assert payment.status == "voided"
@@ -64,11 +64,11 @@ def test_an_order_cancelled_after_a_crash_in_its_capture_is_captured_to_the_end_
 ) -> None:
     payment = place()
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(calling, "make_call", die)
         settle_payments()
-    give_back([cancelled(payment)])
+    follow_orders([cancelled(payment)])
     payment.refresh_from_db()
     assert (payment.status, payment.wanted) == ("authorized", "refund")
     let_claims_expire()
@@ -90,14 +90,14 @@ def test_an_order_cancelled_after_the_gateway_refused_its_capture_is_voided(
 
     payment = place()
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     monkeypatch.setattr(SandboxGateway, "capture", refuse)
     settle_payments()
     let_claims_expire()
     settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted) == ("authorized", "capture")
-    give_back([cancelled(payment)])
+    follow_orders([cancelled(payment)])
     for _ in range(2):
         let_claims_expire()
         settle_payments()
@@ -116,7 +116,7 @@ def test_a_cancellation_during_the_capture_is_refunded_once_it_is_known(
     payment = place()
     settle_payments()
     with transaction.atomic():
-        want_captures([confirmed(payment)])
+        follow_orders([confirmed(payment)])
     called, may_answer = threading.Event(), threading.Event()
     capture = SandboxGateway.capture
 
@@ -130,7 +130,7 @@ def test_a_cancellation_during_the_capture_is_refunded_once_it_is_known(
         worker = pool.submit(settle_in_thread)
         assert called.wait(10)
         with transaction.atomic():
-            give_back([cancelled(payment)])
+            follow_orders([cancelled(payment)])
         may_answer.set()
         worker.result(timeout=10)
     wait_for_late_calls()
@@ -165,7 +165,7 @@ def test_a_cancellation_gives_back_what_is_not_going_back_already(
     captured: Payment, books: Any, cancelled: Any
 ) -> None:
     give_part(captured, 1200)
-    give_back([cancelled(captured)])
+    follow_orders([cancelled(captured)])
     settle_payments()
     captured.refresh_from_db()
     assert captured.status == "refunded"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from payments.handlers import want_captures
+from payments.handlers import follow_orders
 from payments.models import Attempt, Payment
 from payments.refunding import refund_part
 from payments.sandbox import hooks, scripts
@@ -57,7 +57,7 @@ def test_each_token_is_charged_once_captured_once_and_refunded_once(
     settle_until_nothing_is_wanted(payment)
     assert payment.status == "authorized"
     with transaction.atomic():
-        want_captures([confirmed(payment)])
+        follow_orders([confirmed(payment)])
     settle_until_nothing_is_wanted(payment)
     assert payment.status == "captured"
     with transaction.atomic():

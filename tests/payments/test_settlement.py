@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 
-from payments.handlers import PaymentNotAuthorized, give_back, want_captures
+from payments.handlers import PaymentNotAuthorized, follow_orders
 from payments.models import Attempt, Payment
 from payments.sandbox import scripts
 from payments.tasks import settle_payments
@@ -31,7 +31,7 @@ def test_a_placed_order_is_authorized(place: Any, books: Any, said: Any) -> None
 def test_a_confirmed_order_is_captured_once(place: Any, books: Any, said: Any, confirmed: Any) -> None:
     payment = place()
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     settle_payments()
     settle_payments()
     payment.refresh_from_db()
@@ -73,7 +73,7 @@ def test_the_token_is_forgotten_once_the_gateway_has_answered(place: Any, token:
 def test_a_cancelled_order_gets_its_money_back(place: Any, books: Any, said: Any, cancelled: Any) -> None:
     payment = place()
     settle_payments()
-    give_back([cancelled(payment)])
+    follow_orders([cancelled(payment)])
     settle_payments()
     payment.refresh_from_db()
     assert payment.status == "voided"
@@ -86,7 +86,7 @@ def test_an_order_cancelled_before_the_gateway_was_asked_is_never_charged(
     place: Any, books: Any, said: Any, cancelled: Any
 ) -> None:
     payment = place()
-    give_back([cancelled(payment)])
+    follow_orders([cancelled(payment)])
     payment.refresh_from_db()
     assert (payment.status, payment.wanted, payment.payment_token) == ("voided", "nothing", "")
     settle_payments()
@@ -98,7 +98,7 @@ def test_an_order_cancelled_before_the_gateway_was_asked_is_never_charged(
 def test_a_declined_payment_has_nothing_to_give_back(place: Any, books: Any, cancelled: Any) -> None:
     payment = place("tok_declined")
     settle_payments()
-    give_back([cancelled(payment)])
+    follow_orders([cancelled(payment)])
     settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted) == ("declined", "nothing")
@@ -108,13 +108,13 @@ def test_a_declined_payment_has_nothing_to_give_back(place: Any, books: Any, can
 def test_an_order_confirmed_without_an_authorization_is_refused_by_name(place: Any, confirmed: Any) -> None:
     payment = place()
     with pytest.raises(PaymentNotAuthorized, match=f"payment {payment.pk} is pending and wants authorize"):
-        want_captures([confirmed(payment)])
+        follow_orders([confirmed(payment)])
 
 
 def test_an_attempt_is_stored_with_its_key_and_its_outcome(place: Any, confirmed: Any) -> None:
     payment = place()
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     settle_payments()
     attempts = Attempt.objects.filter(payment=payment, finished_at__isnull=False)
     assert list(attempts.values_list("idempotency_key", "calls", "outcome")) == [
@@ -135,7 +135,7 @@ def test_a_transaction_rings_once_however_many_payments_it_writes(
 def test_a_batch_gives_each_payment_its_own_answer(place: Any, books: Any, said: Any, confirmed: Any) -> None:
     good, bad, other = place(amount=100), place("tok_declined", amount=200), place(amount=300)
     settle_payments()
-    want_captures([confirmed(payment) for payment in (good, other)])
+    follow_orders([confirmed(payment) for payment in (good, other)])
     settle_payments()
     assert sorted(books()) == [
         ("authorize", "approved", 100),
@@ -153,4 +153,4 @@ def test_an_order_without_a_payment_is_refused_by_name(place: Any, confirmed: An
     known, unknown = confirmed(place()), confirmed(Payment(order_id=uuid4(), amount=1, currency="EUR"))
     settle_payments()
     with pytest.raises(Payment.DoesNotExist, match=f"no payment for order {unknown.order_id}"):
-        want_captures([known, unknown])
+        follow_orders([known, unknown])

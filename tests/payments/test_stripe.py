@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from payments import stripe_gateway
 from payments.gateway import GatewayAnswer, GatewayUnavailable
-from payments.handlers import give_back, want_captures
+from payments.handlers import follow_orders
 from payments.models import Payment, Refund
 from payments.refunding import refund_part
 from payments.stripe_gateway import StripeGateway, read_key, read_pages
@@ -140,11 +140,11 @@ def test_payments_settle_and_agree_with_stripes_books(place: Any, confirmed: Any
     )
     settle_payments()
     with transaction.atomic():
-        want_captures([confirmed(payment) for payment in (captured, refunded, partly)])
-        give_back([cancelled(voided)])
+        follow_orders([confirmed(payment) for payment in (captured, refunded, partly)])
+        follow_orders([cancelled(voided)])
     settle_payments()
     with transaction.atomic():
-        give_back([cancelled(refunded)])
+        follow_orders([cancelled(refunded)])
         refund_part(Payment.objects.get(pk=partly.pk), 250, reason="scratched", requested_by="ann")
     settle_payments()
     states = dict(Payment.objects.values_list("pk", "status"))
@@ -175,7 +175,7 @@ def test_a_pending_refund_is_done_when_stripe_says_so(
 
     monkeypatch.setattr(stripe_gateway.StripeGateway, "refund", refund_slowly)
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     settle_payments()
     with transaction.atomic():
         refund_part(Payment.objects.get(pk=payment.pk), 900, reason="scratched", requested_by="ann")

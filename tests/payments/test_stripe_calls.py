@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from payments import stripe_gateway
 from payments.gateway import GatewayUnavailable
-from payments.handlers import give_back, want_captures
+from payments.handlers import follow_orders
 from payments.models import Attempt, Hint, Payment, Refund
 from payments.reconciling import reconcile
 from payments.signatures import sign
@@ -179,9 +179,9 @@ def refunded(stub: type[Stub], place: Any, confirmed: Any, cancelled: Any) -> Pa
     stub.refunds_are = ("pending", None)
     payment: Payment = place("pm_card_visa", amount=500)
     settle_payments()
-    want_captures([confirmed(payment)])
+    follow_orders([confirmed(payment)])
     settle_payments()
-    give_back([cancelled(payment)])
+    follow_orders([cancelled(payment)])
     settle_payments()
     payment.refresh_from_db()
     assert (payment.status, payment.wanted, payment.refunded_amount) == ("captured", "refund", 0)

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from relay.consumer import Consumer
 from relay.cursors import find_behind
 from relay.kafka import Delivery
 from relay.models import Cursor, Outbox
-from relay.outbox import WORTH_A_SAVEPOINT, publish
+from relay.outbox import publish
 from tests.relay.events import BookLent, BookReturned, LibraryEvent, NoticePosted
 from tests.relay.readers import Readers, deliver, lend
 
@@ -113,21 +114,21 @@ def test_two_processes_with_the_same_batch_apply_each_event_once(
     readers: Readers, together: Callable[[Callable[[], object], int], None], people: list[str]
 ) -> None:
     """As in a rebalance: the one who had the partition is not yet done when the other one begins."""
-    books = [uuid4() for _ in range(WORTH_A_SAVEPOINT)]
+    books = [uuid4() for _ in range(50)]
     batch = [delivery for book in books for delivery in lend(book, *people)]
     together(lambda: readers.consumer.process(batch), 2)
-    assert Counter(tuple(readers.applied(book)) for book in books) == {tuple(people): WORTH_A_SAVEPOINT}
+    assert Counter(tuple(readers.applied(book)) for book in books) == {tuple(people): 50}
 
 
 def test_of_many_first_events_those_that_come_again_or_are_pruned_are_dropped(readers: Readers) -> None:
-    books = [uuid4() for _ in range(WORTH_A_SAVEPOINT)]
+    books = [uuid4() for _ in range(50)]
     batch = [delivery for book in books for delivery in lend(book, "Ada")]
     applied, pruned = batch[:1], books[-1]
     readers.consumer.process(applied)
     with connection.cursor() as cursor:
         cursor.execute("update relay_stream set floor = 1 where key = %s", [str(pruned)])
     readers.consumer.process(batch)
-    assert Counter(tuple(readers.applied(book)) for book in books) == {("Ada",): WORTH_A_SAVEPOINT - 1, (): 1}
+    assert Counter(tuple(readers.applied(book)) for book in books) == {("Ada",): 49, (): 1}
     assert not readers.applied(pruned)
     assert all(readers.cursor(book).last == 1 for book in books)
 
@@ -175,17 +176,12 @@ def test_a_batch_is_one_transaction_unless_its_time_is_up(readers: Readers, monk
     assert len(set(readers.transactions)) == 1
     readers.transactions.clear()
     monkeypatch.setattr(consumer_module, "BATCH_SECONDS", 0)
+    monkeypatch.setattr(consumer_module, "LEAST_TOGETHER", 1)
+    readers.consumer.process(lend(uuid4(), "Ada"))  # from which it learns how few fit
+    readers.transactions.clear()
     readers.consumer.process([delivery for book in books for delivery in lend(book, "Bob")])
     assert len(set(readers.transactions)) == 5
     assert all(readers.applied(book) == ["Ada", "Bob"] for book in books)
-
-
-@pytest.mark.parametrize(("events", "calls"), [(75, [75]), (76, [50, 26])])
-def test_a_small_rest_goes_with_the_call_before_it(events: int, calls: list[int]) -> None:
-    consumer, taken = Consumer("readers"), list[int]()
-    consumer.on(BookLent, many=True)(lambda events: taken.append(len(events)))
-    consumer.process([delivery for _ in range(events) for delivery in lend(uuid4(), "Ada")])
-    assert taken == calls
 
 
 def test_an_event_with_odd_characters_comes_as_it_was_published(readers: Readers) -> None:
@@ -244,6 +240,40 @@ def test_what_kafka_skipped_reaches_a_handler_of_many_one_by_one_and_first() -> 
     a, b = sorted((uuid4() for _ in range(2)), key=str)
     consumer.process([lend(a, "Ada", "Bob", "Cleo")[2], *lend(b, "Dan")])
     assert calls == [["Ada"], ["Bob"], ["Cleo", "Dan"]]
+
+
+def test_a_handler_of_several_classes_gets_their_events_in_one_call_and_transaction(readers: Readers) -> None:
+    calls: list[list[str]] = []
+    consumer = Consumer("readers")
+
+    @consumer.on(BookLent, BookReturned, many=True)
+    def note(events: Sequence[LibraryEvent]) -> None:
+        calls.append([type(event).__name__ for event in events])
+
+    @consumer.on(BookReturned, many=True)
+    def note_returns(events: Sequence[BookReturned]) -> None:
+        calls.append([f"again {type(event).__name__}" for event in events])
+
+    lent, returned = sorted((uuid4(), uuid4()), key=str)
+    with transaction.atomic():
+        publish(BookReturned(book=returned))
+    consumer.process([*deliver(returned), *lend(lent, "Ada")])
+    assert calls == [["BookLent", "BookReturned"], ["again BookReturned"]]
+    assert consumer.figures["batches"] == 1
+
+
+def test_events_that_follow_their_cursors_take_one_statement_for_them(
+    readers: Readers, django_assert_num_queries: Callable[..., Any]
+) -> None:
+    consumer = Consumer("readers")
+    consumer.on(BookLent, many=True)(lambda events: None)
+    old, new = uuid4(), uuid4()
+    consumer.process(lend(old, "Ada"))
+    deliveries = [*lend(old, "Bob")[1:], *lend(new, "Cleo")]
+    with django_assert_num_queries(3):  # a savepoint, the cursors, the savepoint's release
+        consumer.process(deliveries)
+    assert consumer.figures["applied"] == 3
+    assert {readers.cursor(book).last for book in (old, new)} == {1, 2}
 
 
 def test_a_transaction_holds_as_many_events_as_its_time_allows() -> None:

@@ -19,9 +19,7 @@ from relay.outbox import (
     PublishedOutsideTransaction,
     UnknownTopic,
     WrongIsolationLevel,
-    encode_many,
     publish,
-    publish_encoded,
     publish_many,
 )
 from shop.events import OrderShipped
@@ -123,16 +121,14 @@ def test_a_key_is_locked_until_the_commit_and_no_other_key_is() -> None:
         slow.result()
 
 
-@pytest.mark.parametrize("new_keys", [False, True])
 @pytest.mark.parametrize("known", ["1", "another"])
-def test_many_events_in_one_statement_keep_the_order_of_the_list_within_each_key(known: str, new_keys: bool) -> None:
-    """What is told of new keys is a hope: where it was wrong, nothing is."""
+def test_many_events_in_one_statement_keep_the_order_of_the_list_within_each_key(known: str) -> None:
     with transaction.atomic():
         publish(NoticePosted(board=known, text="before"))
     events = [NoticePosted(board=str(number % 7), text=f"text {number} Ω") for number in range(500)]
     with transaction.atomic():
-        publish_many(events, new_keys=new_keys)
-        publish_many([], new_keys=new_keys)
+        publish_many(events)
+        publish_many([])
         assert publish(NoticePosted(board="0")) == 73
     rows = list(Outbox.objects.order_by("position"))
     assert [row.event_id for row in rows[1:-1]] == [event.event_id for event in events]
@@ -154,7 +150,6 @@ WAYS: dict[str, Callable[[], object]] = {
     "one": lambda: publish(NOTICES[0]),
     "with its cause": publish_with_cause,
     "many": lambda: publish_many(NOTICES),
-    "many of new keys": lambda: publish_many(NOTICES, new_keys=True),
 }
 
 
@@ -189,19 +184,6 @@ def test_whoever_takes_a_position_has_a_transaction_number_by_then(way: str) -> 
     assert Outbox.objects.exists()
 
 
-def test_what_another_thread_has_encoded_is_written_in_the_transaction_of_this_one() -> None:
-    events = [NoticePosted(board=str(number), text="Ω") for number in range(3)]
-    with ThreadPoolExecutor(1) as other:
-        encoded, nothing = other.submit(encode_many, iter(events)).result(), other.submit(encode_many, []).result()
-    with pytest.raises(PublishedOutsideTransaction):
-        publish_encoded(encoded)
-    with transaction.atomic():
-        publish_encoded(encoded)
-        publish_encoded(nothing)
-    rows = Outbox.objects.order_by("position")
-    assert [NoticePosted.decode(row.body) for row in rows] == events
-
-
 def test_many_events_are_refused_like_one() -> None:
     with pytest.raises(PublishedOutsideTransaction):
         publish_many([BookLent(book=uuid4())])
@@ -215,10 +197,9 @@ def test_many_events_are_refused_like_one() -> None:
 
 @pytest.mark.parametrize("new_keys", [False, True])
 def test_many_writers_with_delays_and_rollbacks_leave_no_gap_and_no_inversion(
-    monkeypatch: pytest.MonkeyPatch, new_keys: bool
+    new_keys: bool,
 ) -> None:
     """Positions, commits and sequence numbers of a key have one order: what the relay's promise rests on."""
-    monkeypatch.setattr(outbox, "WORTH_A_SAVEPOINT", 1)
     threads, turns = 8, 60
     books = [uuid4() for _ in range(2 * turns if new_keys else 4)]
     committed: dict[UUID, int] = defaultdict(int)
@@ -232,7 +213,7 @@ def test_many_writers_with_delays_and_rollbacks_leave_no_gap_and_no_inversion(
                 chosen = sorted(dice.sample(among, dice.randint(1, 2)), key=str)
                 with transaction.atomic():
                     if dice.random() < 0.5:  # unsorted: publish_many sorts the keys itself
-                        publish_many([BookLent(book=book) for book in reversed(chosen)], new_keys=new_keys)
+                        publish_many([BookLent(book=book) for book in reversed(chosen)])
                         time.sleep(dice.random() * 0.004)
                     else:
                         for book in chosen:

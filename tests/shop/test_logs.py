@@ -85,7 +85,7 @@ ORDER = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "broken", ["orders.storing.encode_event", "orders.services.sign_order", "orders.api.place_order"]
+    "broken", ["orders.storing.publish_with_cause", "orders.services.sign_order", "orders.api.place_order"]
 )
 def test_an_order_that_fails_is_logged_without_its_customer(
     client: Client, read_log: Callable[[], str], monkeypatch: pytest.MonkeyPatch, broken: str

@@ -60,7 +60,7 @@ def release_twice(patch: pytest.MonkeyPatch) -> None:
 def read_then_write_stock(patch: pytest.MonkeyPatch) -> None:
     """The stock is read, and written back less what is ordered; nobody else waits meanwhile."""
 
-    def read_stock(skus: Sequence[str]) -> dict[str, int]:
+    def read_stock(skus: Sequence[str], orders: Sequence[UUID] = ()) -> dict[str, int]:
         return {stock.sku: stock.available for stock in Stock.objects.filter(sku__in=skus)}
 
     def write_stock(holds: Sequence[Hold]) -> list[Change]:
@@ -88,5 +88,5 @@ def capture_without_lock(patch: pytest.MonkeyPatch) -> None:
         time.sleep(0.002)
         return payments
 
-    patch.setattr(handlers, "lock_payments", read_payments)
+    patch.setattr(handlers, "lock_orders", read_payments)
     patch.setattr(settlement, "lock_claimed", read_claimed)

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from inventory.handlers import reserve_stock
+from inventory.handlers import move_stock
 from inventory.verification import find_stock_differences
 from orders.cancelling import cancel_order
 from orders.models import Order
@@ -158,7 +158,7 @@ def race_for_stock(count: int, seed: int) -> None:
     def hold(number: int) -> Callable[[int], None]:
         def hold_turn(turn: int) -> None:
             with transaction.atomic():
-                reserve_stock([events[number][turn]])
+                move_stock([events[number][turn]])
 
         return hold_turn
 
