@@ -6,7 +6,7 @@ from notifications.delivering import take_due
 from shop.doorbell import Shift, ring
 
 # Each has a way to the mail server of its own, and mostly waits for its answers.
-_shift = Shift(workers=4)
+_shift = Shift(workers=4, pace_seconds=0.2)
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -61,6 +61,8 @@ def find_obstacle(producer: Any) -> str:
 def queue_batch(producer: Any, topic: str, partition: int, messages: Sequence[Message]) -> Any:
     """Queue one batch and return its future, whose value is (offset, timestamp, function that gives the error).
 
+    Call `send_queued` afterwards.
+
     :raises RuntimeError: the producer is closed.
     """
     accumulator = producer._accumulator
@@ -79,8 +81,12 @@ def queue_batch(producer: Any, topic: str, partition: int, messages: Sequence[Me
             raise RuntimeError("the producer is closed")
         accumulator._batches[where].append(batch)
         accumulator._incomplete.add(batch)
-    producer._sender.wakeup()
     return batch.produce_future
+
+
+def send_queued(producer: Any) -> None:
+    """Have the queued batches sent: those of one broker in one request."""
+    producer._sender.wakeup()
 
 
 def encode_records(messages: Sequence[Message]) -> bytes:

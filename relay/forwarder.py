@@ -27,7 +27,7 @@ from relay.lease import LeaseLost, ShardLeases
 from relay.loop import TRANSIENT, Backoff
 from relay.marker import Marker
 from relay.producer import DELIVERY_TIMEOUT_SECONDS, Producer
-from relay.reader import READ_SECONDS, Reader, Row
+from relay.reader import Reader, Row
 from relay.window import Window
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ class Forwarder:
                 progressed = self.forward_round()
                 self._tell_health()
                 backoff.succeed()
-                if not progressed:
-                    self._news.wait(READ_SECONDS)
+                if not progressed and not any(lane.may_go_on for lane in self._lanes):
+                    self._news.wait(self._reader.seconds_left)
             except (*TRANSIENT, LeaseLost) as error:
                 self._forget()
                 backoff.pause("relay cannot forward", error)
@@ -182,6 +182,7 @@ class Forwarder:
         source = configuration().source.encode()
         for lane in ready:
             lane.send(producer, source, self._news.set)
+        producer.send_queued()
         failpoint("relay.queued")
         return True
 

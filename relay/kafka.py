@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError)
 # A member that was killed is replaced after this time.
 SESSION_SECONDS = 8
-COMMIT_EVERY_SECONDS = 0.25
+COMMIT_EVERY_SECONDS = 1.0
 
 
 class BrokerUnavailable(Exception):
@@ -81,6 +81,7 @@ class Source:
                 session_timeout_ms=SESSION_SECONDS * 1000,
                 heartbeat_interval_ms=2_000,
                 request_timeout_ms=15_000,
+                fetch_max_wait_ms=2_000,  # a broker answers sooner if it has anything
                 metadata_max_age_ms=10_000,
                 bootstrap_timeout_ms=5000,
                 reconnect_backoff_max_ms=1000,

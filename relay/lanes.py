@@ -64,15 +64,25 @@ class Lane:
         return bool(self.waiting) and self.flight is None and self.stall is None
 
     @property
+    def may_go_on(self) -> bool:
+        """Whether rows wait for a batch that has its outcome by now."""
+        return bool(self.waiting) and self.flight is not None and self.flight.sending.done
+
+    @property
     def is_slow(self) -> bool:
         """Whether its batch has had no answer for long, and the lane is not left alone yet."""
         return self.flight is not None and not self.stall and time.monotonic() - self.flight.since > SLOW_SECONDS
 
     def send(self, producer: Producer, source: bytes, on_done: Callable[[], None]) -> None:
-        """Send the next batch."""
+        """Queue the next batch. `on_done` is called when it has an outcome and more rows wait."""
+
+        def go_on() -> None:
+            if self.waiting:
+                on_done()
+
         rows = take_batch(self.waiting, self._limit, producer.whole_batches)
         messages = [make_message(row, source) for row in rows]
-        sending = producer.send(self.topic.decode(), self.number, messages, on_done)
+        sending = producer.send(self.topic.decode(), self.number, messages, go_on)
         self.flight = Flight(rows, sending, time.monotonic())
 
     def land(self) -> Landing | None:

@@ -11,11 +11,11 @@ from typing import Any
 from django.db import connection
 
 from relay.arrays import to_array
+from relay.conf import configuration
 from relay.failpoint import failpoint
 from relay.lease import SHARDS, LeaseLost, ShardLeases
 from relay.reader import Row
 
-MARK_SECONDS = 0.02
 # Worth the thread.
 MARK_ROWS = 1000
 
@@ -47,9 +47,9 @@ class Marker:
         self._work: Future[None] | None = None
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take rows that are acknowledged; they are marked MARK_SECONDS later at the latest."""
+        """Take rows that are acknowledged; they are marked RELAY["PACE_MS"] later at the latest."""
         if not self._acknowledged:
-            self._due_at = time.monotonic() + MARK_SECONDS
+            self._due_at = time.monotonic() + configuration().pace_ms / 1000
         self._acknowledged += rows
 
     def mark_due(self) -> list[Row]:

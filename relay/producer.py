@@ -87,7 +87,7 @@ class Producer:
             return len(self._producer.partitions_for(topic))
 
     def send(self, topic: str, partition: int, messages: Sequence[Message], on_done: Callable[[], None]) -> Sending:
-        """Queue one batch; unless `whole_batches`, with at most one message of a key.
+        """Queue one batch; unless `whole_batches`, with at most one message of a key. Call `send_queued` afterwards.
 
         The topic's partitions must have been counted: the library then knows their leaders.
         Nothing else may be under way to this partition: the library may send what follows a failed batch.
@@ -106,6 +106,11 @@ class Producer:
         except KafkaError as error:
             futures.append(Future().failure(error))
         return Sending(futures, on_done)
+
+    def send_queued(self) -> None:
+        """Send what was queued: the batches of one broker go in one request."""
+        if self.whole_batches:
+            batches.send_queued(self._producer)
 
     def close(self) -> None:
         """Give up what is under way. Never raises: closing a broken producer may fail too."""

@@ -22,9 +22,13 @@ READ_BYTES = 16 * 1024 * 1024
 # One statement looks at no more positions than these beyond what was read, so that it ends in time on any table.
 SPAN = 100_000
 SETTLE_SECONDS = 0.25
-# Between two reads: while rows come, and once none have come for a second.
+# Between two reads. The pause is doubled after a read that found fewer rows than FEW_ROWS, and halved after another.
 READ_SECONDS = 0.005
-IDLE_READ_SECONDS = 0.02
+LONGEST_READ_SECONDS = 0.025
+FEW_ROWS = 10
+# While no rows come for a second.
+IDLE_READ_SECONDS = 0.1
+IDLE_SETTLE_SECONDS = 1.0
 
 _READ = """
 select position, key_hash, topic, key, sequence::text, event_id::text, type,
@@ -78,11 +82,17 @@ class Reader:
         self._settled = 0
         self._candidate = (0, 0)
         self._settle_at = self._read_at = self._busy_until = 0.0
+        self._pause = READ_SECONDS
 
     @property
     def is_due(self) -> bool:
         """Whether a read may find something new."""
         return time.monotonic() >= self._read_at
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the next read, at least READ_SECONDS."""
+        return max(READ_SECONDS, self._read_at - time.monotonic())
 
     def rewind(self, position: int) -> None:
         """Read everything above `position` again, except what is held."""
@@ -111,21 +121,24 @@ class Reader:
         self._looked = max(self._looked, min(reached, self._last))
         self.clean = max(self.clean, min(reached, self._settled))
         more = cut or end < self._last
-        self._pace(began, found=bool(rows), more=more)
+        self._pace(began, len(rows), more=more)
         return rows, more
 
-    def _pace(self, began: float, *, found: bool, more: bool) -> None:
+    def _pace(self, began: float, found: int, *, more: bool) -> None:
+        """Choose when to read again: soon while many rows come, so that none waits long and no read finds too few."""
         if found:
             self._busy_until = began + 1.0
-        # At most half of the time: an old transaction makes each read look at more rows.
-        every = max(READ_SECONDS if began < self._busy_until else IDLE_READ_SECONDS, 2 * (time.monotonic() - began))
+        self._pause = min(LONGEST_READ_SECONDS, max(READ_SECONDS, self._pause * (2.0 if found < FEW_ROWS else 0.5)))
+        # At most a third of the time: an old transaction makes each read look at more rows.
+        every = max(self._pause if began < self._busy_until else IDLE_READ_SECONDS, 3 * (time.monotonic() - began))
         self._read_at = 0.0 if more else began + every
 
     def _settle(self) -> None:
         """Learn up to which position every transaction has ended."""
         if time.monotonic() < self._settle_at:
             return
-        self._settle_at = time.monotonic() + SETTLE_SECONDS
+        is_busy = time.monotonic() < self._busy_until
+        self._settle_at = time.monotonic() + (SETTLE_SECONDS if is_busy else IDLE_SETTLE_SECONDS)
         with connection.cursor() as cursor:
             cursor.execute(_SETTLE)
             self._last, number, oldest = cursor.fetchone()
@@ -138,12 +151,16 @@ class Reader:
 def walk_by_position() -> None:
     """Keep this connection's planner to the index on the position.
 
-    Without statistics of a partition that fills quickly it reads and sorts all of it for each batch.
+    Without statistics of a partition that fills quickly it reads and sorts all of it for each batch. Planning a
+    read takes longer than the read, so the plan is made once: partitions are left out when it is run.
     """
     if getattr(connection.connection, "walks_by_position", False):
         return
     with connection.cursor() as cursor:
-        cursor.execute("set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set jit = off")
+        cursor.execute(
+            "set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set jit = off;"
+            " set plan_cache_mode = force_generic_plan"
+        )
     connection.connection.walks_by_position = True
 
 
@@ -172,5 +189,4 @@ def _query(statement: str, values: dict[str, Any]) -> list[Row]:
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         # Bodies go from PostgreSQL to Kafka as they are: decoding and encoding them costs more than all else here.
         cursor.adapters.register_loader("text", ByteaBinaryLoader)
-        # Not prepared: a plan for any values would look into every partition of the table.
-        return list(map(Row._make, cursor.execute(statement, values, binary=True, prepare=False).fetchall()))
+        return list(map(Row._make, cursor.execute(statement, values, binary=True, prepare=True).fetchall()))

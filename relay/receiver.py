@@ -1,23 +1,20 @@
 """The process around a consumer: poll, apply, commit the offset, and look after keys that wait or fell behind.
 
-While a batch is applied, and this process waits for the database, the next one is polled.
-
-Python runs one thread at a time, and one that polls is always busy: the one that applies would come back from the
-database and have to wait for it. So the next batch is polled in portions, each begun while the database works.
+While few events come, rounds are at a pace, so that batches form. A backlog is worked off without a pause: the next
+batch is polled on a second thread while the last one is applied.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, NamedTuple
-
-from django.db import connection
+from typing import NamedTuple
 
 from relay.arrival import Arrival, take_delivery
 from relay.breaker import Breaker, CircuitOpened
+from relay.conf import configuration
 from relay.consumer import Consumer, Run
 from relay.cursors import Key, find_behind, take_due
 from relay.failpoint import failpoint
@@ -29,15 +26,15 @@ from relay.loop import TRANSIENT, Backoff
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25
-BATCH_RECORDS, PORTION = 4000, 100
-# Of large events fewer, by at most a portion too many: two batches are in memory, and one in a single statement.
+POLL_SECONDS = 1.0
+BATCH_RECORDS, CHUNK = 4000, 500
+# A smaller batch says that there is no backlog.
+FEW_RECORDS = 100
+# Of large events fewer, by at most a chunk too many: two batches are in memory, and one in a single statement.
 BATCH_BYTES = 16 * 1024 * 1024
-# Whether a handler uses the database or not, the next portion is polled after that time.
-TURN_SECONDS = 0.025
-# A statement that is back by then is not polled beside: the portion would hold up what comes after it.
-SHORT_STATEMENT_SECONDS = 0.0002
-RETRY_EVERY_SECONDS = 0.5
+# While few events come, rounds are so far apart that they take this share of the time at most.
+BUSY_SHARE, LONGEST_PACE = 0.15, 2
+RETRY_EVERY_SECONDS = 1.0
 # What lies behind for this long without standing in Kafka any more is healed from the outbox.
 BEHIND_SECONDS = 120.0
 SWEEP_EVERY_SECONDS = 30.0
@@ -61,8 +58,6 @@ class Receiver:
         # Polled ahead, or came while the consumer was paused, or opened its circuit breaker.
         self._held: deque[Batch] = deque()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="poll")
-        self._turn = threading.Event()  # to poll
-        self._turn.set()
         self._retry_at = 0.0
         self._sweep_at = time.monotonic() + SWEEP_EVERY_SECONDS
 
@@ -96,45 +91,45 @@ class Receiver:
         source.hold(not running)
         if running:
             batch = self._held.popleft() if self._held else self._poll(source)
+            began = time.monotonic()
             if batch.deliveries:
                 self._process_and_poll(batch, source, stopping)
             self._tend(stopping, idle=not batch.deliveries)
+            if batch.deliveries and not self._held and len(batch.deliveries) < FEW_RECORDS:
+                self._rest(began, stopping)
         else:
             self._hold(self._poll(source))
         self._pulse.beat()
 
+    def _rest(self, began: float, stopping: threading.Event) -> None:
+        """Wait so that rounds are at their pace, and take BUSY_SHARE of the time at most: up to LONGEST_PACE paces."""
+        pace_ms = self._consumer.pace_ms
+        pace = (configuration().pace_ms if pace_ms is None else pace_ms) / 1000
+        took = time.monotonic() - began
+        stopping.wait(min(max(pace, took / BUSY_SHARE), LONGEST_PACE * pace) - took)
+
     def _poll(self, source: Source) -> Batch:
         deliveries, arrivals, size = list[Delivery](), list[Arrival](), 0
         while len(deliveries) < BATCH_RECORDS and size < BATCH_BYTES:
-            self._wait_for_turn()
-            portion = source.poll(seconds=0 if deliveries else POLL_SECONDS, records=PORTION)
-            deliveries += portion
-            size += sum(len(delivery.value) for delivery in portion)
-            arrivals += map(take_delivery, leave_out_canaries(portion))
-            if len(portion) < PORTION:
+            chunk = source.poll(seconds=0 if deliveries else POLL_SECONDS, records=CHUNK)
+            deliveries += chunk
+            size += sum(len(delivery.value) for delivery in chunk)
+            arrivals += map(take_delivery, leave_out_canaries(chunk))
+            if len(chunk) < CHUNK:
                 break
         return Batch(deliveries, self._consumer.arrange(arrivals))
-
-    def _wait_for_turn(self) -> None:
-        until = time.monotonic() + TURN_SECONDS
-        while (left := until - time.monotonic()) > 0 and self._turn.wait(left):
-            time.sleep(SHORT_STATEMENT_SECONDS)
-            if self._turn.is_set():
-                return
 
     def _hold(self, batch: Batch) -> None:
         if batch.deliveries:
             self._held.append(batch)
 
     def _process_and_poll(self, batch: Batch, source: Source, stopping: threading.Event) -> None:
-        """Apply the batch and, meanwhile, poll the next one. Only one thread at a time uses the source."""
-        polling: Future[Batch] | None = None if self._held else self._ahead.submit(self._poll, source)
-        self._turn.clear()
+        """Apply the batch and, if it is large, poll the next one meanwhile. One thread at a time uses the source."""
+        ahead = not self._held and len(batch.deliveries) >= FEW_RECORDS
+        polling: Future[Batch] | None = self._ahead.submit(self._poll, source) if ahead else None
         try:
-            with connection.execute_wrapper(self._give_turn):
-                processed = self._process(batch, stopping)
+            processed = self._process(batch, stopping)
         finally:
-            self._turn.set()
             if polling:
                 wait([polling])
         if processed:
@@ -142,13 +137,6 @@ class Receiver:
             source.commit(batch.deliveries)
         if polling:
             self._hold(polling.result())
-
-    def _give_turn(self, execute: Callable[..., Any], *statement: Any) -> Any:
-        self._turn.set()
-        try:
-            return execute(*statement)
-        finally:
-            self._turn.clear()
 
     def _process(self, batch: Batch, stopping: threading.Event) -> bool:
         """Apply the batch, again and again while the database is away; False if something stopped it before the end."""

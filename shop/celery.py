@@ -41,7 +41,7 @@ app.conf.update(
         "cancel-overdue-orders": {"task": "orders.tasks.cancel_overdue_orders", "schedule": 60.0},
         "forget-old-keys": {"task": "orders.tasks.forget_old_keys", "schedule": 3600.0},
         "forget-old-carts": {"task": "orders.tasks.forget_old_carts", "schedule": 3600.0},
-        "heartbeat": {"task": "shop.tasks.beat_heart", "schedule": 2.0, "options": {"expires": 2}},
+        "heartbeat": {"task": "shop.tasks.beat_heart", "schedule": 5.0, "options": {"expires": 5}},
         "end-old-log-ins": {"task": "shop.tasks.end_old_log_ins", "schedule": 3600.0},
         "tend-outbox": {"task": "shop.tasks.tend_outbox", "schedule": 3600.0},
     },

@@ -94,3 +94,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     with serve_gateway() as settings.SANDBOX_URL:
         yield
     close_idle_books()
+
+
+@pytest.fixture(autouse=True)
+def workers_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that a test calls ends when nothing is due, instead of waiting for more."""
+    monkeypatch.setattr("shop.doorbell.LINGER_SECONDS", 0.0)
+    for app in ("payments", "notifications"):
+        monkeypatch.setattr(f"{app}.tasks._shift._pace_seconds", 0.0)

@@ -18,7 +18,7 @@ from typing import Any
 from django.db import Error, connection
 
 STALE_AFTER_SECONDS = 15.0
-BEAT_EVERY_SECONDS = 1.0
+BEAT_EVERY_SECONDS = 2.0
 # Upper bounds of the histograms' buckets in seconds; a last one without a bound follows.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 

@@ -19,7 +19,7 @@ from shop.embedded import kafka, run_files
 from shop.embedded.logs import PartLog
 
 _PAUSE_SECONDS = 0.15  # while something is starting
-_LONG_PAUSE_SECONDS = 0.5
+_LONG_PAUSE_SECONDS = 3.0
 
 
 def watch() -> None:

@@ -154,6 +154,7 @@ share.coordinator.state.topic.num.partitions=4
 share.coordinator.state.topic.replication.factor={replicas}
 share.coordinator.state.topic.min.isr={in_sync}
 group.initial.rebalance.delay.ms=0
-broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms={2000 if replicas == 1 else 500}
+broker.session.timeout.ms={9000 if replicas == 1 else 3000}
+metadata.max.idle.interval.ms=5000
 """

@@ -31,7 +31,7 @@ def test_an_order_ends_confirmed_and_captured(running_shop: RunningShop) -> None
     placed = customer.place(make_order((find_sku(running_shop), 2), phone="+49 30 1234567"))
     assert placed.status == 201
     assert placed.body["status"] == "placed"
-    assert placed.headers["Location"].endswith(f"/api/v1/orders/{placed.body['id']}/")
+    assert placed.headers["location"].endswith(f"/api/v1/orders/{placed.body['id']}/")
     order = customer.wait_for(placed, "confirmed")
     assert order["total"] == sum(line["line_total"] for line in order["lines"]) + placed.body["shipping"]
     assert_adds_up(running_shop)

@@ -1,8 +1,10 @@
 """Ringing for Celery never stands in the way, whether its broker answers, is gone, or hangs."""
 
+import itertools
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from payments.models import Payment
 from payments.tasks import settle_payments
 from shop import doorbell
 from shop.celery import app
-from shop.doorbell import ring
+from shop.doorbell import Shift, ring
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +82,47 @@ def test_the_doorbell_rings_again_after_its_quiet_time(broker_away: None, monkey
     ring(settle_payments)
     ring(settle_payments)
     assert len(tried) == 3
+
+
+def test_a_process_that_has_just_rung_does_not_ring_again(real_doorbell: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker that heard the ring looks again after that time."""
+    tried: list[str] = []
+    monkeypatch.setattr(settle_payments, "delay", lambda: tried.append("settle_payments"))
+    ring(settle_payments)
+    ring(settle_payments)
+    assert tried == ["settle_payments"]
+    monkeypatch.setattr(doorbell, "QUIET_AFTER_RING_SECONDS", 0.0)
+    ring(settle_payments)
+    assert tried == ["settle_payments"] * 2
+
+
+def test_a_worker_stays_at_its_queue_for_longer_than_nobody_rings(monkeypatch: pytest.MonkeyPatch) -> None:
+    stays, looks = Shift(workers=1, pace_seconds=0.01), list[float]()
+    monkeypatch.setattr(doorbell, "LINGER_SECONDS", 0.5)
+
+    def take() -> int:
+        looks.append(time.monotonic())
+        return 1 if len(looks) == 1 else 0
+
+    assert stays.work(take)
+    assert looks[-1] - looks[0] > 0.45
+    assert max(later - sooner for sooner, later in itertools.pairwise(looks)) < 0.4
+
+
+def test_while_one_thread_waits_for_rows_another_ring_takes_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    shift, second = Shift(workers=2, pace_seconds=0.01), list[int]()
+
+    def take() -> int:
+        second.append(1)
+        return 0
+
+    monkeypatch.setattr(doorbell, "LINGER_SECONDS", 0.3)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(shift.work, lambda: 0)
+        time.sleep(0.1)
+        assert shift.work(take)
+        assert first.result(10)
+    assert len(second) <= 1, "at most one look, if the first thread was looking itself"
 
 
 def test_nobody_is_rung_for_what_was_rolled_back(place: Any, rung: list[str]) -> None:

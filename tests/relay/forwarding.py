@@ -100,6 +100,7 @@ def send_to_kafka(deliveries: Sequence[kafka.Delivery]) -> None:
         sent = threading.Event()
         message = Message(delivery.key.encode(), delivery.value, headers)
         sending = producer.send(delivery.topic, partition, [message], sent.set)
+        producer.send_queued()
         assert sent.wait(10) and sending.done and sending.error is None
     producer.close()
 

@@ -1,8 +1,8 @@
 """The threads of a consumer's process: one polls ahead while the other one waits for the database."""
 
+import itertools
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
@@ -12,12 +12,13 @@ import pytest
 from django.db import connection, transaction
 
 from relay import consumer as consumer_module
+from relay import cursors
 from relay import receiver as receiver_module
 from relay.arrival import take_delivery
 from relay.consumer import Consumer
 from relay.kafka import Delivery
 from relay.models import Cursor
-from relay.receiver import PORTION, Batch, Receiver
+from relay.receiver import CHUNK, FEW_RECORDS, Batch, Receiver
 from tests.relay.events import BookLent, BookReturned
 from tests.relay.readers import Readers, lend
 
@@ -54,7 +55,7 @@ def make_receiver(consumer: Consumer) -> Any:
 def test_a_batch_is_polled_in_portions_until_no_more_is_there_or_it_is_full(
     monkeypatch: pytest.MonkeyPatch, portions: list[int], polled: int
 ) -> None:
-    monkeypatch.setattr(receiver_module, "PORTION", 10)
+    monkeypatch.setattr(receiver_module, "CHUNK", 10)
     monkeypatch.setattr(receiver_module, "BATCH_RECORDS", 40)
     shelf = Shelf(portions)
     batch: Batch = make_receiver(Consumer("readers"))._poll(shelf)
@@ -67,42 +68,61 @@ def test_a_batch_is_polled_in_portions_until_no_more_is_there_or_it_is_full(
 
 
 def test_a_batch_of_large_events_is_full_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = Shelf([PORTION] * 9)
+    shelf = Shelf([CHUNK] * 9)
     size = len(BookReturned(book=uuid4()).encode())
-    monkeypatch.setattr(receiver_module, "BATCH_BYTES", 2 * PORTION * size + 1)
-    assert len(make_receiver(Consumer("readers"))._poll(shelf).deliveries) == 3 * PORTION
+    monkeypatch.setattr(receiver_module, "BATCH_BYTES", 2 * CHUNK * size + 1)
+    assert len(make_receiver(Consumer("readers"))._poll(shelf).deliveries) == 3 * CHUNK
 
 
-def test_the_next_batch_is_polled_while_the_database_works_and_not_while_a_handler_does(
+def test_beside_a_large_batch_the_next_one_is_polled_and_beside_a_small_one_none_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(receiver_module, "BATCH_RECORDS", 1_000_000)
-    monkeypatch.setattr(receiver_module, "TURN_SECONDS", 5)
-    doing, polled = ["nothing"], Counter[str]()
     consumer = Consumer("readers")
+    polled: list[bool] = []
 
-    @consumer.on(BookLent)
-    def handle(event: BookLent) -> None:
-        for _ in range(5):
-            doing[0] = "handling"
-            time.sleep(0.1)
-            doing[0] = "waiting"
-            with connection.cursor() as cursor:
-                cursor.execute("select pg_sleep(0.1)")
-        doing[0] = "handled"
+    @consumer.on(BookLent, many=True)
+    def handle(events: Sequence[BookLent]) -> None:
+        deadline = time.monotonic() + 10
+        while len(events) == FEW_RECORDS and not shelf.waits and time.monotonic() < deadline:
+            time.sleep(0.005)
+        polled.append(bool(shelf.waits))
 
-    def watch() -> Iterator[int]:
-        while doing[0] != "handled":
-            polled[doing[0]] += 1
-            time.sleep(0.002)
-            yield PORTION
+    monkeypatch.setattr(consumer_module, "LEAST_TOGETHER", FEW_RECORDS)  # one call for all
+    for records in (FEW_RECORDS, FEW_RECORDS - 1):
+        shelf = Shelf([])
+        deliveries = [delivery for _ in range(records) for delivery in lend(uuid4(), "Ada")]
+        batch = Batch(deliveries, consumer.arrange(map(take_delivery, deliveries)))
+        make_receiver(consumer)._process_and_poll(batch, shelf, Event())
+        assert shelf.committed == deliveries
+    assert polled == [True, False]
 
-    deliveries, shelf = lend(uuid4(), "Ada"), Shelf(watch())
-    batch = Batch(deliveries, consumer.arrange(map(take_delivery, deliveries)))
-    make_receiver(consumer)._process_and_poll(batch, shelf, Event())
-    assert shelf.committed == deliveries
-    assert polled["waiting"] > 20
-    assert polled["handling"] <= 5, "one, at most, that had begun each time"
+
+class Rounds(Shelf):
+    """Notes when it is polled, and has the receiver stopped at the last portion."""
+
+    def __init__(self, portions: Sequence[int], stopping: Event) -> None:
+        super().__init__(portions)
+        self.last, self.stopping, self.at = len(portions), stopping, list[float]()
+
+    def poll(self, *, seconds: float, records: int) -> list[Delivery]:
+        self.at.append(time.monotonic())
+        if len(self.at) >= self.last:
+            self.stopping.set()
+        return super().poll(seconds=seconds, records=records)
+
+    def hold(self, held: bool) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("records", "paced"), [(1, True), (FEW_RECORDS, False)])
+def test_rounds_are_at_their_pace_while_few_events_come(records: int, paced: bool) -> None:
+    stopping = Event()
+    rounds = Rounds([records] * 4, stopping)
+    receiver = make_receiver(Consumer("readers", pace_ms=300))
+    while not stopping.is_set():
+        receiver._round(rounds, Event())
+    gaps = [later - sooner for sooner, later in itertools.pairwise(rounds.at)]
+    assert (min(gaps) >= 0.25) if paced else (sum(gaps) < 0.3 * len(gaps))
 
 
 def park_a_key(readers: Readers) -> None:
@@ -117,7 +137,7 @@ def park_a_key(readers: Readers) -> None:
 def test_a_parked_key_that_somebody_else_has_locked_is_left_for_another_time(
     library_events: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer_module, "_LIMIT_WAITING", "select set_config('lock_timeout', '100ms', true)")
+    monkeypatch.setattr(cursors, "LOCK_TIMEOUT", "100ms")
     readers = Readers()
     park_a_key(readers)
     receiver, locked, may_end = make_receiver(readers.consumer), Event(), Event()
