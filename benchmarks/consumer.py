@@ -75,6 +75,7 @@ def fill_topic(topic: str, kind: str, count: int) -> None:
         for start in range(0, len(messages), 500):
             sent = threading.Event()
             sending = producer.send(topic, partition, messages[start : start + 500], sent.set)
+            producer.send_queued()
             assert sent.wait(30) and sending.error is None
     producer.close()
 

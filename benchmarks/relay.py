@@ -105,6 +105,7 @@ def run_memory(expected: int) -> Callable[[], int]:
                 flights[partition] = producer.send(TOPIC, partition, messages, news.set)
                 if not waiting[partition]:
                     del waiting[partition]
+            producer.send_queued()
             news.wait(0.005)
         producer.close()
         return expected

@@ -28,8 +28,8 @@ left join lateral (select max(sent_at) as at from notifications_message m
                    where m.order_id = o.id and m.channel <> 'shop') sent on true
 where placed_at > %(since)s
 """
-HIGHEST_FROM, HIGHEST_STEP = 110.0, 1.15
-HIGHEST_SECONDS, PROBE_SECONDS = 60.0, 15.0
+HIGHEST_FROM, HIGHEST_STEP, HIGHEST_BACK = 120.0, 1.2, 0.93
+HIGHEST_SECONDS, PROBE_SECONDS = 60.0, 16.0
 
 
 class Client:
@@ -146,8 +146,8 @@ def measure_highest(shop: WholeShop) -> float:
     rate = HIGHEST_FROM
     while keeps_up(shop, rate, PROBE_SECONDS):
         rate *= HIGHEST_STEP
-    while not keeps_up(shop, rate, HIGHEST_SECONDS):
-        rate *= 0.94
+    while not (keeps_up(shop, rate, PROBE_SECONDS) and keeps_up(shop, rate, HIGHEST_SECONDS)):
+        rate *= HIGHEST_BACK
         if rate < 10:
             raise AssertionError("the shop does not keep up with 10 orders a second")
     return rate

@@ -44,7 +44,7 @@ class WholeShop:
 
     @contextmanager
     def started(self) -> Iterator["WholeShop"]:
-        """Start it with much stock of everything; afterwards check that all adds up, stop it and delete its data."""
+        """Start it with much stock of everything; afterwards stop it and delete its data."""
         shutil.rmtree(self._var_dir, ignore_errors=True)
         self._var_dir.mkdir(parents=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -63,7 +63,6 @@ class WholeShop:
             self.skus = [sku for (sku,) in rows]
             yield self
             self.database.close()
-            self.manage("verify", "--wait", "60")
         finally:
             self._up.send_signal(signal.SIGTERM)
             self._up.wait(90)
@@ -102,13 +101,19 @@ class WholeShop:
 
     def _read_cpu(self) -> dict[str, float]:
         parts: dict[str, dict[str, Any]] = json.loads((self._var_dir / "run" / "parts.json").read_text())
-        seconds = {"up": sum(psutil.Process(self._up.pid).cpu_times()[:2])}
+        seconds = {"up": 0.0}  # with the processes that watch over the others
+        family = psutil.Process(self._up.pid).children(recursive=True)
         for name, part in parts.items():
             if part["pid"]:
                 seconds[name] = 0.0
                 process = psutil.Process(part["pid"])
                 for member in [process, *process.children(recursive=True)]:
+                    with suppress(psutil.NoSuchProcess, ValueError):
+                        family.remove(member)
                     with suppress(psutil.NoSuchProcess):
                         # A session of PostgreSQL that has ended is counted at its parent.
                         seconds[name] += sum(member.cpu_times()[: 4 if name == "postgres" else 2])
+        for member in [psutil.Process(self._up.pid), *family]:
+            with suppress(psutil.NoSuchProcess):
+                seconds["up"] += sum(member.cpu_times()[:2])
         return seconds
