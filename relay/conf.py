@@ -34,7 +34,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     keep_days: Positive = 30
     #: Milliseconds between two rounds of a consumer, and at most between the relay's marks, while few events come: they
     #: form batches meanwhile. A longer pace costs latency, a shorter one transactions. A backlog is never paced.
-    pace_ms: Annotated[int, msgspec.Meta(ge=0)] = 100
+    pace_ms: Annotated[int, msgspec.Meta(ge=0)] = 90
     #: Seconds between two canary events; 0 sends none.
     canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
     #: Who scrapes relay.health.metrics must show it as a bearer token. Without one, only this machine may.
