@@ -55,7 +55,7 @@ def list_commands(web: str, gateway: str) -> dict[str, str]:
         "relay": "manage.py run_relay",
         **{name: f"manage.py consume_{name}" for name in CONSUMERS},
         "celery": "celery -A shop --quiet worker --pool threads --concurrency 8 --loglevel warning"
-        " --without-mingle --without-gossip",
+        " --without-mingle --without-gossip --without-heartbeat",
         "beat": "celery -A shop --quiet beat --loglevel warning",
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shop.environment import name_process
+from shop.environment import describe_session, name_process
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = [
@@ -133,3 +133,22 @@ def test_outside_parts_replace_those_of_this_machine() -> None:
 )
 def test_a_connection_says_which_process_it_belongs_to(command: str, name: str) -> None:
     assert name_process(command.split()) == name
+
+
+@pytest.mark.parametrize(
+    ("command", "keeps_plans", "by_index"),
+    [
+        ("manage.py consume_inventory", True, True),
+        ("manage.py run_relay", True, True),
+        ("celery -A shop --quiet worker --pool threads", True, True),
+        ("granian --interface wsgi shop.wsgi:application", False, True),
+        ("manage.py verify --wait 60", False, False),
+    ],
+)
+def test_processes_that_look_rows_up_by_a_key_keep_plans_and_read_no_whole_table(
+    command: str, keeps_plans: bool, by_index: bool
+) -> None:
+    session = describe_session(command.split())
+    assert (session["prepare_threshold"] == 5) is keeps_plans
+    assert ("-c enable_seqscan=off" in str(session["options"])) is by_index
+    assert "-c statement_timeout=30s" in str(session["options"])
