@@ -27,8 +27,8 @@ wanted as materialized (
 made as (
     insert into relay_cursor (consumer, topic, key, last)
     select %(consumer)s, topic, key, 1 from wanted
-    where expected = 1 and not exists (select from relay_stream s
-                                       where s.topic = wanted.topic and s.key = wanted.key and s.floor > 0)
+    where expected = 1 and coalesce((select floor from relay_stream s
+                                     where s.topic = wanted.topic and s.key = wanted.key), 0) = 0
     on conflict (consumer, topic, key) do nothing returning topic, key),
 moved as (
     update relay_cursor set last = last + 1

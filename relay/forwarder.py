@@ -52,6 +52,7 @@ class Forwarder:
         self._producer: Producer | None = None
         self._news = threading.Event()
         self._moved_at = time.monotonic()
+        self._is_behind = False  # more rows are unpublished than the window or a read holds
 
     def run(self, stopping: threading.Event) -> None:
         """Forward until `stopping` is set. Waits out every absence of the database and of Kafka."""
@@ -130,6 +131,7 @@ class Forwarder:
                 self._leave(lane, 2 * DELIVERY_TIMEOUT_SECONDS)  # which makes room
             elif lane.stall and time.monotonic() >= lane.stall.until:
                 self._read_again(self._lanes.resume(lane))
+        self._is_behind = self._is_behind or not self._window.has_room
         if not (self._reader.is_due and self._window.has_room and self.leases.working):
             return False
         stalled = [stall.where for stall in self._lanes.stalls]
@@ -137,6 +139,7 @@ class Forwarder:
         if rows:
             self._take_in(rows)
             failpoint("relay.fetched")
+        self._is_behind = more
         return more
 
     def _take_in(self, rows: Sequence[Row]) -> None:
@@ -181,10 +184,17 @@ class Forwarder:
             self._renew()
         source = configuration().source.encode()
         for lane in ready:
-            lane.send(producer, source, self._news.set)
+            lane.send(producer, source, self._note_outcome)
+            if self._is_behind:  # send while the next batch is made; else all batches of a broker go in one request
+                producer.send_queued()
         producer.send_queued()
         failpoint("relay.queued")
         return True
+
+    def _note_outcome(self, lane: Lane) -> None:
+        """Wake up for an outcome if rows wait for it. In a quiet shop it is noticed with the next read."""
+        if lane.waiting or self._is_behind:
+            self._news.set()
 
     def _land(self) -> list[Landing]:
         """Take note of the batches that have an outcome. Only what has arrived is going to be marked."""

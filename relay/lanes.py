@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from relay.messages import make_message, take_batch
@@ -73,16 +74,11 @@ class Lane:
         """Whether its batch has had no answer for long, and the lane is not left alone yet."""
         return self.flight is not None and not self.stall and time.monotonic() - self.flight.since > SLOW_SECONDS
 
-    def send(self, producer: Producer, source: bytes, on_done: Callable[[], None]) -> None:
-        """Queue the next batch. `on_done` is called when it has an outcome and more rows wait."""
-
-        def go_on() -> None:
-            if self.waiting:
-                on_done()
-
+    def send(self, producer: Producer, source: bytes, on_done: Callable[["Lane"], None]) -> None:
+        """Queue the next batch. `on_done` is called with this lane when the batch has an outcome."""
         rows = take_batch(self.waiting, self._limit, producer.whole_batches)
         messages = [make_message(row, source) for row in rows]
-        sending = producer.send(self.topic.decode(), self.number, messages, go_on)
+        sending = producer.send(self.topic.decode(), self.number, messages, partial(on_done, self))
         self.flight = Flight(rows, sending, time.monotonic())
 
     def land(self) -> Landing | None:

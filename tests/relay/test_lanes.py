@@ -40,7 +40,7 @@ def fly(lane: Lane, error: Exception | None = None, *, rows: int = 2 * BATCH_ROW
     broker.error = error
     lane.waiting.clear()
     lane.waiting.extend(make_rows(*range(rows)))
-    lane.send(cast(Producer, broker), b"/library", lambda: None)
+    lane.send(cast(Producer, broker), b"/library", lambda _: None)
     landing = lane.land()
     assert landing
     return landing
@@ -90,6 +90,6 @@ def test_one_batch_is_under_way_at_a_time() -> None:
     assert lane.is_ready
     silent: Any = Broker()
     silent.send = lambda *_: type("Silence", (), {"done": False})()
-    lane.send(silent, b"/library", lambda: None)
+    lane.send(silent, b"/library", lambda _: None)
     lane.waiting.extend(make_rows(3))
     assert not lane.is_ready and lane.land() is None

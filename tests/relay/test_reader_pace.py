@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from relay import reader as reader_module
 from relay.reader import FEW_ROWS, IDLE_READ_SECONDS, LONGEST_READ_SECONDS, READ_SECONDS, Reader
 
 
@@ -28,7 +27,7 @@ def test_a_read_follows_at_once_while_there_are_more_rows() -> None:
 
 def test_a_quiet_shop_is_read_less_often_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(reader_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("relay.reader.time.monotonic", lambda: clock[0])
     reader = Reader()
     reader._pace(clock[0], 1, more=False)
     clock[0] += 0.9
