@@ -128,6 +128,7 @@ class Reader:
         """Choose when to read again: soon while many rows come, so that none waits long and no read finds too few."""
         if found:
             self._busy_until = began + 1.0
+            self._settle_at = min(self._settle_at, began + SETTLE_SECONDS)
         self._pause = min(LONGEST_READ_SECONDS, max(READ_SECONDS, self._pause * (2.0 if found < FEW_ROWS else 0.5)))
         # At most a third of the time: an old transaction makes each read look at more rows.
         every = max(self._pause if began < self._busy_until else IDLE_READ_SECONDS, 3 * (time.monotonic() - began))
@@ -137,8 +138,8 @@ class Reader:
         """Learn up to which position every transaction has ended."""
         if time.monotonic() < self._settle_at:
             return
-        is_busy = time.monotonic() < self._busy_until
-        self._settle_at = time.monotonic() + (SETTLE_SECONDS if is_busy else IDLE_SETTLE_SECONDS)
+        is_quiet = self._settled == self._last and time.monotonic() >= self._busy_until
+        self._settle_at = time.monotonic() + (IDLE_SETTLE_SECONDS if is_quiet else SETTLE_SECONDS)
         with connection.cursor() as cursor:
             cursor.execute(_SETTLE)
             self._last, number, oldest = cursor.fetchone()
