@@ -185,8 +185,6 @@ class Forwarder:
         source = configuration().source.encode()
         for lane in ready:
             lane.send(producer, source, self._note_outcome)
-            if self._is_behind:  # send while the next batch is made; else all batches of a broker go in one request
-                producer.send_queued()
         producer.send_queued()
         failpoint("relay.queued")
         return True
