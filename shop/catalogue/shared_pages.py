@@ -41,7 +41,7 @@ class Page:
 
 
 def mark_part(name: str) -> str:
-    """Return the mark that stands in a shared page for the visitor's part `name`."""
+    """Return the placeholder in a shared page for the visitor's part `name`."""
     return f"<!--visitor:{name}-->"
 
 
