@@ -29,6 +29,13 @@ from tests.client import Customer, make_order
 from tests.running_shop import RunningShop
 
 LIMIT_SECONDS_PER_ORDER = 0.01
+#: Counts the orders that are not confirmed, captured and told of by e-mail and SMS.
+UNSETTLED = """
+select count(*) from orders_order o left join payments_payment p on p.order_id = o.id
+where (o.status <> 'confirmed' or p.status is distinct from 'captured'
+       or not exists (select from notifications_message m where m.order_id = o.id)
+       or exists (select from notifications_message m where m.order_id = o.id and m.status <> 'sent'))
+"""
 PLACING_THREADS = 4
 HTTP_THREADS = 4
 
@@ -154,13 +161,7 @@ def place_quickly(bodies: Sequence[dict[str, Any]]) -> None:
 
 def count_unsettled(until: Any) -> int:
     """Count the orders placed before `until` that are not confirmed, captured and told of by e-mail and SMS."""
-    waiting: int = read_number(
-        "select count(*) from orders_order o left join payments_payment p on p.order_id = o.id"
-        " where placed_at <= %s and (o.status <> 'confirmed' or p.status is distinct from 'captured'"
-        " or not exists (select from notifications_message m where m.order_id = o.id)"
-        " or exists (select from notifications_message m where m.order_id = o.id and m.status <> 'sent'))",
-        [until],
-    )
+    waiting: int = read_number(f"{UNSETTLED} and placed_at <= %s", [until])
     return waiting
 
 

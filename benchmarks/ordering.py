@@ -65,28 +65,30 @@ def send_order(line: socket.socket, parts: tuple[bytes, bytes], began: dict[sock
     line.sendall(parts[0] + str(uuid4()).encode() + parts[1])
 
 
-def read_answer(line: socket.socket) -> None:
-    """Read one answer to its end.
+def read_answer(line: socket.socket, status: int = 201) -> int:
+    """Read one answer to its end and return the length of its body.
 
-    :raises RuntimeError: it is not a 201.
+    :raises RuntimeError: it has another `status`.
     """
     got = b""
     while b"\r\n\r\n" not in got:
         got += line.recv(65536) or fail(got)
     head, _, rest = got.partition(b"\r\n\r\n")
     length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
-    while len(rest) < length:
-        rest += line.recv(65536) or fail(got)
-    if b" 201 " not in head.partition(b"\r\n")[0]:
+    left = length - len(rest)
+    while left > 0:
+        left -= len(line.recv(65536) or fail(got))
+    if b" %d " % status not in head.partition(b"\r\n")[0]:
         fail(got)
+    return length
 
 
 def fail(got: bytes) -> bytes:
-    """Tell what was answered instead.
+    """Report what was answered instead.
 
     :raises RuntimeError: always.
     """
-    raise RuntimeError(f"an order was not placed: {got[:500]!r}")
+    raise RuntimeError(f"this was answered instead: {got[:500]!r}")
 
 
 def read_processor() -> dict[str, float]:

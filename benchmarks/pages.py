@@ -21,7 +21,7 @@ from http.client import HTTPConnection
 from itertools import cycle
 from urllib.parse import urlencode
 
-from benchmarks.ordering import read_processor
+from benchmarks.ordering import read_answer, read_processor
 from benchmarks.stage import running
 
 CONNECTIONS = 8
@@ -66,40 +66,14 @@ def request_pages(port: int, paths: Sequence[str], cookies: Sequence[str], secon
     while time.perf_counter() < start + seconds:
         for ready, _ in chooser.select(5):
             line = ready.fileobj  # type: ignore[assignment]
-            received += read_page(line)
+            received += read_answer(line, 200)
             latencies.append(time.perf_counter() - began[line])
             began[line] = time.perf_counter()
             line.sendall(next(requests[line]))
     for line in requests:
-        read_page(line)
+        read_answer(line, 200)
         line.close()
     return latencies, received
-
-
-def read_page(line: socket.socket) -> int:
-    """Read one answer to its end and return the length of its body.
-
-    :raises RuntimeError: it is not a 200.
-    """
-    got = b""
-    while b"\r\n\r\n" not in got:
-        got += line.recv(65536) or fail(got)
-    head, _, rest = got.partition(b"\r\n\r\n")
-    if b" 200 " not in head.partition(b"\r\n")[0]:
-        fail(got)
-    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
-    left = length - len(rest)
-    while left > 0:
-        left -= len(line.recv(65536) or fail(got))
-    return length
-
-
-def fail(got: bytes) -> bytes:
-    """Report what was answered instead.
-
-    :raises RuntimeError: always.
-    """
-    raise RuntimeError(f"a page was not shown: {got[:500]!r}")
 
 
 def fill_cart(port: int, skus: Sequence[str]) -> str:

@@ -3,24 +3,18 @@
 import json
 import selectors
 import socket
-import statistics
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.backlog import Catalogue
+from benchmarks.backlog import UNSETTLED, Catalogue
 from benchmarks.ordering import read_answer
+from benchmarks.outages import percentile
 from benchmarks.stage import wait_until
 from benchmarks.whole_shop import WholeShop
 
-_UNFINISHED = """
-select count(*) from orders_order o left join payments_payment p on p.order_id = o.id
-where o.placed_at > %(since)s and (o.status <> 'confirmed' or p.status is distinct from 'captured'
-      or not exists (select from notifications_message m where m.order_id = o.id)
-      or exists (select from notifications_message m where m.order_id = o.id and m.status <> 'sent'))
-"""
+_UNFINISHED = f"{UNSETTLED} and placed_at > %(since)s"
 _TIMES = """
 select extract(epoch from confirmed_at - placed_at)::float8, extract(epoch from sent.at - placed_at)::float8
 from orders_order o
@@ -100,11 +94,6 @@ class Client:
             line.close()
 
 
-def find_percentile(values: Sequence[float], percent: int) -> float:
-    """Return the given percentile."""
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
-
-
 def read_clock(shop: WholeShop) -> Any:
     """Return PostgreSQL's time."""
     row = shop.database.execute("select clock_timestamp()").fetchone()
@@ -132,9 +121,9 @@ def measure_rate(shop: WholeShop, rate: float, seconds: float) -> dict[str, Any]
     each = {name: (after[name] - before.get(name, 0.0)) / len(post) for name in after}
     counts = {name: each.pop(name) for name in ("transactions", "wal_syncs")}
     return {
-        **{f"post_p{percent}_ms": find_percentile(post, percent) for percent in (50, 95, 99)},
-        **{f"confirmed_p{percent}_s": find_percentile(confirmed, percent) for percent in (50, 95)},
-        "sent_p95_s": find_percentile(sent, 95),
+        **{f"post_p{percent}_ms": percentile(post, percent) for percent in (50, 95, 99)},
+        **{f"confirmed_p{percent}_s": percentile(confirmed, percent) for percent in (50, 95)},
+        "sent_p95_s": percentile(sent, 95),
         "cpu_ms": sum(each.values()) * 1000,
         "cpu_ms_by_process": {name: value * 1000 for name, value in each.items()},
         **counts,
@@ -166,7 +155,7 @@ def keeps_up(shop: WholeShop, rate: float, seconds: float) -> bool:
         unfinished.append(shop.read_number(_UNFINISHED, {"since": since}))
     client.close()
     wait_until_finished(shop, since)
-    in_time = find_percentile(client.waits, 99) < 1.0
+    in_time = percentile(client.waits, 99) < 1.0
     return in_time and (unfinished[1] <= 2 * rate or unfinished[1] <= 1.1 * unfinished[0])
 
 

@@ -56,9 +56,8 @@ class WholeShop:
         try:
             self._wait_until_ready()
             self.manage("shell", "-c", _STOCK)
-            self.database = psycopg.connect(
-                f"host=127.0.0.1 port={10000 + self.port * 16 % 22000} user=postgres dbname=shop", autocommit=True
-            )
+            addresses = json.loads((self._var_dir / "run" / "ready").read_text())
+            self.database = psycopg.connect(addresses["postgres"], autocommit=True)
             rows = self.database.execute("select sku from catalogue_product where is_active order by sku").fetchall()
             self.skus = [sku for (sku,) in rows]
             yield self
