@@ -19,8 +19,8 @@ up: $(VENV)/installed ## start the shop and all that it needs; Ctrl-C stops it (
 reset: $(VENV)/installed ## delete all data and logs below var/
 	@$(BIN)/python manage.py reset
 
-test: $(VENV)/installed-dev ## run every test, on the real parts
-	@$(BIN)/python -m pytest
+test: $(VENV)/installed-dev ## run the tests on the real parts, in two processes; of long campaigns it runs samples
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-long: $(VENV)/installed-dev ## the long forms of races and campaigns, of which make test runs samples
 	@LONG=all $(BIN)/python -m pytest -m long

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from shop.embedded.processes import is_alive, wait_until
-from tests.plugin import is_free
+from tests.plugin import choose_port
 from tests.running_shop import BASE_DIR, RunningShop
 
 SMALL = ("postgres", "valkey")
@@ -22,7 +22,7 @@ SMALL = ("postgres", "valkey")
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    return next(port for port in range(9100, 9400) if is_free(port))
+    return choose_port(9100)
 
 
 @pytest.fixture(scope="module")
