@@ -6,7 +6,7 @@ from django.db import connection, transaction
 
 from relay.consumer.cursors import lock_cursors, move_cursors
 from relay.consumer.deliveries import Delivery
-from relay.publisher.canary import _KEY, CanarySent
+from relay.publisher.canary import KEY, CanarySent
 
 # Without its row, which is pruned after days, the age is not known any more: infinite is near enough.
 _AGES = """
@@ -29,7 +29,7 @@ def note_canaries(consumer: str, deliveries: Sequence[Delivery]) -> None:
     newest = max((delivery.sequence for delivery in deliveries if delivery.topic == CanarySent.topic), default=0)
     if newest:
         with transaction.atomic():
-            cursor = lock_cursors(consumer, {_KEY: 0})[_KEY]
+            cursor = lock_cursors(consumer, {KEY: 0})[KEY]
             if newest > cursor.last:
                 cursor.last = newest
                 move_cursors(consumer, [cursor])
@@ -38,5 +38,5 @@ def note_canaries(consumer: str, deliveries: Sequence[Delivery]) -> None:
 def read_canary_ages(consumers: Sequence[str]) -> dict[str, float]:
     """Return the age in seconds of the newest canary applied by each of `consumers` that ever had one."""
     with connection.cursor() as cursor:
-        cursor.execute(_AGES, [list(consumers), *_KEY])
+        cursor.execute(_AGES, [list(consumers), *KEY])
         return dict(cursor.fetchall())

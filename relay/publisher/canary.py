@@ -23,7 +23,7 @@ class CanarySent(Event, frozen=True, kw_only=True):
         return "canary"
 
 
-_KEY = (CanarySent.topic, "canary")
+KEY = (CanarySent.topic, "canary")
 _AGE_OF_NEWEST = """
 select extract(epoch from clock_timestamp() - created_at)::float8 from relay_outbox
 where topic = %s and key = %s order by sequence desc limit 1
@@ -42,7 +42,7 @@ class Canary:
         if not every or time.monotonic() < self._due:
             return
         with connection.cursor() as cursor:
-            cursor.execute(_AGE_OF_NEWEST, _KEY)
+            cursor.execute(_AGE_OF_NEWEST, KEY)
             row = cursor.fetchone()
         if row is None or row[0] >= every:
             with transaction.atomic():

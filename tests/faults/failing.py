@@ -1,6 +1,7 @@
 """Makes a command fail at a point where that is worst.
 
-A point is a label of relay.process.failpoint, or gateway.charged: after the gateway has charged, before that is written down.
+A point is a label of relay.process.failpoint, or gateway.charged: after the gateway has charged, before that is written
+down.
 """
 
 import os

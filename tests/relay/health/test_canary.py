@@ -52,7 +52,8 @@ def test_a_canary_flies_from_the_outbox_through_kafka_to_a_consumer(
     # The running shop has the same broker, and its consumers would take these canaries for theirs.
     topic = f"test.canary-{uuid4()}"
     monkeypatch.setattr(CanarySent, "topic", topic)
-    monkeypatch.setattr("relay.publisher.canary._KEY", (topic, "canary"))
+    for module in ("relay.publisher.canary", "relay.consumer.canary"):
+        monkeypatch.setattr(f"{module}.KEY", (topic, "canary"))
     cluster.create_topics(known_topics())
     consumer = Consumer(f"readers-{uuid4()}")
     consumer.on(BookLent)(lambda event: None)

@@ -214,7 +214,7 @@ def test_every_gauge_is_told_as_a_gauge_with_its_meaning() -> None:
 
 
 def test_the_alerts_use_metrics_that_are_documented_and_every_gauge_is() -> None:
-    docs = Path(__file__).parents[2] / "docs"
+    docs = Path(__file__).parents[3] / "docs"
     documented = set(re.findall(r"`(relay_[a-z_]+)`", (docs / "operations.md").read_text("utf-8")))
     assert set(GAUGES) <= documented
     (group,) = yaml.safe_load((docs / "alerts.yml").read_text("utf-8"))["groups"]
