@@ -97,7 +97,7 @@ def test_two_events_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ParcelPosted, "__module__", "relay.publisher.canary")
     known_events.cache_clear()
     with pytest.raises(
-        ImproperlyConfigured, match=r"relay\.health\.canary and tests\.contract\.parcels both have a ParcelPosted"
+        ImproperlyConfigured, match=r"relay\.publisher\.canary and tests\.contract\.parcels both have a ParcelPosted"
     ):
         known_events()
     monkeypatch.undo()
