@@ -6,7 +6,7 @@ from uuid import UUID
 from orders.advancing import Move, advance_orders
 from orders.models import Order
 from orders.saga import Happening
-from relay.consumer import Consumer
+from relay import Consumer
 from shop.events import (
     InventoryEvent,
     PaymentAuthorized,

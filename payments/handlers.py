@@ -12,9 +12,8 @@ from payments.claims import lock_payments
 from payments.models import Attempt, Payment
 from payments.refunding import refund_rest
 from payments.tasks import settle_payments
+from relay import Consumer, publish_many
 from relay.arrays import to_array
-from relay.consumer import Consumer
-from relay.outbox import publish_many
 from shop.doorbell import ring
 from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, PaymentVoided
 

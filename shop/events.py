@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from relay.event import Event, Upcaster
+from relay import Event, Upcaster
 
 OrderId = Annotated[UUID, Meta(description="The order.")]
 OrderNumber = Annotated[str, Meta(description="The order's number as people read it, for example FP-2026-000042.")]

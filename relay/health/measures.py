@@ -6,13 +6,15 @@ from typing import Any
 
 from django.db import connection
 
-from relay.consumer import Consumer
-from relay.health.canary import read_canary_ages
-from relay.health.heartbeat import read_processes
-from relay.health.lag import all_consumers, read_lag, read_unpublished
+from relay.consumer.canary import read_canary_ages
+from relay.consumer.consumer import Consumer
+from relay.consumer.lag import read_lag
+from relay.consumer.registry import all_consumers
+from relay.health.backlog import read_unpublished
 from relay.health.vacuum import read_holders
+from relay.heartbeat import read_processes
 from relay.models import ConsumerState
-from relay.operations.partitions import list_partitions, read_position
+from relay.partitions import list_partitions, read_position
 
 GAUGES = {
     "relay_outbox_unpublished_rows": "Rows of the outbox that are not in Kafka yet.",
@@ -59,7 +61,7 @@ def read_outbox() -> Iterator[Sample]:
 
 
 def read_consumer(consumer: Consumer, *, seconds: float) -> Iterator[Sample]:
-    """What waits for one consumer, as :func:`relay.health.lag.read_lag` finds it in about so many seconds."""
+    """What waits for one consumer, as :func:`relay.consumer.lag.read_lag` finds it in about so many seconds."""
     labels, lag = {"consumer": consumer.name}, read_lag(consumer, seconds=seconds)
     yield "relay_consumer_lag_events", labels, lag.events
     yield "relay_consumer_lag_keys", labels, lag.keys

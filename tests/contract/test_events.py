@@ -13,8 +13,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from relay.event import Event, UnableToDecodeEvent, concrete_events
-from relay.topics import decode_event, known_events
+from relay import Event, UnableToDecodeEvent
+from relay.publisher.event import concrete_events
+from relay.publisher.topics import decode_event, known_events
 from shop import events
 from shop.events import OrderedLine, Shortage
 

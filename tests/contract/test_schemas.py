@@ -13,9 +13,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from relay.contract.schemas import SchemaFolder, UnableToDescribeEvent, make_schema
-from relay.event import Event, Upcaster, unchanged
-from relay.topics import known_events
+from relay import Event, Upcaster, unchanged
+from relay.publisher.topics import known_events
+from relay.schemas.files import SchemaFolder, UnableToDescribeEvent, make_schema
 from tests.contract.test_events import GOLDEN, TYPES, read_golden
 
 EVENTS = Path(__file__).parents[2] / "docs" / "events"
@@ -89,7 +89,7 @@ class Releases:
 
     def _use(self, *classes: type[Event]) -> None:
         events = {cls.type_name(version): cls for cls in classes for version in cls.readable_versions()}
-        self._patch.setattr("relay.contract.schemas.known_events", lambda: events)
+        self._patch.setattr("relay.schemas.files.known_events", lambda: events)
 
     def edit(self, event_type: str, change: Callable[[str], str]) -> None:
         path = self.folder / f"{event_type}.json"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from relay.topics import known_events
+from relay.publisher.topics import known_events
 from tests.client import Customer, OrderStream, make_order
 from tests.faults.brokers import make_cluster_shop
 from tests.faults.counting import give_stock

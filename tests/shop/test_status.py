@@ -11,11 +11,12 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay.health.canary import Canary, CanarySent, note_canaries
-from relay.health.heartbeat import Pulse, beat
-from relay.kafka import BrokerUnavailable, Delivery
+from relay import BrokerUnavailable, publish
+from relay.consumer.canary import note_canaries
+from relay.consumer.deliveries import Delivery
+from relay.heartbeat import Pulse, beat
 from relay.models import ConsumerState, Outbox
-from relay.outbox import publish
+from relay.publisher.canary import Canary, CanarySent
 from shop.events import OrderShipped
 from shop.management.commands import status as command
 
@@ -89,7 +90,7 @@ def test_what_is_only_estimated_is_said_to_be_about_so_much(monkeypatch: pytest.
     with transaction.atomic():
         for _ in range(2):
             publish(OrderShipped(order_id=uuid4(), number="N1", contact_id=uuid4(), occurred_at=timezone.now()))
-    monkeypatch.setattr("relay.health.lag.SPAN", Outbox.objects.earliest("position").position)
+    monkeypatch.setattr("relay.consumer.lag.SPAN", Outbox.objects.earliest("position").position)
     out = StringIO()
     call_command("status", stdout=out)
     assert "lag about 2 events in 2 keys" in out.getvalue()

@@ -25,8 +25,8 @@ from payments.calling import make_call
 from payments.claims import claim_calls
 from payments.models import Payment
 from payments.settlement import record_outcomes
-from relay.consumer import Consumer
-from relay.health.lag import all_consumers
+from relay import Consumer
+from relay.consumer.registry import all_consumers
 from relay.models import Outbox
 from relay.testing import deliver
 from relay.testing.delivery import make_delivery

@@ -23,7 +23,7 @@ from payments.claims import claim_calls
 from payments.models import Payment, Refund
 from payments.refunding import NotRefundable, refund_part
 from payments.settlement import Outcome, record_outcomes
-from relay.health.lag import all_consumers
+from relay.consumer.registry import all_consumers
 from relay.models import Outbox
 from relay.testing.delivery import make_delivery, surfacing_errors
 from tests.client import make_order

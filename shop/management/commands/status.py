@@ -11,9 +11,11 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 from kombu.utils.url import parse_url
 
-from relay.health.canary import read_canary_ages
-from relay.health.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
-from relay.health.lag import all_consumers, read_lag, read_unpublished
+from relay.consumer.canary import read_canary_ages
+from relay.consumer.lag import read_lag
+from relay.consumer.registry import all_consumers
+from relay.health.backlog import read_unpublished
+from relay.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
 from relay.models import ConsumerState
 from relay.operations import cluster
 
