@@ -12,6 +12,7 @@ from relay import batches, kafka
 from relay import forwarder as forwarder_module
 from relay import reader as reader_module
 from relay.forwarder import Forwarder
+from relay.health.heartbeat import read_processes
 from relay.messages import make_message
 from relay.models import Outbox
 from relay.outbox import publish_many
@@ -51,6 +52,14 @@ def test_events_of_a_key_arrive_in_order_with_their_cloudevents_attributes(forwa
     assert [delivery.type for delivery in received[:3]] == ["BookLent.v1", "BookReturned.v1", "BookLent.v1"]
     assert BookLent.decode(received[0].value) == lent
     assert Outbox.objects.filter(published_at=None).count() == 0
+
+
+def test_the_heartbeat_shows_how_the_relay_sends(forwarder: Forwarder, sender: str) -> None:
+    publish_committed(BookLent(book=uuid4()))
+    forward_all(forwarder)
+    forwarder._pulse.beat()
+    (process,) = read_processes()
+    assert process.fallback == ("" if sender == "whole batches" else "kafka-python is 3.0.12, not another")
 
 
 def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
