@@ -8,6 +8,7 @@ Each module is one idea, which its docstring tells, and needs none that comes af
     Kafka -> handlers:  cursors, arrival, parking, breaker, consumer, receiver, commands
     Django's:           models, apps, admin
 
-Beside them, and needed for no event to arrive: health/ tells how the relay is, operations/ is what a person does to it,
-contract/ keeps the events readable for others, and testing/ stands in for Kafka in a test.
+The folder health/ measures the relay. The loop, the forwarder and the receiver import its modules heartbeat, canary and
+lag; no event arrives without these three. No event needs the other folders: operations/ has the actions of a person,
+contract/ publishes the schemas of the events, and testing/ replaces Kafka in a test.
 """
