@@ -25,10 +25,10 @@ test: $(VENV)/installed-dev ## run the tests on the real parts, in two processes
 test-long: $(VENV)/installed-dev ## the long forms of races and campaigns, of which make test runs samples
 	@LONG=all $(BIN)/python -m pytest -m long
 
-simulate: $(VENV)/installed-dev ## 100,000 runs of orders, stock and money on the model, 100 on PostgreSQL (SEED=... repeats)
+simulate: $(VENV)/installed-dev ## 100,000 runs of orders, stock and money on the model, 100 on PostgreSQL (SEED=... draws others)
 	@SIMULATE=all $(BIN)/python -m pytest tests/simulation/test_simulation.py
 
-faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... repeats)
+faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... draws others)
 	@FAULTS=all $(BIN)/python -m pytest tests/faults
 
 bench: $(VENV)/installed-dev ## every benchmark, each with its table: about an hour (BENCH="relay latency" chooses)

@@ -56,6 +56,7 @@ class Process:
     age: float | None  # seconds since a round was completed; none ever was: nothing
     tried_age: float  # seconds since a round was completed or has failed
     waiting: str  # why the last one failed
+    fallback: str | None  # why it uses its slower method; empty: it uses the fast one; None: it has only one method
     counters: dict[str, int]
     histograms: dict[str, dict[str, Any]]
 
@@ -81,6 +82,8 @@ class Pulse:
         self._lock = threading.Lock()
         self._counters: dict[str, int] = {}
         self._histograms: dict[str, dict[str, Any]] = {}
+        #: Reason why this process uses its slower method, empty if it uses the fast one; written with the next beat.
+        self.fallback: str | None = None
 
     def count(self, name: str, n: int = 1) -> None:
         """Add `n` to the counter `name`; it is written with the next beat."""
@@ -119,7 +122,8 @@ class Pulse:
     def write(self, *, waiting: str = "") -> None:
         """Record that a round is completed just now (database clock) or is waiting, and the figures."""
         with self._lock:
-            figures = json.dumps({"counters": self._counters, "histograms": self._histograms, "waiting": waiting})
+            counted = {"counters": self._counters, "histograms": self._histograms}
+            figures = json.dumps({**counted, "waiting": waiting, "fallback": self.fallback})
         row: dict[str, Any] = {"process": self.process, "name": self.name, "started_at": self._started_at}
         with connection.cursor() as cursor:
             cursor.execute(_WRITE, {**row, "figures": figures, "completed": not waiting})
@@ -175,6 +179,7 @@ def read_processes() -> list[Process]:
                 age=age if has_completed else None,
                 tried_age=tried_age,
                 waiting=figures.get("waiting", ""),
+                fallback=figures.get("fallback"),
                 counters=figures.get("counters", {}),
                 histograms=figures.get("histograms", {}),
             )

@@ -1,4 +1,7 @@
-"""Gives this run of the tests a copy of the shop of its own: ports and folder, set before Django reads its settings."""
+"""Gives this run of the tests a copy of the shop of its own: ports and folder, set before Django reads its settings.
+
+Sets the seed of all tests that draw samples as well. It is fixed, so that each run draws what CI draws.
+"""
 
 import os
 import socket
@@ -41,3 +44,9 @@ os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / FOL
 # All tests come from one address.
 os.environ["RATE_LIMITS"] = "off"
 os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
+os.environ["SEED"] = os.environ.get("SEED") or "1"
+
+
+def pytest_report_header() -> str:
+    """Return the line with the seed for the header of the run."""
+    return f"SEED={os.environ['SEED']} (SEED=$RANDOM draws other samples)"

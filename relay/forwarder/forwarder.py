@@ -172,6 +172,7 @@ class Forwarder:
     def _connect(self) -> Producer:
         if self._producer is None:
             self._producer = Producer()
+            self._pulse.fallback = self._producer.obstacle
         return self._producer
 
     def _send(self) -> bool:

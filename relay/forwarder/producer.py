@@ -72,12 +72,13 @@ class Producer:
                 reconnect_backoff_max_ms=1000,
                 metrics_enabled=False,
             )
-        obstacle = batches.find_obstacle(self._producer)
+        #: Reason why whole batches can't be used; empty if they are used.
+        self.obstacle = batches.find_obstacle(self._producer)
         # send() queues records one by one: what fails may be followed by later records of its key, unless a batch
         # holds one record of a key only.
-        self.whole_batches = not obstacle
-        if obstacle:
-            logger.warning("records are sent one by one, which is slower", extra={"reason": obstacle})
+        self.whole_batches = not self.obstacle
+        if self.obstacle:
+            logger.warning("records are sent one by one, which is slower", extra={"reason": self.obstacle})
 
     def count_partitions(self, topic: str) -> int:
         """Return how many partitions the topic has.

@@ -30,6 +30,7 @@ GAUGES = {
     "relay_process_round_age_seconds": "Time since the process last completed a round; infinite before the first.",
     "relay_process_tried_age_seconds": "Time since the process last completed a round or failed to.",
     "relay_process_start_time_seconds": "When the process started, as a Unix time.",
+    "relay_batches_fast": "1 if the relay sends whole batches, 0 if it sends records one by one, which is slower.",
     "relay_shards_held": "Shards of the keys that the relay holds a lease of.",
     "relay_shards_free": "Shards whose lease has run out.",
     "relay_oldest_transaction_seconds": "Age of what holds vacuum back: the oldest session, prepared one and slot.",
@@ -89,6 +90,8 @@ def read_rounds() -> Iterator[Sample]:
         yield "relay_process_round_age_seconds", labels, age
         yield "relay_process_tried_age_seconds", labels, process.tried_age
         yield "relay_process_start_time_seconds", labels, process.started_at.timestamp()
+        if process.fallback is not None:
+            yield "relay_batches_fast", labels, int(not process.fallback)
         prefix = "relay_consumer" if process.name in consumers else "relay"
         labels = {"consumer" if process.name in consumers else "name": process.name, "process": process.process}
         for figure, value in (process.counters | process.histograms).items():

@@ -14,7 +14,7 @@ from relay.publisher.outbox import publish
 
 
 class CanarySent(Event, frozen=True, kw_only=True):
-    """Nothing happened; but if it had, it would have come this far."""
+    """A test event. Its age at a consumer is the delay from the outbox to this consumer."""
 
     topic: ClassVar[str] = "relay.canary"
 

@@ -56,12 +56,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     #: By the version that each of them reads; together they lead to `version`.
     upcasters: ClassVar[Mapping[int, Upcaster]] = {}
 
-    event_id: Annotated[UUID, Meta(description="A UUIDv7; the same as the header ce_id.")] = msgspec.field(
-        default_factory=uuid7
+    event_id: Annotated[UUID, Meta(description="Id of the event, a UUIDv7; equal to the header ce_id.")] = (
+        msgspec.field(default_factory=uuid7)
     )
-    occurred_at: Annotated[datetime, Meta(tz=True, description="With a time zone; the same as the header ce_time.")] = (
-        msgspec.field(default_factory=timezone.now)
-    )
+    occurred_at: Annotated[
+        datetime, Meta(tz=True, description="Time of the event, with a time zone; equal to the header ce_time.")
+    ] = msgspec.field(default_factory=timezone.now)
 
     @property
     def key(self) -> str:

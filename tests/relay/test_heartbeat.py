@@ -178,9 +178,14 @@ def test_a_relay_whose_batches_are_not_acknowledged_is_not_ready(
             while not (relay := read_processes()[0]).waiting and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert relay.waiting.startswith("BrokerUnavailable: no batch was acknowledged")
-            completed_at = Heartbeat.objects.get(name="relay").at
-            time.sleep(1.2)
-            assert Heartbeat.objects.get(name="relay").at == completed_at
+            waited = Heartbeat.objects.get(name="relay")
+            deadline = time.monotonic() + 20
+            # The relay has tried again since, and records that the round was not completed.
+            while (later := Heartbeat.objects.get(name="relay")).figures == waited.figures:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert later.figures["tried_at"] > waited.figures["tried_at"]
+            assert later.at == waited.at
         deadline = time.monotonic() + 20
         while read_processes()[0].waiting and time.monotonic() < deadline:
             time.sleep(0.05)

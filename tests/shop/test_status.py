@@ -123,6 +123,25 @@ def test_what_a_process_waits_for_is_shown_beside_its_last_round() -> None:
     assert re.fullmatch(r"last round 4\d\.\d s ago, waits: BrokerUnavailable: nobody answers", relay["detail"])
 
 
+def test_each_relay_that_sends_records_one_by_one_is_shown_with_the_reason() -> None:
+    slow, fast, gone = Pulse("relay"), Pulse("relay"), Pulse("relay")
+    slow.process, slow.fallback = "relay@a:1", "kafka-python is 3.1.0, not 3.0.12"
+    fast.process, fast.fallback = "relay@b:1", ""
+    gone.process, gone.fallback = "relay@c:1", slow.fallback
+    for pulse in (slow, gone, fast):
+        pulse.write()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update relay_heartbeat set at = at - interval '1 min',"
+            " figures = jsonb_set(figures, '{tried_at}', '1') where process = 'relay@c:1'"
+        )
+    assert read()["fallbacks"] == {"relay@a:1": "kafka-python is 3.1.0, not 3.0.12"}
+    out = StringIO()
+    call_command("status", stdout=out)
+    assert "slow relay@a:1 sends records one by one: kafka-python is 3.1.0, not 3.0.12\n" in out.getvalue()
+    assert "relay@b:1" not in out.getvalue()
+
+
 def test_without_a_database_the_rest_is_shown() -> None:
     port = connection.settings_dict["PORT"]
     connection.close()

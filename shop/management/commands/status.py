@@ -39,6 +39,8 @@ class Command(BaseCommand):
         for part, state in status["parts"].items():
             mark = self.style.SUCCESS("up  ") if state["up"] else self.style.ERROR("down")
             self.stdout.write(f"{mark} {part:<14} {status['addresses'].get(part, '')} {state['detail']}".rstrip())
+        for process, reason in status["fallbacks"].items():
+            self.stdout.write(self.style.WARNING(f"slow {process} sends records one by one: {reason}"))
         if status["outbox"] is None:
             self.stdout.write("the database is away: nothing else can be told")
             return
@@ -54,7 +56,9 @@ class Command(BaseCommand):
 
 def read_status() -> dict[str, Any]:
     """Collect addresses, parts, the outbox and the consumers as JSON-like data."""
-    database, processes = read_database()
+    database, running = read_database()
+    # The freshest process of each name.
+    processes = {process.name: process for process in reversed(running)}
     outbox, consumers = (read_outbox(), read_consumers()) if database["up"] else (None, None)
     return {
         "addresses": read_addresses(),
@@ -68,6 +72,8 @@ def read_status() -> dict[str, Any]:
             # The heartbeat of Celery is a periodic task, so it shows the beat as well.
             "beat": tell_process(processes.get("celery")),
         },
+        # By process: why it uses its slower method.
+        "fallbacks": {p.process: p.fallback for p in running if p.fallback and p.tried_age < STALE_AFTER_SECONDS},
         "outbox": outbox,
         "consumers": consumers,
     }
@@ -89,13 +95,13 @@ def read_addresses() -> dict[str, str]:
     }
 
 
-def read_database() -> tuple[dict[str, Any], dict[str, Process]]:
-    """Tell whether PostgreSQL answers and, if so, the freshest process of each name."""
+def read_database() -> tuple[dict[str, Any], list[Process]]:
+    """Return whether PostgreSQL answers and, if so, all processes with a heartbeat, the freshest first."""
     try:
         connection.ensure_connection()
-        return {"up": True, "detail": ""}, {process.name: process for process in reversed(read_processes())}
+        return {"up": True, "detail": ""}, read_processes()
     except Error as error:
-        return {"up": False, "detail": str(error).splitlines()[0]}, {}
+        return {"up": False, "detail": str(error).splitlines()[0]}, []
 
 
 def read_outbox() -> dict[str, Any]:

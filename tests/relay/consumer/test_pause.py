@@ -3,17 +3,20 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
 
+from relay import Consumer
 from relay.consumer import subscription
 from relay.consumer.breaker import WINDOW
 from relay.consumer.receiver import Receiver
-from relay.models import ConsumerState, Cursor
+from relay.models import ConsumerState, Cursor, Heartbeat
 from relay.operations import cluster
 from relay.publisher.topics import known_topics
+from tests.relay.events import BookLent
 from tests.relay.forwarding import send_to_kafka
 from tests.relay.readers import Readers, deliver, lend
 
@@ -27,23 +30,47 @@ def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> bool:
     return bool(condition())
 
 
-@pytest.fixture
-def running(readers: Readers) -> Iterator[Readers]:
-    """The readers, in a process of their own so to say, in a group that is new."""
-    cluster.create_topics([*known_topics(), "relay.canary"])
-    readers.consumer.name = f"readers-{uuid4()}"
+@contextmanager
+def receiving(consumer: Consumer) -> Iterator[None]:
+    """Run the consumer on a thread of its own, in a group that is new."""
+    consumer.name = f"readers-{uuid4()}"
     stopping = threading.Event()
 
     def run() -> None:
-        Receiver(readers.consumer).run(stopping)
+        Receiver(consumer).run(stopping)
         connection.close()
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield readers
-    stopping.set()
-    thread.join(20)
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(20)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def running(readers: Readers) -> Iterator[Readers]:
+    """The readers, at work."""
+    cluster.create_topics([*known_topics(), "relay.canary"])
+    with receiving(readers.consumer):
+        yield readers
+
+
+def watch_rounds(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list that gets an entry for each round of the consumer: whether the consumer may run."""
+    rounds: list[bool] = []
+    breaker = consumer.breaker
+    assert breaker
+    may_run = breaker.may_run
+
+    def look() -> bool:
+        rounds.append(may_run())
+        return rounds[-1]
+
+    monkeypatch.setattr(breaker, "may_run", look)
+    return rounds
 
 
 def send(book: UUID, *people: str) -> None:
@@ -52,19 +79,27 @@ def send(book: UUID, *people: str) -> None:
     send_to_kafka(deliver(book))
 
 
-def test_a_paused_consumer_applies_nothing_beats_and_goes_on_where_it_was(running: Readers) -> None:
+def test_a_paused_consumer_applies_nothing_beats_and_goes_on_where_it_was(
+    running: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = uuid4(), uuid4()
     send(first, "Ada", "Bob")
     assert wait_until(lambda: running.applied(first) == ["Ada", "Bob"])
     name = running.consumer.name
     ConsumerState.objects.create(consumer=name, paused_at="2026-01-01T00:00Z", paused_by="ada", reason="stocktaking")
-    time.sleep(1.5)
+    rounds = watch_rounds(running.consumer, monkeypatch)
+    assert wait_until(lambda: False in rounds)
     send(second, "Ada", "Bob")
-    time.sleep(1.5)
+    # A sibling that is not paused gets both events: Kafka has delivered them.
+    sibling, handled = Consumer("sibling"), list[str]()
+    sibling.on(BookLent)(lambda event: handled.append(event.reader) if event.book == second else None)
+    with receiving(sibling):
+        assert wait_until(lambda: handled == ["Ada", "Bob"])
+    seen, beaten_at = len(rounds), Heartbeat.objects.get(name=name).at
+    # The paused one has polled and beaten again since.
+    assert wait_until(lambda: len(rounds) > seen + 2 and Heartbeat.objects.get(name=name).at > beaten_at)
     assert running.applied(second) == []
-    with connection.cursor() as cursor:
-        cursor.execute("select clock_timestamp() - at < interval '2.5 s' from relay_heartbeat where name = %s", [name])
-        assert cursor.fetchone()[0]
+    assert not any(rounds[rounds.index(False) :])
     ConsumerState.objects.update(paused_at=None)
     assert wait_until(lambda: running.applied(second) == ["Ada", "Bob"])
 

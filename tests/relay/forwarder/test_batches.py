@@ -1,5 +1,7 @@
 """Whole record batches are those that the library itself would make, and only of the version they are known for."""
 
+import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
+from relay.forwarder import batches
 from relay.forwarder.batches import Message, encode_records, find_obstacle
 
 names = st.sampled_from(["ce_id", "ce_type", "traceparent", "ä" * 70])
@@ -69,6 +72,15 @@ def test_the_largest_batch_keeps_its_lengths() -> None:
 def test_another_version_of_the_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "__version__", "3.1.0")
     assert find_obstacle(SimpleNamespace()) == "kafka-python is 3.1.0, not 3.0.12"
+
+
+def test_pyproject_and_the_manual_allow_only_the_version_that_is_tested() -> None:
+    root = Path(__file__).parents[2]
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    (allowed,) = [line for line in dependencies if line.startswith("kafka-python")]
+    assert kafka.__version__ == batches._VERSION, "the tests run with another version"
+    assert allowed == f"kafka-python[crc32c,lz4]=={batches._VERSION}"
+    assert f'"{allowed}"' in (root / "docs" / "relay.md").read_text("utf-8")
 
 
 def test_a_missing_private_part_is_named() -> None:

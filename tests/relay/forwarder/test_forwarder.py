@@ -15,6 +15,7 @@ from relay.forwarder import reader as reader_module
 from relay.forwarder.forwarder import Forwarder
 from relay.forwarder.messages import make_message
 from relay.forwarder.producer import Sending
+from relay.heartbeat import read_processes
 from relay.models import Outbox
 from tests.relay.events import BookLent, BookReturned, NoticePosted
 from tests.relay.forwarding import (
@@ -51,6 +52,14 @@ def test_events_of_a_key_arrive_in_order_with_their_cloudevents_attributes(forwa
     assert [delivery.type for delivery in received[:3]] == ["BookLent.v1", "BookReturned.v1", "BookLent.v1"]
     assert BookLent.decode(received[0].value) == lent
     assert Outbox.objects.filter(published_at=None).count() == 0
+
+
+def test_the_heartbeat_shows_how_the_relay_sends(forwarder: Forwarder, sender: str) -> None:
+    publish_committed(BookLent(book=uuid4()))
+    forward_all(forwarder)
+    forwarder._pulse.beat()
+    (process,) = read_processes()
+    assert process.fallback == ("" if sender == "whole batches" else "kafka-python is 3.0.12, not another")
 
 
 def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:

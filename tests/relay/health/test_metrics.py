@@ -103,6 +103,17 @@ def test_what_the_processes_counted_and_how_they_are_is_told() -> None:
     assert abs(find(scraped, "relay_process_start_time_seconds", name="relay") - timezone.now().timestamp()) < 5
 
 
+def test_the_metrics_show_which_relay_sends_records_one_by_one() -> None:
+    slow, fast = Pulse("relay"), Pulse("second relay")
+    slow.fallback, fast.fallback = "kafka-python is 3.1.0, not 3.0.12", ""
+    for pulse in (slow, fast, Pulse("readers")):
+        pulse.beat()
+    scraped = scrape()
+    assert find(scraped, "relay_batches_fast", process=slow.process) == 0
+    assert find(scraped, "relay_batches_fast", process=fast.process) == 1
+    assert len([name for name, _ in scraped if name == "relay_batches_fast"]) == 2
+
+
 def test_the_age_of_the_canary_and_the_shards_of_each_relay_are_told() -> None:
     Canary().tick()
     note_canaries("readers", [Delivery(CanarySent.topic, 0, 1, "canary", 1, "CanarySent.v1", b"{}")])
