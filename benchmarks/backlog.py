@@ -143,8 +143,8 @@ def place_quickly(bodies: Sequence[dict[str, Any]]) -> None:
     """Place orders in this process, by the function that the API calls."""
     from django.db import connection
 
-    from orders.serializers import OrderRequest
-    from orders.services import place_order
+    from orders.api.serializers import OrderRequest
+    from orders.checkout.placement import place_order
 
     def place_some(first: int) -> None:
         try:

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from notifications.delivering import take_due
-from shop.doorbell import Shift, ring
+from shop.workqueue.doorbell import Shift, ring
 
 # Each has a way to the mail server of its own, and mostly waits for its answers.
 _shift = Shift(workers=4, pace_seconds=0.2)

@@ -2,9 +2,9 @@
 
 from celery import shared_task
 
-from payments import reconciling
-from payments.calling import take_due
-from shop.doorbell import Shift, ring
+from payments.reconciliation import cases
+from payments.settlement.calls import take_due
+from shop.workqueue.doorbell import Shift, ring
 
 _shift = Shift(workers=2)
 
@@ -19,4 +19,4 @@ def settle_payments() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def reconcile_payments() -> None:
     """Compare the payments with the gateway's ledger and open cases."""
-    reconciling.reconcile_regularly()
+    cases.reconcile_regularly()

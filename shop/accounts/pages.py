@@ -12,10 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from shop import limits
 from shop.accounts.backend import TooManyLogIns
 from shop.accounts.forms import LogInForm, RegistrationForm
 from shop.accounts.sessions import begin_session, end_all, end_session
+from shop.web import limits
 
 
 @never_cache

@@ -62,7 +62,7 @@ def local_mail(settings: Any) -> None:
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tasks that the doorbell was rung for; nothing goes to a broker."""
     names: list[str] = []
-    monkeypatch.setattr("shop.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2]))
+    monkeypatch.setattr("shop.workqueue.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2]))
     return names
 
 

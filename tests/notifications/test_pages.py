@@ -11,7 +11,7 @@ from django.urls import reverse
 from notifications.mailbox import SandboxSms
 from notifications.models import Message
 from shop.events import OrderCancelled, OrderConfirmed, OrderShipped
-from shop.tokens import sign_order
+from shop.web.order_access import sign_order
 
 pytestmark = pytest.mark.django_db
 MAILBOX = "/staff/mailbox/"

@@ -4,7 +4,7 @@ from django.db import transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from orders.saga import Happening
+from orders.lifecycle.saga import Happening
 from tests.simulation.model import ROUTES, SKUS, Fate, Model
 from tests.simulation.rules import find_breaches, find_leftovers
 from tests.simulation.twin import Twin

@@ -16,15 +16,15 @@ from django.db.models.functions import Now
 
 from inventory.handlers import move_stock
 from inventory.verification import find_stock_differences
-from orders.cancelling import cancel_order
+from orders.api.serializers import OrderRequest
+from orders.checkout.placement import place_order
+from orders.lifecycle.cancellation import cancel_order
 from orders.models import Order
-from orders.serializers import OrderRequest
-from orders.services import place_order
 from orders.tasks import cancel_overdue_orders
-from payments.calling import make_call
-from payments.claims import claim_calls
 from payments.models import Payment
-from payments.settlement import record_outcomes
+from payments.settlement.calls import make_call
+from payments.settlement.claims import claim_calls
+from payments.settlement.results import record_outcomes
 from relay.consumer import Consumer
 from relay.health.lag import all_consumers
 from relay.models import Outbox

@@ -11,18 +11,18 @@ from django.utils import timezone
 from inventory.models import Reservation, Stock
 from inventory.services import UnableToAdjustStock, adjust_stock
 from inventory.verification import find_stock_differences
-from orders import services
-from orders.advancing import advance_order
-from orders.cancelling import TooLateToCancel, cancel_order
+from orders.api.serializers import OrderRequest
+from orders.checkout import placement as services
+from orders.lifecycle.cancellation import TooLateToCancel, cancel_order
+from orders.lifecycle.saga import Happening, ImpossibleTransition
+from orders.lifecycle.transitions import advance_order
 from orders.models import Order
-from orders.saga import Happening, ImpossibleTransition
-from orders.serializers import OrderRequest
 from orders.tasks import cancel_overdue_orders
-from payments.calling import make_call
-from payments.claims import claim_calls
 from payments.models import Payment, Refund
-from payments.refunding import NotRefundable, refund_part
-from payments.settlement import Outcome, record_outcomes
+from payments.refunds import NotRefundable, refund_part
+from payments.settlement.calls import make_call
+from payments.settlement.claims import claim_calls
+from payments.settlement.results import Outcome, record_outcomes
 from relay.health.lag import all_consumers
 from relay.models import Outbox
 from relay.testing.delivery import make_delivery, surfacing_errors

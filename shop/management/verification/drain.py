@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from notifications.verification import find_messages_in_flight
-from payments.verification import find_money_in_flight
+from payments.reconciliation.comparison import find_money_in_flight
 from relay.health.lag import all_consumers, read_lag, read_unpublished
 
 POLL_SECONDS = 0.5
