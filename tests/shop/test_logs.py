@@ -133,7 +133,7 @@ def test_the_token_in_an_address_is_not_logged(
         raise RuntimeError("broken on purpose")
 
     order_id = uuid4()
-    monkeypatch.setattr("orders.pages.checkout.may_see_order", fail)
+    monkeypatch.setattr("orders.pages.order.may_see_order", fail)
     client.raise_request_exception = False
     assert client.get(f"/orders/{order_id}/", {"token": sign_order(order_id)}).status_code == 500
     assert str(order_id) in read_log()

@@ -12,7 +12,7 @@ from inventory.models import Reservation, Stock
 from inventory.services import UnableToAdjustStock, adjust_stock
 from inventory.verification import find_stock_differences
 from orders.api.serializers import OrderRequest
-from orders.checkout import placement as services
+from orders.checkout import placement as checkout
 from orders.lifecycle.cancellation import TooLateToCancel, cancel_order
 from orders.lifecycle.saga import Happening, ImpossibleTransition
 from orders.lifecycle.transitions import advance_order
@@ -55,10 +55,10 @@ class Twin(Model):
         key = str(uuid4())
         try:
             with transaction.atomic():
-                services.place_order(idempotency_key=key, request=request.validated_data)
+                checkout.place_order(idempotency_key=key, request=request.validated_data)
                 raise Crashed
         except Crashed:
-            placement = services.place_order(idempotency_key=key, request=request.validated_data)
+            placement = checkout.place_order(idempotency_key=key, request=request.validated_data)
         self.ids.append(Order.objects.get(pk=placement.answer["id"]).pk)
         self.outcomes.append([])
         self.booked_by.append(set())
