@@ -52,7 +52,7 @@ def settle(workers: int) -> None:
 
     def work() -> None:
         try:
-            while calls.take_due() or calls._late:
+            while calls.settle_due_payments() or calls._late:
                 time.sleep(0.001)
         finally:
             connections.close_all()

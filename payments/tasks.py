@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from payments.reconciliation import cases
-from payments.settlement.calls import take_due
+from payments.settlement.calls import settle_due_payments
 from shop.workqueue.doorbell import Shift, ring
 
 _shift = Shift(workers=2)
@@ -12,7 +12,7 @@ _shift = Shift(workers=2)
 @shared_task  # type: ignore[untyped-decorator]
 def settle_payments() -> None:
     """Ask the gateway for what is due, until nothing is. Beat rings, too: a ring may be lost, or a worker die."""
-    if not _shift.work(take_due):
+    if not _shift.work(settle_due_payments):
         ring(settle_payments)
 
 

@@ -124,10 +124,16 @@ def compare_and_record(days: int | None, seconds: float, until: datetime) -> Rec
         standing = {case.fingerprint: case for case in known.select_related("payment")}
         fresh = [make_case(fingerprint, *found[fingerprint]) for fingerprint in found.keys() - standing.keys()]
         Case.objects.bulk_create(fresh, ignore_conflicts=True)
-        again = [case.pk for mark, case in standing.items() if mark in found and case.closed_at and is_lasting(case)]
+        again = [
+            case.pk
+            for fingerprint, case in standing.items()
+            if fingerprint in found and case.closed_at and is_lasting(case)
+        ]
         Case.objects.filter(pk__in=again).update(closed_at=None, closed_by="", note="")
         gone = [
-            case.pk for mark, case in standing.items() if mark not in found and is_over(case, scope) and is_complete
+            case.pk
+            for fingerprint, case in standing.items()
+            if fingerprint not in found and is_over(case, scope) and is_complete
         ]
         Case.objects.filter(pk__in=gone).update(closed_at=Now(), closed_by="reconcile_payments", note="gone")
         Case.objects.filter(fingerprint__in=found).update(last_seen_at=Now())

@@ -21,7 +21,7 @@ from payments.gateways.protocol import (
 )
 from payments.models import Operation
 from payments.settlement.claims import CLAIM_SECONDS, Call, claim_calls
-from payments.settlement.results import Outcome, record_outcomes
+from payments.settlement.results import FinishedCall, record_calls
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gateway")
 # What was left is recorded by one thread, all that has ended at once. Were it done by the calls' own threads, the next
 # calls would wait for these, and be left in their turn: once begun, that went on for as long as there was a queue.
 _recorder = ThreadPoolExecutor(1, thread_name_prefix="late")
-_late: set[Future[Outcome]] = set()
+_late: set[Future[FinishedCall]] = set()
 _late_changed = threading.Condition()
 
 
-def take_due() -> int:
+def settle_due_payments() -> int:
     """Claim what is due, call, and record what the gateway answered; return how many payments were claimed.
 
     Returning does not mean that each has its answer: slow calls go on without a caller, within their claims. While
@@ -56,21 +56,21 @@ def take_due() -> int:
         if not done:
             leave(running)
             break
-        record_outcomes([future.result() for future in done])
+        record_calls([future.result() for future in done])
     return len(calls)
 
 
-def make_call(call: Call, begin_by: float) -> Outcome:
+def make_call(call: Call, begin_by: float) -> FinishedCall:
     """Call the gateway, unless the monotonic clock says that the claim might end meanwhile, and say how it went."""
     if time.monotonic() > begin_by:
-        return Outcome(call, problem="not called: the gateway is too slow for so many")
+        return FinishedCall(call, problem="not called: the gateway is too slow for so many")
     try:
-        return Outcome(call, answer=ask(call))
+        return FinishedCall(call, answer=ask(call))
     except (GatewayUnavailable, MalformedAnswer) as error:
-        return Outcome(call, problem=f"{type(error).__name__}: {error}")
+        return FinishedCall(call, problem=f"{type(error).__name__}: {error}")
     except Exception as error:
         logger.exception("the gateway's client failed", extra={"payment": call.payment_id})
-        return Outcome(call, problem=f"{type(error).__name__}: {error}")
+        return FinishedCall(call, problem=f"{type(error).__name__}: {error}")
 
 
 def ask(call: Call) -> GatewayAnswer:
@@ -97,7 +97,7 @@ def ask(call: Call) -> GatewayAnswer:
     return check_answer(answer, reference=call.reference, amount=call.amount, currency=call.currency)
 
 
-def leave(running: Iterable[Future[Outcome]]) -> None:
+def leave(running: Iterable[Future[FinishedCall]]) -> None:
     """Have these calls recorded when they end."""
     for future in running:
         with _late_changed:
@@ -113,7 +113,7 @@ def record_late() -> None:
         return  # recorded with another one
     try:
         close_old_connections()
-        record_outcomes([future.result() for future in ended if not future.exception()])
+        record_calls([future.result() for future in ended if not future.exception()])
     except Exception:
         logger.exception("calls that took long are not recorded", extra={"calls": len(ended)})
     finally:

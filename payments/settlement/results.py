@@ -66,8 +66,8 @@ _FINAL = {
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a call: the gateway's answer, or the problem because of which there is none to be believed."""
+class FinishedCall:
+    """A call that has ended: the gateway's answer, or the problem that left it without a valid one."""
 
     call: Call
     answer: GatewayAnswer | None = None
@@ -91,19 +91,19 @@ class Result:
 
 
 @transaction.atomic
-def record_outcomes(outcomes: Sequence[Outcome]) -> None:
+def record_calls(finished: Sequence[FinishedCall]) -> None:
     """Write down what the gateway did and tell the others. What still wants something is due again.
 
     A worker that slept past its claim records nothing: whoever claimed after it gets the same answer.
     """
-    held = lock_claimed([outcome.call for outcome in outcomes])
-    more = find_further_refunds([outcome.call for outcome in outcomes])
+    held = lock_claimed([done.call for done in finished])
+    more = find_further_refunds([done.call for done in finished])
     results = []
-    for outcome in outcomes:
-        if payment := held.get(outcome.call.payment_id):
-            results.append(apply_outcome(payment, outcome, wants_more=payment.pk in more))
+    for done in finished:
+        if payment := held.get(done.call.payment_id):
+            results.append(apply_call(payment, done, wants_more=payment.pk in more))
         else:
-            logger.warning("claim lost", extra={"payment": outcome.call.payment_id})
+            logger.warning("claim lost", extra={"payment": done.call.payment_id})
     if results:
         write_results(results)
         publish_many([result.event for result in results if result.event])
@@ -118,13 +118,13 @@ def find_further_refunds(calls: Sequence[Call]) -> set[UUID]:
     return set(further.exclude(pk__in=[call.refund_id for call in refunds]).values_list("payment_id", flat=True))
 
 
-def apply_outcome(payment: Payment, outcome: Outcome, *, wants_more: bool) -> Result:
+def apply_call(payment: Payment, done: FinishedCall, *, wants_more: bool) -> Result:
     """Change the locked `payment` as the gateway's answer says; a problem makes it wait for a growing pause.
 
     `wants_more` says that another refund is open. One that the gateway declines is over; a capture or void is not. One
     that is pending stays wanted, and is looked up after longer pauses.
     """
-    call, answer, problem = outcome.call, outcome.answer, outcome.problem
+    call, answer, problem = done.call, done.answer, done.problem
     if answer and answer.outcome == "pending" and call.operation == Operation.refund:
         pause = min(2.0 ** min(call.calls, 12), MAX_PENDING_PAUSE_SECONDS)
         return Result(payment, call, answer.outcome, pause=pause, is_pending=True)

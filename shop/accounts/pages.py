@@ -53,7 +53,7 @@ def register(request: HttpRequest) -> HttpResponse:
 
 def show_form(request: HttpRequest, form: LogInForm, status: int = 200) -> HttpResponse:
     """Render the page of either form."""
-    form.mark_errors()
+    form.flag_errors()
     context = {"form": form, "is_new": isinstance(form, RegistrationForm), "next": find_next(request, default="")}
     return render(request, "accounts/log_in.html", context, status=status)
 

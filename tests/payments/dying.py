@@ -27,7 +27,7 @@ def let_claims_expire() -> None:
 def settle_in_thread(_: object = None) -> None:
     """What a worker's thread does for one ring."""
     try:
-        calls.take_due()
+        calls.settle_due_payments()
     finally:
         connections.close_all()
 

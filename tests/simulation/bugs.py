@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from inventory import handlers as inventory_handlers
-from inventory import reserving
+from inventory import reservations
 from inventory.levels import Change
 from inventory.models import Movement, Reservation, Stock
-from inventory.reserving import GIVING_BACK, Hold, Settlement, Transition
+from inventory.reservations import GIVING_BACK, ClosedReservations, Hold, Transition
 from orders.checkout import placement
 from orders.checkout.placement import Placement
 from payments import handlers
@@ -49,13 +49,13 @@ def release_twice(patch: pytest.MonkeyPatch) -> None:
     """What is released already is released once more."""
     again = [Transition(Reservation.State.RELEASED, Reservation.State.RELEASED, Movement.Kind.RELEASED, 0, -1)]
 
-    def settle_twice(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> Settlement:
-        done = reserving.settle_reservations(causes, transitions)
+    def close_twice(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> ClosedReservations:
+        done = reservations.close_reservations(causes, transitions)
         if transitions is GIVING_BACK:
-            reserving.settle_reservations({order_id: uuid4() for order_id in causes}, again)
+            reservations.close_reservations({order_id: uuid4() for order_id in causes}, again)
         return done
 
-    patch.setattr(inventory_handlers, "settle_reservations", settle_twice)
+    patch.setattr(inventory_handlers, "close_reservations", close_twice)
 
 
 def read_then_write_stock(patch: pytest.MonkeyPatch) -> None:

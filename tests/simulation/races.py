@@ -24,7 +24,7 @@ from orders.tasks import cancel_overdue_orders
 from payments.models import Payment
 from payments.settlement.calls import make_call
 from payments.settlement.claims import claim_calls
-from payments.settlement.results import record_outcomes
+from payments.settlement.results import record_calls
 from relay.consumer import Consumer
 from relay.health.lag import all_consumers
 from relay.models import Outbox
@@ -53,7 +53,7 @@ def place_orders(count: int) -> list[UUID]:
 def work() -> int:
     """Let a worker do all that payments want and that is due; return how much it was."""
     calls = claim_calls(1000)
-    record_outcomes([make_call(call, math.inf) for call in calls])
+    record_calls([make_call(call, math.inf) for call in calls])
     return len(calls)
 
 

@@ -22,7 +22,7 @@ from payments.models import Payment, Refund
 from payments.refunds import NotRefundable, refund_part
 from payments.settlement.calls import make_call
 from payments.settlement.claims import claim_calls
-from payments.settlement.results import Outcome, record_outcomes
+from payments.settlement.results import FinishedCall, record_calls
 from relay.health.lag import all_consumers
 from relay.models import Outbox
 from relay.testing.delivery import make_delivery, surfacing_errors
@@ -43,7 +43,7 @@ class Twin(Model):
     def __init__(self) -> None:
         super().__init__()
         self.ids: list[UUID] = []
-        self.outcomes: list[list[Outcome]] = []
+        self.finished: list[list[FinishedCall]] = []
         self.booked_by: list[set[str]] = []  # under which keys the gateway has booked in the calls for each order
         self.consumers = {consumer.name: consumer for consumer in all_consumers()}
         Books.entries, Books.fate = {}, "answered"
@@ -60,7 +60,7 @@ class Twin(Model):
         except Crashed:
             placement = checkout.place_order(idempotency_key=key, request=request.validated_data)
         self.ids.append(Order.objects.get(pk=placement.answer["id"]).pk)
-        self.outcomes.append([])
+        self.finished.append([])
         self.booked_by.append(set())
         super().place(lines, good_card)
         self.compare()
@@ -137,7 +137,7 @@ class Twin(Model):
         (call,) = claim_calls(1)
         assert call.operation == self.sales[number].in_flight[-1].operation.split()[0]
         before, Books.fate = set(Books.entries), fate
-        self.outcomes[number].append(make_call(call, math.inf))
+        self.finished[number].append(make_call(call, math.inf))
         Books.fate = "answered"
         self.booked_by[number] |= Books.entries.keys() - before
         self.compare()
@@ -146,7 +146,7 @@ class Twin(Model):
     def end(self, number: int, *, oldest: bool) -> bool:
         """Let a worker record what it was answered."""
         known = super().end(number, oldest=oldest)
-        record_outcomes([self.outcomes[number].pop(0 if oldest else -1)])
+        record_calls([self.finished[number].pop(0 if oldest else -1)])
         self.compare()
         return known
 

@@ -35,8 +35,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(status, indent=2))
             return
         for part, state in status["parts"].items():
-            mark = self.style.SUCCESS("up  ") if state["up"] else self.style.ERROR("down")
-            self.stdout.write(f"{mark} {part:<14} {status['addresses'].get(part, '')} {state['detail']}".rstrip())
+            label = self.style.SUCCESS("up  ") if state["up"] else self.style.ERROR("down")
+            self.stdout.write(f"{label} {part:<14} {status['addresses'].get(part, '')} {state['detail']}".rstrip())
         if status["outbox"] is None:
             self.stdout.write("the database is away: nothing else can be told")
             return

@@ -60,7 +60,7 @@ def test_ledger_equals_payments_however_often_the_gateway_dies(
 
 def settle() -> None:
     close_old_connections()
-    calls.take_due()
+    calls.settle_due_payments()
 
 
 def choose_tokens(orders: int, chance: random.Random) -> list[str]:

@@ -30,7 +30,7 @@ def test_a_crash_between_charge_and_record_charges_once(
 ) -> None:
     payment = place()
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(calls, "record_outcomes", die)
+        patch.setattr(calls, "record_calls", die)
         settle_payments()
     assert books() == [("authorize", "approved", 4999)]
     assert Payment.objects.get().status == "pending"
@@ -58,7 +58,7 @@ def test_a_crash_before_the_gateway_was_reached_charges_once(
 def test_an_unknown_outcome_is_looked_up_before_it_is_repeated(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     place()
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(calls, "record_outcomes", die)
+        patch.setattr(calls, "record_calls", die)
         settle_payments()
     let_claims_expire()
     monkeypatch.setattr(SandboxGateway, "authorize", die)
@@ -90,10 +90,10 @@ def test_two_workers_charge_a_payment_once(place: Any, books: Any, said: Any, mo
 def test_a_worker_that_slept_past_its_claim_records_nothing(place: Any, said: Any) -> None:
     payment = place()
     [sleeper] = claims.claim_calls(10)
-    outcome = calls.make_call(sleeper, begin_by=math.inf)
+    done = calls.make_call(sleeper, begin_by=math.inf)
     let_claims_expire()
     settle_payments()
-    results.record_outcomes([outcome])
+    results.record_calls([done])
     assert said(payment.order_id) == ["PaymentAuthorized.v1"]
 
 
@@ -132,7 +132,7 @@ def test_a_cancellation_after_a_crash_gives_back_what_was_charged(
 ) -> None:
     payment = place()
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(calls, "record_outcomes", die)
+        patch.setattr(calls, "record_calls", die)
         settle_payments()
     with transaction.atomic():
         follow_orders([cancelled(payment)])
@@ -176,9 +176,9 @@ def test_the_longest_waiting_are_taken_first_and_no_more_than_fit(
     payments = [place(amount=amount) for amount in (1, 2, 3)]
     for age, payment in zip((10, 30, 20), payments, strict=True):
         Payment.objects.filter(pk=payment.pk).update(due_at=Now() - timedelta(seconds=age))
-    assert calls.take_due() == 2
+    assert calls.settle_due_payments() == 2
     assert sorted(amount for _, _, amount in books()) == [2, 3]
-    assert [calls.take_due(), calls.take_due()] == [1, 0]
+    assert [calls.settle_due_payments(), calls.settle_due_payments()] == [1, 0]
 
 
 def test_a_crash_in_the_middle_of_a_batch_charges_each_once(
@@ -223,11 +223,11 @@ def test_calls_that_were_left_are_recorded_together_by_none_of_the_threads_that_
     """Were it those, all of a queue would be left, and go on at the pace of a transaction for each payment."""
     recorded: list[tuple[str, int]] = []
 
-    def record(outcomes: Sequence[results.Outcome]) -> None:
-        recorded.append((threading.current_thread().name, len(outcomes)))
-        results.record_outcomes(outcomes)
+    def record(finished: Sequence[results.FinishedCall]) -> None:
+        recorded.append((threading.current_thread().name, len(finished)))
+        results.record_calls(finished)
 
-    monkeypatch.setattr(calls, "record_outcomes", record)
+    monkeypatch.setattr(calls, "record_calls", record)
     monkeypatch.setattr(calls, "PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr(scripts, "SLOW_SECONDS", 0.3)
     payments = [place("tok_slow") for _ in range(40)]
@@ -241,7 +241,7 @@ def test_calls_that_were_left_are_recorded_together_by_none_of_the_threads_that_
 def test_a_call_that_could_outlast_its_claim_is_not_begun(place: Any, books: Any) -> None:
     place()
     [call] = claims.claim_calls(10)
-    results.record_outcomes([calls.make_call(call, begin_by=time.monotonic() - 1)])
+    results.record_calls([calls.make_call(call, begin_by=time.monotonic() - 1)])
     assert books() == []
     waiting = Payment.objects.get()
     assert (waiting.wanted, waiting.claimed_until) == ("authorize", None)

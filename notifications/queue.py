@@ -56,7 +56,7 @@ from held join told using (id) where message.id = held.id
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SendResult:
     """How sending a claimed message went: sent when there is no problem, else why not, and whether that is for good.
 
     What was not tried does not count as an attempt and is due again at once.
@@ -92,15 +92,15 @@ def claim_messages(limit: int) -> list[Message]:
     return list(Message.objects.raw(_CLAIM, {"limit": limit, "seconds": CLAIM_SECONDS}))
 
 
-def record_outcomes(outcomes: Sequence[Outcome]) -> None:
+def record_results(results: Sequence[SendResult]) -> None:
     """Write down how sending went, and give the claims back. A worker that slept past its claim records nothing."""
     rows = [
         (told.message.pk, told.message.claimed_until, told.status, told.problem[:200], told.attempts, told.pause)
-        for told in outcomes
+        for told in results
     ]
     if not rows:
         return
-    for told in outcomes:
+    for told in results:
         if told.problem:
             about = {"message_id": told.message.pk, "status": told.status, "why": told.problem}
             logger.warning("message not sent", extra=about)

@@ -18,21 +18,21 @@ from tests.client import Answer, Customer, call, make_order
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
 
-MARK = uuid4().hex[:10]
-PASSWORD = f"{MARK[::-1]} opens nothing {MARK[5:]}"
+PLANTED = uuid4().hex[:10]
+PASSWORD = f"{PLANTED[::-1]} opens nothing {PLANTED[5:]}"
 PERSON: dict[str, Any] = {
-    "email": f"canary-mail-{MARK}@example.org",
-    "phone": "+4930" + str(int(MARK, 16))[:10],
+    "email": f"planted-mail-{PLANTED}@example.org",
+    "phone": "+4930" + str(int(PLANTED, 16))[:10],
     "shipping_address": {
-        "name": f"Canary Name{MARK}",
-        "line1": f"Canary Street{MARK} 1",
-        "line2": f"Canary Floor{MARK}",
-        "postal_code": f"C{MARK}",
-        "city": f"Canary City{MARK}",
+        "name": f"Planted Name{PLANTED}",
+        "line1": f"Planted Street{PLANTED} 1",
+        "line2": f"Planted Floor{PLANTED}",
+        "postal_code": f"C{PLANTED}",
+        "city": f"Planted City{PLANTED}",
         "country": "DE",
     },
 }
-CANARIES = [MARK, PERSON["phone"], PASSWORD]
+PLANTED_TEXTS = [PLANTED, PERSON["phone"], PASSWORD]
 
 
 def post(shop: RunningShop, path: str, body: Any, **headers: str) -> Answer:
@@ -42,7 +42,7 @@ def post(shop: RunningShop, path: str, body: Any, **headers: str) -> Answer:
 
 @pytest.fixture(scope="module")
 def told(running_shop: RunningShop) -> Iterator[dict[str, Any]]:
-    """The canaries' order, after everything that a person's data could fall out of, and all that Valkey was told."""
+    """The order with the planted data, after each request that could disclose them, and all that Valkey received."""
     shop, customer = running_shop, Customer(running_shop.base_url)
     body = make_order((find_sku(shop), 1), **PERSON)
     account = {"email": PERSON["email"], "password": PASSWORD}
@@ -85,16 +85,16 @@ def go_wrong(shop: RunningShop, body: dict[str, Any], account: dict[str, Any]) -
     wrong: list[tuple[str, Any]] = [
         ("accounts/", account),
         ("tokens/", {**account, "password": f"{PASSWORD}x"}),
-        ("tokens/", {**account, "surname": MARK}),
-        ("orders/", {**body, "email": f"{MARK} at home", "surname": MARK}),
+        ("tokens/", {**account, "surname": PLANTED}),
+        ("orders/", {**body, "email": f"{PLANTED} at home", "surname": PLANTED}),
         ("orders/", {**body, "lines": []}),
-        ("orders/", [MARK]),
-        (f"nothing/{MARK}/", body),
+        ("orders/", [PLANTED]),
+        (f"nothing/{PLANTED}/", body),
     ]
     for path, sent in wrong:
         answer = post(shop, path, sent, **{"Idempotency-Key": str(uuid4())})
         assert 400 <= answer.status < 500, (path, answer)
-    for path in ("log-in/", "register/", "checkout/", f"search/?q={MARK}"):
+    for path in ("log-in/", "register/", "checkout/", f"search/?q={PLANTED}"):
         assert call("GET", f"{shop.base_url}/{path}").status == 200
 
 
@@ -116,9 +116,11 @@ def read_key(valkey: Any, key: bytes) -> list[bytes]:
     return list(valkey.smembers(key)) if kind == b"set" else list(valkey.zrange(key, 0, -1))
 
 
-def find_canaries(texts: Iterator[tuple[str, bytes]]) -> list[str]:
-    """Where a canary sits."""
-    return [f"{canary} in {place}" for place, text in texts for canary in CANARIES if str(canary).encode() in text]
+def find_planted(texts: Iterator[tuple[str, bytes]]) -> list[str]:
+    """Return each planted text that is in `texts`, with its place."""
+    return [
+        f"{planted} in {place}" for place, text in texts for planted in PLANTED_TEXTS if str(planted).encode() in text
+    ]
 
 
 def read_kafka() -> Iterator[tuple[str, bytes]]:
@@ -154,8 +156,8 @@ def read_logs(folder: Path) -> Iterator[tuple[str, bytes]]:
 def test_events_carry_nobodys_data(running_shop: RunningShop, told: dict[str, Any]) -> None:
     records = list(read_kafka())
     assert [place for place, text in records if told["order"]["id"].encode() in text], "the order's own events are read"
-    assert find_canaries(iter(records)) == []
-    assert find_canaries(read_segments(running_shop.var_dir)) == []
+    assert find_planted(iter(records)) == []
+    assert find_planted(read_segments(running_shop.var_dir)) == []
 
 
 def test_rows_that_are_not_contacts_carry_nobodys_data(running_shop: RunningShop, told: dict[str, Any]) -> None:
@@ -167,7 +169,7 @@ def test_rows_that_are_not_contacts_carry_nobodys_data(running_shop: RunningShop
         ).fetchall()
         for (table,) in tables:
             query = f"select count(*) from {table} t where t::text like any(%s)"  # noqa: S608
-            [(count,)] = connection.execute(query, [[f"%{canary}%" for canary in CANARIES]]).fetchall()
+            [(count,)] = connection.execute(query, [[f"%{planted}%" for planted in PLANTED_TEXTS]]).fetchall()
             found |= {table} if count else set()
     assert found == {"public.contacts_contact", "public.auth_user"}
 
@@ -175,11 +177,11 @@ def test_rows_that_are_not_contacts_carry_nobodys_data(running_shop: RunningShop
 def test_logs_tell_nobodys_data_and_no_token(running_shop: RunningShop, told: dict[str, Any]) -> None:
     lines = list(read_logs(running_shop.var_dir))
     assert len(lines) > 50
-    assert find_canaries(iter(lines)) == []
+    assert find_planted(iter(lines)) == []
     assert [place for place, line in lines for secret in told["secrets"] if secret.encode() in line] == []
 
 
 def test_celerys_calls_carry_nobodys_data(told: dict[str, Any]) -> None:
     calls = [said for said in told["broker"] if b"payments.tasks.settle_payments" in said]
     assert calls, "Celery was called"
-    assert find_canaries((f"broker {said[:80]!r}", said) for said in told["broker"]) == []
+    assert find_planted((f"broker {said[:80]!r}", said) for said in told["broker"]) == []

@@ -105,18 +105,18 @@ GIVING_BACK = [
 ]
 
 
-class Settlement(NamedTuple):
-    """The orders that had something to be settled, and what that changed."""
+class ClosedReservations(NamedTuple):
+    """The orders whose reservations were closed, and the changes of their stock."""
 
     orders: set[UUID]
     changes: list[Change]
 
 
-def settle_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> Settlement:
+def close_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> ClosedReservations:
     """Take the reservations of orders through the transition that fits their state.
 
     `causes` gives each order's event. The stock of the orders must be locked by `lock_stock` in this transaction, and
-    only one may settle an order at a time (its events come one after the other).
+    only one may close those of an order at a time (its events come one after the other).
     """
     before, after, kinds, on_hand, reserved = zip(*transitions, strict=True)
     with connection.cursor() as cursor:
@@ -131,7 +131,7 @@ def settle_reservations(causes: Mapping[UUID, UUID], transitions: list[Transitio
                             %(on_hand)s::int[], %(reserved)s::int[])
                     as transition (before, after, kind, on_hand, reserved) on before = state
             ),
-            settled as (
+            closed as (
                 update inventory_reservation as reservation set state = ended.after, changed_at = %(now)s
                 from ended where reservation.id = ended.id
             ),
@@ -162,4 +162,4 @@ def settle_reservations(causes: Mapping[UUID, UUID], transitions: list[Transitio
             },
         )
         rows = cursor.fetchall()
-    return Settlement(set(rows[0][0]) if rows else set(), [Change(*row[1:]) for row in rows])
+    return ClosedReservations(set(rows[0][0]) if rows else set(), [Change(*row[1:]) for row in rows])

@@ -1,24 +1,24 @@
-"""A batch of messages on its way out: one after the other, each with an outcome of its own."""
+"""A batch of messages on its way out: one after the other, each with a result of its own."""
 
 import time
 from collections.abc import Iterator, Sequence
 
 from notifications.models import Message
 from notifications.providers import SMTP_TIMEOUT_SECONDS, Providers, Undeliverable, describe_failure
-from notifications.sending import CLAIM_SECONDS, Outcome, claim_messages, record_outcomes
+from notifications.queue import CLAIM_SECONDS, SendResult, claim_messages, record_results
 from shop.contacts.models import Contact
 
 MOST_MESSAGES = 50
 
 
-def take_due() -> int:
+def send_due_messages() -> int:
     """Send the messages that are due longest, and return how many those were."""
     messages = claim_messages(MOST_MESSAGES)
-    record_outcomes(list(deliver(messages)))
+    record_results(list(deliver(messages)))
     return len(messages)
 
 
-def deliver(messages: Sequence[Message]) -> Iterator[Outcome]:
+def deliver(messages: Sequence[Message]) -> Iterator[SendResult]:
     """Send the claimed messages to their contacts and yield how each went.
 
     None is begun that might end after its claim. No transaction may be open: this can take seconds.
@@ -29,16 +29,16 @@ def deliver(messages: Sequence[Message]) -> Iterator[Outcome]:
     try:
         for message in messages:
             if time.monotonic() > begin_by:
-                yield Outcome(message, tried=False)
+                yield SendResult(message, tried=False)
                 continue
             try:
                 providers.send(message, contacts.get(message.contact_id))
             except Undeliverable as error:
-                yield Outcome(message, str(error), for_good=True)
+                yield SendResult(message, str(error), for_good=True)
             except Exception as error:
                 providers.hang_up()
-                yield Outcome(message, describe_failure(error))
+                yield SendResult(message, describe_failure(error))
             else:
-                yield Outcome(message)
+                yield SendResult(message)
     finally:
         providers.hang_up()
