@@ -30,7 +30,7 @@ from tests.running_shop import RunningShop
 
 LIMIT_SECONDS_PER_ORDER = 0.01
 #: Counts the orders that are not confirmed, captured and told of by e-mail and SMS.
-UNSETTLED = """
+UNFINISHED = """
 select count(*) from orders_order o left join payments_payment p on p.order_id = o.id
 where (o.status <> 'confirmed' or p.status is distinct from 'captured'
        or not exists (select from notifications_message m where m.order_id = o.id)
@@ -69,7 +69,7 @@ class Report:
     waiting: int
     placed_seconds: float
     offered_rate: float = 0
-    settled_seconds: float = 0
+    finished_seconds: float = 0
     limit_seconds: float = 0
     mu: float = 0
     mu_over_lambda: float = 0
@@ -143,8 +143,8 @@ def place_quickly(bodies: Sequence[dict[str, Any]]) -> None:
     """Place orders in this process, by the function that the API calls."""
     from django.db import connection
 
-    from orders.serializers import OrderRequest
-    from orders.services import place_order
+    from orders.api.serializers import OrderRequest
+    from orders.checkout.placement import place_order
 
     def place_some(first: int) -> None:
         try:
@@ -159,9 +159,9 @@ def place_quickly(bodies: Sequence[dict[str, Any]]) -> None:
         list(threads.map(place_some, range(PLACING_THREADS)))
 
 
-def count_unsettled(until: Any) -> int:
+def count_unfinished(until: Any) -> int:
     """Count the orders placed before `until` that are not confirmed, captured and told of by e-mail and SMS."""
-    waiting: int = read_number(f"{UNSETTLED} and placed_at <= %s", [until])
+    waiting: int = read_number(f"{UNFINISHED} and placed_at <= %s", [until])
     return waiting
 
 
@@ -228,8 +228,8 @@ def measure(shop: RunningShop, catalogue: Catalogue, options: argparse.Namespace
     new = Ordering(shop, catalogue, options.rate)
     with new.going_on():
         shop.part_start("inventory")
-        wait_until(lambda: not count_unsettled(placed_until), "what waited is not settled")
-        report.settled_seconds = seconds_since(began)
+        wait_until(lambda: not count_unfinished(placed_until), "the waiting orders are not finished")
+        report.finished_seconds = seconds_since(began)
         used = {name: seconds - cpu.get(name, 0) for name, seconds in read_cpu(shop).items()}
         new_while_draining = len(new.seconds)
     from benchmarks.outages import percentile, wait_until_drained
@@ -238,10 +238,10 @@ def measure(shop: RunningShop, catalogue: Catalogue, options: argparse.Namespace
     report.all_drained_seconds = seconds_since(began)
     report.cpu = {name: round(seconds, 1) for name, seconds in used.items() if seconds >= 0.1}
     report.new_orders = len(new.seconds)
-    report.offered_rate = new_while_draining / report.settled_seconds
+    report.offered_rate = new_while_draining / report.finished_seconds
     report.new_p50_ms, report.new_p95_ms = (percentile(new.seconds, p) * 1000 for p in (50, 95))
     report.limit_seconds = report.waiting * LIMIT_SECONDS_PER_ORDER
-    report.mu = (report.waiting + new_while_draining) / report.settled_seconds
+    report.mu = (report.waiting + new_while_draining) / report.finished_seconds
     report.mu_over_lambda = report.mu / report.offered_rate
     report.stages = measure_stages(drain_began, placed_until, report.offered_rate)
     return report
@@ -259,13 +259,13 @@ def print_report(report: Report) -> None:
         f" {report.offered_rate:.1f}/s keep coming"
     )
     print(f"\n{'':<22}{'seconds':>9}{'limit':>9}")
-    print(f"{'those settled':<22}{report.settled_seconds:>9.1f}{report.limit_seconds:>9.1f}")
+    print(f"{'those finished':<22}{report.finished_seconds:>9.1f}{report.limit_seconds:>9.1f}")
     print(f"{'all drained':<22}{report.all_drained_seconds:>9.1f}")
     print(f"\n{'stage':<22}{'mu /s':>9}{'mu/lambda':>11}{'last after s':>14}")
     for name, stage in report.stages.items():
         print(f"{name:<22}{stage.mu:>9.1f}{stage.mu_over_lambda:>11.1f}{stage.last_after_seconds:>14.1f}")
-    print(f"{'whole chain':<22}{report.mu:>9.1f}{report.mu_over_lambda:>11.1f}{report.settled_seconds:>14.1f}")
-    orders = report.mu * report.settled_seconds
+    print(f"{'whole chain':<22}{report.mu:>9.1f}{report.mu_over_lambda:>11.1f}{report.finished_seconds:>14.1f}")
+    orders = report.mu * report.finished_seconds
     print(f"\n{'process':<22}{'CPU s':>9}{'ms an order':>13}")
     for name, seconds in sorted(report.cpu.items(), key=lambda item: -item[1]):
         print(f"{name:<22}{seconds:>9.1f}{seconds * 1000 / orders:>13.2f}")

@@ -71,9 +71,9 @@ def take_every_way(
     from django.db import transaction
 
     from benchmarks.backlog import Catalogue, place_quickly, wait_for_the_others
-    from orders.advancing import advance_order
+    from orders.lifecycle.saga import Happening
+    from orders.lifecycle.transitions import advance_order
     from orders.models import Order
-    from orders.saga import Happening
     from shop.management.verification.drain import read_in_flight
 
     catalogue = Catalogue(list(skus))

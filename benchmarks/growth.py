@@ -51,7 +51,7 @@ insert into relay_cursor (consumer, topic, key, last)
 select 'growth', topic, key, max(sequence) from relay_outbox where position > %(from)s group by topic, key
 on conflict (consumer, topic, key) do update set last = excluded.last
 """
-_SETTLED = """
+_LOW_MARKS = """
 insert into relay_shardlease (shard, owner, epoch, until, low_mark)
 select shard, 'growth', 1, 'infinity', %(to)s from generate_series(0, 15) as shard
 on conflict (shard) do update set low_mark = excluded.low_mark
@@ -120,13 +120,13 @@ def churn() -> None:
 
 
 def catch_up(position: int) -> int:
-    """Let everything above `position` be published, applied and settled; return the last position."""
+    """Let everything above `position` be published and applied, and raise the low marks; return the last position."""
     from relay.partitions import read_position
 
     last = read_position()
     run(_PUBLISHED, **{"from": position})
     run(_APPLIED, **{"from": position})
-    run(_SETTLED, to=last)
+    run(_LOW_MARKS, to=last)
     return last
 
 
@@ -141,7 +141,7 @@ def measure(rows: int, situation: str) -> dict[str, Any]:
     reader = Reader(last)
     figures = {"poll": measure_median(lambda: reader.read(range(16)), 101)}
     figures["publish"] = measure_median(lambda: publish_some(1), 101)
-    # What a relay does to find rows that committed late: everything above the settled mark again.
+    # What a relay does to find rows that committed late: everything above the low mark again.
     figures["rescan_101"] = measure_median(lambda: reader.read(range(16)), 31)
     figures["unpublished"] = measure_median(read_unpublished, 31)
     figures["lag"] = measure_median(lambda: read_lag(make_consumer()), 31)

@@ -29,8 +29,8 @@ def place_orders(skus: list[str]) -> float:
     """Place an order for a piece of each of `skus`, which may repeat, and return the orders per second."""
     from django.db import connection
 
-    from orders.serializers import OrderRequest
-    from orders.services import place_order
+    from orders.api.serializers import OrderRequest
+    from orders.checkout.placement import place_order
     from tests.client import make_order
 
     def buy(share: list[str]) -> None:
@@ -120,8 +120,8 @@ def confirm_reserved() -> int:
     """Confirm every order that got its pieces, as its answers would, and return how many those are."""
     from django.db import transaction
 
-    from orders.advancing import Move, advance_orders
-    from orders.saga import Happening
+    from orders.lifecycle.saga import Happening
+    from orders.lifecycle.transitions import Move, advance_orders
 
     ids = [row[0] for row in ask("select order_id from inventory_reservation order by order_id")]
     for start in range(0, len(ids), 500):

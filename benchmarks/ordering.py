@@ -123,9 +123,9 @@ def profile_request(body: bytes, count: int = 2000) -> dict[str, float]:
 
         setattr(owner, function, run)
 
-    api = import_module("orders.api")
-    watch(import_module("orders.storing"), "run_prepared", "        the statement")
-    watch(import_module("orders.services"), "store_order", "      make and store the order")
+    api = import_module("orders.api.placement")
+    watch(import_module("orders.checkout.statement"), "run_prepared", "        the statement")
+    watch(import_module("orders.checkout.placement"), "store_order", "      make and store the order")
     watch(api, "place_order", "    place it")
     watch(api, "read_order", "    read the body")
     watch(api.OrderList, "dispatch", "  the view")

@@ -48,11 +48,11 @@ def settle(workers: int) -> None:
     """Settle until nothing is wanted any more."""
     from django.db import connections
 
-    from payments import calling
+    from payments.settlement import calls
 
     def work() -> None:
         try:
-            while calling.take_due() or calling._late:
+            while calls.settle_due_payments() or calls._late:
                 time.sleep(0.001)
         finally:
             connections.close_all()
@@ -67,7 +67,7 @@ def settle(workers: int) -> None:
 def want_next(operation: str) -> None:
     """Have every payment want the next operation."""
     from payments.models import Payment
-    from payments.refunding import refund_rest
+    from payments.refunds import refund_rest
 
     payments = list(Payment.objects.all())
     if operation == "capture":

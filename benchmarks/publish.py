@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def place_orders(count: int, sku: str) -> dict[str, float]:
     """Place `count` orders of each kind in turn and return the median microseconds of their transactions."""
-    from orders.serializers import OrderRequest
-    from orders.services import place_order
+    from orders.api.serializers import OrderRequest
+    from orders.checkout.placement import place_order
     from relay.publisher.outbox import publish_with_cause
     from tests.client import make_order
 
@@ -42,7 +42,7 @@ def place_orders(count: int, sku: str) -> dict[str, float]:
 
     times: dict[str, list[float]] = {"without": [], "with": []}
     for _ in range(count):
-        with patch("orders.storing.publish_with_cause", publish_nothing):
+        with patch("orders.checkout.statement.publish_with_cause", publish_nothing):
             times["without"].append(place())
         times["with"].append(place())
     return {kind: statistics.median(measured) for kind, measured in times.items()}

@@ -8,13 +8,13 @@ from collections import deque
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.backlog import UNSETTLED, Catalogue
+from benchmarks.backlog import UNFINISHED, Catalogue
 from benchmarks.ordering import read_answer
 from benchmarks.outages import percentile
 from benchmarks.stage import wait_until
 from benchmarks.whole_shop import WholeShop
 
-_UNFINISHED = f"{UNSETTLED} and placed_at > %(since)s"
+_UNFINISHED_SINCE = f"{UNFINISHED} and placed_at > %(since)s"
 _TIMES = """
 select extract(epoch from confirmed_at - placed_at)::float8, extract(epoch from sent.at - placed_at)::float8
 from orders_order o
@@ -103,7 +103,7 @@ def read_clock(shop: WholeShop) -> Any:
 
 def wait_until_finished(shop: WholeShop, since: Any) -> None:
     """Wait until every order since then is confirmed, captured and its letters are sent."""
-    wait_until(lambda: not shop.read_number(_UNFINISHED, {"since": since}), "orders stay unfinished", every=0.2)
+    wait_until(lambda: not shop.read_number(_UNFINISHED_SINCE, {"since": since}), "orders stay unfinished", every=0.2)
 
 
 def measure_rate(shop: WholeShop, rate: float, seconds: float) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def keeps_up(shop: WholeShop, rate: float, seconds: float) -> bool:
     unfinished = []
     for _ in range(2):
         client.order(rate, seconds / 2)
-        unfinished.append(shop.read_number(_UNFINISHED, {"since": since}))
+        unfinished.append(shop.read_number(_UNFINISHED_SINCE, {"since": since}))
     client.close()
     wait_until_finished(shop, since)
     in_time = percentile(client.waits, 99) < 1.0

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from inventory.levels import Change, find_news
-from inventory.reserving import GIVING_BACK, SALE, Hold, hold_stock, lock_stock, settle_reservations
+from inventory.reservations import GIVING_BACK, SALE, Hold, close_reservations, hold_stock, lock_stock
 from relay import Consumer, publish_many
 from shop.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Shortage, StockRejected, StockReserved
 
@@ -28,10 +28,10 @@ def move_stock(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) 
     available = lock_stock({sku for hold in holds for sku in hold.wanted}, [*cancelled, *confirmed])
     changes: list[Change] = []
     if cancelled:
-        changes += settle_reservations(cancelled, GIVING_BACK).changes
+        changes += close_reservations(cancelled, GIVING_BACK).changes
         available |= {change.sku: change.after for change in changes}
     if confirmed:
-        sold = settle_reservations(confirmed, SALE)
+        sold = close_reservations(confirmed, SALE)
         for order_id in confirmed.keys() - sold.orders:
             raise NothingHeldForOrder(f"order {order_id} was confirmed, but no stock is held for it")
         changes += sold.changes

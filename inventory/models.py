@@ -1,4 +1,4 @@
-"""Stock, what is held of it for orders, and the ledger of every change. Only services.py and reserving.py write."""
+"""Stock, what is held of it for orders, and the ledger of every change. Only services.py and reservations.py write."""
 
 from django.db import models
 from django.db.models import F, Q

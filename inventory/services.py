@@ -1,6 +1,6 @@
 """What people do to the stock: pieces come in and are counted anew, each with who and why in the ledger.
 
-Numbers are moved relative to the row, never written from what was read. What orders do is in reserving.py.
+Numbers are moved relative to the row, never written from what was read. What orders do is in reservations.py.
 """
 
 from collections.abc import Mapping

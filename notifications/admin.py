@@ -7,10 +7,10 @@ from django.shortcuts import redirect
 from unfold.decorators import action
 
 from notifications.models import Message
-from notifications.sending import retry_failed
+from notifications.queue import retry_failed
 from notifications.tasks import send_messages
 from relay.admin import ReadOnly
-from shop.doorbell import ring
+from shop.workqueue.doorbell import ring
 
 
 @admin.register(Message)

@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from notifications.models import Message
-from shop.paging import MAX_PAGE_SIZE, CursorPages
-from shop.problems import Problem
-from shop.tokens import ORDER_TOKEN, list_own_orders, may_read_order
+from shop.web.order_access import ORDER_TOKEN, list_own_orders, may_read_order
+from shop.web.paging import MAX_PAGE_SIZE, CursorPages
+from shop.web.problems import Problem
 
 _EXAMPLE = OpenApiExample(
     "A parcel has left",

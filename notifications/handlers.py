@@ -10,8 +10,8 @@ from notifications.tasks import send_messages
 from notifications.texts import write_texts
 from relay import Consumer
 from relay.arrays import to_array
-from shop.doorbell import ring
 from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
+from shop.workqueue.doorbell import ring
 
 # Nobody waits for a letter as for a page: fewer, larger batches.
 consumer = Consumer("notifications", pace_ms=200)

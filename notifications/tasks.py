@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from notifications.delivering import take_due
-from shop.doorbell import Shift, ring
+from notifications.delivery import send_due_messages
+from shop.workqueue.doorbell import Shift, ring
 
 # Each has a way to the mail server of its own, and mostly waits for its answers.
 _shift = Shift(workers=4, pace_seconds=0.2)
@@ -12,5 +12,5 @@ _shift = Shift(workers=4, pace_seconds=0.2)
 @shared_task  # type: ignore[untyped-decorator]
 def send_messages() -> None:
     """Send what is due, until nothing is. Beat rings, too: a ring may be lost, a worker die, a pause end."""
-    if not _shift.work(take_due):
+    if not _shift.work(send_due_messages):
         ring(send_messages)

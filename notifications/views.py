@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from notifications.models import Message, SandboxDelivery
 from notifications.verification import is_message_id
 from shop.contacts.models import Contact
-from shop.tokens import may_see_order
+from shop.web.order_access import may_see_order
 
 DELIVERIES_PER_PAGE = 25
 

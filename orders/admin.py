@@ -9,10 +9,10 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from unfold.admin import TabularInline
 
-from orders.advancing import advance_order
-from orders.cancelling import TooLateToCancel, cancel_order
+from orders.lifecycle.cancellation import TooLateToCancel, cancel_order
+from orders.lifecycle.saga import Happening, ImpossibleTransition
+from orders.lifecycle.transitions import advance_order
 from orders.models import Order, OrderLine, Promotion, Transition
-from orders.saga import Happening, ImpossibleTransition
 from relay.admin import ReadOnly, ask_reason, name_user
 from shop.audit.admin import Audited
 from shop.audit.record import audited

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from orders.advancing import Move, advance_orders
+from orders.lifecycle.saga import Happening
+from orders.lifecycle.transitions import Move, advance_orders
 from orders.models import Order
-from orders.saga import Happening
 from relay import Consumer
 from shop.events import (
     InventoryEvent,

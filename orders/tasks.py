@@ -5,8 +5,8 @@ from datetime import timedelta
 from celery import shared_task
 from django.db.models.functions import Now
 
-from orders import deadlines
-from orders.carts import delete_expired_carts
+from orders.cart.storage import delete_expired_carts
+from orders.lifecycle import deadlines
 from orders.models import IdempotencyKey
 
 KEYS_KEPT_DAYS = 8  # seven are promised

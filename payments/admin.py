@@ -8,13 +8,13 @@ from django.template.response import TemplateResponse
 from unfold.admin import TabularInline
 
 from payments.models import Attempt, Case, Payment, Refund
-from payments.reconciling import close_case
-from payments.refunding import NotRefundable, read_promised, refund_part
+from payments.reconciliation.cases import close_case
+from payments.refunds import NotRefundable, read_promised, refund_part
 from payments.tasks import settle_payments
 from relay.admin import ReadOnly, ask_reason, name_user
 from shop.audit.record import audited, name_subject, record_action
 from shop.catalogue.money import format_money, read_money
-from shop.doorbell import ring
+from shop.workqueue.doorbell import ring
 
 
 class AttemptInline(TabularInline):

@@ -8,14 +8,14 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from payments.claims import lock_payments
 from payments.models import Attempt, Payment
-from payments.refunding import refund_rest
+from payments.refunds import refund_rest
+from payments.settlement.claims import lock_payments
 from payments.tasks import settle_payments
 from relay import Consumer, publish_many
 from relay.arrays import to_array
-from shop.doorbell import ring
 from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, PaymentVoided
+from shop.workqueue.doorbell import ring
 
 consumer = Consumer("payments")
 Status, Wanted = Payment.Status, Payment.Wanted

@@ -2,9 +2,9 @@
 
 from celery import shared_task
 
-from payments import reconciling
-from payments.calling import take_due
-from shop.doorbell import Shift, ring
+from payments.reconciliation import cases
+from payments.settlement.calls import settle_due_payments
+from shop.workqueue.doorbell import Shift, ring
 
 _shift = Shift(workers=2)
 
@@ -12,11 +12,11 @@ _shift = Shift(workers=2)
 @shared_task  # type: ignore[untyped-decorator]
 def settle_payments() -> None:
     """Ask the gateway for what is due, until nothing is. Beat rings, too: a ring may be lost, or a worker die."""
-    if not _shift.work(take_due):
+    if not _shift.work(settle_due_payments):
         ring(settle_payments)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def reconcile_payments() -> None:
     """Compare the payments with the gateway's ledger and open cases."""
-    reconciling.reconcile_regularly()
+    cases.reconcile_regularly()

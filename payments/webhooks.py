@@ -7,13 +7,14 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.http import HttpRequest, JsonResponse
+from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from payments.gateway import BadHint, load_gateway
+from payments.gateways.protocol import BadHint, load_gateway
 from payments.models import Hint, Payment, Refund
 from payments.tasks import settle_payments
-from shop.doorbell import ring
+from shop.workqueue.doorbell import ring
 
 logger = logging.getLogger(__name__)
 
@@ -57,3 +58,7 @@ def take_hint(hint_id: str, key: str) -> bool:
         Refund.objects.filter(pk__in=named.values("pk")).update(due_at=Now())
         ring(settle_payments)
     return used
+
+
+app_name = "payments"
+urlpatterns = [path("webhooks/payments", receive_hint, name="hint-receive")]

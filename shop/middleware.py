@@ -18,7 +18,7 @@ from django.utils.deprecation import MiddlewareMixin
 from rest_framework.exceptions import Throttled
 
 from shop.accounts.sessions import RevocableSessions
-from shop.problems import problem
+from shop.web.problems import problem
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5

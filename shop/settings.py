@@ -95,8 +95,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "shop.static_files.StaticFiles",
-    "shop.static_files.CompressedPages",
+    "shop.web.static_files.StaticFiles",
+    "shop.web.static_files.CompressedPages",
     "shop.middleware.unavailable_when_the_database_is_away",
     "shop.middleware.limit_bodies",
     "shop.middleware.tell_to_wait",
@@ -119,7 +119,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "shop.catalogue.context.shell",
-                "orders.cart.count_cart",
+                "orders.cart.session.count_cart",
             ],
         },
     },
@@ -179,8 +179,8 @@ DEFAULT_FROM_EMAIL = read_text("DEFAULT_FROM_EMAIL", "Fjord & Pine <orders@shop.
 
 # Money. What a gateway did that does not answer in time is unknown: it is looked up later.
 _GATEWAYS = {
-    "sandbox": "payments.sandbox.client.SandboxGateway",
-    "stripe": "payments.stripe_gateway.StripeGateway",
+    "sandbox": "payments.gateways.sandbox.SandboxGateway",
+    "stripe": "payments.gateways.stripe.StripeGateway",
 }
 PAYMENT_GATEWAY = _GATEWAYS[read_choice("PAYMENT_GATEWAY", "sandbox", tuple(_GATEWAYS))]
 SANDBOX_IS_USED = _GATEWAYS["sandbox"] == PAYMENT_GATEWAY
@@ -212,13 +212,13 @@ CART_DAYS = 30  # after its last change
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["shop.accounts.sessions.BearerToken"],
-    "DEFAULT_PERMISSION_CLASSES": ["shop.permissions.Nobody"],
-    "DEFAULT_THROTTLE_CLASSES": ["shop.limits.Limit"],
+    "DEFAULT_PERMISSION_CLASSES": ["shop.web.permissions.Nobody"],
+    "DEFAULT_THROTTLE_CLASSES": ["shop.web.limits.Limit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["shop.parsers.StrictJSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "shop.negotiation.JsonNegotiation",
+    "DEFAULT_PARSER_CLASSES": ["shop.web.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "shop.web.negotiation.JsonNegotiation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "shop.problems.problem_response",
+    "EXCEPTION_HANDLER": "shop.web.problems.problem_response",
     "UNAUTHENTICATED_USER": None,
 }
 #: Requests of a kind for each user, or address: how many, and over how many seconds they grow back.
@@ -237,9 +237,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "shop.schema.complete_problems",
+        "shop.web.schema.complete_problems",
     ],
-    "ENUM_NAME_OVERRIDES": {"OrderStatus": "orders.api_reading.STATUSES"},
+    "ENUM_NAME_OVERRIDES": {"OrderStatus": "orders.api.history.STATUSES"},
 }
 
 LANGUAGE_CODE = "en"
@@ -248,7 +248,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "shop.static_files.HashedNames"},
+    "staticfiles": {"BACKEND": "shop.web.static_files.HashedNames"},
 }
 
 PASSWORD_HASHERS = ["shop.accounts.passwords.ShopArgon2"]
@@ -262,7 +262,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
 LOGIN_URL = "accounts:log-in"
 LOGIN_REDIRECT_URL = "orders:order-list"
 #: The module that knows whose orders are whose.
-ORDER_OWNERS = "orders.owners"
+ORDER_OWNERS = "orders.ownership"
 LOG_IN_DAYS = 14
 SESSION_COOKIE_AGE = LOG_IN_DAYS * 24 * 3600
 REST_KNOX = {

@@ -10,7 +10,7 @@ from shop.health import answer_health
 
 # The first that fits is taken, so what is asked for most stands first.
 api = [
-    path("", include("orders.api_urls")),
+    path("", include("orders.api.urls")),
     path("", include("shop.catalogue.api_urls")),
     path("", include("notifications.api_urls")),
     path("", include("shop.accounts.api_urls")),
@@ -29,10 +29,10 @@ urlpatterns = [
     path("metrics", answer_metrics, name="metrics"),
     path("", include("shop.catalogue.urls")),
     path("", include("shop.accounts.urls")),
-    path("", include("orders.urls")),
+    path("", include("orders.pages.urls")),
     path("", include("inventory.urls")),
     path("", include("notifications.urls")),
-    path("", include("payments.urls")),
+    path("", include("payments.webhooks")),
 ]
 handler400 = "shop.catalogue.pages.show_bad_request"
 handler404 = "shop.catalogue.pages.show_not_found"

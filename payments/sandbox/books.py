@@ -13,7 +13,7 @@ import psycopg
 from django.db import connections
 from psycopg.rows import class_row
 
-from payments.gateway import GatewayAnswer, LedgerEntry
+from payments.gateways.protocol import GatewayAnswer, LedgerEntry
 from payments.sandbox.scripts import find_refusal, make_reference
 
 Connection = psycopg.Connection[Any]

@@ -10,7 +10,7 @@ import msgspec
 import urllib3
 from django.conf import settings
 
-from payments.signatures import sign
+from payments.gateways.signatures import sign
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
 from django.conf import settings
 
-from payments.gateway import GatewayAnswer
+from payments.gateways.protocol import GatewayAnswer
 from payments.sandbox import books, hooks, scripts
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from shop.accounts.registration import (
     register_account,
 )
 from shop.accounts.sessions import end_all, issue_token
-from shop.problems import Problem
-from shop.strict import StrictSerializer
+from shop.web.problems import Problem
+from shop.web.strict import StrictSerializer
 
 _TOKEN_EXAMPLE = {
     "token": "9b6f2c0d8e4a41f6b7c35d90e1a2f8c4d6b8a0917263544f5e6d7c8b9a0f1e2d",

@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from rest_framework.exceptions import Throttled
 
-from shop import limits
 from shop.accounts.registration import normalize_email
+from shop.web import limits
 
 
 class TooManyLogIns(Throttled):

@@ -28,7 +28,7 @@ class LogInForm(forms.Form):
         for field in self.fields.values():
             field.error_messages["required"] = f"{field.label} is missing."
 
-    def mark_errors(self) -> None:
+    def flag_errors(self) -> None:
         """Tell assistive technology which fields are wrong."""
         for name in self.fields.keys() & self.errors.keys():
             self.fields[name].widget.attrs |= {"aria-invalid": "true", "aria-describedby": f"error-{name}"}

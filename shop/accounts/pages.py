@@ -12,10 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from shop import limits
 from shop.accounts.backend import TooManyLogIns
 from shop.accounts.forms import LogInForm, RegistrationForm
 from shop.accounts.sessions import begin_session, end_all, end_session
+from shop.web import limits
 
 
 @never_cache
@@ -53,7 +53,7 @@ def register(request: HttpRequest) -> HttpResponse:
 
 def show_form(request: HttpRequest, form: LogInForm, status: int = 200) -> HttpResponse:
     """Render the page of either form."""
-    form.mark_errors()
+    form.flag_errors()
     context = {"form": form, "is_new": isinstance(form, RegistrationForm), "next": find_next(request, default="")}
     return render(request, "accounts/log_in.html", context, status=status)
 

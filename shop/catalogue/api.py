@@ -19,8 +19,8 @@ from rest_framework import generics, serializers
 from rest_framework.permissions import AllowAny
 
 from shop.catalogue.models import Category, Product
-from shop.paging import MAX_PAGE_SIZE, CursorPages
-from shop.problems import Problem
+from shop.web.paging import MAX_PAGE_SIZE, CursorPages
+from shop.web.problems import Problem
 
 _IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",

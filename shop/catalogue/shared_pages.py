@@ -1,7 +1,7 @@
 """Pages that are equal for all visitors but for a few parts: kept in memory, and right within CHECK_SECONDS.
 
 A shared page is rendered without a request, therefore nothing of a visitor can get into it. Each answer puts the parts
-of its own visitor (visitor_parts.py) where the page has a mark.
+of its own visitor (visitor_parts.py) where the page has a placeholder.
 
 Triggers give the catalogue a new version in each transaction that changes it (models.CatalogueVersion). A process reads
 the version before it uses a page, unless it did so less than CHECK_SECONDS ago, and forgets all pages of another one.
@@ -20,15 +20,15 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
+from shop.catalogue.compression import join_gzip, pack, pack_part
 from shop.catalogue.context import describe_frame
 from shop.catalogue.models import CatalogueVersion
-from shop.catalogue.packing import join_gzip, pack, pack_part
 from shop.catalogue.visitor_parts import read_values, render_part
 
 CHECK_SECONDS = 0.5  # how old a page may be; each process sends two short queries per second while it is visited
 MOST_PAGES = 2000  # of about 15 kB each
 _ACCEPTS_GZIP = re.compile(r"\bgzip\b")
-_MARK = re.compile(r"<!--visitor:(\w+)-->")
+_PLACEHOLDER = re.compile(r"<!--visitor:(\w+)-->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Page:
     parts: list[str]
 
 
-def mark_part(name: str) -> str:
+def make_placeholder(name: str) -> str:
     """Return the placeholder in a shared page for the visitor's part `name`."""
     return f"<!--visitor:{name}-->"
 
@@ -93,7 +93,7 @@ def show_shared(
 
 def render_page(template: str, context: dict[str, Any]) -> Page:
     """Render a shared page."""
-    cut = _MARK.split(render_to_string(template, describe_frame() | context))
+    cut = _PLACEHOLDER.split(render_to_string(template, describe_frame() | context))
     pieces = [piece.encode() for piece in cut[::2]]
     return Page(pieces, [pack(piece) for piece in pieces], cut[1::2])
 

@@ -76,10 +76,10 @@ def supervisor_lives() -> bool:
 
 
 def clear() -> None:
-    """Remove what an earlier run left: its stopped marks, its table of parts and its readiness."""
+    """Remove what an earlier run left: its flags of stopped parts, its table of parts and its readiness."""
     STOPPED.mkdir(parents=True, exist_ok=True)
-    for mark in STOPPED.iterdir():
-        mark.unlink()
+    for flag in STOPPED.iterdir():
+        flag.unlink()
     PARTS.unlink(missing_ok=True)
     READY.unlink(missing_ok=True)
 
@@ -87,7 +87,7 @@ def clear() -> None:
 def read_stopped() -> set[str]:
     """Return the names of the parts that are to be stopped."""
     with suppress(FileNotFoundError):
-        return {mark.name for mark in STOPPED.iterdir()}
+        return {flag.name for flag in STOPPED.iterdir()}
     return set()
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from shop import limits
+from shop.web import limits
 from tests.accounts.conftest import PASSWORD, post
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +74,7 @@ def test_the_pages_and_the_admin_wait_too(ada: User, guess: Guess, client: Clien
 def test_waits_double_up_to_a_quarter_of_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     counts, now = limits.LocalCounts(), [1000.0]
     waits: list[float] = []
-    monkeypatch.setattr("shop.limits.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("shop.web.limits.time.monotonic", lambda: now[0])
     for _ in range(17):
         assert counts.attempt("x") == 0
         waits.append(counts.attempt("x") if len(waits) >= 4 else 0)

@@ -10,7 +10,7 @@ from django.test import Client
 from notifications.models import Message
 from orders.models import Order
 from shop.accounts.registration import register_account
-from shop.tokens import sign_order
+from shop.web.order_access import sign_order
 from tests.accounts.conftest import PASSWORD, log_in, make_email
 from tests.orders.conftest import MakeBody
 

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from inventory.models import Stock
 from inventory.services import receive_stock
-from shop.catalogue.importing import COLUMNS, UnableToReadCatalogue, read_catalogue
+from shop.catalogue.csv_file import COLUMNS, UnableToReadCatalogue, read_catalogue
 from shop.catalogue.models import Category, Product
 
 pytestmark = pytest.mark.django_db

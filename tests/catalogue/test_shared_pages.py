@@ -20,8 +20,8 @@ from django.test import Client
 from inventory.services import receive_stock
 from relay.models import Outbox
 from shop.catalogue import shared_pages
+from shop.catalogue.compression import join_gzip, pack, pack_part
 from shop.catalogue.models import Category, Product
-from shop.catalogue.packing import join_gzip, pack, pack_part
 from shop.events import ProductViewed
 from tests.catalogue.conftest import FillShelf
 

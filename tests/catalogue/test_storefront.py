@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from orders.pricing import add_up
+from orders.prices.amounts import add_up
 from relay.models import Outbox
 from shop.catalogue.models import Category, Product
 from shop.catalogue.money import format_money
@@ -161,7 +161,7 @@ def test_a_product_page_is_shown_even_when_its_view_cannot_be_recorded(
         with connection.cursor() as cursor:
             cursor.execute("select 1 / 0")
 
-    monkeypatch.setattr("shop.activity.publish_alone", fail)
+    monkeypatch.setattr("shop.web.activity.publish_alone", fail)
     assert "Enamel Mug" in read(client.get("/p/MUG/"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from orders.storing import make_number
+from orders.checkout.statement import make_number
 from relay import Event, Upcaster, unchanged
 from relay.publisher.topics import known_events
 from relay.schemas.files import SchemaFolder, UnableToDescribeEvent, make_schema

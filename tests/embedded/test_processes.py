@@ -77,26 +77,26 @@ def test_a_child_outlives_a_connection_whose_other_end_has_gone() -> None:
 
 
 def test_a_child_is_recorded_before_it_does_anything(tmp_path: Path) -> None:
-    mark, seen = tmp_path / "ran", []
+    trace, seen = tmp_path / "ran", []
 
     def record(pid: int, born: float) -> None:
         time.sleep(0.2)
-        seen.append((psutil.Process(pid).create_time() == born, mark.exists()))
+        seen.append((psutil.Process(pid).create_time() == born, trace.exists()))
 
-    assert run_child(mark.touch, record) == (0, "")
+    assert run_child(trace.touch, record) == (0, "")
     assert seen == [(True, False)]
-    assert mark.exists()
+    assert trace.exists()
 
 
 def test_a_child_that_nobody_recorded_never_runs(tmp_path: Path) -> None:
-    mark = tmp_path / "ran"
+    trace = tmp_path / "ran"
     supervisor = os.fork()
     if supervisor == 0:
-        start_child("child", mark.touch, lambda _pid, _born: os.kill(os.getpid(), signal.SIGKILL))
+        start_child("child", trace.touch, lambda _pid, _born: os.kill(os.getpid(), signal.SIGKILL))
     _pid, status = os.waitpid(supervisor, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
     time.sleep(0.2)
-    assert not mark.exists()
+    assert not trace.exists()
 
 
 def start_session() -> tuple[subprocess.Popen[bytes], float]:

@@ -98,7 +98,7 @@ def _fail(point: Point) -> None:
 
 
 def _die_after_charging() -> None:
-    from payments.sandbox.client import SandboxGateway
+    from payments.gateways.sandbox import SandboxGateway
 
     authorize = SandboxGateway.authorize
 

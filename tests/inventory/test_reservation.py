@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from inventory.handlers import NothingHeldForOrder, consumer
 from inventory.models import Movement, Reservation, Stock
-from inventory.reserving import Hold, hold_stock
+from inventory.reservations import Hold, hold_stock
 from inventory.services import receive_opening_stock
 from inventory.verification import find_stock_differences
 from relay import publish

@@ -20,12 +20,12 @@ class Shopper:
     def __init__(self, phone: str) -> None:
         self.order_id = uuid4()
         self.contact = Contact.objects.create(
-            name="Ada Canary",
-            email="ada.canary@mail.example",
+            name="Ada Planted",
+            email="ada.planted@mail.example",
             phone=phone,
-            line1="Canary Row 1",
+            line1="Planted Row 1",
             postal_code="98765",
-            city="Canaryville",
+            city="Plantedville",
             country="DE",
         )
 
@@ -62,7 +62,7 @@ def local_mail(settings: Any) -> None:
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tasks that the doorbell was rung for; nothing goes to a broker."""
     names: list[str] = []
-    monkeypatch.setattr("shop.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2]))
+    monkeypatch.setattr("shop.workqueue.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2]))
     return names
 
 

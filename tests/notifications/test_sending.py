@@ -12,7 +12,8 @@ from django.core import mail
 from django.db import connections
 from django.db.models.functions import Now
 
-from notifications import delivering, sending
+from notifications import delivery as sender
+from notifications import queue
 from notifications.mailbox import EmailBackend, SandboxSms
 from notifications.models import Message, SandboxDelivery
 from notifications.tasks import send_messages
@@ -55,7 +56,7 @@ def test_an_e_mail_goes_to_the_contact_with_the_messages_id(shopper: Any, settin
     ada.hear(OrderConfirmed)
     ada.send_all()
     [letter] = mail.outbox
-    assert letter.to == ["ada.canary@mail.example"]
+    assert letter.to == ["ada.planted@mail.example"]
     assert letter.extra_headers["Message-ID"] == f"<{ada.message('email').pk}@shop.example>"
 
 
@@ -91,7 +92,7 @@ def test_a_crash_between_sending_and_recording_delivers_once(shopper: Any, monke
     ada = shopper(phone="")
     ada.hear(OrderConfirmed)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(delivering, "record_outcomes", die)
+        patch.setattr(sender, "record_results", die)
         send_messages()
     assert SandboxDelivery.objects.count() == 1
     assert ada.message("email").status == "pending"
@@ -130,7 +131,7 @@ def test_a_provider_that_is_away_is_tried_again_after_growing_pauses_and_given_u
     ada.hear(OrderConfirmed)
     monkeypatch.setattr(EmailBackend, "send_messages", refuse)
     pauses = []
-    for _ in range(sending.MAX_ATTEMPTS):
+    for _ in range(queue.MAX_ATTEMPTS):
         let_claims_expire()
         send_messages()
         waiting = Message.objects.annotate(now=Now()).get(channel="email")
@@ -145,14 +146,14 @@ def test_a_provider_that_is_away_is_tried_again_after_growing_pauses_and_given_u
 
 
 def refuse(*args: object) -> None:
-    raise ConnectionRefusedError("nobody at ada.canary@mail.example")
+    raise ConnectionRefusedError("nobody at ada.planted@mail.example")
 
 
 def test_a_refusal_that_quotes_the_address_does_not_bring_it_into_rows_or_logs(
     shopper: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def quote_address(*args: object) -> None:
-        raise smtplib.SMTPDataError(550, b"no such user ada.canary@mail.example")
+        raise smtplib.SMTPDataError(550, b"no such user ada.planted@mail.example")
 
     ada = shopper(phone="")
     ada.hear(OrderConfirmed)
@@ -160,7 +161,7 @@ def test_a_refusal_that_quotes_the_address_does_not_bring_it_into_rows_or_logs(
     send_messages()
     assert ada.message("email").error == "SMTPDataError 550"
     assert "message not sent" in caplog.text
-    assert "canary" not in "".join(f"{vars(record)}" for record in caplog.records)
+    assert "planted" not in "".join(f"{vars(record)}" for record in caplog.records)
 
 
 def test_a_message_to_an_erased_contact_fails_and_says_so(shopper: Any) -> None:
@@ -194,10 +195,10 @@ def test_a_number_that_was_taken_away_fails_the_sms(shopper: Any) -> None:
 def test_a_worker_that_slept_past_its_claim_records_nothing(shopper: Any) -> None:
     ada = shopper(phone="")
     ada.hear(OrderConfirmed)
-    [slept] = sending.claim_messages(10)
+    [slept] = queue.claim_messages(10)
     let_claims_expire()
     send_messages()
-    sending.record_outcomes([sending.Outcome(slept, "too late")])
+    queue.record_results([queue.SendResult(slept, "too late")])
     assert (ada.message("email").status, ada.message("email").error) == ("sent", "")
 
 
@@ -231,8 +232,8 @@ def test_a_mail_server_that_hangs_uses_up_no_attempt_of_those_behind(
     for _ in range(3):
         shopper(phone="").hear(OrderConfirmed)
     clock = iter([0, 1, 12, 12])
-    monkeypatch.setattr(delivering, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    delivering.take_due()
+    monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    sender.send_due_messages()
     told = sorted(Message.objects.filter(channel="email").values_list("status", "attempts", "claimed_until"))
     assert told == [("pending", 0, None), ("pending", 0, None), ("sent", 1, None)]
 

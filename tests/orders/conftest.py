@@ -10,10 +10,10 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from orders.advancing import advance_order
+from orders.checkout.placement import place_order
+from orders.lifecycle.saga import Happening
+from orders.lifecycle.transitions import advance_order
 from orders.models import IdempotencyKey, Order, Promotion
-from orders.saga import Happening
-from orders.services import place_order
 from relay import Event
 from relay.models import Outbox
 from relay.publisher.topics import known_events

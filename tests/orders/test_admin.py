@@ -8,8 +8,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from orders.lifecycle.saga import Happening
 from orders.models import Order, OrderLine, Transition
-from orders.saga import Happening
 from relay.models import Outbox
 from tests.orders.conftest import CONFIRMED, PAID, PlaceOrder, name_events
 

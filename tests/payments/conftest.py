@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import transaction
 
-from payments.gateway import LedgerEntry
+from payments.gateways.protocol import LedgerEntry
+from payments.gateways.sandbox import SandboxGateway
 from payments.handlers import follow_orders
 from payments.models import Payment
 from payments.sandbox.books import open_books
-from payments.sandbox.client import SandboxGateway
 from payments.tasks import settle_payments
 from relay.models import Outbox
 from shop.events import OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced
@@ -24,15 +24,17 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> lis
     """The tasks that the doorbell was rung for; nothing goes to a broker, unless the test takes `real_doorbell`."""
     names: list[str] = []
     if "real_doorbell" not in request.fixturenames:
-        monkeypatch.setattr("shop.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2]))
+        monkeypatch.setattr(
+            "shop.workqueue.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2])
+        )
     return names
 
 
 @pytest.fixture
 def real_doorbell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this test ring for real, with a doorbell that has not failed lately."""
-    monkeypatch.setattr("shop.doorbell._quiet_until", 0.0)
-    monkeypatch.setattr("shop.doorbell._rung_at", {})
+    monkeypatch.setattr("shop.workqueue.doorbell._quiet_until", 0.0)
+    monkeypatch.setattr("shop.workqueue.doorbell._rung_at", {})
 
 
 @pytest.fixture

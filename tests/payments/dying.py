@@ -6,8 +6,8 @@ from datetime import timedelta
 from django.db import connections
 from django.db.models.functions import Now
 
-from payments import calling
 from payments.models import Payment
+from payments.settlement import calls
 
 
 class Killed(BaseException):
@@ -27,13 +27,13 @@ def let_claims_expire() -> None:
 def settle_in_thread(_: object = None) -> None:
     """What a worker's thread does for one ring."""
     try:
-        calling.take_due()
+        calls.settle_due_payments()
     finally:
         connections.close_all()
 
 
 def wait_for_late_calls() -> None:
     deadline = time.monotonic() + 10
-    while calling._late:
+    while calls._late:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from payments import calling
-from payments.gateway import GatewayAnswer, GatewayUnavailable
+from payments.gateways.protocol import GatewayAnswer, GatewayUnavailable
+from payments.gateways.sandbox import SandboxGateway
 from payments.handlers import follow_orders
 from payments.models import Attempt, Payment, Refund
-from payments.refunding import NotRefundable, refund_part
-from payments.sandbox.client import SandboxGateway
+from payments.reconciliation.comparison import find_money_differences
+from payments.refunds import NotRefundable, refund_part
+from payments.settlement import calls
 from payments.tasks import settle_payments
-from payments.verification import find_money_differences
 from relay.models import Outbox
 from tests.payments.dying import Killed, die, let_claims_expire, settle_in_thread, wait_for_late_calls
 
@@ -66,7 +66,7 @@ def test_an_order_cancelled_after_a_crash_in_its_capture_is_captured_to_the_end_
     settle_payments()
     follow_orders([confirmed(payment)])
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(calling, "make_call", die)
+        patch.setattr(calls, "make_call", die)
         settle_payments()
     follow_orders([cancelled(payment)])
     payment.refresh_from_db()

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
+from payments.gateways.signatures import sign
 from payments.models import Attempt, Hint, Payment
 from payments.sandbox import hooks, scripts
-from payments.signatures import sign
 from payments.tasks import settle_payments
 from tests.payments.dying import wait_for_late_calls
 

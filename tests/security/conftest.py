@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from orders.checkout.placement import place_order
 from orders.models import Order
-from orders.services import place_order
 from tests.orders.conftest import MakeBody, make_body, products  # noqa: F401 - a catalogue and orders here, too
 from tests.security.routes import ROLES, knock_as
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from knox.models import AuthToken
 
-from shop.tokens import sign_order
+from shop.web.order_access import sign_order
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 ROLES = ["guest", "stranger", "owner", "holder", "staff", "admin"]

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
-from orders.services import place_order
+from orders.checkout.placement import place_order
 from relay.models import Intervention
 from shop.audit.models import StaffAction
 from shop.catalogue.models import Product

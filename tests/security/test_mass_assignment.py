@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
-from orders.carts import create_cart
+from orders.cart.storage import create_cart
 from orders.models import Order
 from shop.catalogue.models import Product
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from orders.carts import create_cart
+from orders.cart.storage import create_cart
 from orders.models import Order
 from shop.catalogue.models import Category
 from tests.security.routes import METHODS, ROLES, walk_routes

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from pytest_django.live_server_helper import LiveServer
 
-from orders.carts import create_cart
+from orders.cart.storage import create_cart
+from orders.checkout.placement import place_order
 from orders.models import Cart, Order
-from orders.services import place_order
 from shop.accounts.registration import register_account
 from shop.catalogue.models import Product
 from tests.orders.conftest import MakeBody

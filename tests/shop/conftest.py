@@ -9,10 +9,10 @@ from django.db import connection, transaction
 from inventory.services import receive_opening_stock
 from notifications.models import Message
 from notifications.tasks import send_messages
-from orders.advancing import advance_order
+from orders.checkout.placement import place_order
+from orders.lifecycle.saga import Happening
+from orders.lifecycle.transitions import advance_order
 from orders.models import Order
-from orders.saga import Happening
-from orders.services import place_order
 from payments.models import Payment
 from payments.sandbox.books import open_books
 from payments.tasks import settle_payments
@@ -96,7 +96,7 @@ class World:
 @pytest.fixture
 def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
     """A shop with three products, whose Kafka is a list and whose doorbell rings nowhere."""
-    monkeypatch.setattr("shop.doorbell._ring_now", lambda task, *args: None)
+    monkeypatch.setattr("shop.workqueue.doorbell._ring_now", lambda task, *args: None)
     with open_books() as books:
         books.execute("truncate sandbox_gateway.ledger")
     category = Category.objects.create(slug="home", name="Home")

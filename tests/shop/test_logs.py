@@ -14,7 +14,7 @@ from orders.models import Order
 from shop.catalogue.models import Category, Product
 from shop.contacts.models import Contact
 from shop.logs import LineFormatter
-from shop.tokens import sign_order
+from shop.web.order_access import sign_order
 
 PERSONAL = ("Ada", "Lovelace", "ada@", "7946 0018", "St James", "SW1Y")
 
@@ -85,7 +85,12 @@ ORDER = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "broken", ["orders.storing.publish_with_cause", "orders.services.sign_order", "orders.api.place_order"]
+    "broken",
+    [
+        "orders.checkout.statement.publish_with_cause",
+        "orders.checkout.placement.sign_order",
+        "orders.api.placement.place_order",
+    ],
 )
 def test_an_order_that_fails_is_logged_without_its_customer(
     client: Client, read_log: Callable[[], str], monkeypatch: pytest.MonkeyPatch, broken: str
@@ -128,7 +133,7 @@ def test_the_token_in_an_address_is_not_logged(
         raise RuntimeError("broken on purpose")
 
     order_id = uuid4()
-    monkeypatch.setattr("orders.pages.may_see_order", fail)
+    monkeypatch.setattr("orders.pages.order.may_see_order", fail)
     client.raise_request_exception = False
     assert client.get(f"/orders/{order_id}/", {"token": sign_order(order_id)}).status_code == 500
     assert str(order_id) in read_log()

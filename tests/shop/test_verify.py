@@ -11,9 +11,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, transaction
 
+from orders.lifecycle.saga import Happening
 from orders.models import Order
-from orders.saga import Happening
-from payments.gateway import GatewayUnavailable
+from payments.gateways.protocol import GatewayUnavailable
 from payments.sandbox.books import open_books
 from relay import BrokerUnavailable
 from shop.management.verification import Report, verify

@@ -6,8 +6,8 @@ from django.db.models import Sum
 from analytics.models import Sale
 from inventory.models import Movement, Reservation, Stock
 from notifications.models import Message
+from orders.lifecycle.saga import Happening
 from orders.models import Order
-from orders.saga import Happening
 from payments.models import Payment
 from relay.consumer.registry import all_consumers
 from relay.testing import assert_nothing_published, assert_published, deliver, published

@@ -8,14 +8,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from inventory import handlers as inventory_handlers
-from inventory import reserving
+from inventory import reservations
 from inventory.levels import Change
 from inventory.models import Movement, Reservation, Stock
-from inventory.reserving import GIVING_BACK, Hold, Settlement, Transition
-from orders import services
-from orders.services import Placement
-from payments import claims, handlers, settlement
+from inventory.reservations import GIVING_BACK, ClosedReservations, Hold, Transition
+from orders.checkout import placement
+from orders.checkout.placement import Placement
+from payments import handlers
 from payments.models import Payment
+from payments.settlement import claims, results
 
 
 def replace(text: str, old: str, new: str) -> str:
@@ -33,7 +34,7 @@ def take_random_gateway_key(patch: pytest.MonkeyPatch) -> None:
 def store_key_before_the_work(patch: pytest.MonkeyPatch) -> None:
     """The answer to an idempotency key is kept apart from the order's transaction, and before it."""
     answers: dict[str, Placement] = {}
-    place_order = services.place_order
+    place_order = placement.place_order
 
     def place_order_once(*, idempotency_key: str, **order: Any) -> Placement:
         if idempotency_key not in answers:
@@ -41,20 +42,20 @@ def store_key_before_the_work(patch: pytest.MonkeyPatch) -> None:
             answers[idempotency_key] = place_order(idempotency_key=idempotency_key, **order)
         return answers[idempotency_key]
 
-    patch.setattr(services, "place_order", place_order_once)
+    patch.setattr(placement, "place_order", place_order_once)
 
 
 def release_twice(patch: pytest.MonkeyPatch) -> None:
     """What is released already is released once more."""
     again = [Transition(Reservation.State.RELEASED, Reservation.State.RELEASED, Movement.Kind.RELEASED, 0, -1)]
 
-    def settle_twice(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> Settlement:
-        done = reserving.settle_reservations(causes, transitions)
+    def close_twice(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> ClosedReservations:
+        done = reservations.close_reservations(causes, transitions)
         if transitions is GIVING_BACK:
-            reserving.settle_reservations({order_id: uuid4() for order_id in causes}, again)
+            reservations.close_reservations({order_id: uuid4() for order_id in causes}, again)
         return done
 
-    patch.setattr(inventory_handlers, "settle_reservations", settle_twice)
+    patch.setattr(inventory_handlers, "close_reservations", close_twice)
 
 
 def read_then_write_stock(patch: pytest.MonkeyPatch) -> None:
@@ -89,4 +90,4 @@ def capture_without_lock(patch: pytest.MonkeyPatch) -> None:
         return payments
 
     patch.setattr(handlers, "lock_orders", read_payments)
-    patch.setattr(settlement, "lock_claimed", read_claimed)
+    patch.setattr(results, "lock_claimed", read_claimed)

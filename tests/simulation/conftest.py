@@ -18,7 +18,7 @@ set_hypothesis_home_dir(Path(os.environ["VAR_DIR"]) / "hypothesis")
 def products(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the simulated shop sells, and a gateway and a doorbell of this process."""
     settings.PAYMENT_GATEWAY = "tests.simulation.gateway.Books"
-    monkeypatch.setattr("shop.doorbell._ring_now", lambda task, *args: None)
+    monkeypatch.setattr("shop.workqueue.doorbell._ring_now", lambda task, *args: None)
     category = Category.objects.create(slug="kitchen", name="Kitchen")
     for sku in SKUS:
         Product.objects.create(sku=sku, name=sku.title(), price=1250, category=category)

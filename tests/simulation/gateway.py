@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from payments.gateway import GatewayAnswer, GatewayUnavailable, LedgerEntry, Outcome
+from payments.gateways.protocol import GatewayAnswer, GatewayUnavailable, LedgerEntry, Outcome
 from tests.simulation.model import Fate
 
 

@@ -4,7 +4,7 @@ from django.db import transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from orders.saga import Happening
+from orders.lifecycle.saga import Happening
 from tests.simulation.model import ROUTES, SKUS, Fate, Model
 from tests.simulation.rules import find_breaches, find_leftovers
 from tests.simulation.twin import Twin
@@ -92,11 +92,11 @@ class Shop(RuleBasedStateMachine):
 
     @precondition(lambda self: self.list_steps())
     @rule()
-    def settle(self) -> None:
+    def catch_up(self) -> None:
         """Everything that can be done now is done."""
-        self.settle_all()
+        self.take_all_steps()
 
-    def settle_all(self) -> None:
+    def take_all_steps(self) -> None:
         """Take steps until there are none."""
         while steps := self.list_steps():
             self.take(steps[-1], "answered")
@@ -113,7 +113,7 @@ class Shop(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everything comes to its end, and nothing is left over."""
-        self.settle_all()
+        self.take_all_steps()
         self.check()
         assert list(find_leftovers(self.shop)) == []
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orders.saga import Happening, ImpossibleTransition, State, decide
+from orders.lifecycle.saga import Happening, ImpossibleTransition, State, decide
 
 #: What becomes of a call to the gateway: answered, or no answer although (or because) it was (or was not) carried out.
 #: Pending is a refund that the gateway has taken and not decided; any other call is answered then.

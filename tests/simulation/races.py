@@ -16,15 +16,15 @@ from django.db.models.functions import Now
 
 from inventory.handlers import move_stock
 from inventory.verification import find_stock_differences
-from orders.cancelling import cancel_order
+from orders.api.serializers import OrderRequest
+from orders.checkout.placement import place_order
+from orders.lifecycle.cancellation import cancel_order
 from orders.models import Order
-from orders.serializers import OrderRequest
-from orders.services import place_order
 from orders.tasks import cancel_overdue_orders
-from payments.calling import make_call
-from payments.claims import claim_calls
 from payments.models import Payment
-from payments.settlement import record_outcomes
+from payments.settlement.calls import make_call
+from payments.settlement.claims import claim_calls
+from payments.settlement.results import record_calls
 from relay import Consumer
 from relay.consumer.registry import all_consumers
 from relay.models import Outbox
@@ -53,7 +53,7 @@ def place_orders(count: int) -> list[UUID]:
 def work() -> int:
     """Let a worker do all that payments want and that is due; return how much it was."""
     calls = claim_calls(1000)
-    record_outcomes([make_call(call, math.inf) for call in calls])
+    record_calls([make_call(call, math.inf) for call in calls])
     return len(calls)
 
 

@@ -11,18 +11,18 @@ from django.utils import timezone
 from inventory.models import Reservation, Stock
 from inventory.services import UnableToAdjustStock, adjust_stock
 from inventory.verification import find_stock_differences
-from orders import services
-from orders.advancing import advance_order
-from orders.cancelling import TooLateToCancel, cancel_order
+from orders.api.serializers import OrderRequest
+from orders.checkout import placement as checkout
+from orders.lifecycle.cancellation import TooLateToCancel, cancel_order
+from orders.lifecycle.saga import Happening, ImpossibleTransition
+from orders.lifecycle.transitions import advance_order
 from orders.models import Order
-from orders.saga import Happening, ImpossibleTransition
-from orders.serializers import OrderRequest
 from orders.tasks import cancel_overdue_orders
-from payments.calling import make_call
-from payments.claims import claim_calls
 from payments.models import Payment, Refund
-from payments.refunding import NotRefundable, refund_part
-from payments.settlement import Outcome, record_outcomes
+from payments.refunds import NotRefundable, refund_part
+from payments.settlement.calls import make_call
+from payments.settlement.claims import claim_calls
+from payments.settlement.results import FinishedCall, record_calls
 from relay.consumer.registry import all_consumers
 from relay.models import Outbox
 from relay.testing.delivery import make_delivery, surfacing_errors
@@ -43,7 +43,7 @@ class Twin(Model):
     def __init__(self) -> None:
         super().__init__()
         self.ids: list[UUID] = []
-        self.outcomes: list[list[Outcome]] = []
+        self.finished: list[list[FinishedCall]] = []
         self.booked_by: list[set[str]] = []  # under which keys the gateway has booked in the calls for each order
         self.consumers = {consumer.name: consumer for consumer in all_consumers()}
         Books.entries, Books.fate = {}, "answered"
@@ -55,12 +55,12 @@ class Twin(Model):
         key = str(uuid4())
         try:
             with transaction.atomic():
-                services.place_order(idempotency_key=key, request=request.validated_data)
+                checkout.place_order(idempotency_key=key, request=request.validated_data)
                 raise Crashed
         except Crashed:
-            placement = services.place_order(idempotency_key=key, request=request.validated_data)
+            placement = checkout.place_order(idempotency_key=key, request=request.validated_data)
         self.ids.append(Order.objects.get(pk=placement.answer["id"]).pk)
-        self.outcomes.append([])
+        self.finished.append([])
         self.booked_by.append(set())
         super().place(lines, good_card)
         self.compare()
@@ -137,7 +137,7 @@ class Twin(Model):
         (call,) = claim_calls(1)
         assert call.operation == self.sales[number].in_flight[-1].operation.split()[0]
         before, Books.fate = set(Books.entries), fate
-        self.outcomes[number].append(make_call(call, math.inf))
+        self.finished[number].append(make_call(call, math.inf))
         Books.fate = "answered"
         self.booked_by[number] |= Books.entries.keys() - before
         self.compare()
@@ -146,7 +146,7 @@ class Twin(Model):
     def end(self, number: int, *, oldest: bool) -> bool:
         """Let a worker record what it was answered."""
         known = super().end(number, oldest=oldest)
-        record_outcomes([self.outcomes[number].pop(0 if oldest else -1)])
+        record_calls([self.finished[number].pop(0 if oldest else -1)])
         self.compare()
         return known
 

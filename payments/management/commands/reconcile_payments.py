@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from payments.gateway import GatewayUnavailable
-from payments.reconciling import AlreadyReconciling, reconcile
-from payments.verification import WINDOW_DAYS
+from payments.gateways.protocol import GatewayUnavailable
+from payments.reconciliation.cases import AlreadyReconciling, reconcile
+from payments.reconciliation.comparison import WINDOW_DAYS
 
 MOST_DAYS = 3650
 

@@ -4,7 +4,7 @@ from django import template
 from django.template.context import Context
 from django.utils.safestring import SafeString, mark_safe
 
-from shop.catalogue.shared_pages import mark_part
+from shop.catalogue.shared_pages import make_placeholder
 from shop.catalogue.visitor_parts import render_part
 
 register = template.Library()
@@ -12,5 +12,5 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def visitor_part(context: Context, name: str) -> SafeString:
-    """Show the part `name` of this request's visitor; without a request, the mark where it belongs."""
-    return mark_safe(render_part(name, context) if "request" in context else mark_part(name))
+    """Show the part `name` of this request's visitor; without a request, the part's placeholder."""
+    return mark_safe(render_part(name, context) if "request" in context else make_placeholder(name))

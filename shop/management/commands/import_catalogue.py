@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from inventory.services import receive_opening_stock
-from shop.catalogue.importing import (
+from shop.catalogue.csv_file import (
     COLUMNS,
     UnableToReadCatalogue,
     read_catalogue,

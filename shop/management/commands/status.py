@@ -37,8 +37,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(status, indent=2))
             return
         for part, state in status["parts"].items():
-            mark = self.style.SUCCESS("up  ") if state["up"] else self.style.ERROR("down")
-            self.stdout.write(f"{mark} {part:<14} {status['addresses'].get(part, '')} {state['detail']}".rstrip())
+            label = self.style.SUCCESS("up  ") if state["up"] else self.style.ERROR("down")
+            self.stdout.write(f"{label} {part:<14} {status['addresses'].get(part, '')} {state['detail']}".rstrip())
         for process, reason in status["fallbacks"].items():
             self.stdout.write(self.style.WARNING(f"slow {process} sends records one by one: {reason}"))
         if status["outbox"] is None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
-from payments.gateway import GatewayUnavailable
+from payments.gateways.protocol import GatewayUnavailable
 from relay import BrokerUnavailable
 from shop.management.verification import verify
 

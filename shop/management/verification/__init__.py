@@ -11,7 +11,7 @@ from analytics.verification import find_sales_differences
 from inventory.verification import find_stock_differences
 from notifications.verification import find_message_differences
 from orders.verification import find_promotion_differences
-from payments.verification import find_money_differences
+from payments.reconciliation.comparison import find_money_differences
 from relay.consumer.registry import all_consumers
 from relay.operations import cluster
 from relay.publisher.canary import CanarySent

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from notifications.verification import find_messages_in_flight
-from payments.verification import find_money_in_flight
+from payments.reconciliation.comparison import find_money_in_flight
 from relay.consumer.lag import read_lag
 from relay.consumer.registry import all_consumers
 from relay.health.backlog import read_unpublished

@@ -1,0 +1,165 @@
+"""What orders do to the stock. Each change is one statement that moves the numbers and writes the movements.
+
+Numbers are moved relative to the row (`reserved + quantity`), never written from what was read, and the table's
+CHECK constraints stand behind them. Whoever moves several SKUs locks their rows in SKU order first, so that
+crossed orders wait for each other instead of deadlocking.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from inventory.levels import Change
+from inventory.models import Movement, Reservation
+from relay.arrays import to_array
+
+
+def lock_stock(skus: Collection[str], orders: Collection[UUID] = ()) -> dict[str, int]:
+    """Lock the stock rows of `skus` and of what `orders` have reserved, until the transaction ends.
+
+    Return what is available of each of these SKUs that inventory knows.
+    """
+    with connection.cursor() as cursor:
+        # The order is that of the locking: rows are locked as the sorted scan returns them.
+        cursor.execute(
+            "select sku, on_hand - reserved from inventory_stock where sku = any(array("
+            " select unnest(%s::text[]) union select sku from inventory_reservation where order_id = any(%s::uuid[])))"
+            " order by sku for update",
+            [to_array(skus), to_array(orders)],
+        )
+        return dict(cursor.fetchall())
+
+
+class Hold(NamedTuple):
+    """What an event asks to be held for an order: SKU to quantity."""
+
+    order_id: UUID
+    event_id: UUID
+    wanted: Mapping[str, int]
+
+
+def hold_stock(holds: Sequence[Hold]) -> list[Change]:
+    """Reserve everything that `holds` ask for, and return what that changed where few are left.
+
+    The rows must be locked by `lock_stock` in this transaction, with enough available of each.
+
+    :raises django.db.IntegrityError: there is less than that, or an order holds one of the SKUs already.
+    """
+    lines = [(hold.order_id, hold.event_id, sku, quantity) for hold in holds for sku, quantity in hold.wanted.items()]
+    if not lines:
+        return []
+    orders, events, skus, quantities = zip(*lines, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with wanted as materialized (
+                select * from unnest(%(orders)s::uuid[], %(events)s::uuid[], %(skus)s::text[], %(quantities)s::int[])
+                    as wanted (order_id, event_id, sku, quantity)
+            ),
+            held as (
+                update inventory_stock as stock set reserved = stock.reserved + total.quantity
+                from (select sku, sum(quantity) as quantity from wanted group by sku) as total
+                where stock.sku = total.sku
+                returning stock.sku, stock.on_hand - stock.reserved as after, total.quantity, stock.low_at
+            ),
+            noted as (
+                insert into inventory_reservation (order_id, sku, quantity, state, created_at, changed_at)
+                select order_id, sku, quantity, 'held', %(now)s, %(now)s from wanted
+            ),
+            explained as (
+                insert into inventory_movement
+                    (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
+                select sku, order_id, 'reserved', 0, quantity, event_id, '', %(now)s from wanted
+            )
+            select sku, after + quantity, after, low_at from held where after <= low_at
+            """,
+            {
+                "orders": to_array(orders),
+                "events": to_array(events),
+                "skus": to_array(skus),
+                "quantities": to_array(quantities),
+                "now": timezone.now(),
+            },
+        )
+        return [Change(*row) for row in cursor.fetchall()]
+
+
+class Transition(NamedTuple):
+    """How a reservation in state `before` ends, and what each of its pieces adds to the stock."""
+
+    before: str
+    after: str
+    kind: str
+    on_hand: int
+    reserved: int
+
+
+SALE = [Transition(Reservation.State.HELD, Reservation.State.SOLD, Movement.Kind.SOLD, -1, -1)]
+GIVING_BACK = [
+    Transition(Reservation.State.HELD, Reservation.State.RELEASED, Movement.Kind.RELEASED, 0, -1),
+    # A confirmed order may be cancelled until it is shipped: its pieces are still in the house.
+    Transition(Reservation.State.SOLD, Reservation.State.RELEASED, Movement.Kind.RETURNED, 1, 0),
+]
+
+
+class ClosedReservations(NamedTuple):
+    """The orders whose reservations were closed, and the changes of their stock."""
+
+    orders: set[UUID]
+    changes: list[Change]
+
+
+def close_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> ClosedReservations:
+    """Take the reservations of orders through the transition that fits their state.
+
+    `causes` gives each order's event. The stock of the orders must be locked by `lock_stock` in this transaction, and
+    only one may close those of an order at a time (its events come one after the other).
+    """
+    before, after, kinds, on_hand, reserved = zip(*transitions, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with ended as materialized (
+                select reservation.id, order_id, event_id, sku, after, kind,
+                       quantity * on_hand as on_hand, quantity * reserved as reserved
+                from unnest(%(orders)s::uuid[], %(events)s::uuid[]) as cause (order_id, event_id)
+                join inventory_reservation as reservation using (order_id)
+                join unnest(%(before)s::text[], %(after)s::text[], %(kinds)s::text[],
+                            %(on_hand)s::int[], %(reserved)s::int[])
+                    as transition (before, after, kind, on_hand, reserved) on before = state
+            ),
+            closed as (
+                update inventory_reservation as reservation set state = ended.after, changed_at = %(now)s
+                from ended where reservation.id = ended.id
+            ),
+            moved as (
+                update inventory_stock as stock
+                set on_hand = stock.on_hand + total.on_hand, reserved = stock.reserved + total.reserved
+                from (select sku, sum(on_hand) as on_hand, sum(reserved) as reserved from ended group by sku) as total
+                where stock.sku = total.sku
+                returning stock.sku, stock.on_hand - stock.reserved as after,
+                          total.on_hand - total.reserved as gained, stock.low_at
+            ),
+            explained as (
+                insert into inventory_movement
+                    (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
+                select sku, order_id, kind, on_hand, reserved, event_id, '', %(now)s from ended
+            )
+            select (select array_agg(distinct order_id) from ended), sku, after - gained, after, low_at from moved
+            """,
+            {
+                "before": list(before),
+                "after": list(after),
+                "kinds": list(kinds),
+                "on_hand": list(on_hand),
+                "reserved": list(reserved),
+                "orders": to_array(causes),
+                "events": to_array(causes.values()),
+                "now": timezone.now(),
+            },
+        )
+        rows = cursor.fetchall()
+    return ClosedReservations(set(rows[0][0]) if rows else set(), [Change(*row[1:]) for row in rows])

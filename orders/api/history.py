@@ -1,0 +1,166 @@
+"""Reading orders by the API: one's own list, one order, and what has happened to it."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from orders.api.serializers import OrderDetail
+from orders.models import Order
+from shop.web.order_access import ORDER_TOKEN, may_read_order
+from shop.web.paging import MAX_PAGE_SIZE, CursorPages
+from shop.web.problems import Problem
+
+_NOT_YOURS = OpenApiResponse(Problem, "There is no such order, or it is somebody else's.")
+_SUMMARY = {
+    "id": "01a2042b-51d4-7575-8be7-d5e5de9df91a",
+    "number": "EVV9DXXJZG",
+    "status": "cancelled",
+    "reason": "out_of_stock",
+    "currency": "EUR",
+    "total": 7800,
+    "placed_at": "2026-11-22T16:51:17.588142Z",
+}
+_HAPPENED = [
+    {"event": "OrderPlaced", "status": "placed", "at": "2026-11-22T16:51:17.588142Z"},
+    {"event": "StockRejected", "status": "cancelled", "at": "2026-11-22T16:51:18.204301Z"},
+]
+STATUSES = Order.Status.values
+
+
+class OrderSummary(serializers.Serializer[Any]):
+    """An order in a list."""
+
+    id = serializers.UUIDField()
+    number = serializers.CharField()
+    status = serializers.ChoiceField(STATUSES)
+    reason = serializers.CharField(help_text="Why it was cancelled, else empty.")
+    currency = serializers.CharField()
+    total = serializers.IntegerField(help_text="In minor units of the currency.")
+    placed_at = serializers.DateTimeField()
+
+
+class Happened(serializers.Serializer[Any]):
+    """One step of an order's history."""
+
+    event = serializers.CharField(help_text="What happened, for example StockReserved.")
+    status = serializers.ChoiceField(STATUSES, source="after", help_text="The order's status from then on.")
+    at = serializers.DateTimeField()
+
+
+class OrderQuery(serializers.Serializer[Any]):
+    """What may be asked of the list."""
+
+    status = serializers.ChoiceField(STATUSES, required=False)
+    placed_from = serializers.DateTimeField(required=False, help_text="Placed then or later.")
+    placed_until = serializers.DateTimeField(required=False, help_text="Placed before then.")
+    page_size = serializers.IntegerField(required=False, min_value=1, max_value=MAX_PAGE_SIZE)
+
+
+class OrderPages(CursorPages):
+    """The newest first."""
+
+    ordering = ("-placed_at", "-id")
+
+
+@method_decorator(never_cache, name="get")
+class OwnOrders(generics.ListAPIView[Order]):
+    """The orders of whoever is logged in."""
+
+    serializer_class = OrderSummary
+    pagination_class = OrderPages
+
+    @extend_schema(
+        operation_id="orders_list",
+        summary="List your orders",
+        parameters=[OrderQuery(required=False)],
+        examples=[OpenApiExample("A cancelled order", _SUMMARY, response_only=True)],
+        responses={
+            200: OrderSummary(many=True),
+            400: OpenApiResponse(Problem, "A parameter is wrong."),
+            401: OpenApiResponse(Problem, "Nobody is logged in."),
+        },
+    )
+    def get(self, request: Request, *args: Any, **options: Any) -> Response:
+        """List the orders that you placed while logged in, the newest first."""
+        return super().get(request, *args, **options)
+
+    def get_queryset(self) -> QuerySet[Order]:
+        query = OrderQuery(data=self.request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        orders = Order.objects.filter(customer_id=self.request.user.pk)
+        if "status" in asked:
+            orders = orders.filter(status=asked["status"])
+        if "placed_from" in asked:
+            orders = orders.filter(placed_at__gte=asked["placed_from"])
+        if "placed_until" in asked:
+            orders = orders.filter(placed_at__lt=asked["placed_until"])
+        return orders
+
+
+@method_decorator(never_cache, name="dispatch")
+class OrderView(APIView):
+    """One order."""
+
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="orders_retrieve",
+        summary="Read an order",
+        parameters=[ORDER_TOKEN],
+        responses={
+            200: OrderDetail,
+            401: OpenApiResponse(Problem, "The token is wrong."),
+            404: _NOT_YOURS,
+        },
+    )
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """Read an order as it is now."""
+        return Response(OrderDetail(get_readable_order(request, order_id)).data)
+
+
+@method_decorator(never_cache, name="dispatch")
+class OrderTimeline(APIView):
+    """What has happened to an order."""
+
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="orders_timeline",
+        summary="Read an order's history",
+        parameters=[ORDER_TOKEN],
+        examples=[OpenApiExample("Sold out", _HAPPENED, response_only=True)],
+        responses={
+            200: Happened(many=True),
+            401: OpenApiResponse(Problem, "The token is wrong."),
+            404: _NOT_YOURS,
+        },
+    )
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """Read all that has happened to an order, the oldest first."""
+        return Response(Happened(get_readable_order(request, order_id).history.all(), many=True).data)
+
+
+def get_readable_order(request: Request, order_id: UUID) -> Order:
+    """Return the order, if the caller may read it.
+
+    :raises NotFound: there is none, or it is somebody else's; which of both is not told.
+    """
+    if not may_read_order(request, order_id):
+        raise NotFound(
+            "There is no such order for you: log in as its owner, or send its access token as X-Order-Token."
+        )
+    order = Order.objects.prefetch_related("lines").filter(pk=order_id).first()
+    if order is None:
+        raise NotFound("There is no such order.")
+    return order

@@ -1,0 +1,1 @@
+"""Carts: their rows in the database, and the cart of a visitor's session."""

@@ -1,0 +1,1 @@
+"""Checkout: from a validated request to a stored order with its event."""

@@ -1,0 +1,129 @@
+"""Placing an order. The order and its event are committed together or not at all."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+
+from orders.cart.storage import take_cart
+from orders.checkout.caps import check_caps, identify_buyer, record_capped
+from orders.checkout.statement import FIELDS, Draft, NotStored, Wish, store_order
+from orders.models import IdempotencyKey, Redemption
+from orders.prices.amounts import LINE_FIELDS, Line, OrderRefused, add_up, check_expectation, price_lines
+from orders.prices.promotions import clean_code, redeem
+from shop.web.order_access import sign_order
+
+
+class IdempotencyKeyReused(Exception):
+    """The key was used before, with another request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The answer that the client gets, and whether it had been given before."""
+
+    answer: dict[str, Any]
+    replayed: bool
+
+
+def scope_key(key: str, caller_id: object) -> str:
+    """Return the stored form of a caller's Idempotency-Key. As sent it has no blank: no guest meets a user's."""
+    return key if caller_id is None else f"{caller_id} {key}"
+
+
+def place_order(*, idempotency_key: str, request: dict[str, Any], caller: AbstractBaseUser | None = None) -> Placement:
+    """Place the order of a validated request (``OrderRequest.validated_data``), once for each key of the caller.
+
+    `caller` is the customer who is logged in, None for a guest. Safe to repeat with the same arguments after any error,
+    also when the outcome of the COMMIT is unknown.
+
+    :raises IdempotencyKeyReused: the key came with another request before.
+    :raises OrderRefused: a product, the cart, a price, the promotion or a cap stands against it. Nothing is stored.
+    """
+    customer_id = caller.pk if caller else None
+    request_hash = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+    wish = Wish(scope_key(idempotency_key, customer_id), request_hash, request, customer_id)
+    try:
+        answer = _place(wish)
+    except (NotStored, OrderRefused):
+        # What the first order has taken may be what this one lacks: the cart, the last use of a code.
+        known = _find_answer(wish.key, request_hash)
+        if known is None:
+            raise
+        return known
+    return Placement({**answer, "access_token": sign_order(UUID(answer["id"]))}, replayed=False)
+
+
+def _find_answer(key: str, request_hash: str) -> Placement | None:
+    stored = IdempotencyKey.objects.filter(key=key).first()
+    if stored is None:
+        return None
+    if stored.request_hash != request_hash:
+        raise IdempotencyKeyReused("this Idempotency-Key was used with another request: take a new key for a new order")
+    return Placement({**restore_answer(stored.answer), "access_token": sign_order(stored.order_id)}, replayed=True)
+
+
+def restore_answer(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored answer as it was given: jsonb keeps no order, and older answers have no amounts but the total."""
+    known = {"subtotal": stored["total"], "discount": 0, "shipping": 0, "tax": 0, **stored}
+    known["lines"] = [{name: line[name] for name in LINE_FIELDS} for line in stored["lines"]]
+    return {name: known[name] for name in FIELDS}
+
+
+def _place(wish: Wish) -> dict[str, Any]:
+    if "lines" in wish.request and not wish.request.get("promotion_code"):
+        with suppress(NotStored, OrderRefused):  # what this process remembers of the prices may be old
+            return _place_at_once(wish, remembered=True)
+        with suppress(_Capped):
+            return _place_at_once(wish, remembered=False)
+    with transaction.atomic():
+        return _place_guarded(wish)
+
+
+class _Capped(OrderRefused):
+    """A product has a cap, which is counted under a lock of its buyer."""
+
+
+def _place_at_once(wish: Wish, *, remembered: bool) -> dict[str, Any]:
+    """Place an order that takes nothing that others want, by one statement, which needs no transaction around it."""
+    lines = price_lines(wish.request["lines"], remembered=remembered)
+    if any(line.most_per_customer is not None for line in lines):
+        raise _Capped({})
+    return store_order(_draft(wish, lines, remembered=remembered))
+
+
+def _place_guarded(wish: Wish) -> dict[str, Any]:
+    """Place an order that takes something that others want too. Locks: the cart, the promotion, the buyer's caps."""
+    request = wish.request
+    seen: dict[str, int] = {}
+    wanted = request.get("lines", [])
+    if "cart" in request:
+        taken = take_cart(request["cart"], wish.customer_id)
+        wanted = [{"sku": line.sku, "quantity": line.quantity} for line in taken]
+        seen = {line.sku: line.unit_price for line in taken}
+    lines = price_lines(wanted)
+    code = clean_code(request.get("promotion_code", ""))
+    discount = redeem(code, sum(line.line_total for line in lines)) if code else 0
+    draft = _draft(wish, lines, discount, seen)
+    buyer = identify_buyer(wish.customer_id, request["email"])
+    check_caps(buyer, lines)
+    answer = store_order(draft)
+    record_capped(UUID(answer["id"]), buyer, lines)
+    if code:
+        Redemption.objects.create(order_id=answer["id"], promotion_id=code, amount=discount)
+    return answer
+
+
+def _draft(
+    wish: Wish, lines: list[Line], discount: int = 0, seen: Mapping[str, int] | None = None, *, remembered: bool = False
+) -> Draft:
+    subtotal = sum(line.line_total for line in lines)
+    amounts = add_up(subtotal, wish.request["shipping_address"]["country"], discount)
+    check_expectation(amounts, lines, wish.request.get("expected_total"), seen or {})
+    return Draft(wish, lines, amounts, remembered)

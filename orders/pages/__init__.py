@@ -1,0 +1,1 @@
+"""The pages of carts, the checkout and orders."""

@@ -1,0 +1,68 @@
+"""The page of one order, and the cancellation by its customer."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from orders.lifecycle import cancellation
+from orders.models import Order
+from orders.pages.progress import describe_progress
+from shop.catalogue.models import Product
+from shop.contacts.models import Contact
+from shop.web.order_access import may_see_order, opens_order, remember_order
+
+
+@never_cache
+@require_safe
+def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """An order, for whoever placed it, came with its token, or is staff."""
+    order = get_visible_order(request, order_id)
+    if opens_order(request.GET.get("token", ""), order_id):
+        # The token leaves the address, so that it is neither bookmarked nor passed on.
+        remember_order(request, order_id)
+        return redirect("orders:order-detail", order_id)
+    products = Product.objects.in_bulk([line.sku for line in order.lines.all()])
+    context: dict[str, Any] = {
+        "order": order,
+        "lines": [(line, products.get(line.sku)) for line in order.lines.all()],
+        "progress": describe_progress(order),
+        "contact": Contact.objects.filter(pk=order.contact_id).first(),
+    }
+    return render(request, "orders/order.html", context)
+
+
+@never_cache
+@require_safe
+def show_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """The part of the order page that renews itself; 204 while it would show what ``?seen=`` names."""
+    order = get_visible_order(request, order_id)
+    progress = describe_progress(order)
+    if request.GET.get("seen") == progress.version:
+        return HttpResponse(status=204)
+    return render(request, "orders/_progress.html", {"order": order, "progress": progress})
+
+
+@require_POST
+def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """Cancel an order for its customer, until it is shipped."""
+    order = get_visible_order(request, order_id)
+    try:
+        cancellation.cancel_order(order.pk)
+    except cancellation.TooLateToCancel:
+        messages.error(request, "It is on its way already, so it can no longer be cancelled.")
+    return redirect("orders:order-detail", order_id)
+
+
+def get_visible_order(request: HttpRequest, order_id: UUID) -> Order:
+    """Return the order, if this visitor may see it.
+
+    :raises Http404: there is none, or it is somebody else's; which of both is not told.
+    """
+    if not may_see_order(request, order_id):
+        raise Http404
+    return get_object_or_404(Order.objects.prefetch_related("lines"), pk=order_id)

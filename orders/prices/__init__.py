@@ -1,0 +1,1 @@
+"""The price of an order: amounts, tax, shipping and promotions."""

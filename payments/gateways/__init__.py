@@ -1,0 +1,1 @@
+"""Payment gateways as the shop calls them: one protocol, two implementations."""

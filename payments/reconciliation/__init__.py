@@ -1,0 +1,1 @@
+"""Reconciliation: compare the payments with the gateway's ledger and open cases."""

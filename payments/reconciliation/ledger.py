@@ -1,0 +1,149 @@
+"""The gateway's ledger, copied into a temporary table: however long it is, comparing it takes little memory.
+
+Payments go by the thousand, in the order of their ids, which begin with the time at which they were made.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from uuid import UUID
+
+from django.db import Error, connection
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+
+from payments.gateways.protocol import GatewayUnavailable, LedgerEntry, load_gateway
+from payments.models import Payment
+
+CHUNK = 1000
+#: The ledger is read from so long before the first payment: the gateway's clock and ours may differ.
+OVERLAP = timedelta(hours=1)
+
+_CREATE = """
+create temporary table gateway_ledger (
+    payment_id uuid, idempotency_key text, operation text, reference text, amount bigint, currency text,
+    outcome text, reason text, created_at timestamptz)
+"""
+_COPY = """
+insert into gateway_ledger
+select * from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+                     %s::timestamptz[])
+"""
+_COLUMNS = ("idempotency_key", "operation", "reference", "amount", "currency", "outcome", "reason", "created_at")
+_FOREIGN = f"""
+select {", ".join(_COLUMNS)} from gateway_ledger as entry
+where not exists (select from payments_payment where id = entry.payment_id)
+order by created_at limit %s
+"""  # noqa: S608 - names of our own columns
+_OF_PAYMENTS = f"select payment_id, {', '.join(_COLUMNS)} from gateway_ledger where payment_id = any(%s)"  # noqa: S608
+#: Older payments that something was booked for, or given back of, since.
+_TOUCHED = """
+select payment_id from gateway_ledger union
+select payment_id from payments_refund where created_at >= %s or finished_at >= %s
+"""
+
+
+class TookTooLong(GatewayUnavailable):
+    """The ledger could not be compared within the time that there was."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is compared: payments made from `since` on (None: all), in whole; of older ones what moved since then.
+
+    `began` is when it began, by the database's clock; `until` is when it must be over, by the monotonic one.
+    """
+
+    since: datetime | None
+    began: datetime
+    until: float
+
+    @property
+    def first_id(self) -> UUID:
+        """No payment made from `since` on has a lower id."""
+        return UUID(int=0) if self.since is None else UUID(int=int(self.since.timestamp() * 1000) << 80)
+
+    def check_time(self) -> None:
+        """Go on if there is time.
+
+        :raises TookTooLong: there is none.
+        """
+        if time.monotonic() > self.until:
+            raise TookTooLong("comparing the gateway's ledger took too long: compare fewer days")
+
+
+def make_scope(days: int | None, seconds: float) -> Scope:
+    """Return the scope that begins `days` ago (None: with the first payment) and must be over in `seconds`."""
+    with connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        [(now,)] = cursor.fetchall()
+    return Scope(None if days is None else now - timedelta(days=days), now, time.monotonic() + seconds)
+
+
+@contextmanager
+def copy_ledger(scope: Scope) -> Iterator[None]:
+    """Have the gateway's ledger of the scope in the table `gateway_ledger` of this connection.
+
+    :raises GatewayUnavailable: it can't be read.
+    """
+    entries = load_gateway().read_ledger(scope.since and scope.since - OVERLAP)
+    with connection.cursor() as cursor:
+        cursor.execute(_CREATE)
+        try:
+            while batch := list(islice(entries, CHUNK)):
+                columns = [[getattr(entry, name) for entry in batch] for name in _COLUMNS]
+                cursor.execute(_COPY, [[read_payment_id(entry) for entry in batch], *columns])
+                scope.check_time()
+            cursor.execute("create index on gateway_ledger (payment_id)")
+            cursor.execute("analyze gateway_ledger")
+            yield
+        finally:
+            with suppress(Error):  # the connection may have gone, and the table with it
+                cursor.execute("drop table gateway_ledger")
+
+
+def read_payment_id(entry: LedgerEntry) -> UUID | None:
+    """Return the payment that an idempotency key such as ``<payment id>:capture`` belongs to."""
+    try:
+        return UUID(entry.idempotency_key.partition(":")[0])
+    except ValueError:
+        return None
+
+
+def read_foreign(limit: int) -> Iterator[LedgerEntry]:
+    """Yield copied entries of no payment, `limit` at most."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FOREIGN, [limit])
+        for row in cursor.fetchall():
+            yield LedgerEntry(**dict(zip(_COLUMNS, row, strict=True)))
+
+
+def read_entries(payments: Sequence[Payment]) -> Iterator[tuple[UUID, LedgerEntry]]:
+    """Yield the copied entries of `payments`, each with its payment's id."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_PAYMENTS, [[payment.pk for payment in payments]])
+        for payment_id, *row in cursor.fetchall():
+            yield payment_id, LedgerEntry(**dict(zip(_COLUMNS, row, strict=True)))
+
+
+def read_settled(scope: Scope) -> Iterator[list[Payment]]:
+    """Yield, CHUNK at a time, the payments to be compared.
+
+    Those that want something, or have moved since the ledger was begun to be read, are in flight and left out.
+    """
+    settled = Payment.objects.filter(wanted=Payment.Wanted.nothing, updated_at__lt=scope.began).order_by("pk")
+    yield from read_chunks(settled, UUID(int=max(scope.first_id.int - 1, 0)), scope)
+    if scope.since:
+        touched = RawSQL(_TOUCHED, [scope.since, scope.since])
+        yield from read_chunks(settled.filter(pk__lt=scope.first_id, pk__in=touched), UUID(int=0), scope)
+
+
+def read_chunks(payments: QuerySet[Payment], after: UUID, scope: Scope) -> Iterator[list[Payment]]:
+    """Yield `payments` with ids above `after`, CHUNK at a time."""
+    while chunk := list(payments.filter(pk__gt=after)[:CHUNK]):
+        yield chunk
+        after = chunk[-1].pk
+        scope.check_time()

@@ -1,0 +1,1 @@
+"""Parts that the pages and the REST API of all apps share."""

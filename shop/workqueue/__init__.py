@@ -1,0 +1,1 @@
+"""Work queues of Celery tasks whose rows are in the database."""

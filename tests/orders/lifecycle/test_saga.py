@@ -1,0 +1,210 @@
+"""Every pair of a state and a happening, pinned: whoever changes the saga changes this table too."""
+
+from dataclasses import replace
+from itertools import permutations, product
+
+import pytest
+
+from orders.lifecycle.saga import TABLE, Decision, Happening, ImpossibleTransition, State, decide
+from orders.models import Order
+
+H = Happening
+# Each column is a happening, in the order of the class; each cell says what it does in that state:
+#   note     it is written down, nothing else                .   nothing changes, nothing is published
+#   confirm, ship, deliver, or why it is cancelled           !   can't happen, so it raises
+PINS = """
+state     stock    payment    | reserved rejected authorized declined captured voided refunded partly cancel by_staff deadline shipped delivered
+placed    pending  pending    | note     stock    note       money    !        !      !        !      asked  staff    late     !       !
+placed    pending  authorized | confirm  stock    !          !        !        !      !        !      asked  staff    late     !       !
+placed    reserved pending    | !        !        confirm    money    !        !      !        !      asked  staff    late     !       !
+confirmed reserved authorized | !        !        !          !        note     !      !        !      asked  staff    .        !       !
+confirmed reserved captured   | !        !        !          !        !        !      note     .      asked  staff    .        ship    !
+confirmed reserved refunded   | !        !        !          !        !        !      !        !      asked  staff    .        !       !
+shipped   reserved captured   | !        !        !          !        !        !      note     .      !      !        .        !       deliver
+shipped   reserved refunded   | !        !        !          !        !        !      !        !      !      !        .        !       deliver
+delivered reserved captured   | !        !        !          !        !        !      note     .      !      !        .        !       !
+delivered reserved refunded   | !        !        !          !        !        !      !        !      !      !        .        !       !
+cancelled pending  pending    | note     note     note       note     !        note   !        !      .      .        .        !       !
+cancelled pending  authorized | note     note     !          !        !        note   !        !      .      .        .        !       !
+cancelled pending  declined   | note     note     !          !        !        !      !        !      .      .        .        !       !
+cancelled pending  voided     | note     note     !          !        !        !      !        !      .      .        .        !       !
+cancelled reserved pending    | !        !        note       note     !        note   !        !      .      .        .        !       !
+cancelled reserved authorized | !        !        !          !        note     note   !        !      .      .        .        !       !
+cancelled reserved declined   | !        !        !          !        !        !      !        !      .      .        .        !       !
+cancelled reserved captured   | !        !        !          !        !        !      note     .      .      .        .        !       !
+cancelled reserved voided     | !        !        !          !        !        !      !        !      .      .        .        !       !
+cancelled reserved refunded   | !        !        !          !        !        !      !        !      .      .        .        !       !
+cancelled rejected pending    | !        !        note       note     !        note   !        !      .      .        .        !       !
+cancelled rejected authorized | !        !        !          !        !        note   !        !      .      .        .        !       !
+cancelled rejected declined   | !        !        !          !        !        !      !        !      .      .        .        !       !
+cancelled rejected voided     | !        !        !          !        !        !      !        !      .      .        .        !       !
+"""  # noqa: E501 - a table is read by its columns
+REASONS = {
+    "stock": "out_of_stock",
+    "money": "payment_declined",
+    "asked": "cancelled_on_request",
+    "staff": "cancelled_by_staff",
+    "late": "deadline_passed",
+}
+KNOWN = {
+    H.STOCK_RESERVED: {"stock": "reserved"},
+    H.STOCK_REJECTED: {"stock": "rejected"},
+    H.PAYMENT_AUTHORIZED: {"payment": "authorized"},
+    H.PAYMENT_DECLINED: {"payment": "declined"},
+    H.PAYMENT_CAPTURED: {"payment": "captured"},
+    H.PAYMENT_VOIDED: {"payment": "voided"},
+    H.PAYMENT_REFUNDED: {"payment": "refunded"},
+}
+MOVES = {
+    "confirm": ("confirmed", "OrderConfirmed"),
+    "ship": ("shipped", "OrderShipped"),
+    "deliver": ("delivered", "OrderDelivered"),
+}
+ALL_STATES = [State(*values) for values in product(Order.Status.values, Order.Stock.values, Order.Payment.values)]
+GOOD = (H.STOCK_RESERVED, H.PAYMENT_AUTHORIZED, H.PAYMENT_CAPTURED)
+CANCELS = (H.CANCEL_REQUESTED, H.CANCELLED_BY_STAFF)
+
+
+def read_pins() -> dict[State, list[str]]:
+    """The table as state -> cells, in the order of Happening."""
+    rows = [row.split("|") for row in PINS.strip().splitlines()[1:]]
+    return {State(*left.split()): right.split() for left, right in rows}
+
+
+PINNED = read_pins()
+
+
+def make_decision(state: State, happening: Happening, cell: str) -> Decision:
+    """What a cell means."""
+    if cell == ".":
+        return Decision(state)
+    known = replace(state, **KNOWN.get(happening, {}))
+    if cell == "note":
+        return Decision(known)
+    if cell in MOVES:
+        status, event = MOVES[cell]
+        return Decision(replace(known, status=status), event)
+    return Decision(replace(known, status="cancelled"), "OrderCancelled", REASONS[cell])
+
+
+def find_outcome(state: State, happening: Happening) -> str:
+    """Which of decided, no-op and raises it is."""
+    try:
+        decision = decide(state, happening)
+    except ImpossibleTransition:
+        return "raises"
+    return "no-op" if decision == Decision(state) else "decided"
+
+
+def follow(*happenings: Happening) -> list[str | None]:
+    """Let one thing after the other happen to a new order and return what is published after each."""
+    state, published = State(), []
+    for happening in happenings:
+        decision = decide(state, happening)
+        state = decision.state
+        published.append(decision.publish)
+    return published
+
+
+@pytest.mark.parametrize("state", PINNED, ids=lambda state: f"{state.status}-{state.stock}-{state.payment}")
+def test_each_pair_of_a_reachable_state_is_decided_as_the_table_says(state: State) -> None:
+    for happening, cell in zip(Happening, PINNED[state], strict=True):
+        if cell == "!":
+            with pytest.raises(ImpossibleTransition, match=f"{happening.value} can't happen while {state.status}"):
+                decide(state, happening)
+        else:
+            assert decide(state, happening) == make_decision(state, happening, cell), happening
+
+
+def test_the_pins_hold_every_state_that_an_order_can_get_into() -> None:
+    assert {State(), *(decision.state for decision in TABLE.values())} == set(PINNED)
+    assert set(PINNED) <= set(ALL_STATES)
+
+
+def test_in_every_other_state_that_the_columns_could_hold_everything_raises() -> None:
+    for state in set(ALL_STATES) - set(PINNED):
+        for happening in Happening:
+            assert find_outcome(state, happening) == "raises"
+
+
+def test_every_pair_there_is_has_one_of_three_outcomes() -> None:
+    outcomes = [find_outcome(state, happening) for state, happening in product(ALL_STATES, Happening)]
+    assert {outcome: outcomes.count(outcome) for outcome in outcomes} == {
+        "decided": 52,
+        "no-op": 53,
+        "raises": 1065,
+    }
+
+
+@pytest.mark.parametrize("answers", list(permutations([H.STOCK_RESERVED, H.PAYMENT_AUTHORIZED])))
+def test_both_good_answers_confirm_in_either_order(answers: tuple[Happening, ...]) -> None:
+    assert follow(*answers) == [None, "OrderConfirmed"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        *permutations([H.STOCK_RESERVED, H.PAYMENT_DECLINED]),
+        *permutations([H.STOCK_REJECTED, H.PAYMENT_AUTHORIZED]),
+        *permutations([H.STOCK_REJECTED, H.PAYMENT_DECLINED]),
+    ],
+)
+def test_a_bad_answer_cancels_exactly_once_in_either_order(answers: tuple[Happening, ...]) -> None:
+    assert follow(*answers).count("OrderCancelled") == 1
+    assert "OrderConfirmed" not in follow(*answers)
+
+
+@pytest.mark.parametrize("end", [*CANCELS, H.DEADLINE_PASSED])
+@pytest.mark.parametrize("stock", [H.STOCK_RESERVED, H.STOCK_REJECTED])
+@pytest.mark.parametrize("payment", [H.PAYMENT_AUTHORIZED, H.PAYMENT_DECLINED, H.PAYMENT_VOIDED])
+def test_answers_that_come_after_the_end_are_noted_and_change_nothing(
+    end: Happening, stock: Happening, payment: Happening
+) -> None:
+    for answers in permutations([stock, payment]):
+        assert follow(end, *answers) == ["OrderCancelled", None, None]
+
+
+@pytest.mark.parametrize("cancel", CANCELS)
+@pytest.mark.parametrize("moment", range(len(GOOD) + 1))
+def test_it_may_be_cancelled_at_any_moment_before_it_is_shipped(cancel: Happening, moment: int) -> None:
+    assert follow(*GOOD[:moment], cancel)[-1] == "OrderCancelled"
+    for then in ([H.MARKED_SHIPPED], [H.MARKED_SHIPPED, H.MARKED_DELIVERED]):
+        with pytest.raises(ImpossibleTransition):
+            follow(*GOOD, *then, cancel)
+
+
+def test_a_capture_that_was_under_way_at_the_end_is_refunded() -> None:
+    assert follow(*GOOD[:2], H.CANCEL_REQUESTED, H.PAYMENT_CAPTURED, H.PAYMENT_REFUNDED)[2:] == [
+        *("OrderCancelled", None, None)
+    ]
+
+
+@pytest.mark.parametrize("cancel", CANCELS)
+def test_an_order_is_refunded_once_all_of_its_money_went_back_also_if_that_was_before_it_was_cancelled(
+    cancel: Happening,
+) -> None:
+    state = State()
+    for happening in (*GOOD, H.PAYMENT_PARTLY_REFUNDED, H.PAYMENT_REFUNDED, cancel):
+        state = decide(state, happening).state
+    assert state == State("cancelled", "reserved", "refunded")
+
+
+def test_nothing_is_shipped_after_all_of_the_money_went_back() -> None:
+    with pytest.raises(ImpossibleTransition, match="payment refunded"):
+        follow(*GOOD, H.PAYMENT_REFUNDED, H.MARKED_SHIPPED)
+    assert follow(*GOOD, H.PAYMENT_PARTLY_REFUNDED, H.MARKED_SHIPPED)[-1] == "OrderShipped"
+    assert follow(*GOOD, H.MARKED_SHIPPED, H.PAYMENT_REFUNDED, H.MARKED_DELIVERED)[-1] == "OrderDelivered"
+
+
+def test_nothing_is_shipped_before_the_money_is_there() -> None:
+    with pytest.raises(ImpossibleTransition, match="payment authorized"):
+        follow(*GOOD[:2], H.MARKED_SHIPPED)
+    assert follow(*GOOD, H.MARKED_SHIPPED)[-1] == "OrderShipped"
+
+
+def test_an_order_ends_once_whatever_comes_in_whatever_order() -> None:
+    """Every order of every choice of one answer each and a deadline."""
+    for stock in (H.STOCK_RESERVED, H.STOCK_REJECTED):
+        for payment in (H.PAYMENT_AUTHORIZED, H.PAYMENT_DECLINED):
+            for happenings in permutations([stock, payment, H.DEADLINE_PASSED]):
+                assert len([event for event in follow(*happenings) if event]) == 1

@@ -1,0 +1,181 @@
+"""The page that shows where an order stands, in words for its customer."""
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from orders.lifecycle.saga import Happening
+from orders.lifecycle.transitions import advance_order
+from orders.models import Order
+from shop.contacts.models import Contact
+from tests.catalogue.conftest import ADDRESS, read_key
+from tests.orders.conftest import ANSWERS, CONFIRMED, PAID
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order(cart: Client) -> Order:
+    cart.post("/checkout/", {**ADDRESS, "idempotency_key": read_key(cart.get("/checkout/"))})
+    return Order.objects.get()
+
+
+def let_happen(order: Order, *happenings: Happening) -> None:
+    """Let things happen to the order, as its consumer and staff would."""
+    for happening in happenings:
+        with transaction.atomic():
+            advance_order(order.pk, happening, uuid4() if happening.name in ANSWERS else None)
+
+
+def read_page(client: Client, order: Order) -> str:
+    html: str = client.get(f"/orders/{order.pk}/").content.decode()
+    return html
+
+
+def list_steps(html: str) -> list[tuple[str, str]]:
+    """(state, name) of each step of the timeline."""
+    return re.findall(r'class="step step--(\w+)".*?class="step__name">([^<]+)<', html, re.S)
+
+
+def find_poll(html: str) -> tuple[str, str] | None:
+    """Where the page asks for its progress, and how often; None when it asks no more."""
+    found = re.search(r'hx-get="(/orders/[^"]+/progress/[^"]*)" hx-trigger="(every \d+s)"', html)
+    return (found[1], found[2]) if found else None
+
+
+def test_a_placed_order_is_polled_every_two_seconds_and_refreshed_without_javascript(
+    cart: Client, order: Order
+) -> None:
+    html = read_page(cart, order)
+    assert order.number in html
+    assert "We have your order" in html
+    assert list_steps(html) == [("now", "Placed"), ("todo", "Confirmed"), ("todo", "Shipped"), ("todo", "Delivered")]
+    poll = find_poll(html)
+    assert poll
+    assert poll[1] == "every 2s"
+    assert '<noscript><meta http-equiv="refresh"' in html
+    assert f'hx-get="/messages/{order.pk}/"' in html
+    assert "€417.00" in html
+    assert "Strandgata 12" in html
+
+
+def test_nothing_is_sent_while_nothing_changes(cart: Client, order: Order) -> None:
+    poll = find_poll(read_page(cart, order))
+    assert poll
+    assert cart.get(poll[0]).status_code == 204
+    let_happen(order, Happening.STOCK_RESERVED)
+    answer = cart.get(poll[0])
+    assert answer.status_code == 200
+    assert "check--done" in answer.content.decode()
+    assert "<html" not in answer.content.decode()
+
+
+def test_a_confirmed_order_is_polled_slowly(cart: Client, order: Order) -> None:
+    let_happen(order, *CONFIRMED)
+    html = read_page(cart, order)
+    assert "Your order is confirmed" in html
+    assert list_steps(html)[:2] == [("done", "Placed"), ("done", "Confirmed")]
+    poll = find_poll(html)
+    assert poll
+    assert poll[1] == "every 15s"
+
+
+def test_a_delivered_order_is_polled_no_more(cart: Client, order: Order) -> None:
+    let_happen(order, *PAID, Happening.MARKED_SHIPPED)
+    assert "on its way" in read_page(cart, order)
+    let_happen(order, Happening.MARKED_DELIVERED)
+    html = read_page(cart, order)
+    assert [state for state, _ in list_steps(html)] == ["done"] * 4
+    assert find_poll(html) is None
+    assert 'http-equiv="refresh"' not in html
+
+
+@pytest.mark.parametrize(
+    ("happening", "words"),
+    [
+        (Happening.STOCK_REJECTED, "sold out before we could set it aside"),
+        (Happening.PAYMENT_DECLINED, "Your bank declined the payment"),
+        (Happening.CANCEL_REQUESTED, "cancelled as you asked"),
+        (Happening.CANCELLED_BY_STAFF, "We had to cancel it"),
+        (Happening.DEADLINE_PASSED, "could not complete it in time"),
+    ],
+)
+def test_a_cancelled_order_says_why_in_words(cart: Client, order: Order, happening: Happening, words: str) -> None:
+    let_happen(order, happening)
+    html = read_page(cart, order)
+    assert "Your order was cancelled" in html
+    assert words in html
+    assert list_steps(html) == [("done", "Placed"), ("failed", "Cancelled")]
+    poll = find_poll(html)
+    assert (poll is None) == (happening == Happening.PAYMENT_DECLINED)  # else the bank's answer is still to come
+
+
+@pytest.mark.parametrize(
+    ("happenings", "words", "polls"),
+    [
+        ((*CONFIRMED, Happening.CANCEL_REQUESTED), "had set aside for it is given back", True),
+        ((*PAID, Happening.CANCEL_REQUESTED), "What you paid is being given back", True),
+        ((*PAID, Happening.CANCEL_REQUESTED, Happening.PAYMENT_REFUNDED), "What you paid was given back", False),
+        ((Happening.CANCELLED_BY_STAFF, Happening.PAYMENT_VOIDED), "Nothing was charged", False),
+    ],
+)
+def test_a_cancelled_order_says_where_the_money_is(
+    cart: Client, order: Order, happenings: tuple[Happening, ...], words: str, polls: bool
+) -> None:
+    let_happen(order, *happenings)
+    html = read_page(cart, order)
+    assert words in html
+    assert (find_poll(html) is not None) == polls
+
+
+@pytest.mark.parametrize(
+    ("happenings", "words"),
+    [
+        ((), "Nothing of it will be sent. What you paid was given back"),
+        ((Happening.CANCELLED_BY_STAFF,), "nothing of it will be sent. We are sorry. What you paid was given back"),
+    ],
+)
+def test_an_order_whose_money_went_back_says_so(
+    cart: Client, order: Order, happenings: tuple[Happening, ...], words: str
+) -> None:
+    let_happen(order, *PAID, Happening.PAYMENT_PARTLY_REFUNDED)
+    assert "given back" not in read_page(cart, order)
+    let_happen(order, Happening.PAYMENT_REFUNDED, *happenings)
+    assert words in read_page(cart, order)
+
+
+def test_a_customer_cancels_a_placed_order(cart: Client, order: Order) -> None:
+    answer: Any = cart.post(f"/orders/{order.pk}/cancel/", follow=True)
+    assert "cancelled as you asked" in answer.content.decode()
+    order.refresh_from_db()
+    assert (order.status, order.reason) == ("cancelled", "cancelled_on_request")
+
+
+def test_a_stranger_cancels_nothing(cart: Client, order: Order) -> None:
+    assert Client().post(f"/orders/{order.pk}/cancel/").status_code == 404
+    order.refresh_from_db()
+    assert order.status == "placed"
+
+
+def test_a_shipped_order_cannot_be_cancelled_and_says_so(cart: Client, order: Order) -> None:
+    let_happen(order, *PAID, Happening.MARKED_SHIPPED)
+    answer: Any = cart.post(f"/orders/{order.pk}/cancel/", follow=True)
+    assert "can no longer be cancelled" in answer.content.decode()
+    order.refresh_from_db()
+    assert order.status == "shipped"
+
+
+def test_an_erased_person_leaves_the_order_readable(cart: Client, order: Order) -> None:
+    Contact.objects.all().delete()
+    html = read_page(cart, order)
+    assert order.number in html
+    assert "Strandgata" not in html
+
+
+def test_pages_with_personal_things_are_never_stored(cart: Client, order: Order) -> None:
+    for address in (f"/orders/{order.pk}/", f"/orders/{order.pk}/progress/", "/cart/"):
+        assert "no-store" in cart.get(address)["Cache-Control"]
