@@ -16,6 +16,7 @@ from relay.health.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
 from relay.health.lag import all_consumers, read_lag, read_unpublished
 from relay.models import ConsumerState
 from relay.operations import cluster
+from shop.embedded.addresses import make_database_url
 
 LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
 
@@ -80,7 +81,6 @@ def read_status() -> dict[str, Any]:
 def read_addresses() -> dict[str, str]:
     """Where everything is to be found."""
     web = f"http://127.0.0.1:{settings.PORT}"
-    database = settings.DATABASES["default"]
     broker = parse_url(settings.CELERY_BROKER_URL)
     return {
         "web": f"{web}/",
@@ -88,7 +88,7 @@ def read_addresses() -> dict[str, str]:
         "admin": f"{web}/admin/",
         "gateway": settings.SANDBOX_URL,
         "kafka": ",".join(settings.KAFKA_BOOTSTRAP_SERVERS),
-        "postgres": f"{database['HOST']}:{database['PORT']}/{database['NAME']}",
+        "postgres": make_database_url(settings.DATABASES["default"]),
         "valkey": f"{broker['hostname']}:{broker['port'] or 6379}",
     }
 
