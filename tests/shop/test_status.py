@@ -6,10 +6,12 @@ from io import StringIO
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
+from psycopg.conninfo import conninfo_to_dict
 
 from relay import BrokerUnavailable, publish
 from relay.consumer.canary import note_canaries
@@ -17,6 +19,7 @@ from relay.consumer.deliveries import Delivery
 from relay.heartbeat import Pulse, beat
 from relay.models import ConsumerState, Outbox
 from relay.publisher.canary import Canary, CanarySent
+from shop.embedded.addresses import make_database_url
 from shop.events import OrderShipped
 from shop.management.commands import status as command
 
@@ -50,6 +53,34 @@ def test_every_part_has_an_address_or_a_heartbeat() -> None:
     assert shown["parts"]["postgres"]["up"] is True
     assert {name for name, part in shown["parts"].items() if part["up"]} == {"postgres"}
     assert shown["parts"]["relay"]["detail"] == "has never completed a round"
+
+
+def test_psql_accepts_the_address_of_the_database() -> None:
+    with psycopg.connect(read()["addresses"]["postgres"]) as shown:
+        assert shown.execute("select current_database()").fetchone() == (connection.settings_dict["NAME"],)
+
+
+@pytest.mark.parametrize(
+    ("database", "parsed"),
+    [
+        ({"HOST": "127.0.0.1", "PORT": 29968, "NAME": "shop"}, {"host": "127.0.0.1", "port": "29968"}),
+        ({"HOST": "", "PORT": "", "NAME": "shop"}, {}),
+        ({"HOST": "db", "NAME": "shop", "USER": "me", "PASSWORD": "hunter2"}, {"host": "db", "user": "me"}),
+        (
+            {"HOST": "::1", "PORT": 5432, "NAME": "a/b?c", "USER": "m@e:"},
+            {"host": "::1", "port": "5432", "user": "m@e:"},
+        ),
+        ({"HOST": "/var/run/postgresql", "NAME": "shop"}, {"host": "/var/run/postgresql"}),
+        (
+            {"HOST": "db", "NAME": "shop", "OPTIONS": {"sslmode": "require", "connect_timeout": 3}},
+            {"host": "db", "sslmode": "require"},
+        ),
+    ],
+)
+def test_any_database_has_an_address_that_libpq_reads(database: dict[str, Any], parsed: dict[str, str]) -> None:
+    address = make_database_url(database)
+    assert address.startswith("postgresql://") and "hunter2" not in address
+    assert conninfo_to_dict(address) == {"dbname": database["NAME"], **parsed}
 
 
 def test_a_part_is_up_while_its_heartbeat_is_fresh() -> None:

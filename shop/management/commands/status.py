@@ -18,6 +18,7 @@ from relay.health.backlog import read_unpublished
 from relay.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
 from relay.models import ConsumerState
 from relay.operations import cluster
+from shop.embedded.addresses import make_database_url
 
 LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
 
@@ -82,7 +83,6 @@ def read_status() -> dict[str, Any]:
 def read_addresses() -> dict[str, str]:
     """Where everything is to be found."""
     web = f"http://127.0.0.1:{settings.PORT}"
-    database = settings.DATABASES["default"]
     broker = parse_url(settings.CELERY_BROKER_URL)
     return {
         "web": f"{web}/",
@@ -90,7 +90,7 @@ def read_addresses() -> dict[str, str]:
         "admin": f"{web}/admin/",
         "gateway": settings.SANDBOX_URL,
         "kafka": ",".join(settings.KAFKA_BOOTSTRAP_SERVERS),
-        "postgres": f"{database['HOST']}:{database['PORT']}/{database['NAME']}",
+        "postgres": make_database_url(settings.DATABASES["default"]),
         "valkey": f"{broker['hostname']}:{broker['port'] or 6379}",
     }
 
