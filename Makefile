@@ -19,16 +19,16 @@ up: $(VENV)/installed ## start the shop and all that it needs; Ctrl-C stops it (
 reset: $(VENV)/installed ## delete all data and logs below var/
 	@$(BIN)/python manage.py reset
 
-test: $(VENV)/installed-dev ## run every test, on the real parts
-	@$(BIN)/python -m pytest
+test: $(VENV)/installed-dev ## run the tests on the real parts, in two processes; of long campaigns it runs samples
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-long: $(VENV)/installed-dev ## the long forms of races and campaigns, of which make test runs samples
 	@LONG=all $(BIN)/python -m pytest -m long
 
-simulate: $(VENV)/installed-dev ## 100,000 runs of orders, stock and money on the model, 100 on PostgreSQL (SEED=... repeats)
+simulate: $(VENV)/installed-dev ## 100,000 runs of orders, stock and money on the model, 100 on PostgreSQL (SEED=... draws others)
 	@SIMULATE=all $(BIN)/python -m pytest tests/simulation/test_simulation.py
 
-faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... repeats)
+faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... draws others)
 	@FAULTS=all $(BIN)/python -m pytest tests/faults
 
 bench: $(VENV)/installed-dev ## every benchmark, each with its table: about an hour (BENCH="relay latency" chooses)

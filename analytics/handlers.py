@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from django.db import connection
 
 from analytics.models import ActivityMinute, Kind, Sale, SalesMinute
+from relay import Consumer
 from relay.arrays import to_array
-from relay.consumer import Consumer
 from shop.events import ActivityEvent, CartChanged, OrderCancelled, OrderConfirmed, OrderPlaced, ProductViewed
 
 

@@ -55,12 +55,12 @@ def make_orders(kind: str, count: int) -> list[Any]:
 
 def fill_topic(topic: str, kind: str, count: int) -> None:
     """Send orders to a new topic as the relay does, each the first event of its key."""
-    from relay.batches import Message
-    from relay.messages import make_message
+    from relay.forwarder.batches import Message
+    from relay.forwarder.messages import make_message
+    from relay.forwarder.producer import Producer
+    from relay.forwarder.reader import Row
     from relay.operations.cluster import create_topics
-    from relay.outbox import hash_key
-    from relay.producer import Producer
-    from relay.reader import Row
+    from relay.publisher.outbox import hash_key
 
     create_topics([topic])
     producer = Producer()
@@ -82,7 +82,7 @@ def fill_topic(topic: str, kind: str, count: int) -> None:
 
 def measure_poll(topic: str, count: int) -> float:
     """Return the records per second of `poll()` alone."""
-    from relay.kafka import Source
+    from relay.consumer.subscription import Source
 
     source, seen, first, began = Source(f"poll-{uuid4()}", [topic]), 0, 0, 0.0
     while seen < count:
@@ -98,8 +98,8 @@ def measure_poll(topic: str, count: int) -> float:
 def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> float:
     """Return the events per second of the whole receiver."""
     from inventory.handlers import consumer
-    from relay.arrival import take_delivery
-    from relay.receiver import Batch, Receiver
+    from relay.consumer.arrivals import take_delivery
+    from relay.consumer.receiver import Batch, Receiver
     from shop.events import OrderEvent
 
     stopping = threading.Event()
@@ -234,9 +234,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with running("postgres", "kafka"):
-        from relay.loop import prepare_for_batches
         from relay.operations.cluster import create_topics
-        from relay.topics import known_topics
+        from relay.process.loop import prepare_for_batches
+        from relay.publisher.topics import known_topics
         from shop.embedded.setup import prepare_database
 
         prepare_for_batches()  # as the command does; poll() alone has the same

@@ -68,7 +68,7 @@ def run(statement: str, **values: Any) -> None:
 
 def grow(first: int, last: int, body: int) -> None:
     """Add published and applied rows at the positions from `first` to `last`."""
-    from relay.operations.partitions import ensure_partitions, list_partitions
+    from relay.partitions import ensure_partitions, list_partitions
 
     run("set synchronous_commit = off; set statement_timeout = 0")
     for start in range(first, last + 1, CHUNK):
@@ -99,7 +99,7 @@ def publish_some(count: int) -> None:
     """Publish `count` events, each in its transaction, of 1000 keys."""
     from django.db import transaction
 
-    from relay.outbox import publish
+    from relay import publish
     from tests.relay.events import BookLent
 
     for number in range(count):
@@ -111,7 +111,7 @@ def churn() -> None:
     """Publish CHURN events, a thousand in each transaction."""
     from django.db import transaction
 
-    from relay.outbox import publish_many
+    from relay import publish_many
     from tests.relay.events import BookLent
 
     for _ in range(CHURN // len(KEYS)):
@@ -121,7 +121,7 @@ def churn() -> None:
 
 def catch_up(position: int) -> int:
     """Let everything above `position` be published and applied, and raise the low marks; return the last position."""
-    from relay.operations.partitions import read_position
+    from relay.partitions import read_position
 
     last = read_position()
     run(_PUBLISHED, **{"from": position})
@@ -132,9 +132,10 @@ def catch_up(position: int) -> int:
 
 def measure(rows: int, situation: str) -> dict[str, Any]:
     """Measure every statement once the table has `rows` rows."""
-    from relay.health.lag import read_lag, read_unpublished
-    from relay.operations.partitions import read_position
-    from relay.reader import Reader
+    from relay.consumer.lag import read_lag
+    from relay.forwarder.reader import Reader
+    from relay.health.backlog import read_unpublished
+    from relay.partitions import read_position
 
     last = catch_up(rows)
     reader = Reader(last)
@@ -154,7 +155,7 @@ def measure(rows: int, situation: str) -> dict[str, Any]:
 
 def make_consumer(name: str = CONSUMER) -> Any:
     """A consumer of the library's events."""
-    from relay.consumer import Consumer
+    from relay import Consumer
     from tests.relay.events import BookLent
 
     consumer = Consumer(name)

@@ -67,7 +67,7 @@ def run_inventory() -> Iterator[None]:
 
 def _consume(stopping: Any) -> None:
     from inventory.handlers import consumer
-    from relay.receiver import Receiver
+    from relay.consumer.receiver import Receiver
 
     Receiver(consumer).run(stopping)
 
@@ -134,7 +134,7 @@ def confirm_reserved() -> int:
 def measure(buyers: int, pieces: int, runs: int) -> dict[str, dict[str, float]]:
     """Return the medians for the hot product and for the others."""
     from relay.operations.cluster import create_topics
-    from relay.topics import known_topics
+    from relay.publisher.topics import known_topics
     from shop.catalogue.models import Category, Product
 
     create_topics(known_topics())

@@ -34,7 +34,7 @@ def commit_events(rate: float, seconds: float, commits: dict[str, float]) -> Non
     """Commit events at `rate` per second from CONNECTIONS threads; note the Unix time of each commit by event id."""
     from django.db import connection
 
-    from relay.outbox import hash_key
+    from relay.publisher.outbox import hash_key
 
     def write(number: int) -> None:
         due = time.monotonic() + number / rate

@@ -19,14 +19,14 @@ from uuid import uuid4
 from benchmarks.stage import add_options, prepare
 
 if TYPE_CHECKING:
-    from relay.event import Event
+    from relay import Event
 
 
 def place_orders(count: int, sku: str) -> dict[str, float]:
     """Place `count` orders of each kind in turn and return the median microseconds of their transactions."""
     from orders.api.serializers import OrderRequest
     from orders.checkout.placement import place_order
-    from relay.outbox import publish_with_cause
+    from relay.publisher.outbox import publish_with_cause
     from tests.client import make_order
 
     def place() -> float:

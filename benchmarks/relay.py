@@ -24,7 +24,7 @@ def run_naive(expected: int) -> Callable[[], int]:
     from kafka import KafkaProducer
 
     from relay.conf import configuration
-    from relay.reader import walk_by_position
+    from relay.forwarder.reader import walk_by_position
 
     walk_by_position()
     producer = KafkaProducer(
@@ -78,10 +78,10 @@ def run_naive(expected: int) -> Callable[[], int]:
 
 def run_memory(expected: int) -> Callable[[], int]:
     """Prepare sending from memory: one batch under way to each partition, as the relay does."""
-    from relay.lanes import BATCH_ROWS
-    from relay.messages import make_message, take_batch
-    from relay.producer import Producer, Sending
-    from relay.reader import Reader, Row
+    from relay.forwarder.messages import make_message, take_batch
+    from relay.forwarder.producer import Producer, Sending
+    from relay.forwarder.queues import BATCH_ROWS
+    from relay.forwarder.reader import Reader, Row
 
     producer, reader, read = Producer(), Reader(), 0
     partitions = producer.count_partitions(TOPIC)
@@ -115,7 +115,7 @@ def run_memory(expected: int) -> Callable[[], int]:
 
 def run_relay(expected: int) -> Callable[[], int]:
     """Prepare a relay that stops when everything is marked."""
-    from relay.forwarder import Forwarder
+    from relay.forwarder.forwarder import Forwarder
 
     forwarder = Forwarder()
 

@@ -109,7 +109,7 @@ def fill_outbox(count: int, size: int = 600, keys: int = KEYS, *, empty: bool = 
     """Add `count` unpublished events of about `size` bytes, spread over `keys` keys; by default to an empty outbox."""
     from django.db import connection
 
-    from relay.outbox import hash_key
+    from relay.publisher.outbox import hash_key
 
     names = [f"key-{number:06}" for number in range(keys)]
     values: dict[str, Any] = {"count": count, "size": size, "topic": TOPIC, "width": keys, "keys": names}
@@ -148,7 +148,7 @@ def run_relays(count: int) -> Iterator[list[Event]]:
 
 
 def _serve(stopping: Event) -> None:
-    from relay.forwarder import Forwarder
+    from relay.forwarder.forwarder import Forwarder
 
     Forwarder().run(stopping)  # type: ignore[arg-type]
 

@@ -28,7 +28,7 @@ def fill(shop: RunningShop, orders: int) -> None:
 
     from inventory.models import Stock
     from inventory.services import receive_stock
-    from relay.health.lag import all_consumers
+    from relay.consumer.registry import all_consumers
     from relay.operations import cluster
     from shop.management.verification.drain import read_in_flight
 
@@ -71,7 +71,8 @@ def measure_steps(work: Callable[[Callable[[str], None]], object]) -> dict[str, 
 
 def measure() -> dict[str, Any]:
     """Verify, and ask what an operator asks; return the seconds."""
-    from relay.health.lag import all_consumers, read_lag
+    from relay.consumer.lag import read_lag
+    from relay.consumer.registry import all_consumers
     from shop.management.verification import verify
     from shop.management.verification.drain import read_in_flight
 

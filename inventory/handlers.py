@@ -5,8 +5,7 @@ from uuid import UUID
 
 from inventory.levels import Change, find_news
 from inventory.reservations import GIVING_BACK, SALE, Hold, close_reservations, hold_stock, lock_stock
-from relay.consumer import Consumer
-from relay.outbox import publish_many
+from relay import Consumer, publish_many
 from shop.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Shortage, StockRejected, StockReserved
 
 consumer = Consumer("inventory")

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from inventory.levels import Change, find_news
 from inventory.models import Stock
-from relay.outbox import publish_many
+from relay import publish_many
 
 LARGEST_RECEIPT = 1_000_000
 

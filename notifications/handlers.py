@@ -8,8 +8,8 @@ from uuid_utils.compat import uuid7
 from notifications.models import Message
 from notifications.tasks import send_messages
 from notifications.texts import write_texts
+from relay import Consumer
 from relay.arrays import to_array
-from relay.consumer import Consumer
 from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
 from shop.workqueue.doorbell import ring
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from orders.lifecycle.saga import Happening
 from orders.lifecycle.transitions import Move, advance_orders
 from orders.models import Order
-from relay.consumer import Consumer
+from relay import Consumer
 from shop.events import (
     InventoryEvent,
     PaymentAuthorized,

@@ -12,9 +12,8 @@ from payments.models import Attempt, Payment
 from payments.refunds import refund_rest
 from payments.settlement.claims import lock_payments
 from payments.tasks import settle_payments
+from relay import Consumer, publish_many
 from relay.arrays import to_array
-from relay.consumer import Consumer
-from relay.outbox import publish_many
 from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, PaymentVoided
 from shop.workqueue.doorbell import ring
 

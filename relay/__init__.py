@@ -1,13 +1,83 @@
-"""A transactional outbox for Django, PostgreSQL and Kafka. docs/relay.md tells how to use it; this, how to read it.
+"""A transactional outbox for Django, PostgreSQL and Kafka. docs/relay.md explains how to use it.
 
-Each module is one idea, which its docstring tells, and needs none that comes after it:
+The public names are in `__all__`, and each is imported at its first use. A process that only publishes therefore
+loads neither a Kafka client nor the code of consumers. Other modules are private unless docs/relay.md names them.
 
-    publishing:         conf, event, topics, tracing, arrays, outbox
-    on either side:     failpoint, kafka, loop
-    outbox -> Kafka:    lease, reader, window, batches, messages, producer, lanes, marker, forwarder
-    Kafka -> handlers:  cursors, arrival, parking, breaker, consumer, receiver, commands
-    Django's:           models, apps, admin
+Read the rooms and their modules in this order. No module needs one that comes later:
 
-Beside them, and needed for no event to arrive: health/ tells how the relay is, operations/ is what a person does to it,
-contract/ keeps the events readable for others, and testing/ stands in for Kafka in a test.
+    relay/:             conf, models, arrays, heartbeat, partitions
+    relay/publisher/:   event, topics, tracing, outbox, canary
+    relay/process/:     broker, connection, failpoint, loop
+    relay/forwarder/:   lease, reader, buffer, batches, messages, producer, queues, marker, forwarder
+    relay/consumer/:    deliveries, subscription, cursors, arrivals, parking, breaker, canary, consumer, registry, lag,
+                        receiver, command
+
+Next to these, and needed for no event to arrive: health/ reports how the relay is, operations/ holds what a person does
+to it, schemas/ keeps the events readable for others, testing/ replaces Kafka in a test; admin and apps are Django's.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relay.consumer.consumer import Consumer
+    from relay.process.broker import BrokerUnavailable
+    from relay.publisher.event import Event, UnableToDecodeEvent, Upcaster, unchanged
+    from relay.publisher.outbox import (
+        EventTooLarge,
+        PublishedOutsideTransaction,
+        UnknownTopic,
+        WrongIsolationLevel,
+        publish,
+        publish_many,
+    )
+    from relay.publisher.topics import UnknownEventType
+
+__all__ = [
+    "BrokerUnavailable",
+    "Consumer",
+    "Event",
+    "EventTooLarge",
+    "PublishedOutsideTransaction",
+    "UnableToDecodeEvent",
+    "UnknownEventType",
+    "UnknownTopic",
+    "Upcaster",
+    "WrongIsolationLevel",
+    "publish",
+    "publish_many",
+    "unchanged",
+]
+
+_HOMES = {
+    "BrokerUnavailable": "relay.process.broker",
+    "Consumer": "relay.consumer.consumer",
+    "UnknownEventType": "relay.publisher.topics",
+    **dict.fromkeys(["Event", "UnableToDecodeEvent", "Upcaster", "unchanged"], "relay.publisher.event"),
+    **dict.fromkeys(
+        [
+            "EventTooLarge",
+            "PublishedOutsideTransaction",
+            "UnknownTopic",
+            "WrongIsolationLevel",
+            "publish",
+            "publish_many",
+        ],
+        "relay.publisher.outbox",
+    ),
+}
+
+
+if not TYPE_CHECKING:  # mypy knows the names above, and reports every other one
+
+    def __getattr__(name: str) -> object:
+        """Import a public name at its first use."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

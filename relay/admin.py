@@ -14,14 +14,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from relay.health.canary import CanarySent
-from relay.health.lag import all_consumers, list_unpublished
+from relay.consumer.registry import all_consumers
+from relay.health.backlog import list_unpublished
 from relay.models import ConsumerState, Cursor, Intervention, Outbox, ParkedKey, RelayMember, ShardLease
 from relay.operations import Refused
 from relay.operations.mend import redrive, skip
 from relay.operations.parked import RELAY, Selection
 from relay.operations.pause import pause, resume
-from relay.topics import known_events, known_topics
+from relay.publisher.canary import CanarySent
+from relay.publisher.topics import known_events, known_topics
 
 if apps.is_installed("unfold"):
     from unfold.admin import ModelAdmin

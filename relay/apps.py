@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 
 from relay.conf import configuration
-from relay.topics import build_decoders
+from relay.publisher.topics import build_decoders
 
 
 class RelayConfig(AppConfig):

@@ -43,7 +43,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     @property
     def event_modules(self) -> list[str]:
         """The modules of all events there are: the relay has one of its own."""
-        return ["relay.health.canary", *self.events]
+        return ["relay.publisher.canary", *self.events]
 
     def retention_of(self, topic: str) -> int:
         """Return for how many milliseconds a topic keeps its records; -1 is for ever."""

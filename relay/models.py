@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+SHARDS = 16
+
 
 class Stream(models.Model):
     """One row per key of a topic: the last sequence number given out.

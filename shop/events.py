@@ -1,4 +1,4 @@
-"""The contract: every event that crosses an app boundary, and nothing else. No personal data in any of them."""
+"""The contract: all events that one app publishes and another reads. They contain no personal data."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -7,21 +7,21 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from relay.event import Event, Upcaster
+from relay import Event, Upcaster
 
-OrderId = Annotated[UUID, Meta(description="The order.")]
-OrderNumber = Annotated[str, Meta(description="The order's number as people read it, for example FP-2026-000042.")]
-ContactId = Annotated[UUID, Meta(description="Leads to name and address, for those who may read them.")]
-Currency = Annotated[str, Meta(description="ISO 4217, for example EUR.")]
-Total = Annotated[int, Meta(description="What the order costs, in minor units of `currency`.")]
-Amount = Annotated[int, Meta(description="In minor units of `currency`.")]
-Units = Annotated[int, Meta(description="Pieces in all lines together.")]
-Sku = Annotated[str, Meta(description="The product's stock keeping unit.")]
-Reason = Annotated[str, Meta(description="A word for programs, for example payment_declined.")]
+OrderId = Annotated[UUID, Meta(description="Id of the order.")]
+OrderNumber = Annotated[str, Meta(description="The order number that customers see, for example EVV9DXXJZG.")]
+ContactId = Annotated[UUID, Meta(description="Id of the name and address, which the event does not contain.")]
+Currency = Annotated[str, Meta(description="Currency code of ISO 4217, for example EUR.")]
+Total = Annotated[int, Meta(description="Price of the whole order, in minor units of `currency`.")]
+Amount = Annotated[int, Meta(description="Amount in minor units of `currency`.")]
+Units = Annotated[int, Meta(description="Number of pieces in all lines.")]
+Sku = Annotated[str, Meta(description="Stock keeping unit of the product.")]
+Reason = Annotated[str, Meta(description="Reason as a code for programs, for example payment_declined.")]
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
-    """Said by orders about an order. Amounts are integers in minor units of `currency` (ISO 4217)."""
+    """Published by orders about one order. Amounts are integers in minor units of `currency` (ISO 4217)."""
 
     topic: ClassVar[str] = "shop.orders"
     order_id: OrderId
@@ -32,7 +32,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
 
 class InventoryEvent(Event, frozen=True, kw_only=True):
-    """Said by inventory about the stock of an order."""
+    """Published by inventory about the stock of one order."""
 
     topic: ClassVar[str] = "shop.inventory"
     order_id: OrderId
@@ -43,7 +43,7 @@ class InventoryEvent(Event, frozen=True, kw_only=True):
 
 
 class StockEvent(Event, frozen=True, kw_only=True):
-    """Said by inventory about a product's stock, whichever order or person moved it."""
+    """Published by inventory about the stock of one product."""
 
     topic: ClassVar[str] = "shop.stock"
     sku: Sku
@@ -54,7 +54,7 @@ class StockEvent(Event, frozen=True, kw_only=True):
 
 
 class PaymentEvent(Event, frozen=True, kw_only=True):
-    """Said by payments about the money of an order."""
+    """Published by payments about the payment of one order."""
 
     topic: ClassVar[str] = "shop.payments"
     order_id: OrderId
@@ -67,32 +67,32 @@ class PaymentEvent(Event, frozen=True, kw_only=True):
 
 
 class ActivityEvent(Event, frozen=True, kw_only=True):
-    """What a visitor does. `visitor` is a random id that leads to no person."""
+    """Published when a visitor uses the shop. `visitor` is a random id without a link to a person."""
 
     topic: ClassVar[str] = "shop.activity"
-    visitor: Annotated[UUID, Meta(description="A random id of the browser's session.")]
+    visitor: Annotated[UUID, Meta(description="Random id of the browser session.")]
 
     @property
     def key(self) -> str:
-        """The visitor and the day (UTC), so that a key's events end one day and can be pruned."""
+        """The visitor and the day (UTC). A key ends with its day, and then its events can be pruned."""
         return f"{self.visitor}:{self.occurred_at:%Y-%m-%d}"
 
 
 class OrderedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of an order as it was priced."""
+    """One line of an order, with the price at the time of the order."""
 
     sku: Sku
-    quantity: Annotated[int, Meta(description="Pieces ordered.")]
-    unit_price: Annotated[int, Meta(description="In minor units of the order's currency.")]
+    quantity: Annotated[int, Meta(description="Number of pieces ordered.")]
+    unit_price: Annotated[int, Meta(description="Price of one piece, in minor units of the order's currency.")]
 
 
 def without_amounts(value: dict[str, Any]) -> dict[str, Any]:
-    """Read OrderPlaced.v1: nothing was taken off or added, and the tax was not told."""
+    """Read OrderPlaced.v1, which has no discount, no shipping and no tax."""
     return {**value, "discount": 0, "shipping": 0, "tax": 0}
 
 
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
-    """A customer ordered. `total` is the lines, less `discount`, and `shipping`; `tax` is contained in it."""
+    """A customer placed an order. `total` is the lines minus `discount` plus `shipping`; it includes `tax`."""
 
     version: ClassVar[int] = 2
     upcasters: ClassVar[Mapping[int, Upcaster]] = {1: without_amounts}
@@ -100,16 +100,16 @@ class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     number: OrderNumber
     contact_id: ContactId
     currency: Currency
-    discount: Annotated[int, Meta(description="Taken off by a promotion, in minor units of `currency`.")]
-    shipping: Annotated[int, Meta(description="For the parcel, in minor units of `currency`.")]
-    tax: Annotated[int, Meta(description="Contained in `total`, in minor units of `currency`.")]
+    discount: Annotated[int, Meta(description="Discount of a promotion, in minor units of `currency`.")]
+    shipping: Annotated[int, Meta(description="Shipping costs, in minor units of `currency`.")]
+    tax: Annotated[int, Meta(description="Tax that `total` includes, in minor units of `currency`.")]
     total: Total
-    lines: Annotated[list[OrderedLine], Meta(description="At least one.")]
-    payment_token: Annotated[str, Meta(description="For a single use; it belongs to the gateway.")]
+    lines: Annotated[list[OrderedLine], Meta(description="Lines of the order, at least one.")]
+    payment_token: Annotated[str, Meta(description="Token of the payment gateway, valid for one payment.")]
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
-    """The stock is reserved and the payment authorized: the order will be shipped."""
+    """The stock is reserved and the payment is authorized: the order will be shipped."""
 
     number: OrderNumber
     contact_id: ContactId
@@ -119,7 +119,7 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
-    """The order has ended without a sale. Whoever holds something for it gives it back."""
+    """The order was cancelled. Inventory releases its stock; payments voids or refunds its payment."""
 
     number: OrderNumber
     contact_id: ContactId
@@ -130,93 +130,93 @@ class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderShipped(OrderEvent, frozen=True, kw_only=True):
-    """The parcel has left the house."""
+    """The parcel was handed to the carrier."""
 
     number: OrderNumber
     contact_id: ContactId
 
 
 class OrderDelivered(OrderEvent, frozen=True, kw_only=True):
-    """The parcel has reached the customer."""
+    """The customer received the parcel."""
 
     number: OrderNumber
     contact_id: ContactId
 
 
 class StockReserved(InventoryEvent, frozen=True, kw_only=True):
-    """Every line of the order is held."""
+    """Inventory reserved the stock for all lines of the order."""
 
 
 class Shortage(msgspec.Struct, frozen=True, kw_only=True):
-    """One line that could not be held."""
+    """One line for which the stock was too low."""
 
     sku: Sku
-    requested: Annotated[int, Meta(description="Pieces ordered.")]
-    available: Annotated[int, Meta(description="Pieces that could be had.")]
+    requested: Annotated[int, Meta(description="Number of pieces ordered.")]
+    available: Annotated[int, Meta(description="Number of pieces that were available.")]
 
 
 class StockRejected(InventoryEvent, frozen=True, kw_only=True):
-    """At least one line is not to be had, so nothing is held."""
+    """The stock was too low for at least one line, therefore inventory reserved nothing."""
 
-    shortages: Annotated[list[Shortage], Meta(description="The lines that were at fault.")]
+    shortages: Annotated[list[Shortage], Meta(description="The lines for which the stock was too low.")]
 
 
 class StockLow(StockEvent, frozen=True, kw_only=True):
-    """So few pieces can be had now that somebody should order more."""
+    """The available stock fell to `low_at` or below: the product should be ordered from the supplier."""
 
-    available: Annotated[int, Meta(description="Pieces that can be had now.")]
-    low_at: Annotated[int, Meta(description="So many, or fewer, are too few of this product.")]
+    available: Annotated[int, Meta(description="Number of pieces that are available now.")]
+    low_at: Annotated[int, Meta(description="Low-stock threshold of the product, in pieces.")]
 
 
 class StockBack(StockEvent, frozen=True, kw_only=True):
-    """It was sold out, and can be had again."""
+    """A product that was sold out is available again."""
 
-    available: Annotated[int, Meta(description="Pieces that can be had now.")]
+    available: Annotated[int, Meta(description="Number of pieces that are available now.")]
 
 
 class PaymentAuthorized(PaymentEvent, frozen=True, kw_only=True):
-    """The gateway holds the amount for us."""
+    """The gateway authorized the amount: it is blocked on the customer's account and not yet captured."""
 
 
 class PaymentDeclined(PaymentEvent, frozen=True, kw_only=True):
-    """The gateway refused. Nothing is held."""
+    """The gateway declined the payment. No amount is authorized."""
 
     reason: Reason
 
 
 class PaymentCaptured(PaymentEvent, frozen=True, kw_only=True):
-    """The held amount is ours."""
+    """The gateway captured the authorized amount: the shop has received it."""
 
 
 class PaymentVoided(PaymentEvent, frozen=True, kw_only=True):
-    """The held amount was given back before it was captured."""
+    """The authorization was cancelled before the amount was captured."""
 
 
 def without_rest(value: dict[str, Any]) -> dict[str, Any]:
-    """Read PaymentRefunded.v1, which did not tell what was left."""
+    """Read PaymentRefunded.v1, which does not contain `left`."""
     return {**value, "left": None}
 
 
 class PaymentRefunded(PaymentEvent, frozen=True, kw_only=True):
-    """So much of the captured amount was given back. More may follow until nothing is `left`."""
+    """The gateway refunded `amount` of the captured amount. More refunds may follow until `left` is 0."""
 
     version: ClassVar[int] = 2
     upcasters: ClassVar[Mapping[int, Upcaster]] = {1: without_rest}
 
     left: Annotated[
         int | None,
-        Meta(description="Captured and not given back, in minor units of `currency`; null in what version 1 told."),
+        Meta(description="Captured and not refunded, in minor units of `currency`; null if the event was version 1."),
     ]
 
 
 class ProductViewed(ActivityEvent, frozen=True, kw_only=True):
-    """A product's page was shown."""
+    """A visitor opened the page of a product."""
 
     sku: Sku
 
 
 class CartChanged(ActivityEvent, frozen=True, kw_only=True):
-    """A line of the cart now has this quantity; 0 means removed."""
+    """A visitor changed a line of the cart. `quantity` is the new number of pieces; 0 means removed."""
 
     sku: Sku
-    quantity: Annotated[int, Meta(description="Pieces that are in the cart now.")]
+    quantity: Annotated[int, Meta(description="Number of pieces in the cart after the change.")]

@@ -5,9 +5,9 @@ from celery.signals import beat_init, worker_ready
 from django.db import connection
 
 from relay.conf import configuration
-from relay.health.heartbeat import beat
-from relay.operations.partitions import ensure_partitions
+from relay.heartbeat import beat
 from relay.operations.prune import prune
+from relay.partitions import ensure_partitions
 from shop.accounts.sessions import delete_expired
 
 

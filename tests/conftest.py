@@ -1,7 +1,7 @@
 """One copy of the whole shop runs for all tests; the tests that need a database use a second one in its PostgreSQL."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ORDER.index(folder) + 1 if folder in ORDER else 0
 
     items.sort(key=rank)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("whole shop" if needs_whole_shop(item) else "parts"))
+
+
+def needs_whole_shop(item: pytest.Item) -> bool:
+    """Return whether the test uses all processes of a shop; `make test` runs these tests in a worker of their own."""
+    fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
+    return item.path.parent.name in ("embedded", "faults") or "running_shop" in fixtures
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape what UTF-8 cannot encode in captured output: pytest-xdist sends reports between processes as UTF-8."""
+    report = yield
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

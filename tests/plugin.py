@@ -1,4 +1,7 @@
-"""Gives this run of the tests a copy of the shop of its own: ports and folder, set before Django reads its settings."""
+"""Gives this run of the tests a copy of the shop of its own: ports and folder, set before Django reads its settings.
+
+Sets the seed of all tests that draw samples as well. It is fixed, so that each run draws what CI draws.
+"""
 
 import os
 import socket
@@ -19,13 +22,31 @@ def is_free(port: int) -> bool:
     return True
 
 
+# With pytest-xdist each worker process ("gw0", "gw1") has a copy.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300 + 100 * int(WORKER.removeprefix("gw"))
+
+
+def choose_port(lowest: int) -> int:
+    """Return a free port from `lowest` to `lowest` + 299.
+
+    Each checkout and worker begins at another port: two that start at the same moment do not choose the same one.
+    """
+    return next(port for n in range(300) if is_free(port := lowest + (FIRST + n) % 300))
+
+
 PORTS = ("POSTGRES_PORT", "KAFKA_PORT", "VALKEY_PORT", "SANDBOX_PORT")
 for variable in ("DEBUG", "PRODUCTION", "BROKERS", *PORTS, "EMAIL_URL"):
     os.environ.pop(variable, None)
-# Each checkout begins elsewhere, so that those that start at the same moment do not choose the same port.
-FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300
-os.environ["PORT"] = str(next(port for n in range(300) if is_free(port := 8700 + (FIRST + n) % 300)))
-os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / "test")
+os.environ["PORT"] = str(choose_port(8700))
+FOLDER = "test" if WORKER == "gw0" else f"test-{WORKER}"
+os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / FOLDER)
 # All tests come from one address.
 os.environ["RATE_LIMITS"] = "off"
 os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
+os.environ["SEED"] = os.environ.get("SEED") or "1"
+
+
+def pytest_report_header() -> str:
+    """Return the line with the seed for the header of the run."""
+    return f"SEED={os.environ['SEED']} (SEED=$RANDOM draws other samples)"

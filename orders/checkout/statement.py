@@ -15,7 +15,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from orders.prices.amounts import AMOUNT_FIELDS, LINE_FIELDS, Amounts, Line
-from relay.outbox import READ_COMMITTED, publish_with_cause
+from relay.publisher.outbox import READ_COMMITTED, publish_with_cause
 from shop.events import OrderedLine, OrderPlaced
 from shop.statements import run_prepared
 

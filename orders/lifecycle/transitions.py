@@ -11,9 +11,8 @@ from django.utils import timezone
 from orders.lifecycle.saga import Decision, Happening, State, decide
 from orders.models import Order
 from orders.prices.promotions import give_back
+from relay import Event, publish_many
 from relay.arrays import to_array
-from relay.event import Event
-from relay.outbox import publish_many
 from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
 
 _ORDER = ", ".join(str(field.column) for field in Order._meta.concrete_fields)

@@ -10,8 +10,7 @@ from django.db import connection, transaction
 from payments.gateways.protocol import GatewayAnswer
 from payments.models import Operation, Payment, Refund
 from payments.settlement.claims import Call, lock_claimed
-from relay.event import Event
-from relay.outbox import publish_many
+from relay import Event, publish_many
 from shop.events import PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided
 
 logger = logging.getLogger(__name__)

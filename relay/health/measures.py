@@ -6,13 +6,15 @@ from typing import Any
 
 from django.db import connection
 
-from relay.consumer import Consumer
-from relay.health.canary import read_canary_ages
-from relay.health.heartbeat import read_processes
-from relay.health.lag import all_consumers, read_lag, read_unpublished
+from relay.consumer.canary import read_canary_ages
+from relay.consumer.consumer import Consumer
+from relay.consumer.lag import read_lag
+from relay.consumer.registry import all_consumers
+from relay.health.backlog import read_unpublished
 from relay.health.vacuum import read_holders
+from relay.heartbeat import read_processes
 from relay.models import ConsumerState
-from relay.operations.partitions import list_partitions, read_position
+from relay.partitions import list_partitions, read_position
 
 GAUGES = {
     "relay_outbox_unpublished_rows": "Rows of the outbox that are not in Kafka yet.",
@@ -28,6 +30,7 @@ GAUGES = {
     "relay_process_round_age_seconds": "Time since the process last completed a round; infinite before the first.",
     "relay_process_tried_age_seconds": "Time since the process last completed a round or failed to.",
     "relay_process_start_time_seconds": "When the process started, as a Unix time.",
+    "relay_batches_fast": "1 if the relay sends whole batches, 0 if it sends records one by one, which is slower.",
     "relay_shards_held": "Shards of the keys that the relay holds a lease of.",
     "relay_shards_free": "Shards whose lease has run out.",
     "relay_oldest_transaction_seconds": "Age of what holds vacuum back: the oldest session, prepared one and slot.",
@@ -59,7 +62,7 @@ def read_outbox() -> Iterator[Sample]:
 
 
 def read_consumer(consumer: Consumer, *, seconds: float) -> Iterator[Sample]:
-    """What waits for one consumer, as :func:`relay.health.lag.read_lag` finds it in about so many seconds."""
+    """What waits for one consumer, as :func:`relay.consumer.lag.read_lag` finds it in about so many seconds."""
     labels, lag = {"consumer": consumer.name}, read_lag(consumer, seconds=seconds)
     yield "relay_consumer_lag_events", labels, lag.events
     yield "relay_consumer_lag_keys", labels, lag.keys
@@ -87,6 +90,8 @@ def read_rounds() -> Iterator[Sample]:
         yield "relay_process_round_age_seconds", labels, age
         yield "relay_process_tried_age_seconds", labels, process.tried_age
         yield "relay_process_start_time_seconds", labels, process.started_at.timestamp()
+        if process.fallback is not None:
+            yield "relay_batches_fast", labels, int(not process.fallback)
         prefix = "relay_consumer" if process.name in consumers else "relay"
         labels = {"consumer" if process.name in consumers else "name": process.name, "process": process.process}
         for figure, value in (process.counters | process.histograms).items():

@@ -21,8 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from relay.conf import configuration
-from relay.health.heartbeat import BUCKETS
-from relay.health.lag import all_consumers
+from relay.consumer.registry import all_consumers
 from relay.health.measures import (
     GAUGES,
     Sample,
@@ -33,6 +32,7 @@ from relay.health.measures import (
     read_states,
     read_vacuum,
 )
+from relay.heartbeat import BUCKETS
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection
 
-from relay.kafka import BrokerUnavailable
 from relay.operations import Refused
 from relay.operations.audit import name_actor
+from relay.process.broker import BrokerUnavailable
 
 
 class Operation(BaseCommand):

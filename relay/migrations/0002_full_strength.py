@@ -59,7 +59,7 @@ when (old.refused_reason is not null and new.refused_reason is null) execute fun
 
 def copy_rows(apps, schema_editor):
     """Take the rows over, with the hash that publish() gives new ones, and go on counting where the old table was."""
-    from relay.outbox import hash_key
+    from relay.publisher.outbox import hash_key
 
     with schema_editor.connection.cursor() as cursor:
         cursor.execute("create temporary table relay_key_hash (key text primary key, key_hash integer) on commit drop")

@@ -3,8 +3,8 @@
 import getpass
 import os
 
-from relay.consumer import Consumer
-from relay.health.lag import all_consumers
+from relay.consumer.consumer import Consumer
+from relay.consumer.registry import all_consumers
 from relay.models import Intervention
 from relay.operations import Refused
 

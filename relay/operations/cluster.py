@@ -14,7 +14,9 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
 from relay.conf import configuration
-from relay.kafka import BrokerUnavailable, Delivery, broker_errors, read_connection, read_record
+from relay.consumer.deliveries import Delivery, read_record
+from relay.process.broker import BrokerUnavailable
+from relay.process.connection import broker_errors, read_connection
 
 _SILENCE_SECONDS = 10.0
 _WEEK_MS = 7 * 24 * 3600 * 1000

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from django.db import connection, transaction
 
-from relay.event import UnableToDecodeEvent
 from relay.operations import Refused
 from relay.operations.audit import demand_reason, record_intervention
 from relay.operations.parked import RELAY, Parked, Selection, Waiting, list_parked, show_parked
-from relay.outbox import MAX_EVENT_BYTES
-from relay.topics import UnknownEventType, decode_event
+from relay.publisher.event import UnableToDecodeEvent
+from relay.publisher.outbox import MAX_EVENT_BYTES
+from relay.publisher.topics import UnknownEventType, decode_event
 
 # What was chosen is looked for again under the lock: it may have been done meanwhile.
 _REDRIVE_KEYS = """

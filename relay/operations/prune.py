@@ -12,10 +12,10 @@ from django.db import connection
 from django.utils import timezone
 
 from relay.conf import configuration
-from relay.health.lag import all_consumers
+from relay.consumer.registry import all_consumers
 from relay.operations.audit import record_intervention
 from relay.operations.fence import fence_off_pruning
-from relay.operations.partitions import (
+from relay.partitions import (
     Partition,
     brief_locks,
     drop_partition,

@@ -10,13 +10,13 @@ from functools import partial
 
 from django.db import connection, transaction
 
-from relay.arrival import Arrival, read_arrival
-from relay.consumer import Consumer
-from relay.cursors import Key
+from relay.consumer.arrivals import Arrival, read_arrival
+from relay.consumer.consumer import Consumer
+from relay.consumer.cursors import Key
 from relay.operations import Refused
 from relay.operations.audit import demand_reason, record_intervention
 from relay.operations.fence import fence_off_pruning
-from relay.operations.partitions import retry_while_busy
+from relay.partitions import retry_while_busy
 
 CHUNK_ROWS = 500
 

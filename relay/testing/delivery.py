@@ -13,13 +13,13 @@ from unittest.mock import patch
 
 from django.db.models.functions import Now
 
-from relay import kafka
 from relay.conf import configuration
-from relay.consumer import Consumer
-from relay.cursors import Key, LockedCursor, find_behind
-from relay.messages import make_message
+from relay.consumer.consumer import Consumer
+from relay.consumer.cursors import Key, LockedCursor, find_behind
+from relay.consumer.deliveries import Delivery, read_record
+from relay.forwarder.messages import make_message
+from relay.forwarder.reader import Row
 from relay.models import Outbox, ParkedKey
-from relay.reader import Row
 
 Parked = Literal["raise", "allow"]
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class _Wire:
     def __init__(self, dice: random.Random, *, duplicate: float, delay: float, lose: float, shuffle: bool) -> None:
         self._dice, self._duplicate, self._delay, self._lose, self._shuffle = dice, duplicate, delay, lose, shuffle
         self._sent: dict[str, set[int]] = defaultdict(set)
-        self._again: dict[str, list[kafka.Delivery]] = defaultdict(list)
+        self._again: dict[str, list[Delivery]] = defaultdict(list)
         self.delivered: Counter[str] = Counter()
 
     def mix(self, things: Sequence[T]) -> list[T]:
@@ -111,7 +111,7 @@ class _Wire:
         self.delivered.update(f"{delivery.type} of {delivery.topic}/{delivery.key}" for delivery in coming)
         return bool(coming or held)
 
-    def _take(self, consumer: Consumer) -> tuple[list[kafka.Delivery], set[Key]]:
+    def _take(self, consumer: Consumer) -> tuple[list[Delivery], set[Key]]:
         """Return what comes now and which keys are held back; a duplicate comes one round after its original."""
         sent, coming = self._sent[consumer.name], self._again.pop(consumer.name, [])
         held: dict[Key, bool] = {}
@@ -133,15 +133,15 @@ class _Wire:
     def _draw(self, share: float) -> bool:
         return share > 0 and self._dice.random() < share
 
-    def _cut(self, deliveries: list[kafka.Delivery]) -> list[list[kafka.Delivery]]:
+    def _cut(self, deliveries: list[Delivery]) -> list[list[Delivery]]:
         """Return one batch; or, if shuffled, several of mixed keys, each key's deliveries in their order."""
         if not self._shuffle:
             return [deliveries] if deliveries else []
         turns = self.mix([(delivery.topic, delivery.key) for delivery in deliveries])
-        queues: dict[Key, list[kafka.Delivery]] = defaultdict(list)
+        queues: dict[Key, list[Delivery]] = defaultdict(list)
         for delivery in reversed(deliveries):
             queues[delivery.topic, delivery.key].append(delivery)
-        batches: list[list[kafka.Delivery]] = []
+        batches: list[list[Delivery]] = []
         for turn in turns:
             if not batches or self._draw(0.3):
                 batches.append([])
@@ -149,7 +149,7 @@ class _Wire:
         return batches
 
 
-def make_delivery(row: Outbox) -> kafka.Delivery:
+def make_delivery(row: Outbox) -> Delivery:
     """Return what a consumer gets once the row's record has gone through Kafka."""
     sent = Row(
         position=row.position,
@@ -173,7 +173,7 @@ def make_delivery(row: Outbox) -> kafka.Delivery:
         headers=message.headers,
         value=message.value,
     )
-    return kafka.read_record(received)
+    return read_record(received)
 
 
 def sweep(consumer: Consumer, parked: Parked) -> list[Key]:

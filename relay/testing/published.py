@@ -6,9 +6,9 @@ from typing import Any, TypeVar, overload
 
 from django.db.models import Max, QuerySet
 
-from relay.event import Event
 from relay.models import Outbox
-from relay.topics import decode_event, known_events
+from relay.publisher.event import Event
+from relay.publisher.topics import decode_event, known_events
 
 E = TypeVar("E", bound=Event)
 

@@ -1,4 +1,4 @@
-"""What every page's frame shows: the shop's name, its shelves and from where delivery is free."""
+"""The frame of every page: the shop's name, its shelves, the price of delivery and from where delivery is free."""
 
 import logging
 from typing import Any
@@ -14,6 +14,8 @@ from shop.catalogue.money import format_money
 logger = logging.getLogger(__name__)
 _FRAME = {
     "shop_name": settings.SHOP_NAME,
+    # orders.pricing charges by the same two settings.
+    "delivery_price": format_money(settings.SHIPPING_PRICE, settings.SHOP_CURRENCY),
     "free_delivery_from": format_money(settings.SHIPPING_FREE_FROM, settings.SHOP_CURRENCY),
 }
 

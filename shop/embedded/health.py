@@ -14,7 +14,7 @@ import psycopg
 from django.conf import settings
 from django.db import Error, connection
 
-from relay.health.heartbeat import read_ages
+from relay.heartbeat import read_ages
 from shop.embedded import kafka, run_files
 from shop.embedded.logs import PartLog
 

@@ -182,7 +182,7 @@ def import_programs() -> None:
     """Import what the Python processes need, so that each of them is forked with it instead of importing it again."""
     from django.urls import get_resolver
 
-    from relay.health.lag import all_consumers
+    from relay.consumer.registry import all_consumers
 
     for module in _PROGRAMS:
         import_module(module)

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 from django.db import connection, transaction
 from django.http import HttpRequest
 
-from relay.outbox import READ_COMMITTED, WrongIsolationLevel, publish_with_cause
+from relay import WrongIsolationLevel
+from relay.publisher.outbox import READ_COMMITTED, publish_with_cause
 from shop.events import ActivityEvent
 from shop.statements import run_prepared
 

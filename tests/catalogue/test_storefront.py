@@ -4,10 +4,12 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from orders.prices.amounts import add_up
 from relay.models import Outbox
 from shop.catalogue.models import Category, Product
 from shop.catalogue.money import format_money
@@ -56,6 +58,17 @@ def test_a_shelf_shows_its_own_products(client: Client, mug: Product, tent: Prod
     html = read(client.get("/c/shelter/"))
     assert list_cards(html) == ["TENT"]
     assert '<a href="/c/shelter/" aria-current="page">' in html
+
+
+def test_a_product_page_shows_the_delivery_price_that_the_checkout_adds(client: Client) -> None:
+    free_from = settings.SHIPPING_FREE_FROM
+    for price in (free_from - 1, free_from):
+        make_product(f"P{price}", "Lantern", price, "Shelter")
+        html = read(client.get(f"/p/P{price}/"))
+        charged = format_money(add_up(free_from - 1, "DE").shipping, "EUR")
+        assert f"plus {charged} delivery, free for orders from {format_money(free_from, 'EUR')}" in html
+        assert "delivery included" not in html
+    assert add_up(free_from, "DE").shipping == 0
 
 
 def test_an_empty_shelf_says_so(client: Client) -> None:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from relay.event import Event, Upcaster, unchanged
+from relay import Event, Upcaster, unchanged
 
 
 class Weight(msgspec.Struct, frozen=True, kw_only=True):

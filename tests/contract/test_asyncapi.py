@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from relay.health.canary import CanarySent
-from relay.health.lag import all_consumers
-from relay.topics import known_events, known_topics
+from relay.consumer.registry import all_consumers
+from relay.publisher.canary import CanarySent
+from relay.publisher.topics import known_events, known_topics
 from tests.contract.test_events import EXAMPLES
 
 PATH = Path(__file__).parents[2] / "docs" / "asyncapi.json"

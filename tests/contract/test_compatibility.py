@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from relay.contract.compatibility import Change, compare
+from relay.schemas.compatibility import Change, compare
 
 
 class Line(msgspec.Struct):

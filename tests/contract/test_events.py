@@ -13,8 +13,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from relay.event import Event, UnableToDecodeEvent, concrete_events
-from relay.topics import decode_event, known_events
+from relay import Event, UnableToDecodeEvent
+from relay.publisher.event import concrete_events
+from relay.publisher.topics import decode_event, known_events
 from shop import events
 from shop.events import OrderedLine, Shortage
 
@@ -28,7 +29,7 @@ STAMP: dict[str, Any] = {
 ORDER_ID = UUID("01976f2e-0000-7000-8000-000000000001")
 CONTACT_ID = UUID("9f2c1d3e-4b5a-4c6d-8e7f-000000000002")
 VISITOR = UUID("5e1f0c2b-7d8e-4f90-a1b2-000000000003")
-ORDER: dict[str, Any] = {"order_id": ORDER_ID, "number": "FP-2026-000042", "contact_id": CONTACT_ID}
+ORDER: dict[str, Any] = {"order_id": ORDER_ID, "number": "EVV9DXXJZG", "contact_id": CONTACT_ID}
 PRICE: dict[str, Any] = {"currency": "EUR", "total": 7470}
 AMOUNTS: dict[str, Any] = {"currency": "EUR", "discount": 3500, "shipping": 490, "tax": 712, "total": 4460}
 MONEY: dict[str, Any] = {"order_id": ORDER_ID, "amount": 7470, "currency": "EUR"}

@@ -16,11 +16,11 @@ from django.db import transaction
 from msgspec.structs import replace
 from pytest_django.fixtures import Settings
 
+from relay import publish
 from relay.conf import configuration
-from relay.forwarder import Forwarder
+from relay.forwarder.forwarder import Forwarder
 from relay.operations import cluster
-from relay.outbox import publish
-from relay.topics import known_events
+from relay.publisher.topics import known_events
 from shop import events
 from tests.contract.test_events import EXAMPLES
 from tests.contract.test_schemas import EVENTS, read_schema

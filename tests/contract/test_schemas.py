@@ -13,10 +13,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from relay.contract.schemas import SchemaFolder, UnableToDescribeEvent, make_schema
-from relay.event import Event, Upcaster, unchanged
-from relay.topics import known_events
-from tests.contract.test_events import GOLDEN, TYPES, read_golden
+from orders.checkout.statement import make_number
+from relay import Event, Upcaster, unchanged
+from relay.publisher.topics import known_events
+from relay.schemas.files import SchemaFolder, UnableToDescribeEvent, make_schema
+from tests.contract.test_events import GOLDEN, ORDER, TYPES, read_golden
 
 EVENTS = Path(__file__).parents[2] / "docs" / "events"
 
@@ -51,6 +52,19 @@ def test_every_schema_says_what_it_is_about(event_type: str) -> None:
         assert part["title"] and part["description"]
         for name, field in part["properties"].items():
             assert field.get("description"), f"{event_type}: {name} has no description"
+
+
+def test_the_documented_order_number_has_the_form_of_a_real_one() -> None:
+    number = TYPES["OrderPlaced.v2"].__annotations__["number"].__metadata__[0].description
+    (example,) = re.findall(r"for example (\S+)\.", number)
+    for shown in [make_number(), example, ORDER["number"]]:
+        assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{10}", shown), shown
+    numbers = {
+        file.stem: schema["properties"]["number"]["description"]
+        for file in EVENTS.glob("*.json")
+        if "number" in (schema := read_schema(file.stem))["properties"]
+    }
+    assert len(numbers) == 6 and set(numbers.values()) == {number}
 
 
 class Opened(msgspec.Struct):
@@ -89,7 +103,7 @@ class Releases:
 
     def _use(self, *classes: type[Event]) -> None:
         events = {cls.type_name(version): cls for cls in classes for version in cls.readable_versions()}
-        self._patch.setattr("relay.contract.schemas.known_events", lambda: events)
+        self._patch.setattr("relay.schemas.files.known_events", lambda: events)
 
     def edit(self, event_type: str, change: Callable[[str], str]) -> None:
         path = self.folder / f"{event_type}.json"

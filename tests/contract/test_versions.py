@@ -9,11 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from pytest_django.fixtures import Settings
 
-from relay.consumer import Consumer
-from relay.event import Event, UnableToDecodeEvent
+from relay import Consumer, Event, UnableToDecodeEvent, UnknownEventType, publish
 from relay.models import Outbox
-from relay.outbox import publish
-from relay.topics import UnknownEventType, decode_event, known_events, known_topics
+from relay.publisher.topics import decode_event, known_events, known_topics
 from tests.contract.parcels import ParcelPosted, Weight
 
 STAMP = {"event_id": "01976f2e-6a00-7000-8000-00000000abcd", "occurred_at": "2026-05-04T12:34:56Z", "parcel": "P1"}
@@ -96,10 +94,10 @@ def test_two_events_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
         topic: ClassVar[str] = "test.other"
 
-    monkeypatch.setattr(ParcelPosted, "__module__", "relay.health.canary")
+    monkeypatch.setattr(ParcelPosted, "__module__", "relay.publisher.canary")
     known_events.cache_clear()
     with pytest.raises(
-        ImproperlyConfigured, match=r"relay\.health\.canary and tests\.contract\.parcels both have a ParcelPosted"
+        ImproperlyConfigured, match=r"relay\.publisher\.canary and tests\.contract\.parcels both have a ParcelPosted"
     ):
         known_events()
     monkeypatch.undo()

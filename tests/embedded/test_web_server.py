@@ -17,7 +17,7 @@ from shop.embedded.parts import WEB_THREADS, WEB_WORKERS
 from shop.embedded.processes import is_alive, wait_until
 from tests.client import call
 from tests.faults.counting import connect
-from tests.plugin import is_free
+from tests.plugin import choose_port
 from tests.running_shop import RunningShop
 
 UNFINISHED_HEAD = b"GET / HTTP/1.1\r\nHos"
@@ -30,7 +30,7 @@ UNFINISHED_BODY = (
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
     """PostgreSQL and the web alone."""
-    port = next(port for port in range(9400, 9700) if is_free(port))
+    port = choose_port(9400)
     shop = RunningShop(port, tmp_path_factory.mktemp("web") / "var", only=("postgres", "web"))
     shop.start(90)
     yield shop

@@ -15,7 +15,7 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from tests.plugin import is_free
+from tests.plugin import choose_port
 from tests.running_shop import BASE_DIR, RunningShop
 
 BROKERS = ["kafka-1", "kafka-2", "kafka-3"]
@@ -24,7 +24,7 @@ TOPIC = "shop.orders"
 
 def make_cluster_shop() -> RunningShop:
     """A shop of its own with BROKERS=3 (replication 3, min.insync.replicas 2), from wheels alone, not started."""
-    port = next(port for port in range(int(os.environ["PORT"]) + 1, 9400) if is_free(port))
+    port = choose_port(9700)
     var_dir = Path(os.environ["VAR_DIR"])
     folder = var_dir.with_name(f"{var_dir.name}-brokers")
     return RunningShop(port=port, var_dir=folder, BROKERS="3", EMBEDDED="wheels")

@@ -6,9 +6,11 @@ from typing import Any
 from django.db import connection, transaction
 from kafka import KafkaConsumer
 
-from relay import consumer, forwarder, kafka, lease, marker, producer, reader
-from relay.arrival import Arrival
-from relay.cursors import LockedCursor
+from relay.consumer import consumer, subscription
+from relay.consumer.arrivals import Arrival
+from relay.consumer.cursors import LockedCursor
+from relay.consumer.deliveries import Delivery
+from relay.forwarder import forwarder, lease, marker, producer, reader
 
 patch = setattr
 
@@ -60,15 +62,15 @@ def ignore_failed_futures() -> None:
 
 def commit_offset_before_effect() -> None:
     """The consumer commits what it has received, then applies it."""
-    poll = kafka.Source.poll
+    poll = subscription.Source.poll
 
-    def poll_and_commit(source: kafka.Source, **kwargs: Any) -> list[kafka.Delivery]:
+    def poll_and_commit(source: subscription.Source, **kwargs: Any) -> list[Delivery]:
         deliveries = poll(source, **kwargs)
         if deliveries:
             source.commit(deliveries)
         return deliveries
 
-    patch(kafka.Source, "poll", poll_and_commit)
+    patch(subscription.Source, "poll", poll_and_commit)
 
 
 def ignore_cursor() -> None:
@@ -92,8 +94,8 @@ def commit_by_itself() -> None:
         def close(self, autocommit: bool = True, **options: Any) -> None:
             super().close(autocommit=True, **options)
 
-    patch(kafka, "KafkaConsumer", AutoCommitting)
-    patch(kafka.Source, "commit", lambda source, deliveries: None)
+    patch(subscription, "KafkaConsumer", AutoCommitting)
+    patch(subscription.Source, "commit", lambda source, deliveries: None)
 
 
 def reset_to_latest() -> None:
@@ -103,4 +105,4 @@ def reset_to_latest() -> None:
         def __init__(self, *topics: str, **options: Any) -> None:
             super().__init__(*topics, **options | {"auto_offset_reset": "latest"})
 
-    patch(kafka, "KafkaConsumer", StartingAtTheEnd)
+    patch(subscription, "KafkaConsumer", StartingAtTheEnd)

@@ -1,20 +1,17 @@
-"""FAULTS=all runs the long forms (`make faults`); without it a sample is drawn. SEED=… repeats a run."""
+"""FAULTS=all runs the long forms (`make faults`); without it a sample is drawn. SEED=... draws another sample."""
 
 import os
-import secrets
 from collections.abc import Iterator
 
 import pytest
 from pytest_django.fixtures import Settings
 
-from relay.topics import known_events
+from relay.publisher.topics import known_events
 from tests.client import Customer, OrderStream, make_order
 from tests.faults.brokers import make_cluster_shop
 from tests.faults.counting import give_stock
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
-
-os.environ.setdefault("SEED", str(secrets.randbelow(10_000)))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from django.db import OperationalError
 
-from relay import kafka
+from relay.consumer import subscription
 
 # Where a process's first, second … life ends; later ones last.
 CRASHES = {"relay": ["relay.sent", "relay.fetched"], "consumer": 3 * ["consumer.applied", "consumer.processed"]}
@@ -38,18 +38,18 @@ def make_disturbance(role: str, life: int, random: Random, *, crashes: bool) -> 
     return disturb
 
 
-_sources: list[kafka.Source] = []
+_sources: list[subscription.Source] = []
 
 
 def remember_sources() -> None:
     """Let `die` find the clients of this process."""
-    init = kafka.Source.__init__
+    init = subscription.Source.__init__
 
-    def remember(source: kafka.Source, *args: Any, **kwargs: Any) -> None:
+    def remember(source: subscription.Source, *args: Any, **kwargs: Any) -> None:
         init(source, *args, **kwargs)
         _sources.append(source)
 
-    kafka.Source.__init__ = remember  # type: ignore[method-assign, assignment]
+    subscription.Source.__init__ = remember  # type: ignore[method-assign, assignment]
 
 
 def die() -> NoReturn:

@@ -1,6 +1,7 @@
 """Makes a command fail at a point where that is worst.
 
-A point is a label of relay.failpoint, or gateway.charged: after the gateway has charged, before that is written down.
+A point is a label of relay.process.failpoint, or gateway.charged: after the gateway has charged, before that is written
+down.
 """
 
 import os
@@ -60,7 +61,7 @@ def fail_at(text: str) -> None:
     if text == "gateway.charged":
         _die_after_charging()
         return
-    from relay import failpoint
+    from relay.process import failpoint
 
     point = Point.parse(text)
     thread: int | None = None

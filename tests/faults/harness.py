@@ -14,11 +14,11 @@ from random import Random
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from relay import failpoint, lease
-from relay.commands import ConsumeCommand
-from relay.consumer import Consumer
+from relay import Consumer, publish
+from relay.consumer.command import ConsumeCommand
+from relay.forwarder import lease
 from relay.operations import cluster
-from relay.outbox import publish
+from relay.process import failpoint
 from tests.faults.disturbance import make_disturbance, remember_sources
 from tests.faults.parcels import ParcelMoved
 
@@ -160,7 +160,7 @@ class Run:
         call_command(command)
 
     def _write(self, random: Random) -> None:
-        from relay import outbox
+        from relay.publisher import outbox
 
         outbox.MAX_EVENT_BYTES = 4_000_000
         for number in range(self.transactions):

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from relay.event import Event
+from relay import Event
 
 
 class ParcelMoved(Event, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from relay.operations.cluster import read_log
-from relay.outbox import hash_key
+from relay.publisher.outbox import hash_key
 from tests.client import Customer, OrderStream, make_order
 from tests.faults.brokers import Cluster, Crowd, wait_until
 from tests.faults.counting import assert_nothing_lost, connect, give_stock
@@ -34,7 +34,7 @@ def shop(cluster_shop: RunningShop) -> RunningShop:
 
 @pytest.fixture
 def cluster(shop: RunningShop, settings: Settings) -> Cluster:
-    """Its brokers, where relay.kafka of this process looks for them, too."""
+    """Its brokers, where relay.consumer.subscription of this process looks for them, too."""
     cluster = Cluster(shop)
     settings.RELAY = {**settings.RELAY, "BOOTSTRAP_SERVERS": cluster.servers}
     return cluster

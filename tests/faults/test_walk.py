@@ -15,23 +15,23 @@ SEED = int(os.environ["SEED"])
 WALKS = 60 if os.environ.get("FAULTS") == "all" else 2
 STEPS = 700
 HURRIED = {
-    "relay.lease.RENEW_SECONDS": 0.03,
-    "relay.lease.WAITING_SECONDS": 0.01,
-    "relay.reader.SETTLE_SECONDS": 0.005,
-    "relay.reader.IDLE_READ_SECONDS": 0.002,
-    "relay.lanes.SLOW_SECONDS": 0.02,
-    "relay.lanes.SHORTEST_PAUSE": 0.01,
-    "relay.lanes.LONGEST_PAUSE": 0.05,
-    "relay.forwarder.DELIVERY_TIMEOUT_SECONDS": 0.04,
+    "relay.forwarder.lease.RENEW_SECONDS": 0.03,
+    "relay.forwarder.lease.WAITING_SECONDS": 0.01,
+    "relay.forwarder.reader.SETTLE_SECONDS": 0.005,
+    "relay.forwarder.reader.IDLE_READ_SECONDS": 0.002,
+    "relay.forwarder.queues.SLOW_SECONDS": 0.02,
+    "relay.forwarder.queues.SHORTEST_PAUSE": 0.01,
+    "relay.forwarder.queues.LONGEST_PAUSE": 0.05,
+    "relay.forwarder.forwarder.DELIVERY_TIMEOUT_SECONDS": 0.04,
 }
 # Every limit of a read, a batch and of memory is reached.
 CRAMPED = {
-    "relay.reader.READ_ROWS": 8,
-    "relay.window.READ_ROWS": 8,
-    "relay.reader.SPAN": 40,
-    "relay.window.WINDOW_ROWS": 30,
-    "relay.lanes.BATCH_ROWS": 5,
-    "relay.marker.MARK_ROWS": 4,
+    "relay.forwarder.reader.READ_ROWS": 8,
+    "relay.forwarder.buffer.READ_ROWS": 8,
+    "relay.forwarder.reader.SPAN": 40,
+    "relay.forwarder.buffer.WINDOW_ROWS": 30,
+    "relay.forwarder.queues.BATCH_ROWS": 5,
+    "relay.forwarder.marker.MARK_ROWS": 4,
 }
 
 

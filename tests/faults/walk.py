@@ -11,12 +11,13 @@ from random import Random
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from relay import kafka
-from relay.forwarder import Forwarder
-from relay.lanes import Landing, Lane
-from relay.lease import LeaseLost
-from relay.loop import TRANSIENT
+from relay import BrokerUnavailable
+from relay.forwarder.forwarder import Forwarder
+from relay.forwarder.lease import LeaseLost
+from relay.forwarder.queues import Landing, Lane
 from relay.models import Outbox
+from relay.process.broker import RecordRefused
+from relay.process.loop import TRANSIENT
 from shop.management.verification.outbox import find_rows_left_behind
 from tests.faults.parcels import ParcelMoved
 from tests.relay.forwarding import end_leases, publish_committed, publish_late
@@ -64,10 +65,10 @@ class Walk:
         if landing is None:
             return None
         if any(row.key in self.poisoned for row in landing.rows):
-            return landing._replace(error=kafka.RecordRefused("poisoned"))
+            return landing._replace(error=RecordRefused("poisoned"))
         if self.failing > 0:
             self.failing -= 1
-            return landing._replace(error=kafka.BrokerUnavailable("no answer"))
+            return landing._replace(error=BrokerUnavailable("no answer"))
         return landing
 
     def take(self, steps: int) -> None:

@@ -10,7 +10,7 @@ from django.db import transaction
 from inventory.handlers import move_stock
 from inventory.models import Stock
 from relay.models import Outbox
-from relay.topics import known_events
+from relay.publisher.topics import known_events
 from shop.events import InventoryEvent, OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced, StockRejected
 
 CONTACT = uuid.UUID(int=1)

@@ -12,9 +12,9 @@ from inventory.models import Movement, Reservation, Stock
 from inventory.reservations import Hold, hold_stock
 from inventory.services import receive_opening_stock
 from inventory.verification import find_stock_differences
-from relay.kafka import Delivery
+from relay import publish
+from relay.consumer.deliveries import Delivery
 from relay.models import Cursor, Outbox
-from relay.outbox import publish
 from shop.events import StockReserved
 from tests.inventory.conftest import Orders, make_confirmed
 

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from notifications.handlers import consumer, write_messages
 from notifications.models import Message, SandboxDelivery
 from notifications.texts import OTHER_REASON, REASONS, write_texts
+from orders.lifecycle.saga import TABLE
 from relay.models import Outbox
 from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
 
@@ -52,6 +53,21 @@ def test_a_cancellation_says_why_in_words_for_people(shopper: Any, reason: str) 
         body = ada.message(channel).body
         assert REASONS[reason] in body
         assert reason not in body
+
+
+def test_a_cancellation_says_what_becomes_of_the_money_in_each_state_it_can_be_in() -> None:
+    sentences = {
+        "authorized": "If your bank has only blocked the amount, we release it",
+        "captured": "If we have already charged the amount, we refund all of it",
+    }
+    cancellations = {
+        (state.payment, decision.reason)
+        for (state, _), decision in TABLE.items()
+        if decision.publish == "OrderCancelled" and state.payment in sentences
+    }
+    assert ("captured", "cancelled_on_request") in cancellations
+    for payment, reason in cancellations:
+        assert sentences[payment] in write_texts(Message.Kind.cancelled, "FP-1001", reason).body
 
 
 def test_a_reason_that_nobody_has_words_for_is_not_shown_as_it_is() -> None:

@@ -14,9 +14,9 @@ from orders.checkout.placement import place_order
 from orders.lifecycle.saga import Happening
 from orders.lifecycle.transitions import advance_order
 from orders.models import IdempotencyKey, Order, Promotion
-from relay.event import Event
+from relay import Event
 from relay.models import Outbox
-from relay.topics import known_events
+from relay.publisher.topics import known_events
 from shop.catalogue.models import Category, Product
 from shop.contacts.models import Contact
 

@@ -3,9 +3,9 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from relay.forwarder import Forwarder
+from relay.forwarder.forwarder import Forwarder
 from relay.operations import cluster
-from relay.topics import known_events, known_topics
+from relay.publisher.topics import known_events, known_topics
 from tests.relay.readers import Readers
 
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
-from relay.event import Event
+from relay import Event
 
 
 class LibraryEvent(Event, frozen=True, kw_only=True):

@@ -9,15 +9,15 @@ from uuid import UUID, uuid4
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from relay import kafka
-from relay.batches import Message
+from relay import Event, publish
 from relay.conf import configuration
-from relay.event import Event
-from relay.forwarder import Forwarder
+from relay.consumer.deliveries import Delivery
+from relay.forwarder.batches import Message
+from relay.forwarder.forwarder import Forwarder
+from relay.forwarder.producer import Producer
 from relay.models import Outbox
 from relay.operations import cluster
-from relay.outbox import _PUBLISH, encode_event, hash_key, publish
-from relay.producer import Producer
+from relay.publisher.outbox import _PUBLISH, encode_event, hash_key
 
 
 def publish_committed(*events: Event) -> None:
@@ -91,7 +91,7 @@ def wait_until_published(*, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def send_to_kafka(deliveries: Sequence[kafka.Delivery]) -> None:
+def send_to_kafka(deliveries: Sequence[Delivery]) -> None:
     """Send these as a relay does, without an outbox: each in a batch of its own."""
     producer = Producer()
     for delivery in deliveries:
@@ -105,11 +105,11 @@ def send_to_kafka(deliveries: Sequence[kafka.Delivery]) -> None:
     producer.close()
 
 
-def read_key(key: UUID | str) -> list[kafka.Delivery]:
+def read_key(key: UUID | str) -> list[Delivery]:
     return [delivery for delivery in cluster.read_log(["test.library", "test.notices"]) if delivery.key == str(key)]
 
 
-def find_first_occurrences(deliveries: list[kafka.Delivery]) -> list[int]:
+def find_first_occurrences(deliveries: list[Delivery]) -> list[int]:
     """The sequence numbers in the order in which each came for the first time."""
     return list(dict.fromkeys(delivery.sequence for delivery in deliveries))
 

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from relay.consumer import Consumer
+from relay import Consumer
 from relay.models import Outbox
 from tests.relay.readers import Readers
 

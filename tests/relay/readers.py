@@ -4,10 +4,9 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from relay.consumer import Consumer
-from relay.kafka import Delivery
+from relay import Consumer, publish
+from relay.consumer.deliveries import Delivery
 from relay.models import Cursor, Outbox
-from relay.outbox import publish
 from relay.testing.delivery import make_delivery
 from tests.relay.events import BookLent, NoticePosted
 

@@ -9,10 +9,10 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
 from django.test import Client
 
-from relay.cursors import take_due
-from relay.health.canary import CanarySent
+from relay import publish, publish_many
+from relay.consumer.cursors import take_due
 from relay.models import ConsumerState, Cursor, Intervention, Outbox
-from relay.outbox import publish, publish_many
+from relay.publisher.canary import CanarySent
 from tests.relay.events import BookLent
 from tests.relay.operated import set_low_mark
 

@@ -9,7 +9,7 @@ from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from relay.outbox import hash_key
+from relay.publisher.outbox import hash_key
 
 NAME = "relay_migrated"
 

@@ -32,6 +32,11 @@ PERSON: dict[str, Any] = {
         "country": "DE",
     },
 }
+#: The letters about the order, all of them sent.
+SENT = {(kind, channel, "sent") for kind in ("confirmed", "cancelled") for channel in ("email", "sms", "shop")}
+_MESSAGES = "select kind, channel, status from notifications_message where order_id = %s"
+_PAYMENT = "select payment from orders_order where id = %s"
+_UNPUBLISHED = "select count(*) from relay_outbox where key = %s and published_at is null"
 PLANTED_TEXTS = [PLANTED, PERSON["phone"], PASSWORD]
 
 
@@ -55,8 +60,25 @@ def told(running_shop: RunningShop) -> Iterator[dict[str, Any]]:
         go_wrong(shop, body, account)
         order = customer.wait_for(placed, "confirmed", seconds=60)
         assert post(shop, f"orders/{order['id']}/cancel/", {}, **bearer).status == 200
-        time.sleep(3)  # the letters about it are being sent
+        wait_until_complete(shop, order["id"])
     yield {"order": order, "secrets": [registered.body["token"], placed.body["access_token"]], "broker": heard}
+
+
+def wait_until_complete(shop: RunningShop, order_id: str, seconds: float = 60) -> None:
+    """Wait until nothing is left to do for the cancelled order: letters, money and events.
+
+    :raises AssertionError: that took longer than `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    with psycopg.connect(shop.addresses["postgres"], autocommit=True) as connection:
+        while True:
+            messages = set(connection.execute(_MESSAGES, [order_id]))
+            (payment,) = connection.execute(_PAYMENT, [order_id]).fetchone() or ("",)
+            (unpublished,) = connection.execute(_UNPUBLISHED, [order_id]).fetchone() or (1,)
+            if messages == SENT and payment in ("voided", "refunded") and not unpublished:
+                return
+            assert time.monotonic() < deadline, (messages, payment, unpublished)
+            time.sleep(0.1)
 
 
 @contextmanager

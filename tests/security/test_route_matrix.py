@@ -47,7 +47,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "api/v1/tokens/current/": {"DELETE": "401 204 204 401 204 204"},
     "webhooks/payments": {"POST": "400 400 400 400 400 400"},  # no signature
     "healthz": {"GET": ALL},
-    "metrics": {"GET": ALL},  # to this machine, or by its own token: tests/relay/test_metrics.py
+    "metrics": {"GET": ALL},  # to this machine, or by its own token: tests/relay/health/test_metrics.py
     "": {"GET": ALL},
     "c/<slug:slug>/": {"GET": ALL},
     "search/": {"GET": ALL},

@@ -16,8 +16,8 @@ from orders.models import Order
 from payments.models import Payment
 from payments.sandbox.books import open_books
 from payments.tasks import settle_payments
-from relay.health.lag import all_consumers
-from relay.kafka import Delivery
+from relay.consumer.deliveries import Delivery
+from relay.consumer.registry import all_consumers
 from relay.models import Outbox
 from relay.operations import cluster
 from shop.catalogue.models import Category, Product

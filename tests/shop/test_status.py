@@ -11,11 +11,12 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay.health.canary import Canary, CanarySent, note_canaries
-from relay.health.heartbeat import Pulse, beat
-from relay.kafka import BrokerUnavailable, Delivery
+from relay import BrokerUnavailable, publish
+from relay.consumer.canary import note_canaries
+from relay.consumer.deliveries import Delivery
+from relay.heartbeat import Pulse, beat
 from relay.models import ConsumerState, Outbox
-from relay.outbox import publish
+from relay.publisher.canary import Canary, CanarySent
 from shop.events import OrderShipped
 from shop.management.commands import status as command
 
@@ -89,7 +90,7 @@ def test_what_is_only_estimated_is_said_to_be_about_so_much(monkeypatch: pytest.
     with transaction.atomic():
         for _ in range(2):
             publish(OrderShipped(order_id=uuid4(), number="N1", contact_id=uuid4(), occurred_at=timezone.now()))
-    monkeypatch.setattr("relay.health.lag.SPAN", Outbox.objects.earliest("position").position)
+    monkeypatch.setattr("relay.consumer.lag.SPAN", Outbox.objects.earliest("position").position)
     out = StringIO()
     call_command("status", stdout=out)
     assert "lag about 2 events in 2 keys" in out.getvalue()
@@ -120,6 +121,25 @@ def test_what_a_process_waits_for_is_shown_beside_its_last_round() -> None:
     relay = read()["parts"]["relay"]
     assert relay["up"] is False
     assert re.fullmatch(r"last round 4\d\.\d s ago, waits: BrokerUnavailable: nobody answers", relay["detail"])
+
+
+def test_each_relay_that_sends_records_one_by_one_is_shown_with_the_reason() -> None:
+    slow, fast, gone = Pulse("relay"), Pulse("relay"), Pulse("relay")
+    slow.process, slow.fallback = "relay@a:1", "kafka-python is 3.1.0, not 3.0.12"
+    fast.process, fast.fallback = "relay@b:1", ""
+    gone.process, gone.fallback = "relay@c:1", slow.fallback
+    for pulse in (slow, gone, fast):
+        pulse.write()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update relay_heartbeat set at = at - interval '1 min',"
+            " figures = jsonb_set(figures, '{tried_at}', '1') where process = 'relay@c:1'"
+        )
+    assert read()["fallbacks"] == {"relay@a:1": "kafka-python is 3.1.0, not 3.0.12"}
+    out = StringIO()
+    call_command("status", stdout=out)
+    assert "slow relay@a:1 sends records one by one: kafka-python is 3.1.0, not 3.0.12\n" in out.getvalue()
+    assert "relay@b:1" not in out.getvalue()
 
 
 def test_without_a_database_the_rest_is_shown() -> None:

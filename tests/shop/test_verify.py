@@ -15,7 +15,7 @@ from orders.lifecycle.saga import Happening
 from orders.models import Order
 from payments.gateways.protocol import GatewayUnavailable
 from payments.sandbox.books import open_books
-from relay import kafka
+from relay import BrokerUnavailable
 from shop.management.verification import Report, verify
 from shop.management.verification.effects import find_duplicate_effects
 from tests.shop.breakages import BROKEN, EFFECTS, LOG, MONEY, RECOUNT, STOCK
@@ -240,7 +240,7 @@ def test_the_command_exits_with_1_when_something_differs(orders: Orders, break_b
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (kafka.BrokerUnavailable("nobody answers"), "Kafka"),
+        (BrokerUnavailable("nobody answers"), "Kafka"),
         (OperationalError("connection refused"), "database"),
         (GatewayUnavailable("no answer"), "gateway"),
     ],

@@ -9,7 +9,7 @@ from notifications.models import Message
 from orders.lifecycle.saga import Happening
 from orders.models import Order
 from payments.models import Payment
-from relay.health.lag import all_consumers
+from relay.consumer.registry import all_consumers
 from relay.testing import assert_nothing_published, assert_published, deliver, published
 from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped, PaymentCaptured, StockReserved
 from tests.shop.conftest import World

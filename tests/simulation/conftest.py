@@ -1,7 +1,6 @@
-"""A catalogue and stock for the simulated shop. SIMULATE=all is the long form (`make simulate`), SEED=… repeats it."""
+"""A catalogue and stock for the simulated shop. SIMULATE=all: the long form (`make simulate`). SEED=...: other runs."""
 
 import os
-import secrets
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from inventory.services import receive_opening_stock
 from shop.catalogue.models import Category, Product
 from tests.simulation.model import OPENING, SKUS
 
-os.environ.setdefault("SEED", str(secrets.randbelow(10_000)))
 set_hypothesis_home_dir(Path(os.environ["VAR_DIR"]) / "hypothesis")
 
 

@@ -25,8 +25,8 @@ from payments.models import Payment
 from payments.settlement.calls import make_call
 from payments.settlement.claims import claim_calls
 from payments.settlement.results import record_calls
-from relay.consumer import Consumer
-from relay.health.lag import all_consumers
+from relay import Consumer
+from relay.consumer.registry import all_consumers
 from relay.models import Outbox
 from relay.testing import deliver
 from relay.testing.delivery import make_delivery

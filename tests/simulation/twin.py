@@ -23,7 +23,7 @@ from payments.refunds import NotRefundable, refund_part
 from payments.settlement.calls import make_call
 from payments.settlement.claims import claim_calls
 from payments.settlement.results import FinishedCall, record_calls
-from relay.health.lag import all_consumers
+from relay.consumer.registry import all_consumers
 from relay.models import Outbox
 from relay.testing.delivery import make_delivery, surfacing_errors
 from tests.client import make_order

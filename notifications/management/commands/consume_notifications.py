@@ -1,7 +1,7 @@
 """Run the notifications consumer until SIGTERM."""
 
 from notifications.handlers import consumer
-from relay.commands import ConsumeCommand
+from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):

@@ -1,5 +1,5 @@
 from orders.handlers import consumer
-from relay.commands import ConsumeCommand
+from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):

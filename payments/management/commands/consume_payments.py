@@ -1,7 +1,7 @@
 """Run the payments consumer until SIGTERM."""
 
 from payments.handlers import consumer
-from relay.commands import ConsumeCommand
+from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):

@@ -5,7 +5,7 @@ from django.core.management.base import CommandError, CommandParser
 from relay.conf import configuration
 from relay.management.operation import Operation
 from relay.operations import cluster
-from relay.topics import known_topics
+from relay.publisher.topics import known_topics
 
 
 class Command(Operation):

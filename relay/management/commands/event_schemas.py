@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from relay.conf import configuration
-from relay.contract.asyncapi import make_document
-from relay.contract.schemas import SchemaFolder, UnableToDescribeEvent
+from relay.schemas.asyncapi import make_document
+from relay.schemas.files import SchemaFolder, UnableToDescribeEvent
 
 
 class Command(BaseCommand):

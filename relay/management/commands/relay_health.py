@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
-from relay.health.heartbeat import STALE_AFTER_SECONDS, read_processes
+from relay.heartbeat import STALE_AFTER_SECONDS, read_processes
 
 
 class Command(BaseCommand):

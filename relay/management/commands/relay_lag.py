@@ -1,6 +1,8 @@
 from typing import Any
 
-from relay.health.lag import all_consumers, read_lag, read_unpublished
+from relay.consumer.lag import read_lag
+from relay.consumer.registry import all_consumers
+from relay.health.backlog import read_unpublished
 from relay.management.operation import Operation, tell_age
 
 

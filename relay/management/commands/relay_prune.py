@@ -3,8 +3,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from relay.management.operation import Operation
-from relay.operations.partitions import ensure_partitions
 from relay.operations.prune import prune
+from relay.partitions import ensure_partitions
 
 
 class Command(Operation):

@@ -2,8 +2,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from relay.forwarder import Forwarder
-from relay.loop import prepare_for_batches, stop_on_signals
+from relay.forwarder.forwarder import Forwarder
+from relay.process.loop import prepare_for_batches, stop_on_signals
 
 
 class Command(BaseCommand):

@@ -11,9 +11,11 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 from kombu.utils.url import parse_url
 
-from relay.health.canary import read_canary_ages
-from relay.health.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
-from relay.health.lag import all_consumers, read_lag, read_unpublished
+from relay.consumer.canary import read_canary_ages
+from relay.consumer.lag import read_lag
+from relay.consumer.registry import all_consumers
+from relay.health.backlog import read_unpublished
+from relay.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
 from relay.models import ConsumerState
 from relay.operations import cluster
 
@@ -37,6 +39,8 @@ class Command(BaseCommand):
         for part, state in status["parts"].items():
             label = self.style.SUCCESS("up  ") if state["up"] else self.style.ERROR("down")
             self.stdout.write(f"{label} {part:<14} {status['addresses'].get(part, '')} {state['detail']}".rstrip())
+        for process, reason in status["fallbacks"].items():
+            self.stdout.write(self.style.WARNING(f"slow {process} sends records one by one: {reason}"))
         if status["outbox"] is None:
             self.stdout.write("the database is away: nothing else can be told")
             return
@@ -52,7 +56,9 @@ class Command(BaseCommand):
 
 def read_status() -> dict[str, Any]:
     """Collect addresses, parts, the outbox and the consumers as JSON-like data."""
-    database, processes = read_database()
+    database, running = read_database()
+    # The freshest process of each name.
+    processes = {process.name: process for process in reversed(running)}
     outbox, consumers = (read_outbox(), read_consumers()) if database["up"] else (None, None)
     return {
         "addresses": read_addresses(),
@@ -66,6 +72,8 @@ def read_status() -> dict[str, Any]:
             # The heartbeat of Celery is a periodic task, so it shows the beat as well.
             "beat": tell_process(processes.get("celery")),
         },
+        # By process: why it uses its slower method.
+        "fallbacks": {p.process: p.fallback for p in running if p.fallback and p.tried_age < STALE_AFTER_SECONDS},
         "outbox": outbox,
         "consumers": consumers,
     }
@@ -87,13 +95,13 @@ def read_addresses() -> dict[str, str]:
     }
 
 
-def read_database() -> tuple[dict[str, Any], dict[str, Process]]:
-    """Tell whether PostgreSQL answers and, if so, the freshest process of each name."""
+def read_database() -> tuple[dict[str, Any], list[Process]]:
+    """Return whether PostgreSQL answers and, if so, all processes with a heartbeat, the freshest first."""
     try:
         connection.ensure_connection()
-        return {"up": True, "detail": ""}, {process.name: process for process in reversed(read_processes())}
+        return {"up": True, "detail": ""}, read_processes()
     except Error as error:
-        return {"up": False, "detail": str(error).splitlines()[0]}, {}
+        return {"up": False, "detail": str(error).splitlines()[0]}, []
 
 
 def read_outbox() -> dict[str, Any]:

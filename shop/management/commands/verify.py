@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from payments.gateways.protocol import GatewayUnavailable
-from relay.kafka import BrokerUnavailable
+from relay import BrokerUnavailable
 from shop.management.verification import verify
 
 #: Who waits for longer than this is told what for, again and again.

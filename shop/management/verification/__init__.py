@@ -12,10 +12,10 @@ from inventory.verification import find_stock_differences
 from notifications.verification import find_message_differences
 from orders.verification import find_promotion_differences
 from payments.reconciliation.comparison import find_money_differences
-from relay.health.canary import CanarySent
-from relay.health.lag import all_consumers
+from relay.consumer.registry import all_consumers
 from relay.operations import cluster
-from relay.topics import known_topics
+from relay.publisher.canary import CanarySent
+from relay.publisher.topics import known_topics
 from shop.management.verification.agreement import (
     find_misplaced_stock,
     find_unheard_payments,

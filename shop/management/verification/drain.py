@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 from notifications.verification import find_messages_in_flight
 from payments.reconciliation.comparison import find_money_in_flight
-from relay.health.lag import all_consumers, read_lag, read_unpublished
+from relay.consumer.lag import read_lag
+from relay.consumer.registry import all_consumers
+from relay.health.backlog import read_unpublished
 
 POLL_SECONDS = 0.5
 

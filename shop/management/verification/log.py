@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from relay import kafka
-from relay.cursors import Key
+from relay.consumer.cursors import Key
+from relay.consumer.deliveries import Delivery
 from relay.operations import cluster
 from shop.management.verification.outbox import Ends, read_last
 
@@ -50,7 +50,7 @@ class Log:
             else:
                 self.add(delivery)
 
-    def add(self, delivery: kafka.Delivery) -> None:
+    def add(self, delivery: Delivery) -> None:
         """Take one record into account."""
         key, sequence = (delivery.topic, delivery.key), delivery.sequence
         reached, ahead = self.reached.get(key, 0), self.ahead.get(key, ())

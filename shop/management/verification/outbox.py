@@ -6,9 +6,9 @@ from sys import intern
 
 from django.db import connection
 
-from relay.cursors import Key
-from relay.health.canary import CanarySent
-from relay.health.lag import all_consumers
+from relay.consumer.cursors import Key
+from relay.consumer.registry import all_consumers
+from relay.publisher.canary import CanarySent
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from django.db import connection, transaction
 
 from orders.checkout.placement import IdempotencyKeyReused, Placement, place_order
 from orders.models import Order
-from relay.event import Event
+from relay import Event
 from relay.models import Outbox
-from relay.outbox import publish_with_cause
+from relay.publisher.outbox import publish_with_cause
 from tests.orders.conftest import NOTHING, Api, MakeBody, count_everything
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("products")]

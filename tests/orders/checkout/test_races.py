@@ -16,7 +16,7 @@ import pytest
 from tests.client import make_order
 from tests.running_shop import RunningShop
 
-SEED = int(os.environ.get("SEED", "5"))
+SEED = int(os.environ["SEED"])
 
 
 class Line:

@@ -15,9 +15,9 @@ from orders import handlers
 from orders.lifecycle.saga import Happening, ImpossibleTransition
 from orders.lifecycle.transitions import Move, advance_order, advance_orders
 from orders.models import Order, Transition
+from relay import publish
 from relay.models import Outbox
-from relay.outbox import publish
-from relay.topics import decode_event
+from relay.publisher.topics import decode_event
 from shop.events import (
     InventoryEvent,
     OrderCancelled,

@@ -1,0 +1,1 @@
+"""Kafka -> handlers: the process that a `consume_*` command runs."""

@@ -1,0 +1,62 @@
+"""Deliveries: Kafka's records, taken apart. No type of the Kafka client gets past this module."""
+
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from relay.publisher.event import MAX_KEY_CHARACTERS
+
+
+class Delivery(NamedTuple):
+    """A record as it was received, or the reason why it can't be read (`problem`)."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    sequence: int
+    type: str
+    value: bytes
+    problem: str = ""
+    traceparent: str = ""
+
+
+def read_record(record: Any) -> Delivery:
+    """Take a record apart; what is missing or malformed is told in `problem`, never raised."""
+    headers = dict(record.headers)
+    event_type, digits = headers.get("ce_type") or b"", headers.get("ce_sequence") or b""
+    sequence = _read_sequence(digits)
+    key = (record.key or b"").decode(errors="backslashreplace").replace("\0", "\\0")
+    if too_long := len(key) > MAX_KEY_CHARACTERS:
+        key = f"{key[:100]}... sha256:{sha256(record.key).hexdigest()}"
+    readable = record.key is not None and event_type and sequence and not too_long
+    return Delivery(
+        record.topic,
+        record.partition,
+        record.offset,
+        key,
+        sequence if readable else 0,
+        event_type.decode(errors="backslashreplace"),
+        record.value or b"",
+        "" if readable else _find_problem(record, event_type, digits, too_long=too_long),
+        (headers.get("traceparent") or b"").decode(errors="replace"),
+    )
+
+
+def _read_sequence(digits: bytes) -> int:
+    """Return a positive number that PostgreSQL can store, or 0. Python refuses to read thousands of digits."""
+    digits = digits.lstrip(b"0")
+    number = int(digits) if digits.isdigit() and len(digits) < 20 else 0
+    return number if number < 2**63 else 0
+
+
+def _find_problem(record: Any, event_type: bytes, digits: bytes, *, too_long: bool) -> str:
+    problems = []
+    if record.key is None:
+        problems.append("it has no key")
+    if too_long:
+        problems.append(f"its key has more than {MAX_KEY_CHARACTERS} characters")
+    if not event_type:
+        problems.append("it has no ce_type header")
+    if not _read_sequence(digits):
+        problems.append(f"its ce_sequence header is {digits[:40]!r}, not a positive number")
+    return f"unreadable message at {record.topic}[{record.partition}]@{record.offset}: {', '.join(problems)}"

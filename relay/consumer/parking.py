@@ -1,0 +1,30 @@
+"""A key that fails is parked: it is tried again after growing pauses, and then waits for a person."""
+
+import logging
+
+from relay.consumer.arrivals import UnreadableMessage
+from relay.consumer.cursors import LockedCursor, park_cursor
+from relay.publisher.topics import UnknownEventType
+
+logger = logging.getLogger(__name__)
+
+# Seconds before a parked key is tried again; after the last one it waits for a person.
+RETRY_SECONDS = [1.0, 10.0, 60.0, 600.0]
+UNKNOWN_TYPE_RETRY_SECONDS = [60.0] * 100
+
+
+class MissingEvents(LookupError):
+    """Kafka skipped sequence numbers that the outbox does not hold either, or too many to apply with one batch."""
+
+
+def park(consumer: str, cursor: LockedCursor, error: Exception) -> None:
+    """Park a locked cursor because of `error`, or say when it is tried again if it is parked already."""
+    pauses = RETRY_SECONDS
+    if isinstance(error, UnreadableMessage):
+        pauses = []
+    elif isinstance(error, UnknownEventType):
+        pauses = UNKNOWN_TYPE_RETRY_SECONDS
+    next_try_at = park_cursor(consumer, cursor, f"{type(error).__name__}: {error}", pauses)
+    again = next_try_at.isoformat() if next_try_at else "when a person redrives it"
+    where = {"consumer": consumer, "topic": cursor.topic, "key": cursor.key, "tried_again": again}
+    logger.error("key parked", extra=where, exc_info=error)

@@ -1,0 +1,1 @@
+"""Outbox -> Kafka: the process that `manage.py run_relay` runs."""

@@ -1,0 +1,188 @@
+"""A process is well when it has lately completed a round of its work, not when it is merely alive.
+
+With each beat it writes down what it has counted since it started.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from bisect import bisect_left
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.db import Error, connection
+
+STALE_AFTER_SECONDS = 15.0
+BEAT_EVERY_SECONDS = 2.0
+# Upper bounds of the histograms' buckets in seconds; a last one without a bound follows.
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+# The epoch stands for never.
+_WRITE = """
+insert into relay_heartbeat as h (process, name, started_at, at, figures)
+values (%(process)s, %(name)s, %(started_at)s, case when %(completed)s then clock_timestamp() else 'epoch' end,
+        %(figures)s::jsonb || jsonb_build_object('tried_at', extract(epoch from clock_timestamp())))
+on conflict (process) do update
+    set started_at = excluded.started_at, at = greatest(h.at, excluded.at), figures = excluded.figures
+"""
+_READ = """
+select process, name, started_at, extract(epoch from clock_timestamp() - at)::float8,
+       extract(epoch from clock_timestamp())::float8 - coalesce((figures->>'tried_at')::float8, 0),
+       at > 'epoch', figures
+from relay_heartbeat order by at desc
+"""
+_FORGET = """
+delete from relay_heartbeat where process = any(%s)
+    or greatest(at, to_timestamp((figures->>'tried_at')::float8)) < clock_timestamp() - interval '1 hour'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process by its last heartbeat.
+
+    It is ready while the age of its last completed round is low. It is alive while it at least tries: a new start
+    would not help it against what it waits for.
+    """
+
+    process: str
+    name: str
+    started_at: datetime
+    age: float | None  # seconds since a round was completed; none ever was: nothing
+    tried_age: float  # seconds since a round was completed or has failed
+    waiting: str  # why the last one failed
+    fallback: str | None  # why it uses its slower method; empty: it uses the fast one; None: it has only one method
+    counters: dict[str, int]
+    histograms: dict[str, dict[str, Any]]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this host."""
+        return self.process.startswith(f"{self.name}@{socket.gethostname()}:")
+
+    def tell(self) -> str:
+        """Say in a few words how it is."""
+        last = "has never completed a round" if self.age is None else f"last round {self.age:.1f} s ago"
+        return f"{last}, waits: {self.waiting}" if self.waiting else last
+
+
+class Pulse:
+    """The heartbeat of this process, one of those called `name`, with its counters. Threads may share it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.process = f"{name}@{socket.gethostname()}:{os.getpid()}"
+        self._started_at = datetime.now().astimezone()
+        self._beaten = self._waited = 0.0
+        self._lock = threading.Lock()
+        self._counters: dict[str, int] = {}
+        self._histograms: dict[str, dict[str, Any]] = {}
+        #: Reason why this process uses its slower method, empty if it uses the fast one; written with the next beat.
+        self.fallback: str | None = None
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add `n` to the counter `name`; it is written with the next beat."""
+        with self._lock:
+            self._counters[name] = self._counters.get(name, 0) + n
+
+    def observe(self, name: str, seconds: float, n: int = 1) -> None:
+        """Add `n` observations of `seconds` to the histogram `name`; it is written with the next beat."""
+        with self._lock:
+            histogram = self._histograms.setdefault(name, {"buckets": [0] * (len(BUCKETS) + 1), "sum": 0.0})
+            histogram["buckets"][bisect_left(BUCKETS, seconds)] += n
+            histogram["sum"] += seconds * n
+
+    def beat(self) -> None:
+        """Record that a round is completed, unless that was done less than a second ago."""
+        now = time.monotonic()
+        if now - self._beaten < BEAT_EVERY_SECONDS:
+            return
+        if not self._beaten:
+            self._forget_the_dead()
+        self.write()
+        self._beaten, self._waited = now, 0.0
+
+    def wait(self, error: Exception) -> None:
+        """Record that a round was tried and could not be completed, and why, unless that was done just now.
+
+        Not even that can be recorded while the database is away.
+        """
+        now = time.monotonic()
+        if now - self._waited < BEAT_EVERY_SECONDS:
+            return
+        self._beaten, self._waited = 0.0, now
+        with suppress(Error):
+            self.write(waiting=f"{type(error).__name__}: {error}".strip()[:500])
+
+    def write(self, *, waiting: str = "") -> None:
+        """Record that a round is completed just now (database clock) or is waiting, and the figures."""
+        with self._lock:
+            counted = {"counters": self._counters, "histograms": self._histograms}
+            figures = json.dumps({**counted, "waiting": waiting, "fallback": self.fallback})
+        row: dict[str, Any] = {"process": self.process, "name": self.name, "started_at": self._started_at}
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE, {**row, "figures": figures, "completed": not waiting})
+
+    def _forget_the_dead(self) -> None:
+        """Delete the rows of this name's processes that are gone from this host, and every row older than an hour."""
+        prefix = self.process.rpartition(":")[0] + ":"
+        with connection.cursor() as cursor:
+            cursor.execute("select process from relay_heartbeat where starts_with(process, %s)", [prefix])
+            dead = [process for (process,) in cursor.fetchall() if not _is_alive(int(process[len(prefix) :]))]
+            cursor.execute(_FORGET, [dead])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@cache
+def _pulse_of(name: str, pid: int) -> Pulse:
+    return Pulse(name)
+
+
+def beat(name: str) -> None:
+    """Record that this process, one of those called `name`, has completed a round just now (database clock)."""
+    _pulse_of(name, os.getpid()).write()
+
+
+def read_ages() -> dict[str, float]:
+    """Return by name the age of the last completed round, in seconds, of whichever process was the last."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select name, extract(epoch from clock_timestamp() - max(at))::float8 from relay_heartbeat"
+            " where at > 'epoch' group by name"
+        )
+        return dict(cursor.fetchall())
+
+
+def read_processes() -> list[Process]:
+    """Read every process's last heartbeat; the one that completed a round last comes first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ)
+        return [
+            Process(
+                process=process,
+                name=name,
+                started_at=started_at,
+                age=age if has_completed else None,
+                tried_age=tried_age,
+                waiting=figures.get("waiting", ""),
+                fallback=figures.get("fallback"),
+                counters=figures.get("counters", {}),
+                histograms=figures.get("histograms", {}),
+            )
+            for process, name, started_at, age, tried_age, has_completed, text in cursor.fetchall()
+            for figures in [json.loads(text)]
+        ]

@@ -1,0 +1,1 @@
+"""Publishing: an event becomes a row of the outbox. Needs no Kafka client."""

@@ -1,0 +1,165 @@
+"""Publishing: an event is committed with its cause, in the same transaction, or not at all."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, LiteralString
+from zlib import crc32
+
+from django.db import connection
+
+from relay.arrays import to_array
+from relay.conf import configuration
+from relay.publisher.event import MAX_KEY_CHARACTERS, Event
+from relay.publisher.tracing import current_traceparent
+
+# Below the broker's default of 1 MiB for a whole batch, with room for the headers.
+MAX_EVENT_BYTES = 512 * 1024
+
+# One statement: the lock on the stream's row is held until commit, so that within a key the order of commits,
+# of positions and of sequence numbers is the same. See docs/architecture.md. Under another isolation level than READ
+# COMMITTED it writes nothing and returns nothing.
+READ_COMMITTED = "current_setting('transaction_isolation') = 'read committed'"
+_PUBLISH_WITH_CAUSE = f"""stream as (
+    insert into relay_stream as t (topic, key, last)
+    select %(topic)s, %(key)s, 1 from cause where {READ_COMMITTED}
+    on conflict (topic, key) do update set last = t.last + 1
+    returning last)
+insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
+select %(topic)s, %(key)s, %(key_hash)s::int, stream.last, %(event_id)s::uuid, %(type)s, %(occurred_at)s::timestamptz,
+       %(body)s, %(traceparent)s, clock_timestamp()
+from stream
+returning sequence"""  # noqa: S608 - a constant
+_PUBLISH = f"with cause as (select 1), {_PUBLISH_WITH_CAUSE}"
+
+# The streams are locked in the order of their keys. Positions are given in the order of the list: identity values are
+# computed after the sort, and within a key they must grow with the sequence. The transaction has its number by then:
+# the reader waits for the transactions under way, and would pass by the positions of one that has none yet.
+_PUBLISH_MANY = f"""
+with event as (
+    select * from unnest(%(topic)s::text[], %(key)s::text[], %(key_hash)s::int[], %(event_id)s::uuid[],
+                         %(type)s::text[], %(occurred_at)s::timestamptz[], %(body)s::text[],
+                         %(nth)s::int[], %(times)s::int[])
+    with ordinality as e (topic, key, key_hash, event_id, type, occurred_at, body, nth, times, number)
+    where {READ_COMMITTED} and pg_current_xact_id() is not null),
+stream as (
+    insert into relay_stream as t (topic, key, last)
+    select topic, key, times from event where nth = 1
+    order by topic collate "C", key collate "C"
+    on conflict (topic, key) do update set last = t.last + excluded.last returning topic, key, last)
+insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
+select topic, key, key_hash, last - times + nth, event_id, type, occurred_at, body, %(traceparent)s, clock_timestamp()
+from event join stream using (topic, key)
+order by number
+"""  # noqa: S608 - a constant
+
+
+class PublishedOutsideTransaction(RuntimeError):
+    """publish() needs the transaction of the event's cause: wrap both in transaction.atomic()."""
+
+
+class WrongIsolationLevel(RuntimeError):
+    """publish() needs READ COMMITTED: under REPEATABLE READ concurrent publishers of a key fail."""
+
+
+class UnknownTopic(ValueError):
+    """The event's class is not in one of the modules of RELAY["EVENTS"], so no topic exists for it."""
+
+
+class EventTooLarge(ValueError):
+    """The event's JSON value is larger than MAX_EVENT_BYTES, or its key longer than MAX_KEY_CHARACTERS."""
+
+
+def hash_key(key: str) -> int:
+    """Return the number that decides a key's relay shard and Kafka partition: CRC-32 of its UTF-8, 31 bits of it."""
+    return crc32(key.encode()) & 0x7FFFFFFF
+
+
+def publish(event: Event) -> int:
+    """Write `event` to the outbox in the caller's transaction and return its sequence number within its key.
+
+    Publish several events of one transaction in the order of their keys, or two transactions may deadlock.
+
+    :raises PublishedOutsideTransaction: no transaction is open.
+    :raises WrongIsolationLevel: the transaction is not READ COMMITTED.
+    :raises UnknownTopic: the event is not part of the contract.
+    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES, or its key over MAX_KEY_CHARACTERS.
+    """
+    _check_transaction(event)
+    values = encode_event(event)
+    with connection.cursor() as cursor:
+        cursor.execute(_PUBLISH, values)
+        row = cursor.fetchone()
+    if row is None:
+        raise WrongIsolationLevel(f"{event.type_name()} for key {event.key}")
+    return int(row[0])
+
+
+def publish_with_cause(cause: LiteralString, event: Event) -> tuple[LiteralString, dict[str, Any]]:
+    """Return one statement that writes `cause` and publishes `event`, and the values of the event's parameters.
+
+    The statement is a transaction of its own, so no transaction needs to be open. It returns one row if it has
+    published, else none.
+
+    :param cause: CTEs without the leading ``with``. The CTE named ``cause`` writes only where READ_COMMITTED holds. It
+        returns one row to publish the event, and no row to publish nothing.
+    :raises UnknownTopic, EventTooLarge: as :func:`publish` does.
+    """
+    return f"with {cause},\n{_PUBLISH_WITH_CAUSE}", encode_event(event)
+
+
+def publish_many(events: Sequence[Event]) -> None:
+    """Write `events` to the outbox in one statement; those of one key get their numbers in the order of the list.
+
+    The keys are locked in their order, whatever the order of the list. Raises what :func:`publish` raises.
+    """
+    if not events:
+        return
+    _check_transaction(events[0])
+    modules = configuration().event_modules
+    rows = [_encode(event, modules) for event in events]
+    columns: dict[str, Iterable[Any]] = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+    columns["nth"], columns["times"] = _number([row[:2] for row in rows])
+    values: dict[str, str] = {name: to_array(column) for name, column in columns.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(_PUBLISH_MANY, values | {"traceparent": current_traceparent()})
+        written = cursor.rowcount
+    if written != len(events):
+        raise WrongIsolationLevel(f"{len(events)} events, the first is {events[0].type_name()} for key {events[0].key}")
+
+
+def _check_transaction(event: Event) -> None:
+    if not connection.in_atomic_block:
+        raise PublishedOutsideTransaction(f"{event.type_name()} for key {event.key}")
+
+
+def encode_event(event: Event) -> dict[str, Any]:
+    """Return the columns of the event's row, after checking all that can be checked before the database is asked.
+
+    :raises UnknownTopic: the event is not part of the contract.
+    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES, or its key over MAX_KEY_CHARACTERS.
+    """
+    values = _encode(event, configuration().event_modules)
+    return dict(zip(_COLUMNS, values, strict=True), traceparent=current_traceparent())
+
+
+_COLUMNS = ("topic", "key", "key_hash", "event_id", "type", "occurred_at", "body")
+
+
+def _encode(event: Event, modules: Sequence[str]) -> tuple[Any, ...]:
+    if type(event).__module__ not in modules:
+        raise UnknownTopic(f"{type(event).__module__}.{type(event).__name__} is in none of {modules}")
+    body, key, name = event.encode(), event.key, event.type_name()
+    if len(body) > MAX_EVENT_BYTES:
+        raise EventTooLarge(f"{name} has {len(body)} bytes, the limit is {MAX_EVENT_BYTES}")
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise EventTooLarge(f"the key of {name} has {len(key)} characters, the limit is {MAX_KEY_CHARACTERS}")
+    return event.topic, key, hash_key(key), event.event_id, name, event.occurred_at, body.decode()
+
+
+def _number(keys: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """Return each entry's 1-based position among the entries with its key, and the number of those entries."""
+    seen: dict[tuple[str, str], int] = {}
+    nth = []
+    for key in keys:
+        seen[key] = seen.get(key, 0) + 1
+        nth.append(seen[key])
+    return nth, [seen[key] for key in keys]

@@ -1,0 +1,132 @@
+"""What waits is counted by looking up a few rows, however many there are, and nothing else is looked at then."""
+
+import re
+from threading import Event
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from relay.consumer.cursors import Key
+from relay.consumer.lag import Lag, read_lag
+from relay.consumer.receiver import Receiver
+from relay.health.backlog import read_unpublished
+from relay.models import Outbox, Settled
+from tests.relay.operated import operate, operated, set_low_mark
+from tests.relay.readers import Readers, deliver, lend
+
+__all__ = ["operated"]
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_waits_is_looked_up_row_by_row_whatever_the_statistics_say(readers: Readers) -> None:
+    """A hash of all cursors or streams takes a second for each hundred thousand orders."""
+    parked = uuid4()
+    readers.failing[parked] = ZeroDivisionError()
+    lend(parked, "Ada")
+    readers.consumer.process(deliver(parked))
+    lend(uuid4(), "Grace")
+    plans: list[str] = []
+
+    def explain(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        if re.search("(from|join) relay_outbox", sql):
+            with context["connection"].connection.cursor() as cursor:
+                plans.append("\n".join(line for (line,) in cursor.execute(f"explain {sql}", parameters)))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(explain):
+        lag = read_lag(readers.consumer)
+        unpublished = read_unpublished()
+    assert (lag.events, lag.keys, lag.parked, unpublished.rows) == (2, 2, 1, 2)
+    assert len(plans) == 3
+    assert [plan for plan in plans if re.search("(Hash|Merge).* Join|Seq Scan|Materialize", plan)] == []
+
+
+def test_of_very_many_waiting_events_most_are_counted_in_a_sample(
+    operated: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.consumer.lag.SPAN", 50)
+    monkeypatch.setattr("relay.consumer.lag.STRETCHES", 10)
+    monkeypatch.setattr("relay.consumer.lag.LENGTH", 5)
+    books = [uuid4() for _ in range(100)]
+    for book in books:
+        lend(book, "Ada", "Bob")
+    lag = read_lag(operated.consumer)
+    assert not lag.exact
+    assert 199 <= lag.events <= 200, "some are counted, and five of each fifteen or so after them"
+    assert 90 <= lag.keys <= 125
+    assert "events and keys are estimates" in operate("relay_lag")
+    for book in books[:70]:
+        operated.consumer.process(deliver(book))
+    assert 40 <= read_lag(operated.consumer).events <= 80
+    for book in books[70:-1]:
+        operated.consumer.process(deliver(book))
+    assert 1 <= read_lag(operated.consumer).events <= 6, "what is applied is walked through until something waits"
+    operated.consumer.process(deliver(books[-1]))
+    assert read_lag(operated.consumer) == Lag(events=0, keys=0, parked=0, parked_events=0)
+
+
+def test_a_walk_through_what_is_applied_that_takes_too_long_goes_on_the_next_time(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        readers.consumer.process(lend(uuid4(), "Ada"))
+    last = Outbox.objects.latest("position").position
+    set_low_mark(last)
+    monkeypatch.setattr("relay.consumer.lag.SPAN", last // 2)
+    monkeypatch.setattr("relay.consumer.lag.SETTLED_STEP", 1)
+    lag = read_lag(readers.consumer, seconds=0)
+    assert (lag.events, lag.exact, Settled.objects.get().position) == (1, False, last // 2)
+    for _ in range(2):
+        lag = read_lag(readers.consumer, seconds=0)
+    assert (lag.events, lag.exact, Settled.objects.get().position) == (0, True, last)
+
+
+def test_a_mark_that_a_rebuild_takes_away_meanwhile_is_not_made_again(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.consumer.lag.SETTLED_STEP", 1)
+    readers.consumer.process(lend(uuid4(), "Ada"))
+    set_low_mark(Outbox.objects.latest("position").position)
+
+    def rebuild_after_counting(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if "generate_series" in sql:
+            Settled.objects.all().delete()
+        return result
+
+    with connection.execute_wrapper(rebuild_after_counting):
+        assert read_lag(readers.consumer).events == 0
+    assert not Settled.objects.exists()
+    read_lag(readers.consumer)
+    assert Settled.objects.get().position > 0
+
+
+def test_an_idle_consumer_compares_all_keys_only_while_something_waits(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+
+    def find_behind(name: str, topics: list[str], *, seconds: float) -> list[Key]:
+        compared.append(name)
+        return []
+
+    monkeypatch.setattr("relay.consumer.receiver.find_behind", find_behind)
+    receiver = Receiver(readers.consumer)
+    book = uuid4()
+    lend(book, "Ada")
+    readers.consumer.process(deliver(book))
+    receiver._sweep_at = 0.0
+    receiver._tend(Event(), idle=True)
+    assert compared == []
+    readers.failing["Bob"] = ZeroDivisionError()
+    readers.consumer.process(lend(uuid4(), "Bob", "Cleo"))  # parked: it has a schedule of its own
+    receiver._sweep_at = 0.0
+    receiver._tend(Event(), idle=True)
+    assert compared == []
+    lend(book, "Grace")
+    receiver._sweep_at = 0.0
+    receiver._tend(Event(), idle=True)
+    assert compared == ["readers"]

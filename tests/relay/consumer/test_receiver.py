@@ -1,0 +1,163 @@
+"""The threads of a consumer's process: one polls ahead while the other one waits for the database."""
+
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+
+from relay import Consumer
+from relay.consumer import consumer as consumer_module
+from relay.consumer import cursors
+from relay.consumer import receiver as receiver_module
+from relay.consumer.arrivals import take_delivery
+from relay.consumer.deliveries import Delivery
+from relay.consumer.receiver import CHUNK, FEW_RECORDS, Batch, Receiver
+from relay.models import Cursor
+from tests.relay.events import BookLent, BookReturned
+from tests.relay.readers import Readers, lend
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Shelf:
+    """A source of so many records at each poll, and none afterwards. It notes for how long it might have waited."""
+
+    def __init__(self, portions: Iterable[int]) -> None:
+        self.portions = iter(portions)
+        self.waits: list[float] = []
+        self.committed: list[Delivery] = []
+
+    def poll(self, *, seconds: float, records: int) -> list[Delivery]:
+        self.waits.append(seconds)
+        event = BookReturned(book=uuid4())
+        return [
+            Delivery(event.topic, 0, len(self.waits), event.key, number, event.type_name(), event.encode())
+            for number in range(1, next(self.portions, 0) + 1)
+        ]
+
+    def commit(self, deliveries: list[Delivery]) -> None:
+        self.committed += deliveries
+
+
+def make_receiver(consumer: Consumer) -> Any:
+    return Receiver(consumer)
+
+
+@pytest.mark.parametrize(
+    ("portions", "polled"), [([0], 1), ([7, 3], 1), ([10, 10, 3, 10], 3), ([10, 0, 10], 2), ([10] * 9, 4)]
+)
+def test_a_batch_is_polled_in_portions_until_no_more_is_there_or_it_is_full(
+    monkeypatch: pytest.MonkeyPatch, portions: list[int], polled: int
+) -> None:
+    monkeypatch.setattr(receiver_module, "CHUNK", 10)
+    monkeypatch.setattr(receiver_module, "BATCH_RECORDS", 40)
+    shelf = Shelf(portions)
+    batch: Batch = make_receiver(Consumer("readers"))._poll(shelf)
+    assert [delivery.offset for delivery in batch.deliveries] == [
+        n for n in range(1, polled + 1) for _ in range(portions[n - 1])
+    ]
+    assert sum(len(run.arrivals) for run in batch.runs) == len(batch.deliveries) == sum(portions[:polled])
+    assert shelf.waits[0] > 0
+    assert shelf.waits[1:] == [0] * (polled - 1), "what is there is not held up by waiting for more"
+
+
+def test_a_batch_of_large_events_is_full_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf([CHUNK] * 9)
+    size = len(BookReturned(book=uuid4()).encode())
+    monkeypatch.setattr(receiver_module, "BATCH_BYTES", 2 * CHUNK * size + 1)
+    assert len(make_receiver(Consumer("readers"))._poll(shelf).deliveries) == 3 * CHUNK
+
+
+def test_beside_a_large_batch_the_next_one_is_polled_and_beside_a_small_one_none_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = Consumer("readers")
+    polled: list[bool] = []
+
+    @consumer.on(BookLent, many=True)
+    def handle(events: Sequence[BookLent]) -> None:
+        deadline = time.monotonic() + 10
+        while len(events) == FEW_RECORDS and not shelf.waits and time.monotonic() < deadline:
+            time.sleep(0.005)
+        polled.append(bool(shelf.waits))
+
+    monkeypatch.setattr(consumer_module, "LEAST_TOGETHER", FEW_RECORDS)  # one call for all
+    for records in (FEW_RECORDS, FEW_RECORDS - 1):
+        shelf = Shelf([])
+        deliveries = [delivery for _ in range(records) for delivery in lend(uuid4(), "Ada")]
+        batch = Batch(deliveries, consumer.arrange(map(take_delivery, deliveries)))
+        make_receiver(consumer)._process_and_poll(batch, shelf, Event())
+        assert shelf.committed == deliveries
+    assert polled == [True, False]
+
+
+class Rounds(Shelf):
+    """Notes when it is polled, and has the receiver stopped at the last portion."""
+
+    def __init__(self, portions: Sequence[int], stopping: Event) -> None:
+        super().__init__(portions)
+        self.last, self.stopping, self.at = len(portions), stopping, list[float]()
+
+    def poll(self, *, seconds: float, records: int) -> list[Delivery]:
+        self.at.append(time.monotonic())
+        if len(self.at) >= self.last:
+            self.stopping.set()
+        return super().poll(seconds=seconds, records=records)
+
+    def hold(self, held: bool) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("records", "paced"), [(1, True), (FEW_RECORDS, False)])
+def test_rounds_are_at_their_pace_while_few_events_come(records: int, paced: bool) -> None:
+    stopping = Event()
+    rounds = Rounds([records] * 4, stopping)
+    receiver = make_receiver(Consumer("readers", pace_ms=300))
+    while not stopping.is_set():
+        receiver._round(rounds, Event())
+    gaps = [later - sooner for sooner, later in itertools.pairwise(rounds.at)]
+    assert (min(gaps) >= 0.25) if paced else (sum(gaps) < 0.3 * len(gaps))
+
+
+def park_a_key(readers: Readers) -> None:
+    """Park the second of three events of a book, due again at once."""
+    readers.failing["Bob"] = ZeroDivisionError()
+    readers.consumer.process(lend(uuid4(), "Ada", "Bob", "Cleo"))
+    readers.failing.clear()
+    with connection.cursor() as cursor:
+        cursor.execute("update relay_cursor set next_try_at = clock_timestamp()")
+
+
+def test_a_parked_key_that_somebody_else_has_locked_is_left_for_another_time(
+    library_events: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursors, "LOCK_TIMEOUT", "100ms")
+    readers = Readers()
+    park_a_key(readers)
+    receiver, locked, may_end = make_receiver(readers.consumer), Event(), Event()
+
+    def hold_the_lock() -> None:
+        with transaction.atomic():
+            Cursor.objects.select_for_update().get()
+            locked.set()
+            may_end.wait(10)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold_the_lock)
+        assert locked.wait(10)
+        key = Cursor.objects.values_list("topic", "key").get()
+        monkeypatch.setattr(receiver_module, "take_due", lambda name: [key])
+        receiver._tend(Event(), idle=False)
+        may_end.set()
+        holding.result()
+    assert Cursor.objects.get().attempts == 1
+    receiver._retry_at = 0.0
+    receiver._tend(Event(), idle=False)
+    assert (Cursor.objects.get().parked_at, Cursor.objects.get().last) == (None, 3)

@@ -1,0 +1,84 @@
+"""Being a member of a consumer group on the real broker."""
+
+import time
+from uuid import uuid4
+
+import pytest
+
+from relay.consumer import subscription
+from relay.consumer.deliveries import Delivery
+from relay.operations import cluster
+from relay.publisher.topics import known_topics
+from tests.relay.events import BookLent
+from tests.relay.forwarding import send_to_kafka
+
+pytestmark = pytest.mark.usefixtures("parts")
+
+
+def send(book: BookLent) -> None:
+    send_to_kafka([Delivery(book.topic, 0, 0, book.key, 1, book.type_name(), book.encode())])
+
+
+def receive(source: subscription.Source, book: BookLent) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if any(delivery.key == book.key for delivery in source.poll(seconds=0.25)):
+            return True
+    return False
+
+
+def test_what_was_not_committed_comes_again_to_the_next_member() -> None:
+    cluster.create_topics(known_topics())
+    group, book = f"readers-{uuid4()}", BookLent(book=uuid4())
+    send(book)
+    for _ in range(2):
+        source = subscription.Source(group, ["test.library"])
+        assert receive(source, book)
+        source.close()
+
+
+def test_a_committed_record_does_not_come_again() -> None:
+    cluster.create_topics(known_topics())
+    group, first, second = f"readers-{uuid4()}", BookLent(book=uuid4()), BookLent(book=uuid4())
+    send(first)
+    source = subscription.Source(group, ["test.library"])
+    seen: list[Delivery] = []
+    while not any(delivery.key == first.key for delivery in seen):
+        seen += source.poll(seconds=0.25)
+    source.commit(seen)
+    source.close()
+    send(second)
+    source = subscription.Source(group, ["test.library"])
+    seen = []
+    while not any(delivery.key == second.key for delivery in seen):
+        seen += source.poll(seconds=0.25)
+    source.close()
+    assert first.key not in {delivery.key for delivery in seen}
+
+
+def test_a_rejoin_that_outlasts_a_poll_is_not_forgotten() -> None:
+    """New metadata makes the group's leader rejoin; the poll that began it ends before the join does."""
+    cluster.create_topics(known_topics())
+    source = subscription.Source(f"readers-{uuid4()}", ["test.library"])
+    first, second = BookLent(book=uuid4()), BookLent(book=uuid4())
+    send(first)
+    assert receive(source, first)
+    coordinator = source._consumer._coordinator
+    join = coordinator._do_join_and_sync_async
+
+    async def join_slowly() -> bytes:
+        assignment: bytes = await join()
+        await coordinator._manager._net.sleep(0.5)
+        return assignment
+
+    coordinator._do_join_and_sync_async = join_slowly
+    coordinator._assignment_snapshot = {"test.library": {0}}
+    source.poll(seconds=0.2)
+    assert coordinator.rejoining
+    deadline = time.monotonic() + 10
+    while coordinator.rejoining and time.monotonic() < deadline:
+        source.poll(seconds=0.1)
+    assert not coordinator.rejoining
+    send(second)
+    assert receive(source, second)
+    source.close()

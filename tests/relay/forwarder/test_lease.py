@@ -1,0 +1,79 @@
+"""Leases: a fair share for each relay, handed over at once by one that stops, after its time by one that was killed."""
+
+import pytest
+
+from relay.forwarder.lease import LeaseLost, ShardLeases
+from relay.models import SHARDS, RelayMember, ShardLease
+from relay.partitions import read_low_mark
+from tests.relay.forwarding import end_leases
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_relays_share_and_one_that_stops_hands_over_at_once() -> None:
+    a, b, c = ShardLeases("a"), ShardLeases("b"), ShardLeases("c")
+    assert a.renew(0) == 0 and len(a.working) == SHARDS
+    b.renew(0)
+    assert b.working == []
+    a.renew(0)
+    assert len(a.working) == len(a.leaving) == 8
+    a.release(a.leaving)
+    b.renew(0)
+    c.renew(0)
+    for relay in (a, b):
+        relay.renew(0)
+        relay.release(relay.leaving)
+    c.renew(0)
+    assert sorted(len(relay.working) for relay in (a, b, c)) == [4, 6, 6]
+    assert sorted(a.working + b.working + c.working) == list(range(SHARDS))
+    a.leave()
+    b.renew(0)
+    c.renew(0)
+    assert sorted(b.working + c.working) == list(range(SHARDS))
+    assert set(RelayMember.objects.values_list("owner", flat=True)) == {"b", "c"}
+
+
+def test_one_that_was_killed_is_replaced_and_notices_it_when_it_wakes() -> None:
+    killed, other = ShardLeases("killed"), ShardLeases("other")
+    killed.renew(0)
+    other.renew(0)
+    assert other.working == []
+    end_leases("killed")
+    other.renew(0)
+    assert len(other.working) == SHARDS
+    with pytest.raises(LeaseLost):
+        killed.renew(100)
+    assert read_low_mark() == 0
+
+
+def test_one_that_stops_after_an_error_hands_over_what_it_no_longer_knows() -> None:
+    stopped, other = ShardLeases("stopped"), ShardLeases("other")
+    stopped.renew(0)
+    stopped.forget()
+    assert stopped.working == [] and stopped.is_due
+    stopped.leave()
+    other.renew(0)
+    assert len(other.working) == SHARDS
+
+
+def test_the_low_mark_is_raised_for_what_is_read_only() -> None:
+    a, b = ShardLeases("a"), ShardLeases("b")
+    a.renew(0)
+    assert a.renew(100) is None
+    assert read_low_mark() == 100
+    b.renew(0)
+    a.renew(200)  # learns that half of it is to be given away: what it read before counts
+    a.renew(300)
+    assert set(ShardLease.objects.filter(shard__in=a.leaving).values_list("low_mark", flat=True)) == {200}
+    a.release(a.leaving)
+    assert b.renew(0) == 200
+
+
+def test_a_mark_that_was_lowered_makes_the_relay_read_again() -> None:
+    relay = ShardLeases("a")
+    relay.renew(0)
+    relay.renew(500)
+    ShardLease.objects.filter(shard=3).update(low_mark=41)
+    assert relay.renew(600) == 41
+    assert relay.renew(600) is None
+    assert read_low_mark() == 600

@@ -1,0 +1,19 @@
+"""A first run of the tests draws the same samples as CI, and shows the seed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("", "1"), ("4711", "4711")])
+def test_the_seed_is_fixed_unless_one_is_given_and_is_shown(given: str | None, used: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "SEED"}
+    environment |= {} if given is None else {"SEED": given}
+    run = [sys.executable, "-m", "pytest", "--collect-only", "tests/simulation/test_seeded_bugs.py"]
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert f"\nSEED={used} (SEED=$RANDOM draws other samples)\n" in f"\n{done.stdout}"
