@@ -3,7 +3,8 @@
 from celery import shared_task
 
 from notifications.delivery import send_due_messages
-from shop.workqueue.doorbell import Shift, ring
+from shop.workqueue.doorbell import ring
+from shop.workqueue.shift import Shift
 
 # Each has a way to the mail server of its own, and mostly waits for its answers.
 _shift = Shift(workers=4, pace_seconds=0.2)

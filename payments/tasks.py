@@ -4,7 +4,8 @@ from celery import shared_task
 
 from payments.reconciliation import cases
 from payments.settlement.calls import settle_due_payments
-from shop.workqueue.doorbell import Shift, ring
+from shop.workqueue.doorbell import ring
+from shop.workqueue.shift import Shift
 
 _shift = Shift(workers=2)
 

@@ -115,6 +115,6 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 @pytest.fixture(autouse=True)
 def workers_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that a test calls ends when nothing is due, instead of waiting for more."""
-    monkeypatch.setattr("shop.workqueue.doorbell.LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("shop.workqueue.shift.LINGER_SECONDS", 0.0)
     for app in ("payments", "notifications"):
         monkeypatch.setattr(f"{app}.tasks._shift._pace_seconds", 0.0)

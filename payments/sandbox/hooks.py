@@ -35,7 +35,7 @@ def tell(key: str, happened: str, event_id: str, after_seconds: float) -> None:
 def _send_all() -> None:
     sender = make_sender()
     while True:
-        body = _take_due()
+        body = _pop_due_hint()
         try:
             send(sender, body)
         except Exception as error:
@@ -47,7 +47,7 @@ def make_sender() -> urllib3.PoolManager:
     return urllib3.PoolManager(timeout=urllib3.Timeout(connect=1, read=5), retries=False)
 
 
-def _take_due() -> bytes:
+def _pop_due_hint() -> bytes:
     with _changed:
         while True:
             now = time.monotonic()

@@ -14,7 +14,7 @@ from shop.catalogue.money import format_money
 logger = logging.getLogger(__name__)
 _FRAME = {
     "shop_name": settings.SHOP_NAME,
-    # orders.pricing charges by the same two settings.
+    # orders.prices.amounts charges by the same two settings.
     "delivery_price": format_money(settings.SHIPPING_PRICE, settings.SHOP_CURRENCY),
     "free_delivery_from": format_money(settings.SHIPPING_FREE_FROM, settings.SHOP_CURRENCY),
 }

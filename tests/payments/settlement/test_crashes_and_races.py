@@ -19,7 +19,7 @@ from payments.models import Attempt, Payment
 from payments.sandbox import scripts
 from payments.settlement import calls, claims, results
 from payments.tasks import settle_payments
-from shop.workqueue.doorbell import Shift
+from shop.workqueue.shift import Shift
 from tests.payments.dying import Killed, die, let_claims_expire, settle_in_thread, wait_for_late_calls
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,7 +14,8 @@ from payments.models import Payment
 from payments.tasks import settle_payments
 from shop.celery import app
 from shop.workqueue import doorbell
-from shop.workqueue.doorbell import Shift, ring
+from shop.workqueue.doorbell import ring
+from shop.workqueue.shift import Shift
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,7 +99,7 @@ def test_a_process_that_has_just_rung_does_not_ring_again(real_doorbell: None, m
 
 def test_a_worker_stays_at_its_queue_for_longer_than_nobody_rings(monkeypatch: pytest.MonkeyPatch) -> None:
     stays, looks = Shift(workers=1, pace_seconds=0.01), list[float]()
-    monkeypatch.setattr(doorbell, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr("shop.workqueue.shift.LINGER_SECONDS", 0.5)
 
     def take() -> int:
         looks.append(time.monotonic())
@@ -116,7 +117,7 @@ def test_while_one_thread_waits_for_rows_another_ring_takes_no_thread(monkeypatc
         second.append(1)
         return 0
 
-    monkeypatch.setattr(doorbell, "LINGER_SECONDS", 0.3)
+    monkeypatch.setattr("shop.workqueue.shift.LINGER_SECONDS", 0.3)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(shift.work, lambda: 0)
         time.sleep(0.1)
