@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from relay.consumer.lag import ask_indexes
+from relay.consumer.lag import use_indexes
 from relay.partitions import read_low_mark
 
 # Below the mark only refused rows, and what waits behind them, are not published. Refused rows are looked for first and
@@ -46,7 +46,7 @@ class Unpublished:
 def read_unpublished() -> Unpublished:
     """Count what waits in the outbox. Below the low mark that is only what a refused row holds up."""
     low_mark = read_low_mark()
-    with ask_indexes() as cursor:
+    with use_indexes() as cursor:
         cursor.execute(_COUNT_UNPUBLISHED, {"low_mark": low_mark})
         return Unpublished(*cursor.fetchone())
 
@@ -54,6 +54,6 @@ def read_unpublished() -> Unpublished:
 def list_unpublished(limit: int, *, refused: bool) -> list[int]:
     """Return the positions of the newest rows that wait, or of the newest that are refused."""
     low_mark = read_low_mark()
-    with ask_indexes() as cursor:
+    with use_indexes() as cursor:
         cursor.execute(_LIST_UNPUBLISHED, {"low_mark": low_mark, "limit": limit, "refused": refused})
         return [position for (position,) in cursor.fetchall()]

@@ -31,9 +31,9 @@ def forward_all(forwarder: Forwarder, *, seconds: float = 15, quiet: float = 0.4
     deadline = time.monotonic() + seconds
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < quiet:
-        if forwarder.forward_round() or forwarder._window.rows:
+        if forwarder.forward_round() or forwarder._buffer.rows:
             quiet_since = time.monotonic()
-        assert time.monotonic() < deadline, f"{len(forwarder._window.rows)} rows are still held"
+        assert time.monotonic() < deadline, f"{len(forwarder._buffer.rows)} rows are still held"
         time.sleep(0.001)
 
 

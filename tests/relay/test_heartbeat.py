@@ -128,7 +128,7 @@ class Stuck:
     def poll(self, **options: object) -> list[Delivery]:
         return self.delivered
 
-    def hold(self, held: bool) -> None:
+    def set_paused(self, paused: bool) -> None:
         pass
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from relay import Consumer, publish
 from relay.consumer import consumer as consumer_module
-from relay.consumer.arrivals import in_waves, take_delivery
+from relay.consumer.arrivals import read_delivery, split_into_waves
 from relay.consumer.cursors import find_behind
 from relay.consumer.deliveries import Delivery
 from relay.models import Cursor, Outbox
@@ -158,7 +158,9 @@ def test_a_batch_runs_in_waves_of_one_event_for_each_key_sorted() -> None:
         make_delivery("a", 8),
         make_delivery("z", 1, topic="test.a"),
     ]
-    waves = [[(*arrival.key, arrival.sequence) for arrival in wave] for wave in in_waves(map(take_delivery, batch))]
+    waves = [
+        [(*arrival.key, arrival.sequence) for arrival in wave] for wave in split_into_waves(map(read_delivery, batch))
+    ]
     assert waves == [
         [("test.a", "z", 1), ("test.library", "a", 7), ("test.library", "b", 1)],
         [("test.library", "a", 8), ("test.library", "b", 2)],
@@ -175,7 +177,7 @@ def test_a_batch_is_one_transaction_unless_its_time_is_up(readers: Readers, monk
     assert len(set(readers.transactions)) == 1
     readers.transactions.clear()
     monkeypatch.setattr(consumer_module, "BATCH_SECONDS", 0)
-    monkeypatch.setattr(consumer_module, "LEAST_TOGETHER", 1)
+    monkeypatch.setattr(consumer_module, "MIN_BATCH", 1)
     readers.consumer.process(lend(uuid4(), "Ada"))  # from which it learns how few fit
     readers.transactions.clear()
     readers.consumer.process([delivery for book in books for delivery in lend(book, "Bob")])

@@ -119,14 +119,14 @@ def test_an_idle_consumer_compares_all_keys_only_while_something_waits(
     lend(book, "Ada")
     readers.consumer.process(deliver(book))
     receiver._sweep_at = 0.0
-    receiver._tend(Event(), idle=True)
+    receiver._maintain(Event(), idle=True)
     assert compared == []
     readers.failing["Bob"] = ZeroDivisionError()
     readers.consumer.process(lend(uuid4(), "Bob", "Cleo"))  # parked: it has a schedule of its own
     receiver._sweep_at = 0.0
-    receiver._tend(Event(), idle=True)
+    receiver._maintain(Event(), idle=True)
     assert compared == []
     lend(book, "Grace")
     receiver._sweep_at = 0.0
-    receiver._tend(Event(), idle=True)
+    receiver._maintain(Event(), idle=True)
     assert compared == ["readers"]

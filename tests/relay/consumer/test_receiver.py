@@ -15,7 +15,7 @@ from relay import Consumer
 from relay.consumer import consumer as consumer_module
 from relay.consumer import cursors
 from relay.consumer import receiver as receiver_module
-from relay.consumer.arrivals import take_delivery
+from relay.consumer.arrivals import read_delivery
 from relay.consumer.deliveries import Delivery
 from relay.consumer.receiver import CHUNK, FEW_RECORDS, Batch, Receiver
 from relay.models import Cursor
@@ -87,11 +87,11 @@ def test_beside_a_large_batch_the_next_one_is_polled_and_beside_a_small_one_none
             time.sleep(0.005)
         polled.append(bool(shelf.waits))
 
-    monkeypatch.setattr(consumer_module, "LEAST_TOGETHER", FEW_RECORDS)  # one call for all
+    monkeypatch.setattr(consumer_module, "MIN_BATCH", FEW_RECORDS)  # one call for all
     for records in (FEW_RECORDS, FEW_RECORDS - 1):
         shelf = Shelf([])
         deliveries = [delivery for _ in range(records) for delivery in lend(uuid4(), "Ada")]
-        batch = Batch(deliveries, consumer.arrange(map(take_delivery, deliveries)))
+        batch = Batch(deliveries, consumer.arrange(map(read_delivery, deliveries)))
         make_receiver(consumer)._process_and_poll(batch, shelf, Event())
         assert shelf.committed == deliveries
     assert polled == [True, False]
@@ -110,7 +110,7 @@ class Rounds(Shelf):
             self.stopping.set()
         return super().poll(seconds=seconds, records=records)
 
-    def hold(self, held: bool) -> None:
+    def set_paused(self, paused: bool) -> None:
         pass
 
 
@@ -154,10 +154,10 @@ def test_a_parked_key_that_somebody_else_has_locked_is_left_for_another_time(
         assert locked.wait(10)
         key = Cursor.objects.values_list("topic", "key").get()
         monkeypatch.setattr(receiver_module, "take_due", lambda name: [key])
-        receiver._tend(Event(), idle=False)
+        receiver._maintain(Event(), idle=False)
         may_end.set()
         holding.result()
     assert Cursor.objects.get().attempts == 1
     receiver._retry_at = 0.0
-    receiver._tend(Event(), idle=False)
+    receiver._maintain(Event(), idle=False)
     assert (Cursor.objects.get().parked_at, Cursor.objects.get().last) == (None, 3)

@@ -85,4 +85,7 @@ def test_pyproject_and_the_manual_allow_only_the_version_that_is_tested() -> Non
 
 def test_a_missing_private_part_is_named() -> None:
     accumulator = SimpleNamespace(_batches={}, _tp_lock=None, _incomplete=None, _closed=False)
-    assert find_obstacle(SimpleNamespace(_accumulator=accumulator)) == "kafka-python has no config where it is expected"
+    assert (
+        find_obstacle(SimpleNamespace(_accumulator=accumulator))
+        == "kafka-python 3.0.12 lacks the private attribute config"
+    )

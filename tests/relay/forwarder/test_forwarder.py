@@ -123,8 +123,8 @@ def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_
     told: list[object] = []
 
     def fail_once(sending: Sending) -> Exception | None:
-        flights = [lane.flight for lane in forwarder._lanes if lane.flight]
-        rows = next((flight.rows for flight in flights if flight.sending is sending), None)
+        flights = [queue.in_flight for queue in forwarder._queues if queue.in_flight]
+        rows = next((in_flight.rows for in_flight in flights if in_flight.sending is sending), None)
         if len(told) < 2 and (rows is None or rows[0].key == str(failing).encode()):
             told.append(sending)
             return BrokerUnavailable("no answer")
@@ -187,7 +187,7 @@ def test_a_batch_over_the_brokers_limit_is_split(forwarder: Forwarder, monkeypat
 
 
 def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.forwarder.buffer.WINDOW_ROWS", 60)
+    monkeypatch.setattr("relay.forwarder.buffer.BUFFER_ROWS", 60)
     monkeypatch.setattr("relay.forwarder.buffer.READ_ROWS", 20)
     monkeypatch.setattr(reader_module, "READ_ROWS", 20)
     monkeypatch.setattr(reader_module, "SPAN", 50)
@@ -197,7 +197,7 @@ def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeyp
 
     def count_held(label: str) -> None:
         nonlocal most
-        most = max(most, len(forwarder._window.rows))
+        most = max(most, len(forwarder._buffer.rows))
 
     monkeypatch.setattr("relay.process.failpoint.hook", count_held)
     forward_all(forwarder)

@@ -11,7 +11,7 @@ from relay.forwarder import reader as reader_module
 from relay.forwarder.forwarder import Forwarder
 from relay.forwarder.lease import LeaseLost
 from relay.forwarder.producer import Sending
-from relay.forwarder.queues import Lane
+from relay.forwarder.queues import PartitionQueue
 from relay.models import Outbox, ShardLease
 from relay.publisher.outbox import hash_key
 from tests.relay.events import BookLent, NoticePosted
@@ -35,12 +35,12 @@ def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
     """It comes last in its batch and has the lowest position: the relay must read again from there."""
     late, early = make_books_of_a_lane()
     with closing(publish_late(BookLent(book=late))) as writer, monkeypatch.context() as patch:
-        patch.setattr(Lane, "is_ready", False)
+        patch.setattr(PartitionQueue, "is_ready", False)
         publish_committed(BookLent(book=early))
-        forward_until(forwarder, lambda: len(forwarder._window.rows) == 1)
+        forward_until(forwarder, lambda: len(forwarder._buffer.rows) == 1)
         writer.commit()
         last = Outbox.objects.latest("position").position
-        forward_until(forwarder, lambda: len(forwarder._window.rows) == 2 and forwarder._reader.clean >= last)
+        forward_until(forwarder, lambda: len(forwarder._buffer.rows) == 2 and forwarder._reader.clean >= last)
     told: list[object] = []
     outcome = Sending.error
 
@@ -64,7 +64,7 @@ def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
         patch.setattr(Sending, "done", False)
         patch.setattr("relay.forwarder.queues.SLOW_SECONDS", 0.05)
         publish_committed(BookLent(book=early))
-        forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
+        forward_until(forwarder, lambda: bool(forwarder._queues.stalls))
         writer.commit()
         last = Outbox.objects.get(key=str(early)).position
         forward_until(forwarder, lambda: forwarder._reader.clean >= last)
@@ -90,7 +90,7 @@ def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_st
     with monkeypatch.context() as patch:
         patch.setattr(Sending, "done", False)
         patch.setattr("relay.forwarder.queues.SLOW_SECONDS", 0.05)
-        forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
+        forward_until(forwarder, lambda: bool(forwarder._queues.stalls))
         end_leases("killed")
         forward_until(forwarder, lambda: shard in forwarder.leases.working)
         last = Outbox.objects.latest("position").position
@@ -102,19 +102,19 @@ def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_st
 def test_a_partition_that_fills_the_memory_without_an_answer_holds_up_no_other(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.forwarder.buffer.WINDOW_ROWS", 40)
+    monkeypatch.setattr("relay.forwarder.buffer.BUFFER_ROWS", 40)
     monkeypatch.setattr("relay.forwarder.buffer.READ_ROWS", 20)
     monkeypatch.setattr(reader_module, "READ_ROWS", 20)
     monkeypatch.setattr("relay.forwarder.queues.SLOW_SECONDS", 0.3)
     silent = uuid4()
-    lanes = configuration().partitions
-    fine = next(other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(silent))) % lanes)
+    queues = configuration().partitions
+    fine = next(other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(silent))) % queues)
     publish_committed(*[BookLent(book=silent) for _ in range(60)], BookLent(book=fine))
     outcome = Sending.done
 
     def be_silent(sending: Sending) -> bool:
-        silent_lane = forwarder._lanes.find(b"test.library", hash_key(str(silent)))
-        silenced = silent_lane.flight is not None and silent_lane.flight.sending is sending
+        silent_queue = forwarder._queues.find(b"test.library", hash_key(str(silent)))
+        silenced = silent_queue.in_flight is not None and silent_queue.in_flight.sending is sending
         return not silenced and outcome.fget(sending)  # type: ignore[attr-defined]
 
     with monkeypatch.context() as patch:

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
 from relay import Consumer, Event, publish
-from relay.consumer.canary import leave_out_canaries
+from relay.consumer.canary import exclude_canaries
 from relay.consumer.deliveries import Delivery
 from relay.consumer.receiver import Batch, Receiver
 from relay.forwarder.forwarder import Forwarder
@@ -108,7 +108,7 @@ class Counting(Receiver):
     def _process(self, batch: Batch, stopping: threading.Event) -> bool:
         processed = super()._process(batch, stopping)
         if processed:
-            self._note(leave_out_canaries(batch.deliveries))
+            self._note(exclude_canaries(batch.deliveries))
         return processed
 
 
