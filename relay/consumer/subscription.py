@@ -56,7 +56,7 @@ class Source:
             )
 
     def poll(self, *, seconds: float, records: int = 500) -> list[Delivery]:
-        """Wait up to `seconds` for at most `records` records. Those of one partition are in the order of the log."""
+        """Wait up to `seconds` for at most `records` records. Records of one partition keep the order of the log."""
         self._commit_if_due()
         # kafka-python 3.0.12 can forget a rejoin that new metadata has started and that outlasts one poll. The member
         # would then never get a partition, so the flag is set again.

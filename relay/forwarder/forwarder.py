@@ -110,7 +110,7 @@ class Forwarder:
         return self._send() or read or bool(completions)
 
     def _renew(self) -> None:
-        """Renew the leases. Release shards above this relay's share when none of their rows is buffered."""
+        """Renew the leases. Release shards above this relay's share when no row of them is buffered."""
         again = self.leases.renew(self._find_low_mark())
         if again is not None:
             self._rewind(again)

@@ -122,7 +122,7 @@ class ShardLeases:
         self._renew_at = -math.inf
 
     def release(self, shards: Collection[int]) -> None:
-        """End the leases of `shards` at once. None of their rows may be in flight."""
+        """End the leases of `shards` at once. No row of `shards` may be in flight."""
         with connection.cursor() as cursor:
             cursor.execute(_RELEASE, [self.owner, list(shards)])
         for shard in list(shards):

@@ -111,7 +111,7 @@ class Producer:
         return Sending(futures, on_done)
 
     def send_queued(self) -> None:
-        """Send the queued batches, those of one broker in one request."""
+        """Send the queued batches, with one request per broker."""
         if self.whole_batches:
             batches.send_queued(self._producer)
 
