@@ -38,7 +38,7 @@ class Member:
 def read_holdings() -> list[Holding]:
     """Return the leases of all shards, in the order of the shards."""
     with connection.cursor() as cursor:
-        # A released lease can end at -infinity, which has no difference in seconds.
+        # A released lease ends in 1970, so limit the remaining seconds to minus one day.
         cursor.execute(
             "select shard, owner, epoch,"
             " extract(epoch from greatest(until, clock_timestamp() - interval '1 day') - clock_timestamp())::float8"

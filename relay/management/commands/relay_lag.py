@@ -7,10 +7,10 @@ from relay.management.operation import Operation, tell_age
 
 
 class Command(Operation):
-    help = "Show what waits for Kafka, and what each consumer has not applied yet."
+    help = "Show the unpublished rows of the outbox, and the lag of each consumer."
 
     def operate(self, **options: Any) -> None:
-        """Read and show it."""
+        """Read and print the lag."""
         unpublished = read_unpublished()
         lags = {consumer.name: read_lag(consumer) for consumer in all_consumers()}
         lines = [
