@@ -1,4 +1,4 @@
-"""What a queue learns from what becomes of its batches, without a broker."""
+"""Partition queues without a broker: pauses, batch limits and rows that are read again."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -19,7 +19,7 @@ from relay.process.broker import RecordRefused
 
 
 class Outcome:
-    """What a broker says of a batch, at once."""
+    """The immediate outcome of a batch."""
 
     done = True
 
@@ -28,7 +28,7 @@ class Outcome:
 
 
 class Broker:
-    """Takes batches in the place of a producer; `error` is what it says of the next ones."""
+    """A stand-in for the producer; `error` is the error of the next batches."""
 
     whole_batches = True
     error: Exception | None = None
@@ -43,7 +43,7 @@ def make_rows(*positions: int) -> list[Row]:
 
 
 def fly(queue: PartitionQueue, error: Exception | None = None, *, rows: int = 2 * BATCH_ROWS) -> Completion:
-    """Send one batch of so many rows that wait, and hear what became of it."""
+    """Send one batch of `rows` waiting rows, and return its completion."""
     broker = Broker()
     broker.error = error
     queue.waiting.clear()
@@ -59,7 +59,7 @@ def open_queue(queues: PartitionQueues) -> PartitionQueue:
     return queues.find(b"test.library", 7)
 
 
-def test_a_lane_that_is_left_alone_is_read_again_from_the_lowest_of_its_rows() -> None:
+def test_a_paused_queue_reads_again_from_its_lowest_row() -> None:
     queues = PartitionQueues()
     queue = open_queue(queues)
     failed, waiting = make_rows(8, 3), make_rows(9, 5)
@@ -72,7 +72,7 @@ def test_a_lane_that_is_left_alone_is_read_again_from_the_lowest_of_its_rows() -
     assert queues.stalls == []
 
 
-def test_a_refused_batch_is_halved_until_a_row_stands_alone_and_grows_again_once_some_get_through() -> None:
+def test_a_refused_batch_is_halved_down_to_one_row_and_grows_again_after_successes() -> None:
     queue, refusal = PartitionQueue(b"test.library", 0), RecordRefused("too large")
     sizes = []
     while queue.halve_limit(len(rows := fly(queue, refusal).rows)):
@@ -84,7 +84,7 @@ def test_a_refused_batch_is_halved_until_a_row_stands_alone_and_grows_again_once
     assert len(fly(queue).rows) == BATCH_ROWS
 
 
-def test_a_lane_pauses_twice_as_long_after_each_failure_until_a_batch_arrives() -> None:
+def test_pauses_double_after_each_failure_until_a_batch_succeeds() -> None:
     queue = PartitionQueue(b"test.library", 0)
     pauses = [queue.lengthen_pause() for _ in range(7) if fly(queue, BrokerUnavailable("away")).error]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE, LONGEST_PAUSE]
@@ -92,7 +92,7 @@ def test_a_lane_pauses_twice_as_long_after_each_failure_until_a_batch_arrives() 
     assert queue.lengthen_pause() == SHORTEST_PAUSE
 
 
-def test_one_batch_is_under_way_at_a_time() -> None:
+def test_only_one_batch_is_in_flight_at_a_time() -> None:
     queue = PartitionQueue(b"test.library", 0)
     queue.waiting.extend(make_rows(1, 2))
     assert queue.is_ready

@@ -1,4 +1,4 @@
-"""Partitions that give no answer, fail or are not there are left alone: nothing of theirs is lost, the others flow."""
+"""Slow, failing or missing partitions are paused: no row is lost, and other partitions continue."""
 
 from contextlib import closing, suppress
 from uuid import uuid4
@@ -20,7 +20,7 @@ from tests.relay.forwarding import (
     find_first_occurrences,
     forward_all,
     forward_until,
-    make_books_of_a_lane,
+    make_books_of_a_partition,
     publish_committed,
     publish_late,
     read_key,
@@ -32,8 +32,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes last in its batch and has the lowest position: the relay must read again from there."""
-    late, early = make_books_of_a_lane()
+    """The row is the last of its batch and has the lowest position, so the relay must read again from there."""
+    late, early = make_books_of_a_partition()
     with closing(publish_late(BookLent(book=late))) as writer, monkeypatch.context() as patch:
         patch.setattr(PartitionQueue, "is_ready", False)
         publish_committed(BookLent(book=early))
@@ -55,11 +55,11 @@ def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
+def test_a_late_commit_during_the_pause_of_its_partition_is_still_published(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody has seen the row when the partition stalls, and it lies below all that is read again afterwards."""
-    late, early = make_books_of_a_lane()
+    """The relay has not read the row when the pause begins, and its position is below all rows of the queue."""
+    late, early = make_books_of_a_partition()
     with closing(publish_late(BookLent(book=late))) as writer, monkeypatch.context() as patch:
         patch.setattr(Sending, "done", False)
         patch.setattr("relay.forwarder.queues.SLOW_SECONDS", 0.05)
@@ -73,11 +73,11 @@ def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_still_published(
+def test_rows_taken_over_from_another_relay_during_a_pause_are_still_published(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its rows lie below those that this relay has left alone in that partition."""
-    theirs, ours = make_books_of_a_lane()
+    """Their positions are below the rows of this relay in the paused partition."""
+    theirs, ours = make_books_of_a_partition()
     forwarder.forward_round()
     shard = hash_key(str(theirs)) % 16
     ShardLease.objects.filter(shard=shard).update(owner="killed", epoch=7)
@@ -99,7 +99,7 @@ def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_st
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_a_partition_that_fills_the_memory_without_an_answer_holds_up_no_other(
+def test_a_silent_partition_that_fills_the_buffer_does_not_block_others(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.forwarder.buffer.BUFFER_ROWS", 40)
@@ -126,7 +126,7 @@ def test_a_partition_that_fills_the_memory_without_an_answer_holds_up_no_other(
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_a_missing_topic_stops_no_other(forwarder: Forwarder) -> None:
+def test_a_missing_topic_does_not_block_others(forwarder: Forwarder) -> None:
     book = uuid4()
     publish_committed(NoticePosted(board="lost"), BookLent(book=book))
     Outbox.objects.filter(key="lost").update(topic="test.nowhere")
