@@ -1,6 +1,6 @@
 """Shard leases: the shards that a relay may forward. The database's clock decides when a lease ends.
 
-The epoch of a shard increases with each change of owner, so a relay whose lease has ended can't mark rows.
+The epoch of a shard increases with each change of owner, so a former owner can't mark rows.
 """
 
 import math
