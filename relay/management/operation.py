@@ -54,7 +54,7 @@ class Operation(BaseCommand):
         with connection.cursor() as cursor:
             cursor.execute("set statement_timeout = 0")
 
-    def tell(self, data: Any, lines: Iterable[str], *, as_json: bool) -> None:
+    def print_result(self, data: Any, lines: Iterable[str], *, as_json: bool) -> None:
         """Print `data`, which may contain dataclasses, as JSON; or print `lines`."""
         if as_json:
             self.stdout.write(json.dumps(data, default=_encode, indent=2))
@@ -69,7 +69,7 @@ def _encode(value: Any) -> Any:
     return DjangoJSONEncoder().default(value)
 
 
-def tell_age(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """Return an age in `seconds` as a short text, for example 12 s, 5 min, 3 h or 2 d."""
     for limit, unit, size in [(120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)]:
         if seconds < limit:

@@ -94,10 +94,10 @@ class SchemaFolder:
                 faults.append(f"{file.name} is not listed in {SUMS}: only event_schemas --write writes these files")
             elif self._sums[name] != _sum(file):
                 faults.append(
-                    f"{file.name} was edited{self._tell_edit(name)}: restore it; a change needs a new version"
+                    f"{file.name} was edited{self._describe_edit(name)}: restore it; a change needs a new version"
                 )
             elif name not in known_events():
-                faults.append(f"{name} could no longer be read: {self._tell_missing_reader(name)}")
+                faults.append(f"{name} could no longer be read: {self._describe_missing_reader(name)}")
         for cls in self._classes.values():
             faults += self._find_faults_of(cls)
         for (old, new), changes in self.compare_versions().items():
@@ -132,7 +132,7 @@ class SchemaFolder:
             for change in compare(self._read(cls, cls.version), make_schema(cls)):
                 yield f"{name} is published, but {change}: make it version {cls.version + 1}"
 
-    def _tell_edit(self, name: str) -> str:
+    def _describe_edit(self, name: str) -> str:
         """Return the differences of a file from its class as a text, or "" if it is not of the current version."""
         cls = known_events().get(name)
         if cls is None or cls.type_name() != name:
@@ -140,7 +140,7 @@ class SchemaFolder:
         edited = self._read(cls, cls.version)
         return "".join(f", {change}" for change in compare(make_schema(cls), edited)) if edited else ""
 
-    def _tell_missing_reader(self, name: str) -> str:
+    def _describe_missing_reader(self, name: str) -> str:
         cls, version = self._classes.get(_name(name)), _version(name)
         if cls is None:
             return "RELAY['EVENTS'] has no event class with this name"

@@ -41,7 +41,7 @@ def assert_published(event_class: type[E], *, key: object = None, times: int = 1
     asked = ", ".join(f"{name}={value!r}" for name, value in wanted.items())
     raise AssertionError(
         f"{event_class.__name__}({asked}) was published {len(found)} times, not {times}. Published events:\n"
-        + tell_events(published(), event_class, wanted)
+        + format_events(published(), event_class, wanted)
     )
 
 
@@ -52,7 +52,7 @@ def assert_nothing_published(event_class: type[Event] = Event, *, key: object = 
     """
     found = published(event_class, key=key)
     if found:
-        raise AssertionError(f"expected no published event, but found:\n{tell_events(found)}")
+        raise AssertionError(f"expected no published event, but found:\n{format_events(found)}")
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def find_differences(event: Event, wanted: Mapping[str, object]) -> dict[str, ob
     return {name: getattr(event, name) for name, value in wanted.items() if getattr(event, name) != value}
 
 
-def tell_events(
+def format_events(
     events: list[Event], event_class: type[Event] | None = None, wanted: Mapping[str, object] | None = None
 ) -> str:
     """Return one line per event. Lines of `event_class` include the differences from `wanted`."""

@@ -208,6 +208,6 @@ def test_the_project_of_the_page_works(project: Project) -> None:
 
 
 def test_the_page_lists_every_setting_and_its_default() -> None:
-    told = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
     defaults = to_builtins(Configuration())
-    assert {name: json.loads(default) for name, default in told.items()} == defaults
+    assert {name: json.loads(default) for name, default in documented.items()} == defaults

@@ -27,14 +27,14 @@ class Command(Operation):
         if not options["check"] and not options["dry_run"]:
             created = cluster.create_topics(topics)
             lines = [f"created {', '.join(created)}" if created else "all topics exist"]
-            self.tell({"created": created}, lines, as_json=options["json"])
+            self.print_result({"created": created}, lines, as_json=options["json"])
             return
         shapes = cluster.read_shapes(topics)
         missing = [topic for topic in topics if topic not in shapes]
         wrong = {topic: found for topic, shape in shapes.items() if (found := find_differences(topic, shape))}
         lines = [f"missing: {topic}" for topic in missing]
         lines += [f"{topic}: {difference}" for topic, found in wrong.items() for difference in found]
-        self.tell(
+        self.print_result(
             {"missing": missing, "wrong": wrong},
             lines or ["all topics agree with the settings"],
             as_json=options["json"],

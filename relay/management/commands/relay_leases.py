@@ -19,4 +19,4 @@ class Command(Operation):
             + f"  {h.owner}"
             for h in holdings
         ]
-        self.tell({"members": members, "shards": holdings}, lines, as_json=options["json"])
+        self.print_result({"members": members, "shards": holdings}, lines, as_json=options["json"])

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from relay.management.operation import Operation, tell_age
+from relay.management.operation import Operation, format_age
 from relay.operations import mend
 from relay.operations.parked import Detail, Selection, list_groups, list_parked, show_parked
 
@@ -48,16 +48,16 @@ class Command(Operation):
         selection = Selection(consumer=options["consumer"], group=options["group"])
         groups, keys = list_groups(selection), list_parked(selection, limit=max(0, options["limit"]))
         lines = [
-            f"{g.keys:>7} keys  {g.consumer:<14} oldest {tell_age(g.oldest_seconds):<8} {g.reason}" for g in groups
+            f"{g.keys:>7} keys  {g.consumer:<14} oldest {format_age(g.oldest_seconds):<8} {g.reason}" for g in groups
         ]
         lines += ["", *(f"{p.consumer} {p.topic} {p.key}  at {p.sequence}: {p.reason}" for p in keys)] if keys else []
         hidden = sum(g.keys for g in groups) - len(keys)
         lines += [f"… and {hidden} more (--limit)"] if hidden else []
-        self.tell({"groups": groups, "keys": keys}, lines or ["nothing is parked"], as_json=options["json"])
+        self.print_result({"groups": groups, "keys": keys}, lines or ["nothing is parked"], as_json=options["json"])
 
     def _show(self, options: dict[str, Any]) -> None:
         detail = show_parked(options["consumer"], options["topic"], options["key"])
-        self.tell(detail, tell_detail(detail), as_json=options["json"])
+        self.print_result(detail, format_detail(detail), as_json=options["json"])
 
     def _edit(self, options: dict[str, Any]) -> None:
         where = {name: options[name] for name in ("consumer", "topic", "key")}
@@ -67,14 +67,14 @@ class Command(Operation):
         if before.published_at:
             lines.append("the old payload remains in Kafka and in consumers that have applied it")
         lines.append(f"retry it with: relay_parked redrive {' '.join(where.values())}")
-        self.tell({"before": before, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
+        self.print_result({"before": before, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
 
     def _skip(self, options: dict[str, Any]) -> None:
         where = {name: options[name] for name in ("consumer", "topic", "key")}
         skipped = mend.skip(**where, sequence=options["sequence"], **self._audit(options))
         done = "would skip" if options["dry_run"] else "skipped"
         line = f"{skipped.consumer} {done} event {skipped.sequence} of {skipped.topic} {skipped.key}"
-        self.tell({"skipped": skipped, "dry_run": options["dry_run"]}, [line], as_json=options["json"])
+        self.print_result({"skipped": skipped, "dry_run": options["dry_run"]}, [line], as_json=options["json"])
 
     def _redrive(self, options: dict[str, Any]) -> None:
         if (options["topic"] is None) != (options["key"] is None):
@@ -85,14 +85,14 @@ class Command(Operation):
         redriven = mend.redrive(selection, **self._audit(options))
         done = "would be retried" if options["dry_run"] else "are retried now"
         lines = [f"{len(redriven)} keys {done}", *(f"{p.consumer} {p.topic} {p.key}" for p in redriven[:20])]
-        self.tell({"keys": redriven, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
+        self.print_result({"keys": redriven, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
 
     @staticmethod
     def _audit(options: dict[str, Any]) -> dict[str, Any]:
         return {name: options[name] for name in ("actor", "reason", "dry_run")}
 
 
-def tell_detail(detail: Detail) -> list[str]:
+def format_detail(detail: Detail) -> list[str]:
     """Return the lines that `relay_parked show` prints."""
     parked, event = detail.parked, detail.event
     tried = f"{parked.attempts} attempts since {parked.since:%Y-%m-%d %H:%M:%S %Z}"

@@ -27,4 +27,4 @@ class Command(Operation):
         )
         until = f"until {done.resume_at:%Y-%m-%d %H:%M:%S %Z}" if done.resume_at else "until relay_resume"
         would = "would be paused" if options["dry_run"] else "is paused"
-        self.tell(done, [f"{done.consumer} {would} {until}"], as_json=options["json"])
+        self.print_result(done, [f"{done.consumer} {would} {until}"], as_json=options["json"])

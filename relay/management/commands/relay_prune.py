@@ -29,4 +29,4 @@ class Command(Operation):
             kept = f"kept: {'; '.join(verdict.kept_because)}"
             where = f"{verdict.name}, positions {verdict.first} to {verdict.end - 1}"
             lines.append(f"{where}: {kept if verdict.kept_because else done}")
-        self.tell({"made": made, "partitions": verdicts}, lines, as_json=options["json"])
+        self.print_result({"made": made, "partitions": verdicts}, lines, as_json=options["json"])

@@ -47,10 +47,10 @@ class Command(Operation):
             outcome = rebuild(consumer, **audit)
         else:
             outcome = replay(consumer, Span(key=options["key"], since=options["since"]), **audit)
-        self.tell(outcome, tell_outcome(consumer.name, outcome, options["dry_run"]), as_json=options["json"])
+        self.print_result(outcome, format_outcome(consumer.name, outcome, options["dry_run"]), as_json=options["json"])
 
 
-def tell_outcome(name: str, outcome: Outcome, dry_run: bool) -> list[str]:
+def format_outcome(name: str, outcome: Outcome, dry_run: bool) -> list[str]:
     """Return the lines that report `outcome`."""
     lines = [
         f"{name}: {outcome.read} events read from the outbox, {outcome.suppressed} suppressed (applied before), "

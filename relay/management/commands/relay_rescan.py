@@ -30,4 +30,4 @@ class Command(Operation):
         done = rescan(options["position"], actor=options["actor"], reason=options["reason"], dry_run=options["dry_run"])
         would = "would scan" if options["dry_run"] else "scan"
         line = f"the relays {would} all rows above {done.position} again; lowered marks: {done.shards} shards"
-        self.tell(done, [line], as_json=options["json"])
+        self.print_result(done, [line], as_json=options["json"])

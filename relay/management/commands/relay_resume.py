@@ -19,4 +19,6 @@ class Command(Operation):
         """Resume the consumer."""
         done = resume(options["consumer"], actor=options["actor"], reason=options["reason"], dry_run=options["dry_run"])
         would = "would be resumed" if options["dry_run"] else "is resumed"
-        self.tell(done, [f"{done.consumer} {would if done.changed else 'was not paused'}"], as_json=options["json"])
+        self.print_result(
+            done, [f"{done.consumer} {would if done.changed else 'was not paused'}"], as_json=options["json"]
+        )

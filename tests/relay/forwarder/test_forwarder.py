@@ -120,20 +120,20 @@ def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_
     publish_committed(BookLent(book=fine))
     publish_committed(*[BookLent(book=failing) for _ in range(3)])
     outcome = Sending.error
-    told: list[object] = []
+    failed: list[object] = []
 
     def fail_once(sending: Sending) -> Exception | None:
         flights = [queue.in_flight for queue in forwarder._queues if queue.in_flight]
         rows = next((in_flight.rows for in_flight in flights if in_flight.sending is sending), None)
-        if len(told) < 2 and (rows is None or rows[0].key == str(failing).encode()):
-            told.append(sending)
+        if len(failed) < 2 and (rows is None or rows[0].key == str(failing).encode()):
+            failed.append(sending)
             return BrokerUnavailable("no answer")
         return outcome.fget(sending)  # type: ignore[attr-defined, no-any-return]
 
     with monkeypatch.context() as patch:
         patch.setattr(Sending, "error", property(fail_once))
         forward_all(forwarder, quiet=1.0)  # both books may share a partition, whose second pause is longer
-    assert told
+    assert failed
     assert find_first_occurrences(read_key(failing)) == [1, 2, 3]
     assert find_first_occurrences(read_key(fine)) == [1]
     assert Outbox.objects.filter(published_at=None).count() == 0

@@ -41,17 +41,17 @@ def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
         writer.commit()
         last = Outbox.objects.latest("position").position
         forward_until(forwarder, lambda: len(forwarder._buffer.rows) == 2 and forwarder._reader.clean >= last)
-    told: list[object] = []
+    failed: list[object] = []
     outcome = Sending.error
 
     def fail_once(sending: Sending) -> Exception | None:
-        told.append(sending)
-        return BrokerUnavailable("no answer") if len(told) == 1 else outcome.fget(sending)  # type: ignore[attr-defined]
+        failed.append(sending)
+        return BrokerUnavailable("no answer") if len(failed) == 1 else outcome.fget(sending)  # type: ignore[attr-defined]
 
     with monkeypatch.context() as patch:
         patch.setattr(Sending, "error", property(fail_once))
         forward_all(forwarder, quiet=1.0)
-    assert len(told) > 1
+    assert len(failed) > 1
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 

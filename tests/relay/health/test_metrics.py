@@ -217,10 +217,10 @@ def test_a_refused_scrape_gets_no_values(settings: Settings) -> None:
 def test_every_gauge_is_reported_as_a_gauge_with_its_meaning() -> None:
     Pulse("relay").beat()
     families = {f.name: f for f in text_string_to_metric_families(Client().get("/metrics").content.decode())}
-    told = {name: families[name] for name in GAUGES if name in families}
-    assert len(told) >= 14
-    assert {name: (family.type, family.documentation) for name, family in told.items()} == {
-        name: ("gauge", GAUGES[name]) for name in told
+    reported = {name: families[name] for name in GAUGES if name in families}
+    assert len(reported) >= 14
+    assert {name: (family.type, family.documentation) for name, family in reported.items()} == {
+        name: ("gauge", GAUGES[name]) for name in reported
     }
 
 

@@ -42,12 +42,12 @@ def test_the_list_groups_by_consumer_and_by_reason_without_its_numbers(operated:
         book = uuid4()
         operated.failing[book] = ZeroDivisionError(f"page {page} of {book}")
         operated.consumer.process(lend(book, "Ada"))
-    told = operate_json("relay_parked", "list")
-    assert [(g["consumer"], g["reason"], g["keys"], g["waiting_for_a_person"]) for g in told["groups"]] == [
+    reported = operate_json("relay_parked", "list")
+    assert [(g["consumer"], g["reason"], g["keys"], g["waiting_for_a_person"]) for g in reported["groups"]] == [
         ("readers", "ZeroDivisionError: page # of #", 3, 0),
         ("relay", "MessageSizeTooLargeError: # bytes", 1, 1),
     ]
-    assert len(told["keys"]) == 4
+    assert len(reported["keys"]) == 4
     assert len(operate_json("relay_parked", "list", "--consumer", "readers", "--limit", "2")["keys"]) == 2
     text = operate("relay_parked", "list", "--limit", "1")
     assert "3 keys  readers" in text
@@ -55,10 +55,10 @@ def test_the_list_groups_by_consumer_and_by_reason_without_its_numbers(operated:
 
 
 def test_showing_a_key_prints_its_event_and_the_events_behind_it(operated: Readers, stuck: UUID) -> None:
-    told = operate_json("relay_parked", "show", "readers", "test.library", str(stuck))
-    assert json.loads(told["event"]["body"])["reader"] == "Bob"
-    assert (told["parked"]["sequence"], told["parked"]["attempts"], told["behind"]) == (2, 1, 2)
-    assert [one["sequence"] for one in told["next_behind"]] == [3, 4]
+    reported = operate_json("relay_parked", "show", "readers", "test.library", str(stuck))
+    assert json.loads(reported["event"]["body"])["reader"] == "Bob"
+    assert (reported["parked"]["sequence"], reported["parked"]["attempts"], reported["behind"]) == (2, 1, 2)
+    assert [one["sequence"] for one in reported["next_behind"]] == [3, 4]
     assert "2 events wait behind it" in operate("relay_parked", "show", "readers", "test.library", str(stuck))
 
 

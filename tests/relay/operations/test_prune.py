@@ -55,8 +55,8 @@ def names() -> list[str]:
 def test_an_old_published_and_applied_partition_is_dropped_and_its_floors_are_raised(
     operated: Readers, past: UUID
 ) -> None:
-    told = operate_json("relay_prune", "--dry-run")["partitions"]
-    assert [(one["name"], one["rows"], one["kept_because"]) for one in told[:3]] == [
+    reported = operate_json("relay_prune", "--dry-run")["partitions"]
+    assert [(one["name"], one["rows"], one["kept_because"]) for one in reported[:3]] == [
         ("relay_outbox_p0", 6, []),
         ("relay_outbox_p1", 0, ["it is not full yet"]),
         ("relay_outbox_p2", 0, ["it is still empty"]),

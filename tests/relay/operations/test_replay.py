@@ -188,11 +188,11 @@ def test_lag_and_leases_are_printed(operated: Readers) -> None:
             " (0, 'a:1', 3, clock_timestamp() + interval '4 s'), (1, 'b:2', 7, '-infinity');"
             "insert into relay_relaymember values ('a:1', clock_timestamp() + interval '4 s')"
         )
-    told = operate_json("relay_leases")
-    assert [(h["shard"], h["epoch"], h["remaining_seconds"] > 0) for h in told["shards"]] == [
+    reported = operate_json("relay_leases")
+    assert [(h["shard"], h["epoch"], h["remaining_seconds"] > 0) for h in reported["shards"]] == [
         (0, 3, True), (1, 7, False),
     ]  # fmt: skip
-    assert told["members"][0]["shards"] == 1
+    assert reported["members"][0]["shards"] == 1
     assert "1 relays, 1 shards held" in operate("relay_leases")
 
 

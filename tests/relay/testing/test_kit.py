@@ -92,9 +92,9 @@ def test_the_error_of_a_handler_is_raised_with_the_key(readers: Readers) -> None
     readers.failing["Bob"] = ZeroDivisionError("no such page")
     with pytest.raises(ZeroDivisionError, match="no such page") as failed:
         deliver(readers.consumer)
-    told = "".join(traceback.format_exception(failed.value))
-    assert "in handle" in told
-    assert f"consumer 'readers' parked test.library/{book} after sequence 1" in told
+    text = "".join(traceback.format_exception(failed.value))
+    assert "in handle" in text
+    assert f"consumer 'readers' parked test.library/{book} after sequence 1" in text
     with pytest.raises(ZeroDivisionError):
         redrive(readers.consumer)
     assert redrive(readers.consumer, parked="allow") == 0
