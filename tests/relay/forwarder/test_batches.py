@@ -75,7 +75,7 @@ def test_another_version_of_the_library_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_pyproject_and_the_manual_allow_only_the_version_that_is_tested() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     dependencies = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     (allowed,) = [line for line in dependencies if line.startswith("kafka-python")]
     assert kafka.__version__ == batches._VERSION, "the tests run with another version"
