@@ -65,7 +65,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """The key of this event. Events of one key are applied in the order of their publication."""
+        """The key that orders this event: events of one key are applied in the order of their publication."""
         raise NotImplementedError
 
     @classmethod
