@@ -98,14 +98,14 @@ def measure_poll(topic: str, count: int) -> float:
 def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> float:
     """Return the events per second of the whole receiver."""
     from inventory.handlers import consumer
-    from relay.consumer.arrivals import take_delivery
+    from relay.consumer.arrivals import read_delivery
     from relay.consumer.receiver import Batch, Receiver
     from shop.events import OrderEvent
 
     stopping = threading.Event()
 
     def alone(delivery: Any) -> Batch:
-        return Batch([delivery], consumer.arrange([take_delivery(delivery)]))
+        return Batch([delivery], consumer.arrange([read_delivery(delivery)]))
 
     class Measured(Receiver):
         seen, began, ended = 0, 0.0, 0.0

@@ -24,9 +24,9 @@ def run_naive(expected: int) -> Callable[[], int]:
     from kafka import KafkaProducer
 
     from relay.conf import configuration
-    from relay.forwarder.reader import walk_by_position
+    from relay.forwarder.reader import prefer_position_index
 
-    walk_by_position()
+    prefer_position_index()
     producer = KafkaProducer(
         bootstrap_servers=configuration().bootstrap_servers,
         acks="all",

@@ -3,7 +3,7 @@
 The public names are in `__all__`, and each is imported at its first use. A process that only publishes therefore
 loads neither a Kafka client nor the code of consumers. Other modules are private unless docs/relay.md names them.
 
-Read the rooms and their modules in this order. No module needs one that comes later:
+Read the packages and their modules in this order. No module imports a later one:
 
     relay/:             conf, models, arrays, heartbeat, partitions
     relay/publisher/:   event, topics, tracing, outbox, canary
@@ -12,8 +12,8 @@ Read the rooms and their modules in this order. No module needs one that comes l
     relay/consumer/:    deliveries, subscription, cursors, arrivals, parking, breaker, canary, consumer, registry, lag,
                         receiver, command
 
-Next to these, and needed for no event to arrive: health/ reports how the relay is, operations/ holds what a person does
-to it, schemas/ keeps the events readable for others, testing/ replaces Kafka in a test; admin and apps are Django's.
+Events arrive without the other packages: health/ reports the state of the relay, operations/ contains manual changes,
+schemas/ keeps events readable for others, testing/ replaces Kafka in tests. admin and apps integrate it into Django.
 """
 
 from importlib import import_module
@@ -68,7 +68,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # mypy knows the names above, and reports every other one
+if not TYPE_CHECKING:  # mypy knows the names above and reports all others
 
     def __getattr__(name: str) -> object:
         """Import a public name at its first use."""

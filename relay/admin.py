@@ -1,4 +1,4 @@
-"""The relay's tables for staff: everything read-only, with actions that are audited under the user's name."""
+"""The admin of the relay's tables: read-only lists with actions, which are audited with the user's name."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -31,12 +31,12 @@ else:
 
 
 T = TypeVar("T")
-# Of the outbox's rows the newest are listed, so many at most: to count millions takes longer than a page may.
+# Maximum number of listed outbox rows, the newest first: counting millions of rows would be too slow for a page.
 LISTED = 10_000
 
 
 class ReadOnly(ModelAdmin):
-    """Shown, never edited by hand. The permission to change a model is the one to use its actions."""
+    """An admin without forms. The change permission of a model allows its actions."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -48,19 +48,19 @@ class ReadOnly(ModelAdmin):
         return False
 
     def has_act_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may use the actions."""
+        """Return whether the user may use the actions."""
         return bool(request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}"))
 
 
 def name_user(request: HttpRequest) -> str:
-    """Return the name under which the audit knows the user."""
+    """Return the name of the user for the audit."""
     return f"admin:{request.user.get_username()}"
 
 
 def act_on_each(
     page: ReadOnly, request: HttpRequest, rows: Iterable[T], operation: Callable[[T], object], done: str
 ) -> None:
-    """Do an operation on each row; say how often it was done, and why it was refused."""
+    """Call `operation` with each row; show the number of successes with the text `done`, and each refusal."""
     count = 0
     for row in rows:
         try:
@@ -73,7 +73,7 @@ def act_on_each(
 
 
 def ask_reason(page: ReadOnly, request: HttpRequest, rows: QuerySet[Any], what: str) -> TemplateResponse:
-    """Show the page between choosing an action and doing it, where the reason is given."""
+    """Return the page that requests the reason before an action runs; `what` is its title and button."""
     context = {
         **page.admin_site.each_context(request),
         "title": what,
@@ -85,7 +85,7 @@ def ask_reason(page: ReadOnly, request: HttpRequest, rows: QuerySet[Any], what: 
 
 
 class NamesFilter(admin.SimpleListFilter):
-    """Names that the events' classes give: to ask the rows themselves, all of them would be read for each page."""
+    """A filter whose choices come from the event classes: a query for them would read all rows for each page."""
 
     parameter_name: str
     names: Callable[[], Iterable[str]]
@@ -98,14 +98,14 @@ class NamesFilter(admin.SimpleListFilter):
 
 
 class TypeFilter(NamesFilter):
-    """The types of events."""
+    """A filter by event type."""
 
     title = parameter_name = "type"
     names = staticmethod(known_events)
 
 
 class TopicFilter(NamesFilter):
-    """The topics. There is a canary every few seconds: unless one looks for them, they are left out."""
+    """A filter by topic. It hides canaries, of which there is one every few seconds, unless they are selected."""
 
     title = parameter_name = "topic"
     names = staticmethod(known_topics)
@@ -122,13 +122,13 @@ class TopicFilter(NamesFilter):
 
 
 class WaitingFilter(admin.SimpleListFilter):
-    """What is not in Kafka. No index knows which rows these are, so the relay is asked, which knows where to look."""
+    """A filter for rows that are not in Kafka. No index finds them, so it uses `list_unpublished`."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("waiting", "Waits for Kafka"), ("refused", "Refused by Kafka")]
+        return [("waiting", "Waiting for Kafka"), ("refused", "Refused by Kafka")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Outbox]) -> QuerySet[Outbox]:
         if self.value():
@@ -137,7 +137,7 @@ class WaitingFilter(admin.SimpleListFilter):
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Has pages for the first LISTED rows."""
+    """A paginator of at most the first LISTED rows."""
 
     @cached_property
     def count(self) -> int:
@@ -148,7 +148,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 @admin.register(Outbox)
 class OutboxAdmin(ReadOnly):
-    """Every event, newest first."""
+    """All events, newest first."""
 
     list_display = ["position", "type", "topic", "key", "sequence", "created_at", "published_at", "refused_reason"]
     list_filter = [TopicFilter, TypeFilter, WaitingFilter]
@@ -162,7 +162,7 @@ class OutboxAdmin(ReadOnly):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find a key by its index. Only where there is none, all rows are read for an event's id."""
+        """Search the key, which has an index. If no row has this key, scan all rows for the event id."""
         term = search_term.strip()
         found = queryset.filter(key=term) if term else queryset
         if term and not found.exists():
@@ -172,7 +172,7 @@ class OutboxAdmin(ReadOnly):
 
     @admin.action(description="Send refused rows again", permissions=["act"])
     def send_again(self, request: HttpRequest, rows: QuerySet[Outbox]) -> None:
-        """Clear the refusal: the relay tries the row, and what waits behind it, again."""
+        """Clear the refusals, so that the relay sends the rows and later rows of their keys again."""
         actor = name_user(request)
         act_on_each(
             self,
@@ -185,7 +185,7 @@ class OutboxAdmin(ReadOnly):
 
 @admin.register(ParkedKey)
 class ParkedKeyAdmin(ReadOnly):
-    """Keys whose events wait because one of them failed."""
+    """Keys whose events wait because an event failed."""
 
     list_display = ["consumer", "topic", "key", "last", "reason", "attempts", "parked_at", "next_try_at"]
     list_filter = ["consumer", "topic"]
@@ -198,21 +198,21 @@ class ParkedKeyAdmin(ReadOnly):
 
     @admin.action(description="Redrive: read the events again from the outbox", permissions=["act"])
     def redrive(self, request: HttpRequest, keys: QuerySet[ParkedKey]) -> None:
-        """Make the keys due now; their consumers try them again within a second."""
+        """Make the keys due now. Their consumers retry them within a second."""
         actor = name_user(request)
         act_on_each(
             self,
             request,
             keys,
             lambda key: redrive(Selection(key.consumer, key.topic, key.key), actor=actor),
-            "keys will be tried again.",
+            "keys will be retried.",
         )
 
-    @admin.action(description="Skip the event that each key waits at", permissions=["act"])
+    @admin.action(description="Skip the event at which each key waits", permissions=["act"])
     def skip(self, request: HttpRequest, keys: QuerySet[ParkedKey]) -> TemplateResponse | None:
-        """Ask for the reason, then move each cursor past its event, unless it has moved since it was shown."""
+        """Request the reason, then skip each key's event, unless its cursor has moved since the page was shown."""
         if not (reason := request.POST.get("reason", "").strip()):
-            return ask_reason(self, request, keys, "Never apply the event that each of these keys waits at")
+            return ask_reason(self, request, keys, "Skip the event at which each of these keys waits")
         actor = name_user(request)
         act_on_each(
             self,
@@ -233,20 +233,20 @@ class ParkedKeyAdmin(ReadOnly):
 
 @admin.register(ConsumerState)
 class ConsumerStateAdmin(ReadOnly):
-    """Every consumer, paused or running."""
+    """All consumers, paused or running."""
 
     list_display = ["consumer", "paused_at", "paused_by", "reason", "resume_at"]
     actions = ["pause", "resume"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ConsumerState]:
-        """Those that were never paused have no row yet, which an action needs."""
+        """Insert missing rows first: actions need a row, and a consumer that was never paused has none."""
         states = [ConsumerState(consumer=consumer.name) for consumer in all_consumers()]
         ConsumerState.objects.bulk_create(states, ignore_conflicts=True)
         return ConsumerState.objects.filter(consumer__in=[state.consumer for state in states])
 
     @admin.action(description="Pause", permissions=["act"])
     def pause(self, request: HttpRequest, states: QuerySet[ConsumerState]) -> TemplateResponse | None:
-        """Ask for the reason, then pause until somebody resumes."""
+        """Request the reason, then pause the consumers until a person resumes them."""
         if not (reason := request.POST.get("reason", "").strip()):
             return ask_reason(self, request, states, "Pause these consumers")
         actor = name_user(request)
@@ -257,14 +257,14 @@ class ConsumerStateAdmin(ReadOnly):
 
     @admin.action(description="Resume", permissions=["act"])
     def resume(self, request: HttpRequest, states: QuerySet[ConsumerState]) -> None:
-        """Let them run again, whoever has paused them."""
+        """Resume the consumers, whether a person or a circuit breaker has paused them."""
         actor = name_user(request)
-        act_on_each(self, request, states, lambda s: resume(s.consumer, actor=actor), "consumers run again.")
+        act_on_each(self, request, states, lambda s: resume(s.consumer, actor=actor), "consumers are resumed.")
 
 
 @admin.register(ShardLease)
 class ShardLeaseAdmin(ReadOnly):
-    """Which relay forwards which shard of the keys."""
+    """The shards and the relays that forward them."""
 
     list_display = ["shard", "owner", "epoch", "until"]
     ordering = ["shard"]
@@ -279,7 +279,7 @@ class RelayMemberAdmin(ReadOnly):
 
 @admin.register(Intervention)
 class InterventionAdmin(ReadOnly):
-    """What was changed by hand, newest first."""
+    """Manual changes, newest first."""
 
     list_display = ["at", "actor", "action", "consumer", "topic", "key", "sequence", "reason"]
     list_filter = ["action", "consumer"]

@@ -8,6 +8,6 @@ class RelayConfig(AppConfig):
     name = "relay"
 
     def ready(self) -> None:
-        """Let no process start with settings that are wrong, and build in one thread what many will use."""
+        """Check the settings, and build the decoders before threads use them."""
         configuration()
         build_decoders()

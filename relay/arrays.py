@@ -1,4 +1,4 @@
-"""Arrays as PostgreSQL reads them: psycopg writes lists item by item in Python, most of what a big batch costs it."""
+"""Array literals for PostgreSQL. psycopg adapts lists item by item in Python, which dominates the cost of a batch."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ import msgspec
 
 
 def to_array(values: Iterable[object]) -> str:
-    """Return the values as the text of an array, to be cast: ``%s::text[]``. All must be of one type, none None."""
+    """Return `values` as the text of an array, to cast with ``%s::text[]``. All have one type, and none is None."""
     items = list(values)
-    if items and not isinstance(items[0], str):  # as numbers, UUIDs and times are written, nothing is to be escaped
+    if items and not isinstance(items[0], str):  # the JSON of numbers, UUIDs and times needs no escaping
         return f"{{{msgspec.json.encode(items)[1:-1].decode()}}}"
     texts = list(map(str, items))
     joined = '","'.join(texts)
-    if joined.count('"') > 2 * (len(texts) - 1) or "\\" in joined:  # the escaping, not the joining, is what takes time
+    if joined.count('"') > 2 * (len(texts) - 1) or "\\" in joined:  # escape only if needed, because it is slow
         joined = '","'.join([text.replace("\\", "\\\\").replace('"', '\\"') for text in texts])
     return f'{{"{joined}"}}' if texts else "{}"

@@ -1,4 +1,4 @@
-"""The relay's settings: every key of settings.RELAY, its type and its default stand here and nowhere else."""
+"""The relay's settings: the keys of settings.RELAY, with their types and defaults."""
 
 from typing import Annotated, Any
 
@@ -10,50 +10,50 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=str.upper):
-    """What settings.RELAY may hold, with the names in capitals there."""
+    """The keys of settings.RELAY, which are written there in capitals."""
 
-    #: Modules whose event classes make up the topics.
+    #: Modules with the event classes, which define the topics.
     events: list[str] = []
-    #: Paths of all consumers: lag, parked keys and pruning are asked of these.
+    #: Dotted paths of all consumers. Lag, parked keys and pruning consider these consumers.
     consumers: list[str] = []
     bootstrap_servers: list[str] = msgspec.field(default_factory=lambda: ["localhost:9092"])
     #: More options for every client of kafka-python, for example security_protocol and sasl_mechanism.
     client_options: dict[str, Any] = {}
     #: The `source` of the CloudEvents, a URI reference.
     source: str = "/"
-    #: Of a topic that create_topics makes. More partitions later would move keys, and so break their order.
+    #: Partitions of a topic that create_topics creates. A later change moves keys and breaks their order.
     partitions: Positive = 12
     replication: Positive = 1
-    #: Milliseconds by topic. The topics that are not named keep everything.
+    #: Retention in milliseconds by topic. Other topics keep everything.
     retention_ms: dict[str, int] = {}
-    #: Where manage.py event_schemas keeps asyncapi.json and, below events/, the events' JSON Schemas.
+    #: Folder in which manage.py event_schemas keeps asyncapi.json and events/, the JSON Schemas of the events.
     contract_folder: str = "docs"
-    #: Rows of the outbox in one partition of its table.
+    #: Rows in one partition of the outbox table.
     partition_rows: Positive = 1_000_000
-    #: Published rows are kept in the outbox for at least as long.
+    #: Days for which published rows are kept in the outbox, at least.
     keep_days: Positive = 30
-    #: Milliseconds between two rounds of a consumer, and at most between the relay's marks, while few events come: they
-    #: form batches meanwhile. A longer pace costs latency, a shorter one transactions. A backlog is never paced.
+    #: Milliseconds between two rounds of a consumer, and at most between two rounds of marking in the relay, while few
+    #: events arrive. A longer pace adds latency; a shorter one adds transactions. A backlog is never paced.
     pace_ms: Annotated[int, msgspec.Meta(ge=0)] = 90
     #: Seconds between two canary events; 0 sends none.
     canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
-    #: Who scrapes relay.health.metrics must show it as a bearer token. Without one, only this machine may.
+    #: Bearer token for scrapes of relay.health.metrics. If it is empty, only this machine may scrape.
     metrics_token: str = ""
 
     @property
     def event_modules(self) -> list[str]:
-        """The modules of all events there are: the relay has one of its own."""
+        """The modules of all event classes, the relay's own included."""
         return ["relay.publisher.canary", *self.events]
 
     def retention_of(self, topic: str) -> int:
-        """Return for how many milliseconds a topic keeps its records; -1 is for ever."""
+        """Return the retention of `topic` in milliseconds; -1 means for ever."""
         return self.retention_ms.get(topic, 3_600_000 if topic == "relay.canary" else -1)
 
 
 def configuration() -> Configuration:
-    """Read settings.RELAY as it is now, with the defaults for what it leaves out. Takes two microseconds.
+    """Return the current settings.RELAY with defaults for missing keys. Takes two microseconds.
 
-    :raises ImproperlyConfigured: a key is unknown or has a wrong value; the message says which.
+    :raises ImproperlyConfigured: a key is unknown or has a wrong value; the message names it.
     """
     try:
         return msgspec.convert(getattr(settings, "RELAY", {}), Configuration)

@@ -1,6 +1,6 @@
-"""A process is well when it has lately completed a round of its work, not when it is merely alive.
+"""Heartbeats: a process is ready if it has recently completed a round of work, not if it merely runs.
 
-With each beat it writes down what it has counted since it started.
+Each beat also stores the counters of the process since its start.
 """
 
 import json
@@ -19,10 +19,10 @@ from django.db import Error, connection
 
 STALE_AFTER_SECONDS = 15.0
 BEAT_EVERY_SECONDS = 2.0
-# Upper bounds of the histograms' buckets in seconds; a last one without a bound follows.
+# Upper bounds of the histograms' buckets in seconds; a last bucket without a bound follows.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-# The epoch stands for never.
+# The value 'epoch' in `at` means that the process has never completed a round.
 _WRITE = """
 insert into relay_heartbeat as h (process, name, started_at, at, figures)
 values (%(process)s, %(name)s, %(started_at)s, case when %(completed)s then clock_timestamp() else 'epoch' end,
@@ -44,35 +44,35 @@ delete from relay_heartbeat where process = any(%s)
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process by its last heartbeat.
+    """A process according to its last heartbeat.
 
-    It is ready while the age of its last completed round is low. It is alive while it at least tries: a new start
-    would not help it against what it waits for.
+    The process is ready if `age` is low. It is live if `tried_age` is low: it tries its work, so a restart would not
+    help.
     """
 
     process: str
     name: str
     started_at: datetime
-    age: float | None  # seconds since a round was completed; none ever was: nothing
-    tried_age: float  # seconds since a round was completed or has failed
-    waiting: str  # why the last one failed
-    fallback: str | None  # why it uses its slower method; empty: it uses the fast one; None: it has only one method
+    age: float | None  # seconds since the last completed round; None before the first
+    tried_age: float  # seconds since the last round, completed or failed
+    waiting: str  # the error of the last round, or ""
+    fallback: str | None  # why it uses its slower method; "": it uses the fast method; None: it has only one method
     counters: dict[str, int]
     histograms: dict[str, dict[str, Any]]
 
     @property
     def is_here(self) -> bool:
-        """Whether it runs on this host."""
+        """Whether the process runs on this host."""
         return self.process.startswith(f"{self.name}@{socket.gethostname()}:")
 
     def tell(self) -> str:
-        """Say in a few words how it is."""
+        """Return the age of the last round, and the error that the process waits for, as a short text."""
         last = "has never completed a round" if self.age is None else f"last round {self.age:.1f} s ago"
         return f"{last}, waits: {self.waiting}" if self.waiting else last
 
 
 class Pulse:
-    """The heartbeat of this process, one of those called `name`, with its counters. Threads may share it."""
+    """The heartbeat and the counters of this process. Several processes may share `name`. Thread-safe."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -82,23 +82,23 @@ class Pulse:
         self._lock = threading.Lock()
         self._counters: dict[str, int] = {}
         self._histograms: dict[str, dict[str, Any]] = {}
-        #: Reason why this process uses its slower method, empty if it uses the fast one; written with the next beat.
+        #: Reason why this process uses its slower method, or "" if it uses the fast one; written with the next beat.
         self.fallback: str | None = None
 
     def count(self, name: str, n: int = 1) -> None:
-        """Add `n` to the counter `name`; it is written with the next beat."""
+        """Add `n` to the counter `name`. The next beat writes it."""
         with self._lock:
             self._counters[name] = self._counters.get(name, 0) + n
 
     def observe(self, name: str, seconds: float, n: int = 1) -> None:
-        """Add `n` observations of `seconds` to the histogram `name`; it is written with the next beat."""
+        """Add `n` observations of `seconds` to the histogram `name`. The next beat writes it."""
         with self._lock:
             histogram = self._histograms.setdefault(name, {"buckets": [0] * (len(BUCKETS) + 1), "sum": 0.0})
             histogram["buckets"][bisect_left(BUCKETS, seconds)] += n
             histogram["sum"] += seconds * n
 
     def beat(self) -> None:
-        """Record that a round is completed, unless that was done less than a second ago."""
+        """Record a completed round, at most once in BEAT_EVERY_SECONDS."""
         now = time.monotonic()
         if now - self._beaten < BEAT_EVERY_SECONDS:
             return
@@ -108,9 +108,9 @@ class Pulse:
         self._beaten, self._waited = now, 0.0
 
     def wait(self, error: Exception) -> None:
-        """Record that a round was tried and could not be completed, and why, unless that was done just now.
+        """Record a failed round and its `error`, at most once in BEAT_EVERY_SECONDS.
 
-        Not even that can be recorded while the database is away.
+        Errors of the database are ignored, because nothing can be recorded while it is unavailable.
         """
         now = time.monotonic()
         if now - self._waited < BEAT_EVERY_SECONDS:
@@ -120,7 +120,7 @@ class Pulse:
             self.write(waiting=f"{type(error).__name__}: {error}".strip()[:500])
 
     def write(self, *, waiting: str = "") -> None:
-        """Record that a round is completed just now (database clock) or is waiting, and the figures."""
+        """Write the heartbeat with all counters: a completed round, or a failed one if `waiting` is an error."""
         with self._lock:
             counted = {"counters": self._counters, "histograms": self._histograms}
             figures = json.dumps({**counted, "waiting": waiting, "fallback": self.fallback})
@@ -129,7 +129,7 @@ class Pulse:
             cursor.execute(_WRITE, {**row, "figures": figures, "completed": not waiting})
 
     def _forget_the_dead(self) -> None:
-        """Delete the rows of this name's processes that are gone from this host, and every row older than an hour."""
+        """Delete the rows of ended processes with this name on this host, and all rows older than an hour."""
         prefix = self.process.rpartition(":")[0] + ":"
         with connection.cursor() as cursor:
             cursor.execute("select process from relay_heartbeat where starts_with(process, %s)", [prefix])
@@ -153,12 +153,12 @@ def _pulse_of(name: str, pid: int) -> Pulse:
 
 
 def beat(name: str) -> None:
-    """Record that this process, one of those called `name`, has completed a round just now (database clock)."""
+    """Record that this process, with the name `name`, has completed a round. The database's clock gives the time."""
     _pulse_of(name, os.getpid()).write()
 
 
 def read_ages() -> dict[str, float]:
-    """Return by name the age of the last completed round, in seconds, of whichever process was the last."""
+    """Return, by process name, the seconds since any process with this name last completed a round."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select name, extract(epoch from clock_timestamp() - max(at))::float8 from relay_heartbeat"
@@ -168,7 +168,7 @@ def read_ages() -> dict[str, float]:
 
 
 def read_processes() -> list[Process]:
-    """Read every process's last heartbeat; the one that completed a round last comes first."""
+    """Return the last heartbeat of every process, the most recently completed round first."""
     with connection.cursor() as cursor:
         cursor.execute(_READ)
         return [

@@ -1,6 +1,6 @@
-"""The relay's tables. Only the relay's own SQL writes to them; the admin shows them and redrives.
+"""The relay's tables. Only the relay's own SQL writes to them; the admin shows them and offers operations.
 
-`relay_outbox` is partitioned by ranges of `position`, so that what is published and applied is dropped, not deleted.
+`relay_outbox` is partitioned by ranges of `position`, so that old rows are dropped with their partition, not deleted.
 """
 
 from django.db import models
@@ -11,9 +11,9 @@ SHARDS = 16
 
 
 class Stream(models.Model):
-    """One row per key of a topic: the last sequence number given out.
+    """One row per key of a topic: the last assigned sequence number.
 
-    Its row lock, held until the publisher's commit, makes commit order, position order and sequence order the same.
+    Publishers hold its row lock until they commit, so the orders of commits, positions and sequences are the same.
     """
 
     pk = models.CompositePrimaryKey("key", "topic")
@@ -24,7 +24,7 @@ class Stream(models.Model):
 
 
 class Outbox(models.Model):
-    """An event that was committed with its cause and is on its way to Kafka, or has been sent."""
+    """An event that was committed with its cause, published to Kafka or not."""
 
     position = models.BigAutoField(primary_key=True)
     topic = models.TextField()
@@ -54,7 +54,7 @@ class Outbox(models.Model):
 
 
 class Cursor(models.Model):
-    """How far a consumer has come in one key. It moves in the transaction of the effects."""
+    """The last applied sequence number of a consumer in one key. It moves in the transaction of the effects."""
 
     consumer = models.TextField()
     topic = models.TextField()
@@ -74,7 +74,7 @@ class Cursor(models.Model):
 
 
 class ParkedKey(Cursor):
-    """A cursor that waits: its key's events are not applied until it is redriven."""
+    """A cursor of a parked key: events of the key are not applied until it is redriven."""
 
     class Meta:
         proxy = True
@@ -82,9 +82,9 @@ class ParkedKey(Cursor):
 
 
 class ShardLease(models.Model):
-    """Which relay may forward a shard of the keys, until when (database clock).
+    """The relay that may forward a shard of the keys until a time (database clock).
 
-    The epoch grows with every change of owner, so a relay that slept too long is recognised.
+    The epoch increases with each change of owner, so that a former owner is recognised.
     """
 
     shard = models.SmallIntegerField(primary_key=True)
@@ -100,7 +100,7 @@ class ShardLease(models.Model):
 
 
 class RelayMember(models.Model):
-    """A relay process that is at work until further notice: the shards are divided among these."""
+    """A running relay process, valid `until` a time. The shards are divided among all valid members."""
 
     owner = models.TextField(primary_key=True)
     until = models.DateTimeField()
@@ -110,7 +110,7 @@ class RelayMember(models.Model):
 
 
 class ConsumerState(models.Model):
-    """Whether a consumer is paused, by whom and why. A row without `paused_at` is the same as none."""
+    """Whether a consumer is paused, by whom and why. A row without `paused_at` means the same as no row."""
 
     consumer = models.TextField(primary_key=True)
     paused_at = models.DateTimeField(null=True)
@@ -123,7 +123,7 @@ class ConsumerState(models.Model):
 
 
 class Settled(models.Model):
-    """Up to which position of the outbox a consumer has applied, or parked, every event of a topic."""
+    """The position of the outbox up to which a consumer has applied, or parked, every event of a topic."""
 
     pk = models.CompositePrimaryKey("consumer", "topic")
     consumer = models.TextField()
@@ -132,7 +132,7 @@ class Settled(models.Model):
 
 
 class Intervention(models.Model):
-    """What a person changed by hand: who, what, before, after and why. Append-only, by triggers."""
+    """The audit of a manual change: who, what, before, after and why. Triggers make the table append-only."""
 
     at = models.DateTimeField(db_default=Now())
     actor = models.TextField()
@@ -150,7 +150,7 @@ class Intervention(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a process last completed a round of its work, and what it has counted since it started."""
+    """The time of a process's last completed round of work, and its counters since its start."""
 
     process = models.TextField(primary_key=True, help_text="The name, the host and the process number.")
     name = models.TextField(help_text="For example relay, inventory, celery. Several processes may share it.")

@@ -1,6 +1,6 @@
-"""The partitions of relay_outbox: made far ahead of the position, because selling would stop without one.
+"""The partitions of relay_outbox. They are created ahead of the position, so that publishing never lacks one.
 
-Neither selling nor the relay waits for this longer than LOCK_MILLISECONDS: what is busy is tried again a moment later.
+Publishers and relays wait at most LOCK_MILLISECONDS for these changes; a change that can't get its lock is retried.
 """
 
 import re
@@ -17,9 +17,9 @@ from relay.conf import configuration
 from relay.models import SHARDS
 
 DEFAULT = "relay_outbox_default"
-# Marking a row as published then changes no index: it finds room in its page.
+# Free space in each page, so that marking a row as published is a HOT update, which changes no index.
 ROOM = "with (fillfactor = 50)"
-# Partitions that are there beyond the one which is being filled.
+# Number of empty partitions after the current one.
 AHEAD = 5
 LOCK_MILLISECONDS = 50
 ATTEMPTS = 20
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A table that holds the positions from `first` to `end` - 1."""
+    """A table that holds the positions [first, end)."""
 
     name: str
     first: int
@@ -38,7 +38,7 @@ class Partition:
 
 
 def list_partitions() -> list[Partition]:
-    """Every partition but the default one, in the order of the positions."""
+    """Return all partitions except the default one, in the order of their positions."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select c.relname, pg_get_expr(c.relpartbound, c.oid)"
@@ -51,22 +51,22 @@ def list_partitions() -> list[Partition]:
 
 
 def read_bounds(bounds: str) -> tuple[int, int]:
-    """Read what PostgreSQL writes of a range, for example FOR VALUES FROM ('0') TO ('1000000')."""
+    """Return the (first, end) of a range that PostgreSQL shows, for example FOR VALUES FROM ('0') TO ('1000000')."""
     first, end = re.findall(r"\('?(\d+)'?\)", bounds)
     return int(first), int(end)
 
 
 def read_position() -> int:
-    """Return the last position that was given out, also in transactions that are still open."""
+    """Return the last assigned position, including positions in open transactions."""
     with connection.cursor() as cursor:
         cursor.execute("select coalesce(pg_sequence_last_value(pg_get_serial_sequence('relay_outbox', 'position')), 0)")
         return int(cursor.fetchone()[0])
 
 
 def ensure_partitions() -> list[Partition]:
-    """Make what is missing so that AHEAD partitions lie beyond the last position; return what was made.
+    """Create missing partitions, so that AHEAD of them follow the last position. Return the created ones.
 
-    :raises OperationalError: the table was busy throughout; trying later is safe.
+    :raises OperationalError: the table was locked during all ATTEMPTS. Retrying later is safe.
     """
     size = configuration().partition_rows
     made = []
@@ -82,14 +82,14 @@ def ensure_partitions() -> list[Partition]:
 
 
 def is_default_empty() -> bool:
-    """Tell whether every row had a partition to go to."""
+    """Return whether the default partition is empty: every row had a partition for its position."""
     with connection.cursor() as cursor:
         cursor.execute(f"select not exists (select from {DEFAULT})")  # noqa: S608 - our own name
         return bool(cursor.fetchone()[0])
 
 
 def attach(partition: Partition) -> None:
-    """Make a partition. Attaching locks the default one only, where nobody writes; creating it in place locks all."""
+    """Create `partition` as a table, then attach it. This locks only the default partition, not the whole table."""
     with brief_locks() as run:
         run(f"create table {partition.name} (like relay_outbox including all excluding identity) {ROOM}")
         run(
@@ -99,9 +99,9 @@ def attach(partition: Partition) -> None:
 
 
 def keep_default_as_partition(size: int) -> Partition:
-    """Turn the default partition, into which rows have fallen, into one of its own with a range; make a new default.
+    """Turn the default partition, which contains rows, into a partition with a range, and create a new default.
 
-    Nothing is copied: a valid check tells PostgreSQL in advance that the rows lie in the range.
+    No row is copied: a validated check constraint proves to PostgreSQL that all rows are in the range.
     """
     first = max((one.end for one in list_partitions()), default=0)
     end = (read_position() // size + 2) * size
@@ -124,8 +124,9 @@ def keep_default_as_partition(size: int) -> Partition:
 
 
 def wait_for_writers(partition: Partition) -> None:
-    """Wait until no transaction that has written into the partition is open: one that no position leads to any more
-    then stays as it is.
+    """Wait until every transaction that has written to `partition` has ended.
+
+    A partition that receives no new positions does not change after that.
     """
 
     def blink() -> None:
@@ -136,9 +137,9 @@ def wait_for_writers(partition: Partition) -> None:
 
 
 def drop_partition(partition: Partition) -> None:
-    """Drop a partition with its rows. It holds all of relay_outbox for the instant that this takes.
+    """Drop `partition` with its rows. This locks relay_outbox for a moment.
 
-    :raises OperationalError: the table was busy throughout; trying later is safe.
+    :raises OperationalError: the table was locked during all ATTEMPTS. Retrying later is safe.
     """
 
     def drop() -> None:
@@ -149,9 +150,9 @@ def drop_partition(partition: Partition) -> None:
 
 
 def retry_while_busy(work: Callable[[], T]) -> T:
-    """Do `work`, again after a moment as long as another transaction holds what it has to lock.
+    """Call `work` and return its result. After an OperationalError retry, up to ATTEMPTS times.
 
-    :raises OperationalError: it failed every time.
+    :raises OperationalError: all attempts failed.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -165,16 +166,16 @@ def retry_while_busy(work: Callable[[], T]) -> T:
 
 @contextmanager
 def brief_locks() -> Iterator[Callable[[str], None]]:
-    """A transaction that waits for no lock longer than LOCK_MILLISECONDS: others wait behind it."""
+    """Run the block in a transaction that waits at most LOCK_MILLISECONDS for a lock, since others queue behind it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"set local lock_timeout = {LOCK_MILLISECONDS}")
         yield cursor.execute
 
 
 def read_low_mark() -> int:
-    """Return the position up to which everything is published or waits behind a refused row.
+    """Return the low watermark: all rows up to this position are published or wait behind a refused row.
 
-    A query for unpublished rows without it reads every published row too: no index knows which are which.
+    Queries for unpublished rows need it, because no index separates published rows from unpublished ones.
     """
     with connection.cursor() as cursor:
         cursor.execute("select min(low_mark), count(*) from relay_shardlease")

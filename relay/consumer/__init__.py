@@ -1,1 +1,1 @@
-"""Kafka -> handlers: the process that a `consume_*` command runs."""
+"""Kafka -> handlers: the code of a `consume_*` process."""

@@ -1,4 +1,4 @@
-"""What arrives, as the consumer sees it: read before any lock is taken, and put in the order in which it is applied."""
+"""Arrivals: deliveries decoded before any lock is taken, and sorted into the order in which they are applied."""
 
 from collections.abc import Iterable
 from operator import attrgetter
@@ -13,11 +13,11 @@ _key_of = attrgetter("key")
 
 
 class UnreadableMessage(ValueError):
-    """A record of the topic is not an event of ours. Waits for a person, since it will not get better by itself."""
+    """A record of the topic is not an event of this project. Retries cannot help, so its key waits for a person."""
 
 
 class Arrival(NamedTuple):
-    """A place in a key (`sequence` 0: unknown), and the event there or why there is none."""
+    """A key, a sequence number (0: unknown), and the event, or the exception that prevented decoding it."""
 
     key: Key
     sequence: int
@@ -25,36 +25,39 @@ class Arrival(NamedTuple):
     traceparent: str
 
     def read(self) -> Event:
-        """Return the event, or raise why there is none: only now that its turn has come does that matter."""
+        """Return the event.
+
+        :raises Exception: the stored exception, if the event could not be decoded.
+        """
         if isinstance(self.event, Exception):
             raise self.event
         return self.event
 
 
 def read_arrival(key: Key, sequence: int, event_type: str, value: bytes | str, traceparent: str) -> Arrival:
-    """Read an event, handled here or not: what can't be read is not passed by in silence."""
+    """Return the arrival of an event, decoded even if no handler wants it, so that unreadable records are noticed."""
     event: Event | Exception
     try:
         event = decode_event(event_type, key[0], value)
         if event.key != key[1]:
-            event = UnreadableMessage(f"the {event_type} inside belongs to key {event.key!r}")
+            event = UnreadableMessage(f"the record has key {key[1]!r}, but its {event_type} has key {event.key!r}")
     except Exception as error:
         event = error
     return Arrival(key, sequence, event, traceparent)
 
 
-def take_delivery(delivery: Delivery) -> Arrival:
-    """Read a delivery."""
+def read_delivery(delivery: Delivery) -> Arrival:
+    """Return the arrival of `delivery`."""
     key = delivery.topic, delivery.key
     if delivery.problem:
         return Arrival(key, 0, UnreadableMessage(delivery.problem), delivery.traceparent)
     return read_arrival(key, delivery.sequence, delivery.type, delivery.value, delivery.traceparent)
 
 
-def in_waves(arrivals: Iterable[Arrival]) -> list[list[Arrival]]:
-    """Order a batch so that wave n holds each key's n-th arrival, sorted by key.
+def split_into_waves(arrivals: Iterable[Arrival]) -> list[list[Arrival]]:
+    """Return waves: wave n holds the n-th arrival of each key, sorted by key.
 
-    Handlers publish and lock by key: with every consumer going through the keys in one order, none deadlocks.
+    Handlers publish and lock by key. All consumers use one order of keys, so they cannot deadlock.
     """
     seen: dict[Key, int] = {}
     waves: list[list[Arrival]] = []

@@ -1,7 +1,8 @@
-"""The circuit breaker: where a large share of the keys fails, the consumer is at fault and not the events.
+"""The circuit breaker: if a large share of the keys fails, the consumer is at fault and not the events.
 
-It then pauses the consumer, in all its processes, instead of parking the whole topic, and tries a few of the failed
-keys now and then. A new process tries at once: it may be the good deploy. A person's pause is obeyed here too.
+The breaker then pauses all processes of the consumer instead of parking the whole topic, and probes a few of the failed
+keys from time to time. A new process probes at once, because a deployment may have fixed the bug. The breaker also
+obeys a pause that a person has ordered.
 """
 
 import logging
@@ -15,9 +16,11 @@ from relay.consumer.cursors import Key, lock_cursors, take_due
 
 logger = logging.getLogger(__name__)
 
+# The breaker opens when this share of the recent keys has failed.
 SHARE = 0.5
-# Fewer keys say nothing about a share; older ones nothing about now.
-LEAST, WINDOW = 20, 50
+# Keys that must have been tried before the share counts, and keys that are remembered.
+MIN_KEYS, WINDOW = 20, 50
+# Failed keys that one probe tries.
 PROBED = 5
 SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 300.0
 LOOK_EVERY_SECONDS = 1.0
@@ -47,33 +50,33 @@ where consumer = %s and c.topic = failed.topic and c.key = failed.key
 
 
 class CircuitOpened(Exception):
-    """A large share of the keys fails. The last one is not parked; the batch that it came with is to be given again."""
+    """A large share of the keys fails. The last key is not parked, and the caller must process its batch again."""
 
 
 class Breaker:
-    """Watches a consumer in one process, and tells whether it may run."""
+    """Record of a consumer's failures in one process; decides whether the consumer may run."""
 
     def __init__(self, consumer: Any) -> None:
         """Watch `consumer` (a :class:`relay.consumer.consumer.Consumer`)."""
         self._consumer = consumer
-        self._failed: dict[Key, bool] = {}  # of the keys that were tried last, the latest at the end
+        self._failed: dict[Key, bool] = {}  # whether the key failed; the key that was tried last comes last
         self._pause = SHORTEST_SECONDS
         self._look_at = 0.0
-        self._running: bool | None = None  # None: this process has not looked yet
+        self._running: bool | None = None  # None: this process has not read the consumer's state yet
 
     def succeed(self, keys: Sequence[Key]) -> None:
-        """Take in that an event of each of `keys` was applied."""
+        """Record that an event of each of `keys` was applied."""
         for key in keys[-WINDOW:]:
             self._note(key, failed=False)
 
     def fail(self, key: Key, error: Exception) -> None:
-        """Take in that an event of `key` can't be applied.
+        """Record that an event of `key` can't be applied.
 
-        :raises CircuitOpened: too many others can't either.
+        :raises CircuitOpened: at least SHARE of the recent keys failed.
         """
         self._note(key, failed=True)
         failed, tried = sum(self._failed.values()), len(self._failed)
-        if tried >= LEAST and failed >= SHARE * tried:
+        if tried >= MIN_KEYS and failed >= SHARE * tried:
             raise CircuitOpened(f"{failed} of the last {tried} keys failed, now with {type(error).__name__}: {error}")
 
     def _note(self, key: Key, *, failed: bool) -> None:
@@ -83,7 +86,7 @@ class Breaker:
             del self._failed[next(iter(self._failed))]
 
     def open(self, reason: str) -> None:
-        """Pause the consumer for a time that grows, and make what was parked meanwhile due: it is tried first."""
+        """Pause the consumer for a time that doubles with each failed probe. Keys that it has parked become due."""
         logger.error("circuit breaker opened", extra={"consumer": self._consumer.name, "reason": reason})
         self._running = False
         self._wait(reason)
@@ -97,15 +100,15 @@ class Breaker:
             cursor.execute(_OPEN, parameters)
 
     def may_run(self) -> bool:
-        """Tell whether the consumer is neither paused by a person nor by a breaker. Looks about once a second."""
+        """Return whether the consumer is paused neither by a person nor by a breaker. Queries once a second."""
         now = time.monotonic()
         if self._running is None or now >= self._look_at:
             self._look_at = now + LOOK_EVERY_SECONDS
-            self._change(self._look())
+            self._change(self._read_pause())
         return bool(self._running)
 
-    def _look(self) -> str:
-        """Return why the consumer is paused, "" if it is not, after trying to end a pause whose time is up."""
+    def _read_pause(self) -> str:
+        """Return who paused the consumer and why, or "". First try to end a pause whose `resume_at` has passed."""
         with connection.cursor() as cursor:
             cursor.execute(_LOOK, [self._consumer.name])
             paused_by, reason, due = cursor.fetchone() or ("", "", False)
@@ -117,7 +120,7 @@ class Breaker:
         return paused_by and f"{paused_by}: {reason}"
 
     def _probe(self, reason: str) -> bool:
-        """Try a few of the keys that failed; tell whether most of them do not any more."""
+        """Try a few of the failed keys; return whether less than SHARE of them failed again."""
         keys = take_due(self._consumer.name, PROBED, newest_first=True)
         failed = [key for key in keys if not self._consumer.catch_up(key)]
         for key in failed:
@@ -132,6 +135,6 @@ class Breaker:
         if paused and self._running is not False:
             logger.warning("consumer paused", extra={"consumer": self._consumer.name, "reason": paused})
         elif not paused and self._running is False:
-            logger.warning("consumer runs again", extra={"consumer": self._consumer.name})
+            logger.warning("consumer resumed", extra={"consumer": self._consumer.name})
             self._failed.clear()
         self._running = not paused

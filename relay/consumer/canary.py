@@ -1,4 +1,4 @@
-"""Canaries at a consumer: they move its cursor, reach no handler, and show how late it is."""
+"""Canaries at a consumer: they move its cursor without reaching a handler, and show the consumer's delay."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from relay.consumer.cursors import lock_cursors, move_cursors
 from relay.consumer.deliveries import Delivery
 from relay.publisher.canary import KEY, CanarySent
 
-# Without its row, which is pruned after days, the age is not known any more: infinite is near enough.
+# The age of a canary whose row is pruned is unknown. Rows are kept for days, so report infinity.
 _AGES = """
 select c.consumer, coalesce(extract(epoch from clock_timestamp() - o.created_at)::float8, 'infinity')
 from relay_cursor c left join relay_outbox o on (o.topic, o.key, o.sequence) = (c.topic, c.key, c.last)
@@ -16,15 +16,15 @@ where c.consumer = any(%s) and (c.topic, c.key) = (%s, %s)
 """
 
 
-def leave_out_canaries(deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Return the deliveries that are something's event."""
+def exclude_canaries(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Return the deliveries that are not canaries."""
     return [delivery for delivery in deliveries if delivery.topic != CanarySent.topic]
 
 
 def note_canaries(consumer: str, deliveries: Sequence[Delivery]) -> None:
-    """Move the consumer's cursor to the newest canary of the deliveries. To be called after the others are applied.
+    """Move the consumer's cursor to the newest canary of `deliveries`. Call this after the other events are applied.
 
-    Unlike other events they are skipped where they are missing, since the topic forgets after an hour.
+    Missing canaries are skipped and not healed: their topic keeps records for one hour only.
     """
     newest = max((delivery.sequence for delivery in deliveries if delivery.topic == CanarySent.topic), default=0)
     if newest:
@@ -36,7 +36,7 @@ def note_canaries(consumer: str, deliveries: Sequence[Delivery]) -> None:
 
 
 def read_canary_ages(consumers: Sequence[str]) -> dict[str, float]:
-    """Return the age in seconds of the newest canary applied by each of `consumers` that ever had one."""
+    """Return, by consumer, the age in seconds of its newest canary. Consumers without any canary are omitted."""
     with connection.cursor() as cursor:
         cursor.execute(_AGES, [list(consumers), *KEY])
         return dict(cursor.fetchall())

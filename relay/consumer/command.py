@@ -1,4 +1,4 @@
-"""The base of the consume_* commands."""
+"""The base class of the consume_* commands."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from relay.process.loop import prepare_for_batches, stop_on_signals
 
 
 class ConsumeCommand(BaseCommand):
-    """Runs `consumer` until SIGTERM or Ctrl-C. Several processes of one consumer share its partitions."""
+    """A command that runs `consumer` until SIGTERM or Ctrl-C. Processes of one consumer share its partitions."""
 
     consumer: Consumer
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the options."""
+        """Add the option `--instance`."""
         parser.add_argument(
             "--instance",
             default="",
-            help="a name that stays the same over restarts and that no other process of this consumer has: its"
-            " partitions wait for it for as long as a session lasts, instead of going to the others",
+            help="a stable name that no other process of this consumer uses. After a restart within the session"
+            " timeout, a process with this name gets its partitions back without a rebalance",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Consume until a signal comes."""
+        """Consume until the process receives a signal."""
         stopping = stop_on_signals()
         self.stderr.write(f"consuming {', '.join(self.consumer.topics)} as {self.consumer.name}")
         prepare_for_batches()

@@ -1,8 +1,8 @@
-"""Kafka -> handlers: each event is applied exactly once, and the events of a key in their order.
+"""Kafka -> handlers: each event is applied exactly once, and the events of one key are applied in order.
 
-The cursor of a key moves in the transaction of the handlers' effects; the offset is committed after it. What Kafka
-delivers again is known by its sequence number, what it skips is read from the outbox, and what fails parks its key
-while every other key flows.
+The cursor of a key moves in the transaction of the handlers' effects; the Kafka offset is committed afterwards.
+Sequence numbers reveal duplicates, which are dropped, and gaps, which are filled from the outbox. An event that fails
+parks its key, and all other keys continue.
 """
 
 import time
@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from django.db import transaction
 
-from relay.consumer.arrivals import Arrival, UnreadableMessage, in_waves, read_arrival, take_delivery
+from relay.consumer.arrivals import Arrival, UnreadableMessage, read_arrival, read_delivery, split_into_waves
 from relay.consumer.breaker import Breaker
 from relay.consumer.cursors import Key, LockedCursor, lock_cursors, move_cursors, read_end, read_outbox, unpark_cursor
 from relay.consumer.deliveries import Delivery
@@ -23,12 +23,12 @@ from relay.process.loop import is_transient
 from relay.publisher.event import Event
 from relay.publisher.tracing import span_for
 
-# Others publish for the same keys meanwhile and wait for these locks: keep a transaction short.
+# Target duration of a transaction. Publishers of the same keys wait for its locks.
 BATCH_SECONDS = 0.2
-# But a commit has a price of its own: on a slow disk, fewer at a time would only be slower, not shorter.
-LEAST_TOGETHER = 50
-# A gap that is wider than this is left to the key's redrive, which takes event by event.
-MOST_HEALED = 500
+# Lower bound of events in a transaction: on a slow disk, smaller batches cost more commits and save no time.
+MIN_BATCH = 50
+# A wider gap parks its key; the redrive then applies the events in one transaction each.
+MAX_HEALED = 500
 
 E = TypeVar("E", bound=Event)
 One = Callable[[E], None]
@@ -36,49 +36,50 @@ Many = Callable[[Sequence[E]], None]
 
 
 class Handler(NamedTuple):
-    """A function, and the classes of the events that it takes."""
+    """A function, and the event classes that it handles."""
 
     classes: tuple[type[Event], ...]
     call: Callable[[Sequence[Any]], None]
 
 
 class Run(NamedTuple):
-    """Arrivals of different keys, of events that share handlers (`group`), or that have none (0)."""
+    """Arrivals with different keys whose events share handlers (`group`) or have no handler (group 0)."""
 
     group: int
     arrivals: list[Arrival]
 
 
 class Pace:
-    """How many arrivals fit into the time box of a transaction, learnt from the last ones."""
+    """Number of arrivals that fit into BATCH_SECONDS, learned from previous transactions."""
 
     def __init__(self) -> None:
-        self.size = LEAST_TOGETHER
+        self.size = MIN_BATCH
 
     def learn(self, done: int, seconds: float) -> None:
-        """Take in that a transaction with `done` arrivals took `seconds`."""
+        """Adapt `size` to a transaction with `done` arrivals that took `seconds`."""
         if done >= self.size or seconds > BATCH_SECONDS:
-            self.size = max(LEAST_TOGETHER, min(self.size * 2, int(done * BATCH_SECONDS / max(seconds, 1e-6))))
+            self.size = max(MIN_BATCH, min(self.size * 2, int(done * BATCH_SECONDS / max(seconds, 1e-6))))
 
 
 class Consumer:
-    """A named consumer: which events it handles, and how a batch of deliveries is applied."""
+    """A named set of handlers, with the code that applies a batch of deliveries to them."""
 
     def __init__(self, name: str, *, rebuild: Callable[[], None] | None = None, pace_ms: int | None = None) -> None:
-        """Name it. `rebuild` empties all that its handlers have written, so that every event can be applied again.
+        """Set the name, which is also the Kafka group and the owner of the cursors.
 
-        `pace_ms` replaces RELAY["PACE_MS"], the milliseconds between two rounds while few events come.
+        :param rebuild: empties all tables that the handlers write, so that every event can be applied again.
+        :param pace_ms: replaces RELAY["PACE_MS"], the milliseconds between two rounds while few events arrive.
         """
         self.name = name
         self.pace_ms = pace_ms
         self.rebuild = rebuild
         self._handlers: list[Handler] = []
-        # Classes whose events meet in one handler have one number.
+        # Classes with a common handler have the same number.
         self._groups: dict[type[Event], int] = {}
         self._paces: dict[int, Pace] = defaultdict(Pace)
-        #: Set by the process around it, which obeys it. Without one, whatever fails is parked.
+        #: Set by the Receiver. Without a breaker, each failure parks its key.
         self.breaker: Breaker | None = None
-        #: What was done since somebody last looked: events applied, duplicates, waiting behind a parked one, and so on.
+        #: Counters since the Receiver last reported them: applied, duplicates, waiting, parked and others.
         self.figures: Counter[str] = Counter()
 
     @overload
@@ -88,12 +89,14 @@ class Consumer:
     @overload
     def on(self, *event_classes: type[Event], many: bool = False) -> Callable[[Any], Any]: ...
     def on(self, *event_classes: type[Any], many: bool = False) -> Callable[[Any], Any]:
-        """Declare a handler of events of `event_classes`. It runs in the consumer's transaction and may raise.
+        """Register the decorated function as a handler of events of `event_classes`.
 
-        An event whose handler raises parks its key. With `many` the handler takes a sequence of events, of which no
-        two are of one key, sorted by key; it must have the same effect as taking them one by one. Handlers of several
-        classes get the events of all of them in one call, and the transaction holds the events of one call: a handler
-        that locks in one order over its whole sequence never meets another in the opposite order.
+        The handler runs in the consumer's transaction. If the handler raises, the key of the event is parked.
+
+        With `many` the handler receives a sequence of events, sorted by key, with at most one event of each key. Its
+        effect must be the same as if it received them one by one. A handler of several classes gets the events of all
+        these classes in one call. One transaction contains one call, so handlers that lock rows in the order of their
+        sequence can't deadlock with each other.
         """
 
         def declare(handler: Any) -> Any:
@@ -117,27 +120,28 @@ class Consumer:
 
     @property
     def topics(self) -> list[str]:
-        """The topics of the handled events. Every event of these moves the cursor, handled or not."""
+        """The topics of the handled events, sorted. Every event of these topics moves the cursor, handled or not."""
         return sorted({event_class.topic for event_class in self._groups})
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
-        """Apply each delivery, drop it as a duplicate, or park its key; then return.
+        """Apply each delivery, drop it as a duplicate, or park its key.
 
-        :raises OperationalError, InterfaceError: the database is at fault, not an event. Part of the batch may be
-            applied; giving the whole batch again is safe.
-        :raises CircuitOpened: too many keys fail. Likewise.
+        After an exception a part of the batch may be applied. Processing the whole batch again is safe.
+
+        :raises OperationalError, InterfaceError: the database failed, and no event is at fault.
+        :raises CircuitOpened: too many keys fail.
         """
-        self.apply(self.arrange(map(take_delivery, deliveries)))
+        self.apply(self.arrange(map(read_delivery, deliveries)))
 
     def apply(self, runs: Sequence[Run]) -> None:
-        """Apply what was arranged, as :meth:`process` does."""
+        """Apply `runs`, the result of :meth:`arrange`. Raises the exceptions of :meth:`process`."""
         for run in runs:
             self._apply_run(run.group, run.arrivals)
 
     def arrange(self, arrivals: Iterable[Arrival]) -> list[Run]:
-        """Put arrivals in the order in which to apply them. Another thread may do that while one applies others."""
+        """Return `arrivals` as runs, in the order in which to apply them. Another thread may apply runs meanwhile."""
         runs: list[Run] = []
-        for wave in in_waves(arrivals):
+        for wave in split_into_waves(arrivals):
             groups: dict[int, list[Arrival]] = defaultdict(list)
             for arrival in wave:
                 event = arrival.event
@@ -146,7 +150,7 @@ class Consumer:
         return runs
 
     def _apply_run(self, group: int, run: list[Arrival]) -> bool:
-        """Apply a run, in as many transactions as its time box asks for; tell whether none of it failed."""
+        """Apply a run in transactions of about BATCH_SECONDS; return whether no event failed."""
         pace, well = self._paces[group], True
         while run:
             batch, run = run[: pace.size], run[pace.size :]
@@ -162,19 +166,19 @@ class Consumer:
         return well
 
     def _bisect(self, group: int, batch: list[Arrival], error: Exception) -> None:
-        """Park what fails in a batch that failed as a whole; apply all the rest."""
+        """Find the failing events of a failed batch by halving it; park their keys and apply the other events."""
         if len(batch) == 1:
             self._park(batch[0], error)
             return
         middle = len(batch) // 2
         first, second = batch[:middle], batch[middle:]
         if self._apply_run(group, first) and len(second) > 1:
-            self._bisect(group, second, error)  # the failure must be in here: no need to see it again
+            self._bisect(group, second, error)  # the first half succeeded, so the failing event is in the second
         else:
             self._apply_run(group, second)
 
     def _apply(self, batch: list[Arrival]) -> None:
-        """Apply arrivals of different keys in one transaction."""
+        """Apply arrivals with different keys in one transaction."""
         with transaction.atomic():
             cursors = lock_cursors(self.name, {arrival.key: arrival.sequence for arrival in batch})
             taken = [arrival for arrival in batch if self._take(cursors[arrival.key], arrival)]
@@ -191,22 +195,24 @@ class Consumer:
             self.breaker.succeed([arrival.key for arrival in taken])
 
     def _take(self, cursor: LockedCursor, arrival: Arrival) -> bool:
-        """Move the cursor past the arrival, unless that has to wait or has been applied already; tell whether."""
+        """Move `cursor` to the arrival; return False if the key is parked or the arrival is a duplicate."""
         if cursor.parked_at is not None:
-            return False  # read again from the outbox, in order, when the key is redriven
+            return False  # the redrive reads the event from the outbox
         if 0 < arrival.sequence <= cursor.last:
             return False  # a duplicate
         if arrival.sequence > cursor.last + 1:
-            for row in read_outbox(cursor, limit=min(MOST_HEALED, arrival.sequence - cursor.last - 1)):
+            for row in read_outbox(cursor, limit=min(MAX_HEALED, arrival.sequence - cursor.last - 1)):
                 cursor.last += 1
                 self._handle([read_arrival(arrival.key, *row)])
         if arrival.sequence > cursor.last + 1:
-            raise MissingEvents(f"after sequence {cursor.last} Kafka delivered {arrival.sequence}")
+            raise MissingEvents(
+                f"after sequence {cursor.last} Kafka delivered {arrival.sequence}, and the outbox did not fill the gap"
+            )
         cursor.last += 1
         return True
 
     def _handle(self, arrivals: Sequence[Arrival]) -> None:
-        """Run the handlers of events that are all of one group and of different keys."""
+        """Run the handlers for arrivals of one group with different keys."""
         events = [arrival.read() for arrival in arrivals]
         if not any(type(event) in self._groups for event in events):
             return
@@ -220,7 +226,7 @@ class Consumer:
             self.breaker.fail(arrival.key, error)
         with transaction.atomic():
             cursor = lock_cursors(self.name, {arrival.key: 0})[arrival.key]
-            # Since the rollback another process may have parked the key or gone past the event.
+            # Since the rollback another process may have parked the key or applied the event.
             if cursor.parked_at is None and (arrival.sequence == 0 or arrival.sequence > cursor.last):
                 self._park_locked(cursor, error)
 
@@ -229,9 +235,9 @@ class Consumer:
         park(self.name, cursor, error)
 
     def catch_up(self, key: Key) -> bool:
-        """Apply everything that the outbox holds for `key` after its cursor, and unpark it; tell whether that worked.
+        """Apply all events of `key` that follow its cursor in the outbox, then unpark it; return whether all succeeded.
 
-        Each event has a transaction of its own, so that a failure keeps what came before it.
+        Each event has its own transaction, so that a failure does not undo the events before it.
         """
         moved = False
         while True:
@@ -246,19 +252,19 @@ class Consumer:
                 with transaction.atomic():
                     cursor = lock_cursors(self.name, {key: 0})[key]
                     if moved:
-                        unpark_cursor(self.name, cursor)  # another event fails than before: its pauses start anew
+                        unpark_cursor(self.name, cursor)  # a later event fails now, so the retry schedule restarts
                     self._park_locked(cursor, error)
                 return False
 
     def _apply_following(self, key: Key) -> bool:
-        """Apply the event that follows the cursor, or unpark the key and return False when there is none."""
+        """Apply the event that follows the cursor and return True; if there is none, unpark `key` and return False."""
         cursor = lock_cursors(self.name, {key: 0})[key]
-        end, floor = read_end(key)  # before the outbox, which can only have more by then
+        end, floor = read_end(key)  # before the outbox: an event that is published between both is then no gap
         following = next(read_outbox(cursor, limit=1), None)
         if following is None:
             if end > cursor.last:
-                pruned = f": up to {floor} it is pruned" if floor > cursor.last else ""
-                raise MissingEvents(f"after sequence {cursor.last} of {end} the outbox holds nothing{pruned}")
+                pruned = f"; events up to {floor} are pruned" if floor > cursor.last else ""
+                raise MissingEvents(f"the outbox has no event after sequence {cursor.last} of {end}{pruned}")
             unpark_cursor(self.name, cursor)
             return False
         cursor.last += 1

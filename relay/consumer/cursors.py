@@ -1,4 +1,4 @@
-"""The cursors in SQL: one row per consumer and key, locked before any handler runs, and what follows them."""
+"""SQL for cursors: one row per consumer and key, which is locked before any handler runs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from relay.arrays import to_array
 
 Key = tuple[str, str]  # topic, key
 
-# How long a transaction of a consumer waits for a lock, and how long a statement of its may take.
+# Limits of a consumer's transaction: the wait for one lock, and the duration of one statement.
 LOCK_TIMEOUT, STATEMENT_TIMEOUT = "5s", "10s"
 _LIMITS = (
     "limits as materialized (select set_config('lock_timeout', %(lock_timeout)s, true),"
     " set_config('statement_timeout', %(statement_timeout)s, true))"
 )
-# The usual case in one statement: a key's first event, or the one that follows its cursor. Nothing is returned of the
-# others: repetitions, gaps, parked keys, streams whose first events are pruned. It looks each key up in the index,
-# whatever the planner thinks of tables that grew since they were analyzed.
+# The usual case in one statement: an event that is the first of its key or follows the cursor. No row is returned for
+# duplicates, gaps, parked keys and streams with pruned events. The lateral join forces an index lookup for each key,
+# even if the planner's statistics are older than the table's growth.
 _ADVANCE = f"""
 with {_LIMITS},
 wanted as materialized (
@@ -42,8 +42,8 @@ moved as (
     returning topic, key)
 select topic, key from made union all select topic, key from moved
 """  # noqa: S608 - a constant
-# Inserted first and locked second: with the lock alone two consumers of a rebalance both find no row to lock.
-# A new cursor starts at the stream's floor: what lies below is pruned and can't be applied by anyone.
+# Insert first, then lock: during a rebalance two consumers could both find no row to lock.
+# A new cursor starts at the stream's floor, because earlier events are pruned.
 _INSERT_MISSING = f"""
 with {_LIMITS}
 insert into relay_cursor (consumer, topic, key, last)
@@ -70,7 +70,7 @@ update relay_cursor set parked_at = coalesce(parked_at, clock_timestamp()), reas
 where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 returning next_try_at
 """
-# Taken over for a while: other processes leave these keys alone, and so does this one if the try comes to no end.
+# Claim due keys for TRY_SECONDS. Other processes skip claimed keys, and an interrupted try is repeated afterwards.
 _TAKE_DUE = """
 with due as (select id from relay_cursor
              where consumer = %s and parked_at is not null and next_try_at <= clock_timestamp()
@@ -87,7 +87,7 @@ where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 
 @dataclass(slots=True)
 class LockedCursor:
-    """A cursor's row, locked until the end of the transaction. `stored` is what stands in it, `last` what shall."""
+    """A locked row of a cursor. `stored` is the sequence number in the row, `last` the one to write."""
 
     topic: str
     key: str
@@ -97,10 +97,10 @@ class LockedCursor:
 
 
 def lock_cursors(consumer: str, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
-    """Lock the cursors of these keys, and make those that are missing. Needs a transaction.
+    """Lock the cursors of the keys in `expected` and return them by key. Insert missing ones.
 
-    Where the `expected` sequence (0: none) follows the cursor, it is stored as if it were applied already: then
-    `move_cursors` has nothing to do. The transaction's time limits are set, too.
+    Must run in a transaction, whose time limits it sets. If the `expected` sequence (0: none) follows the cursor, it is
+    stored at once, before the event is applied. This saves a statement in `move_cursors`.
     """
     ordered = sorted(expected)
     locked = _advance(consumer, {key: expected[key] for key in ordered if expected[key]})
@@ -123,7 +123,7 @@ def _advance(consumer: str, expected: Mapping[Key, int]) -> dict[Key, LockedCurs
 
 
 def move_cursors(consumer: str, cursors: Iterable[LockedCursor]) -> None:
-    """Write `last` of these locked cursors, where it is not what is stored."""
+    """Write `last` of those locked `cursors` whose row has another value."""
     moved = [cursor for cursor in cursors if cursor.last != cursor.stored]
     if moved:
         with connection.cursor() as db:
@@ -132,7 +132,7 @@ def move_cursors(consumer: str, cursors: Iterable[LockedCursor]) -> None:
 
 
 def park_cursor(consumer: str, cursor: LockedCursor, reason: str, pauses: list[float]) -> datetime | None:
-    """Park a locked cursor and return when it is tried again: after the next of `pauses` (seconds), if any is left."""
+    """Park a locked cursor and return the time of its next try, or None if it has used up all `pauses` (seconds)."""
     # PostgreSQL's text holds neither NUL characters nor lone surrogates.
     text = reason.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:2000]
     where = {"consumer": consumer, "topic": cursor.topic, "key": cursor.key}
@@ -142,7 +142,7 @@ def park_cursor(consumer: str, cursor: LockedCursor, reason: str, pauses: list[f
 
 
 def unpark_cursor(consumer: str, cursor: LockedCursor) -> None:
-    """Let a locked cursor's key flow again."""
+    """Unpark a locked cursor, so that new events of its key are applied again."""
     with connection.cursor() as db:
         db.execute(_UNPARK, {"consumer": consumer, "topic": cursor.topic, "key": cursor.key})
 
@@ -156,14 +156,14 @@ def _name(consumer: str, keys: Sequence[Key]) -> dict[str, str]:
 
 
 def read_end(key: Key) -> tuple[int, int]:
-    """Return the last sequence number that was given out for a key, and its floor; 0 if it never had one here."""
+    """Return the last assigned sequence number of `key`, and its floor. Both are 0 if nothing was published for it."""
     with connection.cursor() as cursor:
         cursor.execute("select last, floor from relay_stream where topic = %s and key = %s", key)
         return cursor.fetchone() or (0, 0)
 
 
 def read_outbox(cursor: LockedCursor, *, limit: int) -> Iterator[tuple[int, str, str, str]]:
-    """Yield (sequence, type, body, traceparent) of at most so many events that follow the cursor without a gap."""
+    """Yield (sequence, type, body, traceparent) of at most `limit` events that follow `cursor` without a gap."""
     with connection.cursor() as db:
         db.execute(
             "select sequence, type, body, traceparent from relay_outbox where topic = %s and key = %s and sequence > %s"
@@ -178,14 +178,14 @@ def read_outbox(cursor: LockedCursor, *, limit: int) -> Iterator[tuple[int, str,
 
 
 def take_due(consumer: str, limit: int = 50, *, newest_first: bool = False) -> list[Key]:
-    """Take parked keys whose next try is due; without an outcome they are due again after TRY_SECONDS."""
+    """Claim at most `limit` parked keys whose next try is due, and return them. A claim ends after TRY_SECONDS."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_DUE, [consumer, -1 if newest_first else 1, limit, TRY_SECONDS])
         return [(topic, key) for topic, key in cursor.fetchall()]
 
 
 def find_behind(consumer: str, topics: list[str], *, seconds: float, limit: int = 200) -> list[Key]:
-    """Return keys with an event that was published over `seconds` ago and is neither applied nor parked."""
+    """Return at most `limit` keys with an event that was published over `seconds` ago and is not applied or parked."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

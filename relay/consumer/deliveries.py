@@ -1,4 +1,4 @@
-"""Deliveries: Kafka's records, taken apart. No type of the Kafka client gets past this module."""
+"""Deliveries: parsed Kafka records. No other module of the consumer sees a record type of the Kafka client."""
 
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from relay.publisher.event import MAX_KEY_CHARACTERS
 
 
 class Delivery(NamedTuple):
-    """A record as it was received, or the reason why it can't be read (`problem`)."""
+    """A received record. `problem` is the reason why it can't be read, or ""."""
 
     topic: str
     partition: int
@@ -21,7 +21,7 @@ class Delivery(NamedTuple):
 
 
 def read_record(record: Any) -> Delivery:
-    """Take a record apart; what is missing or malformed is told in `problem`, never raised."""
+    """Parse `record`. Never raises: `problem` describes missing or malformed parts."""
     headers = dict(record.headers)
     event_type, digits = headers.get("ce_type") or b"", headers.get("ce_sequence") or b""
     sequence = _read_sequence(digits)
@@ -43,7 +43,7 @@ def read_record(record: Any) -> Delivery:
 
 
 def _read_sequence(digits: bytes) -> int:
-    """Return a positive number that PostgreSQL can store, or 0. Python refuses to read thousands of digits."""
+    """Return a positive bigint, or 0. The length check comes first, because int() raises for thousands of digits."""
     digits = digits.lstrip(b"0")
     number = int(digits) if digits.isdigit() and len(digits) < 20 else 0
     return number if number < 2**63 else 0

@@ -1,8 +1,8 @@
-"""What is still to be done: rows that wait for Kafka, and events that a consumer has not applied yet.
+"""The lag of a consumer: events in the outbox that it has not applied.
 
-Only what lies above a mark is looked at, so that the price does not grow with what is done: the relays' low mark, up to
-which everything is committed and published, and for each consumer and topic how far everything is applied. Nor does it
-grow with what is to be done: where a consumer is far behind, what it has not applied is counted in a sample.
+The cost does not grow with the number of applied events: the count starts at the position up to which the consumer has
+applied everything, stored for each consumer and topic. The cost does not grow with a large backlog either: above SPAN
+positions the backlog is estimated from a sample.
 """
 
 import time
@@ -18,13 +18,13 @@ from django.db.backends.utils import CursorWrapper
 from relay.consumer.consumer import Consumer
 from relay.partitions import read_low_mark, read_position
 
-# A consumer's mark is written when it has moved by so many positions: rarely, and what lies above it is read quickly.
+# Write a consumer's settled position after it has moved by this number of positions.
 SETTLED_STEP = 10_000
-# So many positions are looked at row by row, and of those beyond what waits there so many stretches of such a length.
+# Positions that one query counts exactly. Beyond the first unapplied events, STRETCHES samples of LENGTH positions.
 SPAN = 50_000
 STRETCHES, LENGTH = 100, 200
 
-# A mark that is not there yet is made before anything is looked at, so that a rebuild meanwhile can take it away.
+# Insert a missing position before the count, so that a concurrent rebuild can delete it.
 _SETTLED = """
 with made as (
     insert into relay_settled (consumer, topic, position) select %(consumer)s, unnest(%(topics)s::text[]), 0
@@ -38,17 +38,17 @@ select o.topic, count(*), count(distinct o.key),
 from generate_series(%(after)s::bigint, %(until)s - 1, %(every)s) as start cross join lateral (
     select topic, key, sequence, position, created_at from relay_outbox
     where position > start and position <= least(start + %(length)s, %(until)s)
-    offset 0) o  -- by position: read by topic, or through to the end and then left out, it would be all rows
+    offset 0) o  -- keeps the scan by position: any other plan reads all rows
 join unnest(%(topics)s::text[], %(positions)s::bigint[]) as settled (topic, position)
     on o.topic = settled.topic and o.position > settled.position
 left join lateral (select last, parked_at from relay_cursor
                    where consumer = %(consumer)s and topic = o.topic and key = o.key
-                   offset 0) c on true  -- by its key each: joined, a table that is taken for empty is read for each row
+                   offset 0) c on true  -- keeps the lookup by key: a join may scan the whole table for each row
 where c.parked_at is null
   and o.sequence > coalesce(c.last, (select floor from relay_stream s where s.topic = o.topic and s.key = o.key), 0)
 group by o.topic
 """
-# A parked key is looked up by itself, so that it holds up no mark.
+# Count parked keys separately, so that they do not hold back the settled position.
 _PARKED = """
 select count(*), coalesce(sum(s.last - c.last), 0)::bigint, count(s.last),
        coalesce(extract(epoch from clock_timestamp() - min(o.created_at)), 0)::float8
@@ -58,7 +58,7 @@ left join relay_outbox o on o.topic = s.topic and o.key = s.key and o.sequence =
 where c.consumer = %(consumer)s and c.parked_at is not null
 """
 
-# A hash of all cursors, or of all streams, costs a second for each hundred thousand orders there ever were.
+# A hash join over all cursors or streams costs a second for each 100,000 keys.
 _ROW_BY_ROW = """
 set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
 set local enable_material = off; set local max_parallel_workers_per_gather = 0; set local jit = off
@@ -67,10 +67,10 @@ set local enable_material = off; set local max_parallel_workers_per_gather = 0; 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Published and unpublished events that a consumer has not applied, the keys they belong to, and parked keys.
+    """Events that a consumer has not applied, published or not, and the number of their keys and of parked keys.
 
-    `oldest_seconds` is the age of the oldest such event, those of parked keys (`parked_events` of them) included.
-    Unless `exact`, there are too many to look at each: events and keys are then estimates, never 0.
+    `oldest_seconds` is the age of the oldest of these events. All figures include the `parked_events` of parked keys.
+    Unless `exact`, `events` and `keys` are estimates, and at least 1.
     """
 
     events: int
@@ -82,7 +82,7 @@ class Lag:
 
 
 class _Waiting(NamedTuple):
-    """What waits of a topic between two positions; `first` is the position of the first."""
+    """The unapplied events of a topic in a range of positions; `first` is the lowest of their positions."""
 
     events: int
     keys: int
@@ -91,23 +91,23 @@ class _Waiting(NamedTuple):
 
 
 @contextmanager
-def ask_indexes() -> Iterator[CursorWrapper]:
-    """A cursor whose questions look up row by row, although old statistics may say that the tables are empty."""
+def use_indexes() -> Iterator[CursorWrapper]:
+    """Yield a database cursor whose queries use indexes, even if old statistics say that the tables are empty."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_ROW_BY_ROW)
         yield cursor
 
 
 def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
-    """Count what the consumer has not applied, and remember how far it has applied everything.
+    """Return the lag of `consumer`, and store the positions up to which it has applied everything.
 
-    After so many `seconds` of looking for the first that waits it estimates, and goes on from there the next time.
+    After `seconds` without finding an unapplied event, estimate the remainder; the next call continues from there.
     """
     deadline = time.monotonic() + seconds
     topics, mark, last = consumer.topics, read_low_mark(), read_position()
-    with ask_indexes() as cursor:
+    with use_indexes() as cursor:
         cursor.execute(_SETTLED, {"consumer": consumer.name, "topics": topics})
-        settled = dict.fromkeys(topics, 0) | dict(cursor.fetchall())  # one that is made just now elsewhere is not seen
+        settled = dict.fromkeys(topics, 0) | dict(cursor.fetchall())  # a row inserted concurrently is not visible
         values: dict[str, Any] = {"consumer": consumer.name, "topics": topics}
         values["positions"] = [settled[topic] for topic in topics]
         waiting, looked = dict[str, _Waiting](), min(settled.values(), default=last)
@@ -138,7 +138,7 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
 def _estimate(
     cursor: CursorWrapper, values: dict[str, Any], looked: int, last: int, events: int, keys: int
 ) -> tuple[int, int]:
-    """Return how many events and keys wait about, where so many do up to the position `looked`; at least one."""
+    """Return estimates of all unapplied events and keys, at least 1, from the counts up to position `looked`."""
     every = ceil((last - looked) / STRETCHES)
     length = min(every, LENGTH)
     seen, keys_seen = _add_up(_count_waiting(cursor, values, looked, last, every=every, length=length))
@@ -150,7 +150,7 @@ def _estimate(
 def _count_waiting(
     cursor: CursorWrapper, values: dict[str, Any], after: int, until: int, *, every: int, length: int
 ) -> dict[str, _Waiting]:
-    """Count what waits after one position and until another, by topic, in a stretch of `length` `every` so many."""
+    """Count the unapplied events of each topic in (after, until], in stretches of `length` that start `every` apart."""
     cursor.execute(_WAITING, values | {"after": after, "until": until, "every": every, "length": length})
     return {topic: _Waiting(*row) for topic, *row in cursor.fetchall()}
 
@@ -160,7 +160,7 @@ def _add_up(waiting: Mapping[str, _Waiting]) -> tuple[int, int]:
 
 
 def _settle(consumer: str, topic: str, before: int, after: int) -> None:
-    """Move the mark, unless somebody has moved it meanwhile: a rebuild takes it away."""
+    """Move the settled position from `before` to `after`, unless a rebuild or another process has changed it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "update relay_settled set position = %s where consumer = %s and topic = %s and position = %s",

@@ -1,4 +1,4 @@
-"""A key that fails is parked: it is tried again after growing pauses, and then waits for a person."""
+"""Parking: a failed key is retried after growing pauses, and then waits for a person."""
 
 import logging
 
@@ -14,11 +14,11 @@ UNKNOWN_TYPE_RETRY_SECONDS = [60.0] * 100
 
 
 class MissingEvents(LookupError):
-    """Kafka skipped sequence numbers that the outbox does not hold either, or too many to apply with one batch."""
+    """Kafka skipped sequence numbers, and the outbox lacks them or the gap is wider than MAX_HEALED."""
 
 
 def park(consumer: str, cursor: LockedCursor, error: Exception) -> None:
-    """Park a locked cursor because of `error`, or say when it is tried again if it is parked already."""
+    """Park a locked cursor because of `error`. If it is parked already, schedule its next try."""
     pauses = RETRY_SECONDS
     if isinstance(error, UnreadableMessage):
         pauses = []

@@ -1,4 +1,4 @@
-"""The consumers that RELAY["CONSUMERS"] names."""
+"""The consumers of RELAY["CONSUMERS"]."""
 
 from django.utils.module_loading import import_string
 
@@ -7,5 +7,5 @@ from relay.consumer.consumer import Consumer
 
 
 def all_consumers() -> list[Consumer]:
-    """Every consumer of RELAY["CONSUMERS"]."""
+    """Import and return every consumer of RELAY["CONSUMERS"]."""
     return [import_string(path) for path in configuration().consumers]

@@ -1,8 +1,6 @@
-"""Consuming. With producer, batches and operations/cluster the only module that imports kafka-python.
+"""The subscription of a consumer to its topics. It hides kafka-python: no type of that library leaves this module.
 
-What it hands out has none of that library's types in it.
-
-Everything here must be made after a fork: the clients run threads.
+Create a Source only after a fork, because its client runs threads.
 """
 
 import logging
@@ -22,20 +20,20 @@ from relay.process.connection import broker_errors, read_connection
 
 logger = logging.getLogger(__name__)
 
-# A member that was killed is replaced after this time.
+# Kafka gives the partitions of a killed member to others after this time.
 SESSION_SECONDS = 8
 COMMIT_EVERY_SECONDS = 1.0
 
 
 class Source:
-    """A member of the consumer group `group`. Offsets are committed by the caller only, after the effects."""
+    """A member of the consumer group `group`. Only `commit` commits offsets; call it after the effects."""
 
     def __init__(self, group: str, topics: Sequence[str], *, instance: str = "") -> None:
-        """Join the group. With the name of an `instance` it does so as a static member, which may be away for a while.
+        """Join the group. With an `instance` name join as a static member, which keeps its partitions over a restart.
 
         :raises BrokerUnavailable: no broker answered.
         """
-        self._done: dict[TopicPartition, OffsetAndMetadata] = {}  # and not committed yet
+        self._done: dict[TopicPartition, OffsetAndMetadata] = {}  # processed and not committed yet
         self._committed_at = 0.0
         with broker_errors():
             self._consumer = KafkaConsumer(
@@ -51,17 +49,17 @@ class Source:
                 session_timeout_ms=SESSION_SECONDS * 1000,
                 heartbeat_interval_ms=2_000,
                 request_timeout_ms=15_000,
-                fetch_max_wait_ms=2_000,  # a broker answers sooner if it has anything
+                fetch_max_wait_ms=2_000,  # a broker with new records answers at once
                 metadata_max_age_ms=10_000,
                 bootstrap_timeout_ms=5000,
                 reconnect_backoff_max_ms=1000,
             )
 
     def poll(self, *, seconds: float, records: int = 500) -> list[Delivery]:
-        """Wait up to `seconds` for records, at most so many; each partition's come in the order of the log."""
+        """Wait up to `seconds` for at most `records` records. Records of one partition keep the order of the log."""
         self._commit_if_due()
-        # kafka-python 3.0.12 forgets a rejoin that metadata made necessary and that outlasts a poll: its leader adopts
-        # the metadata while assigning, so that nobody waits for the join's end, and the member never gets a partition.
+        # kafka-python 3.0.12 can forget a rejoin that new metadata has started and that outlasts one poll. The member
+        # would then never get a partition, so the flag is set again.
         coordinator = self._consumer._coordinator
         if coordinator.rejoining:
             coordinator.rejoin_needed = True
@@ -69,18 +67,18 @@ class Source:
             polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=records)
         return [read_record(record) for records in polled.values() for record in records]
 
-    def hold(self, held: bool) -> None:
-        """Fetch nothing while `held`, but stay in the group. What was on its way may still come with the next poll."""
-        if held:
-            self._consumer.pause(*self._consumer.assignment())  # each time: partitions may be new since the last one
+    def set_paused(self, paused: bool) -> None:
+        """Stop fetching, or resume if not `paused`; stay in the group. The next poll may still return records."""
+        if paused:
+            self._consumer.pause(*self._consumer.assignment())  # on each call, because the assignment may have changed
         elif self._consumer.paused():
             self._consumer.resume(*self._consumer.paused())
 
     def commit(self, deliveries: Sequence[Delivery]) -> None:
-        """Record that everything up to these deliveries, in the order of `poll`, is done; wait for no answer.
+        """Record `deliveries` as processed and commit their offsets about once a second, without waiting for Kafka.
 
-        What fails, for example because the group has moved on, is no loss: the next commit covers it, or the same
-        records come again, here or elsewhere, and their cursors show that they are done.
+        A failed commit loses nothing: the next commit covers it, or the records arrive again and the cursors reveal
+        them as duplicates.
         """
         ends = {(delivery.topic, delivery.partition): delivery.offset + 1 for delivery in deliveries}
         for where, end in ends.items():
@@ -98,7 +96,7 @@ class Source:
                 self._consumer.commit_async(offsets, callback=self._note_commit)
 
     def _take_done(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """Take what is done and not committed. What another member has got since then is that member's to commit."""
+        """Take and return the uncommitted offsets of the partitions that are still assigned to this member."""
         mine = self._consumer.assignment()
         offsets = {partition: done for partition, done in self._done.items() if partition in mine}
         self._done = {}
@@ -110,7 +108,10 @@ class Source:
             self._done = {**offsets, **self._done}
 
     def close(self) -> None:
-        """Leave the group, so that another member takes over at once; an instance's place is kept. Never raises."""
+        """Commit and leave the group, so that another member takes over at once. A static member keeps its partitions.
+
+        Never raises.
+        """
         with suppress(Exception):
             if self._done:
                 self._consumer.commit(self._take_done(), timeout_ms=2000)

@@ -1,1 +1,1 @@
-"""Outbox -> Kafka: the process that `manage.py run_relay` runs."""
+"""Outbox -> Kafka: the code of a `manage.py run_relay` process."""

@@ -1,7 +1,7 @@
-"""Whole record batches on kafka-python's accumulator: one future per batch, a quarter of the CPU time per record.
+"""Whole record batches in kafka-python's accumulator: one future per batch, and a quarter of the CPU time per record.
 
-Touches private parts of the library, so it is used only with the version it was written for; `send()` is the fallback.
-What happens after queueing (sequence numbers, compression, checksums, retries) is the library's own code.
+This module uses private parts of the library, so it supports exactly one version; the fallback is `send()`. Sequence
+numbers, compression, checksums and retries remain the library's own code.
 """
 
 import time
@@ -19,9 +19,9 @@ _MESSAGE_FORMAT = 2
 
 
 class Message(NamedTuple):
-    """A record to be sent, with headers of its own and those that it shares with others.
+    """A record to send, with its own headers and the headers that it shares with other records.
 
-    What is shared should be one and the same sequence: it is then encoded once.
+    `shared` should be the same object in consecutive messages: it is then encoded only once.
     """
 
     key: bytes
@@ -31,18 +31,18 @@ class Message(NamedTuple):
 
     @property
     def headers(self) -> list[tuple[str, bytes]]:
-        """CloudEvents attributes in binary mode."""
+        """All headers: the CloudEvents attributes in binary mode."""
         return [*self.shared, *self.own]
 
 
 class _WholeBatch(ProducerBatch):  # type: ignore[misc]
-    """Fails when the broker finds it too large. The library would split it, and nobody would hear of the parts."""
+    """A batch that fails if the broker finds it too large. The library would split it and lose the future."""
 
     record_count = 1
 
 
 def find_obstacle(producer: Any) -> str:
-    """Say why whole batches can't be used with this producer; empty if they can."""
+    """Return the reason why whole batches can't be used with `producer`, or "" if they can."""
     if kafka.__version__ != _VERSION:
         return f"kafka-python is {kafka.__version__}, not {_VERSION}"
     accumulator = getattr(producer, "_accumulator", None)
@@ -54,14 +54,14 @@ def find_obstacle(producer: Any) -> str:
     ]:
         missing = [name for name in names if not hasattr(owner, name)]
         if missing:
-            return f"kafka-python has no {missing[0]} where it is expected"
+            return f"kafka-python {_VERSION} lacks the private attribute {missing[0]}"
     return ""
 
 
 def queue_batch(producer: Any, topic: str, partition: int, messages: Sequence[Message]) -> Any:
-    """Queue one batch and return its future, whose value is (offset, timestamp, function that gives the error).
+    """Queue one batch and return its future. Call `send_queued` afterwards.
 
-    Call `send_queued` afterwards.
+    The value of the future is (offset, timestamp, function that returns the error).
 
     :raises RuntimeError: the producer is closed.
     """
@@ -85,12 +85,12 @@ def queue_batch(producer: Any, topic: str, partition: int, messages: Sequence[Me
 
 
 def send_queued(producer: Any) -> None:
-    """Have the queued batches sent: those of one broker in one request."""
+    """Wake the library's sender, which sends the queued batches of one broker in one request."""
     producer._sender.wakeup()
 
 
 def encode_records(messages: Sequence[Message]) -> bytes:
-    """Encode records of Kafka's message format 2, all with the timestamp of their batch.
+    """Return `messages` as records of Kafka's message format 2, with a timestamp delta of 0.
 
     https://kafka.apache.org/documentation/#record
     """
@@ -120,7 +120,7 @@ def _encode_header_name(name: str) -> bytes:
 
 @lru_cache(maxsize=65536)
 def _varint(number: int) -> bytes:
-    """Encode a number that is not negative in zigzag and base 128."""
+    """Return a number >= 0 as a zigzag varint (base 128)."""
     number <<= 1
     encoded = bytearray()
     while number > 0x7F:

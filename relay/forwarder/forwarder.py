@@ -1,10 +1,13 @@
 """Outbox -> Kafka. A row is marked as published only after the broker has acknowledged its batch.
 
-Each Kafka partition has one batch under way; the next one is made when that is acknowledged, from rows in the order of
-their positions. So whatever is sent, all that precedes it in its key is in the log already, or before it in its batch.
-That holds for a relay that was frozen, lost its leases and wakes up, too: what it still sends are repetitions, which
-consumers drop by their sequence. The leases keep two relays from sending everything twice.
-Whatever goes wrong between sending and marking, the row is still unpublished, so it is sent again.
+Each Kafka partition has at most one batch in flight. The next batch is built after the acknowledgement, from rows in
+the order of their positions. When a row is sent, all earlier rows of its key are therefore in Kafka's log or before it
+in the same batch.
+
+This also holds for a relay that was frozen and has lost its leases: its late batches are duplicates, which consumers
+drop by their sequence numbers. The leases keep two relays from sending every row twice.
+
+After a failure between sending and marking the row is still unpublished, and is sent again.
 """
 
 import logging
@@ -18,11 +21,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from relay.conf import configuration
-from relay.forwarder.buffer import Window
+from relay.forwarder.buffer import Buffer
 from relay.forwarder.lease import LeaseLost, ShardLeases
 from relay.forwarder.marker import Marker
 from relay.forwarder.producer import DELIVERY_TIMEOUT_SECONDS, Producer
-from relay.forwarder.queues import Landing, Lane, Lanes
+from relay.forwarder.queues import Completion, PartitionQueue, PartitionQueues
 from relay.forwarder.reader import Reader, Row
 from relay.heartbeat import Pulse
 from relay.process.broker import BrokerUnavailable, RecordRefused
@@ -32,142 +35,142 @@ from relay.publisher.canary import Canary
 
 logger = logging.getLogger(__name__)
 
-# Where batches wait and none was acknowledged for so long, rounds are not completed any more.
+# If rows wait and no batch is acknowledged for this time, the relay is reported as not ready.
 QUIET_SECONDS = 5.0
-# Where a reader stands whom no lease has told yet where to begin.
+# Start position of a reader until the first renewal of the leases returns the real one.
 _UNKNOWN = sys.maxsize
 
 
 class Forwarder:
-    """One relay process. A row goes from the reader through its lane to Kafka, and from there through the marker."""
+    """One relay process. A row goes through the reader, its partition queue, the producer and the marker."""
 
     def __init__(self, *, name: str = "relay") -> None:
         self.leases = ShardLeases(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
         self._pulse = Pulse(name)
         self._canary = Canary()
         self._reader = Reader(_UNKNOWN)
-        self._window = Window()
-        self._lanes = Lanes()
+        self._buffer = Buffer()
+        self._queues = PartitionQueues()
         self._marker = Marker(self.leases)
         self._producer: Producer | None = None
         self._news = threading.Event()
-        self._moved_at = time.monotonic()
-        self._is_behind = False  # more rows are unpublished than the window or a read holds
+        self._progressed_at = time.monotonic()
+        self._is_behind = False  # the buffer or a read was full, so more rows are unpublished
 
     def run(self, stopping: threading.Event) -> None:
-        """Forward until `stopping` is set. Waits out every absence of the database and of Kafka."""
+        """Forward until `stopping` is set. Retry while the database or Kafka is unavailable."""
         backoff = Backoff(stopping, pulse=self._pulse, longest=2.0)
         while not stopping.is_set():
             try:
                 self._canary.tick()
                 self._news.clear()
                 progressed = self.forward_round()
-                self._tell_health()
+                self._report_health()
                 backoff.succeed()
-                if not progressed and not any(lane.may_go_on for lane in self._lanes):
+                if not progressed and not any(queue.can_continue for queue in self._queues):
                     self._news.wait(self._reader.seconds_left)
             except (*TRANSIENT, LeaseLost) as error:
                 self._forget()
                 backoff.pause("relay cannot forward", error)
         self.stop()
 
-    def _tell_health(self) -> None:
-        """Count the round as completed only if batches are acknowledged, or none waits for that."""
+    def _report_health(self) -> None:
+        """Report the round as completed, unless batches wait and none was acknowledged for QUIET_SECONDS."""
         now = time.monotonic()
-        if not any(lane.flight or lane.stall for lane in self._lanes):
-            self._moved_at = now
-        if now - self._moved_at <= QUIET_SECONDS:
+        if not any(queue.in_flight or queue.stall for queue in self._queues):
+            self._progressed_at = now
+        if now - self._progressed_at <= QUIET_SECONDS:
             self._pulse.beat()
         else:
-            self._pulse.wait(BrokerUnavailable(f"no batch was acknowledged for {now - self._moved_at:.0f} s"))
+            self._pulse.wait(BrokerUnavailable(f"no batch was acknowledged for {now - self._progressed_at:.0f} s"))
 
     def stop(self) -> None:
-        """Wait shortly for what is under way, mark it, and hand everything over at once."""
+        """Wait up to a second for batches in flight, mark their rows, and release all leases."""
         try:
-            with suppress(LeaseLost):  # what another relay has taken over is no longer ours to mark
-                self._settle()
+            with suppress(LeaseLost):  # the new owner marks the rows
+                self._drain()
             self.leases.leave()
         except TRANSIENT:
-            logger.warning("the leases could not be released and will run out by themselves")
+            logger.warning("the leases could not be released; they end after their lease time")
         self._forget()
 
     def forward_round(self) -> bool:
-        """Do what can be done without waiting: mark, read, send. Tell whether there was anything.
+        """Mark, read and send without waiting; return whether there was any progress.
 
-        :raises BrokerUnavailable: no broker answers.
-        :raises LeaseLost: another relay took over meanwhile; nothing was marked.
+        :raises BrokerUnavailable: no broker answered.
+        :raises LeaseLost: another relay has taken over; no row was marked.
         """
         if self.leases.is_due:
             self._renew()
-        landings = self._land()
-        if failures := [landing for landing in landings if landing.error]:
+        completions = self._collect()
+        if failures := [completion for completion in completions if completion.error]:
             self._recover(failures)
-        self._let_go(self._marker.mark_due())
+        self._drop_marked(self._marker.mark_due())
         read = self._read()
-        return self._send() or read or bool(landings)
+        return self._send() or read or bool(completions)
 
     def _renew(self) -> None:
-        """Renew the leases, and give away what is above our share as soon as nothing of it is under way."""
+        """Renew the leases. Release shards above this relay's share when no row of them is buffered."""
         again = self.leases.renew(self._find_low_mark())
         if again is not None:
-            self._read_again(again)
+            self._rewind(again)
         if self.leases.leaving:
-            self.leases.release(self.leases.leaving - self._window.shards)
+            self.leases.release(self.leases.leaving - self._buffer.shards)
         failpoint("relay.leased")
 
-    def _read_again(self, position: int) -> None:
-        """Read everything above `position` again, except what is held; of lanes that are left alone, afterwards."""
+    def _rewind(self, position: int) -> None:
+        """Read all rows above `position` again, except buffered rows. Paused queues read them after their pause."""
         self._reader.rewind(position)
-        self._lanes.rewind(position)
+        self._queues.rewind(position)
 
     def _find_low_mark(self) -> int:
-        """Return the position up to which nothing is left to be done."""
-        return min([self._reader.clean + 1, *self._window.rows, *(stall.first for stall in self._lanes.stalls)]) - 1
+        """Return the low watermark: all rows up to this position are published or wait behind a refused row."""
+        return min([self._reader.clean + 1, *self._buffer.rows, *(stall.first for stall in self._queues.stalls)]) - 1
 
     def _read(self) -> bool:
-        """Read more, unless memory is full or nothing new is to be expected yet. Tell whether there is more."""
-        for lane in self._lanes:
-            if lane.is_slow:
-                self._leave(lane, 2 * DELIVERY_TIMEOUT_SECONDS)  # which makes room
-            elif lane.stall and time.monotonic() >= lane.stall.until:
-                self._read_again(self._lanes.resume(lane))
-        self._is_behind = self._is_behind or not self._window.has_room
-        if not (self._reader.is_due and self._window.has_room and self.leases.working):
+        """Pause slow queues, resume others, and read if due and the buffer has room. Return whether there is more."""
+        for queue in self._queues:
+            if queue.is_slow:
+                self._pause_queue(queue, 2 * DELIVERY_TIMEOUT_SECONDS)  # makes room in the buffer
+            elif queue.stall and time.monotonic() >= queue.stall.until:
+                self._rewind(self._queues.resume(queue))
+        self._is_behind = self._is_behind or not self._buffer.has_room
+        if not (self._reader.is_due and self._buffer.has_room and self.leases.working):
             return False
-        stalled = [stall.where for stall in self._lanes.stalls]
-        rows, more = self._reader.read(self.leases.working, self._window.rows, stalled, self.leases.refused)
+        stalled = [stall.where for stall in self._queues.stalls]
+        rows, more = self._reader.read(self.leases.working, self._buffer.rows, stalled, self.leases.refused)
         if rows:
-            self._take_in(rows)
+            self._enqueue(rows)
             failpoint("relay.fetched")
         self._is_behind = more
         return more
 
-    def _take_in(self, rows: Sequence[Row]) -> None:
-        """Let the rows wait in their lanes, except those of lanes that are left alone."""
-        self._window.let_in(rows)  # first: with no broker to ask for partitions they are read again
+    def _enqueue(self, rows: Sequence[Row]) -> None:
+        """Add `rows` to the buffer and their queues, except rows of paused queues."""
+        self._buffer.add(rows)  # first: if counting the partitions fails, the buffer is cleared and the rows read again
         for topic in {row.topic for row in rows}:
-            if not self._lanes.is_open(topic):
-                self._open_lanes(topic)
+            if not self._queues.is_open(topic):
+                self._open_queues(topic)
         for row in rows:
-            lane = self._lanes.find(row.topic, row.key_hash)
-            if lane.stall:
-                lane.stall.first = min(lane.stall.first, row.position)
-                self._window.let_out([row])
+            queue = self._queues.find(row.topic, row.key_hash)
+            if queue.stall:
+                queue.stall.first = min(queue.stall.first, row.position)
+                self._buffer.remove([row])
             else:
-                lane.waiting.append(row)
+                queue.waiting.append(row)
 
-    def _open_lanes(self, topic: bytes) -> None:
-        """Ask for the topic's partitions. One that does not exist is left alone as if it had a single one."""
+    def _open_queues(self, topic: bytes) -> None:
+        """Open `topic` with its number of partitions. A missing topic gets a single, paused queue."""
         producer = self._connect()
         try:
-            self._lanes.open(topic, producer.count_partitions(topic.decode()))
+            self._queues.open(topic, producer.count_partitions(topic.decode()))
         except BrokerUnavailable as error:
-            logger.error("the topic is not there", extra={"topic": topic.decode(), "error": str(error)})
-            self._lanes.open(topic, 1)
-            self._leave(self._lanes.find(topic, 0), 5.0)
+            logger.error("topic is missing", extra={"topic": topic.decode(), "error": str(error)})
+            self._queues.open(topic, 1)
+            self._pause_queue(self._queues.find(topic, 0), 5.0)
 
-    def _leave(self, lane: Lane, seconds: float, rows: Sequence[Row] = ()) -> None:
-        self._window.let_out(self._lanes.leave(lane, seconds, rows, unseen=self._reader.clean + 1))
+    def _pause_queue(self, queue: PartitionQueue, seconds: float, rows: Sequence[Row] = ()) -> None:
+        self._buffer.remove(self._queues.pause(queue, seconds, rows, unseen=self._reader.clean + 1))
 
     def _connect(self) -> Producer:
         if self._producer is None:
@@ -176,81 +179,83 @@ class Forwarder:
         return self._producer
 
     def _send(self) -> bool:
-        """Send the next batch to every partition that has none under way."""
-        ready = [lane for lane in self._lanes if lane.is_ready]
+        """Send the next batch of each queue that is ready; return whether there was one."""
+        ready = [queue for queue in self._queues if queue.is_ready]
         if not ready:
             return False
         producer = self._connect()
         if self.leases.is_due:  # reading, connecting or a freeze took long
             self._renew()
         source = configuration().source.encode()
-        for lane in ready:
-            lane.send(producer, source, self._note_outcome)
+        for queue in ready:
+            queue.send(producer, source, self._wake_up)
         producer.send_queued()
         failpoint("relay.queued")
         return True
 
-    def _note_outcome(self, lane: Lane) -> None:
-        """Wake up for an outcome if rows wait for it. In a quiet shop it is noticed with the next read."""
-        if lane.waiting or self._is_behind:
+    def _wake_up(self, queue: PartitionQueue) -> None:
+        """End the wait of `run` if rows wait for this outcome. Otherwise the next read is early enough."""
+        if queue.waiting or self._is_behind:
             self._news.set()
 
-    def _land(self) -> list[Landing]:
-        """Take note of the batches that have an outcome. Only what has arrived is going to be marked."""
-        landings = [landing for lane in self._lanes if (landing := lane.land())]
-        for lane, rows, error in landings:
+    def _collect(self) -> list[Completion]:
+        """Return the completed batches. Give the rows of successful ones to the marker."""
+        completions = [completion for queue in self._queues if (completion := queue.take_completed())]
+        for queue, rows, error in completions:
             if error is None:
                 self._marker.add(rows)
-                self._moved_at = time.monotonic()
+                self._progressed_at = time.monotonic()
                 self._pulse.count("batches")
                 self._pulse.observe("publish_seconds", max(0.0, time.time() - rows[0].created_at), len(rows))
-                if lane.stall:
-                    self._read_again(self._lanes.resume(lane))
-        return landings
+                if queue.stall:
+                    self._rewind(self._queues.resume(queue))
+        return completions
 
-    def _let_go(self, marked: Sequence[Row]) -> None:
+    def _drop_marked(self, marked: Sequence[Row]) -> None:
         if marked:
-            self._window.let_out(marked)
+            self._buffer.remove(marked)
             self._pulse.count("published", len(marked))
 
-    def _settle(self) -> None:
-        """Wait a second for the batches under way, and mark all that have arrived."""
+    def _drain(self) -> None:
+        """Wait up to a second for the batches in flight, and mark the rows of all successful batches."""
         deadline = time.monotonic() + 1.0
-        while time.monotonic() < deadline and any(lane.flight and not lane.flight.sending.done for lane in self._lanes):
+        while time.monotonic() < deadline and any(
+            queue.in_flight and not queue.in_flight.sending.done for queue in self._queues
+        ):
             time.sleep(0.002)
-        self._land()
-        self._let_go(self._marker.mark_all())
+        self._collect()
+        self._drop_marked(self._marker.mark_all())
 
-    def _recover(self, failures: Sequence[Landing]) -> None:
-        """Make a new producer, and decide for each failed lane how it goes on. The others flow."""
-        self._settle()
+    def _recover(self, failures: Sequence[Completion]) -> None:
+        """Pause each failed queue, or halve its next batch, or refuse its row. Then start with a new producer."""
+        self._drain()
         self._pulse.count("send_errors", len(failures))
-        for lane, rows, error in failures:
-            logger.warning("Kafka did not take a batch", extra={"partition": lane.number, "error": str(error)})
+        for queue, rows, error in failures:
+            logger.warning("Kafka rejected a batch", extra={"partition": queue.number, "error": str(error)})
             if not isinstance(error, RecordRefused):
-                self._leave(lane, lane.lengthen_pause(), rows)
-            elif not lane.halve_limit(len(rows)):
-                # It has failed alone on a fresh producer: before, another record may have been at fault.
+                self._pause_queue(queue, queue.lengthen_pause(), rows)
+            elif not queue.halve_limit(len(rows)):
+                # The record has failed alone on a new producer, so no other record is at fault.
                 self._refuse(rows[0], str(error))
         self._forget()
 
     def _refuse(self, row: Row, reason: str) -> None:
-        """Park a row at the relay: its key waits, every other flows."""
-        logger.error("Kafka refuses a record for good", extra={"position": row.position, "reason": reason})
+        """Mark `row` as refused. Later rows of its key wait until a person redrives it; other keys continue."""
+        logger.error("Kafka refused a record for good", extra={"position": row.position, "reason": reason})
         self._marker.refuse(row, reason)
         self.leases.refused[row.topic, row.key] = row.position
         self._pulse.count("refused")
 
     def _forget(self) -> None:
-        """Close the producer and forget all rows: what is not marked is read again.
+        """Close the producer and forget all rows and positions; unmarked rows are read again.
 
-        From where the database says: one that was restored or has failed over may give positions again.
+        The next renewal returns the position to read from. A restored database may assign old positions again.
         """
         if self._producer is not None:
             self._producer.close()
             self._producer = None
         self._reader = Reader(_UNKNOWN)
         self.leases.forget()
-        self._window.clear()
-        self._lanes.forget()
+        self._buffer.clear()
+        self._queues.forget()
         self._marker.forget()

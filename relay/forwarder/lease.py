@@ -1,6 +1,6 @@
-"""Which shards of the keys this relay may forward. The database's clock decides when a lease ends.
+"""Shard leases: the shards that a relay may forward. The database's clock decides when a lease ends.
 
-The epoch of a shard grows with every change of owner, so a relay that slept through its lease can mark nothing.
+The epoch of a shard increases with each change of owner, so a former owner can't mark rows.
 """
 
 import math
@@ -13,8 +13,9 @@ from django.db.backends.utils import CursorWrapper
 from relay.models import SHARDS
 
 LEASE_SECONDS = 8.0
-# Nothing is sent later than this after a renewal: it has ended (DELIVERY_TIMEOUT_SECONDS) before the lease does.
+# A relay sends only within this time after a renewal. A delivery (DELIVERY_TIMEOUT_SECONDS) then ends before the lease.
 RENEW_SECONDS = 1.0
+# The renewal interval while this relay holds fewer shards than its share.
 WAITING_SECONDS = 0.25
 
 _CREATE = """
@@ -48,39 +49,40 @@ delete from relay_relaymember where owner = %(owner)s or until < clock_timestamp
 
 
 class LeaseLost(Exception):
-    """Another relay has taken over. The rows stay unpublished: the new owner sends them again."""
+    """Another relay has taken over a shard. Its rows stay unpublished, and the new owner sends them again."""
 
 
 class ShardLeases:
-    """The shards that `owner` holds: a fair share of all, one relay's part among those that are alive."""
+    """The shards that `owner` holds: an equal share among the relays that are alive."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self.epochs: dict[int, int] = {}
         self.leaving: set[int] = set()
-        # The position of every refused row by topic and key; nothing of these keys is sent.
+        # The position of each refused row by topic and key. Rows of these keys are not sent.
         self.refused: dict[tuple[bytes, bytes], int] = {}
         self._marks: dict[int, int] = {}
         self._renew_at = -math.inf
 
     @property
     def working(self) -> list[int]:
-        """The shards whose rows may be read and sent: those held and not about to be given away."""
+        """The shards whose rows may be read and sent: all held shards except those in `leaving`, sorted."""
         return sorted(self.epochs.keys() - self.leaving)
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to renew."""
+        """Whether the next renewal is due."""
         return time.monotonic() >= self._renew_at
 
     def renew(self, low_mark: int) -> int | None:
-        """Renew, take what is free up to our share, and choose what to give away (`leaving`).
+        """Renew the leases, take free shards up to this relay's share, and choose the shards to release (`leaving`).
 
-        `low_mark`: everything of the `working` shards up to this position is published or waits behind a refused row.
-        Returns the position from which rows must be read again, if any: a shard is new among the `working`, or a
-        refused row was redriven, which lowers its shard's mark (a trigger on relay_outbox).
+        Returns the position from which rows must be read again, or None. Rows must be read again if a shard is new in
+        `working`, or if a refused row was redriven. A trigger on relay_outbox then lowers the mark of its shard.
 
-        :raises LeaseLost: a shard that was ours is not ours any more, or was not for a while.
+        :param low_mark: the low watermark of the `working` shards: all rows up to this position are published or wait
+            behind a refused row.
+        :raises LeaseLost: another relay owns a shard of this relay, or owned it in the meantime.
         """
         began = time.monotonic()
         read = self.working
@@ -90,7 +92,7 @@ class ShardLeases:
             cursor.execute(_JOIN, [self.owner, LEASE_SECONDS])
             cursor.execute(_LOCK, [self.owner])
             held = cursor.fetchall()
-            # After the lock: the trigger of a redrive waits for it, or has lowered the mark before it.
+            # Read after the lock: the trigger of a redrive either waits for the lock or has lowered the mark before.
             refused = _read_refused(cursor)
             lowered = [mark for shard, _, mark in held if mark < self._marks.get(shard, 0)]
             lowered += [position - 1 for key, position in self.refused.items() if key not in refused]
@@ -115,12 +117,12 @@ class ShardLeases:
             raise LeaseLost(f"{self.owner} no longer holds {len(lost)} of its shards")
 
     def forget(self) -> None:
-        """Know nothing until the next renewal. What is ours in the database stays ours."""
+        """Forget all shards until the next renewal. The leases in the database remain."""
         self.epochs, self.leaving, self.refused, self._marks = {}, set(), {}, {}
         self._renew_at = -math.inf
 
     def release(self, shards: Collection[int]) -> None:
-        """Give `shards` away at once. Nothing of them may be under way."""
+        """End the leases of `shards` at once. No row of `shards` may be in flight."""
         with connection.cursor() as cursor:
             cursor.execute(_RELEASE, [self.owner, list(shards)])
         for shard in list(shards):
@@ -128,7 +130,7 @@ class ShardLeases:
             self.leaving.discard(shard)
 
     def leave(self) -> None:
-        """Release everything, what was forgotten too, so that another relay need not wait for it to run out."""
+        """End all leases of this owner, forgotten ones too, so that other relays need not wait for their end."""
         with connection.cursor() as cursor:
             cursor.execute(_LEAVE, {"owner": self.owner})
         self.forget()

@@ -1,6 +1,6 @@
-"""Marks what the broker has acknowledged as published, and what it refuses as refused, if the rows' leases still hold.
+"""The marker sets acknowledged rows to published, and refused rows to refused, if the leases of the rows still hold.
 
-Many rows are marked on a thread with a database connection of its own, while the relay reads and sends.
+A thread with its own database connection marks large numbers of rows, while the relay reads and sends.
 """
 
 import time
@@ -17,10 +17,10 @@ from relay.forwarder.reader import Row
 from relay.models import SHARDS
 from relay.process.failpoint import failpoint
 
-# Worth the thread.
+# From this number of rows, use the thread.
 MARK_ROWS = 1000
 
-# The leases' rows are locked until the commit: no other relay can take over between the check and the change.
+# Lock the rows of the leases until the commit, so that no other relay can take over between the check and the update.
 _IF_HELD = """
 with held as (select from relay_shardlease where owner = %(owner)s and (shard, epoch) in
               (select * from unnest(%(shards)s::smallint[], %(epochs)s::bigint[])) for share)
@@ -33,10 +33,10 @@ _REFUSE = _IF_HELD.format(change="refused_reason = %(reason)s")
 
 
 class Marker:
-    """Takes rows as they are acknowledged and gives them back once they are marked.
+    """A queue of acknowledged rows, which returns the rows after it has marked them.
 
-    Everything that marks raises :class:`LeaseLost` if the shards are not all held any more in the epoch in which they
-    were taken; no row was marked then.
+    Methods that mark rows raise :class:`LeaseLost`, and mark no row, unless every shard of the rows is still held in
+    the same epoch.
     """
 
     def __init__(self, leases: ShardLeases) -> None:
@@ -48,13 +48,13 @@ class Marker:
         self._work: Future[None] | None = None
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take rows that are acknowledged; they are marked RELAY["PACE_MS"] later at the latest."""
+        """Add acknowledged `rows`. They become due after RELAY["PACE_MS"], or earlier if there are MARK_ROWS."""
         if not self._acknowledged:
             self._due_at = time.monotonic() + configuration().pace_ms / 1000
         self._acknowledged += rows
 
     def mark_due(self) -> list[Row]:
-        """Mark what is due, unless the thread is at work. Returns what is marked by now."""
+        """Mark the due rows, unless the thread is busy. Return the rows whose marking has completed."""
         marked = self._finish() if self._work and self._work.done() else []
         if self._work is None and len(self._acknowledged) >= MARK_ROWS:
             self._take()
@@ -65,7 +65,7 @@ class Marker:
         return marked
 
     def mark_all(self) -> list[Row]:
-        """Mark everything, and wait for the thread. Returns what is marked by now."""
+        """Wait for the thread, mark all remaining rows, and return the rows that were marked."""
         marked = self._finish() if self._work else []
         if self._acknowledged:
             self._take()
@@ -74,11 +74,11 @@ class Marker:
         return marked
 
     def refuse(self, row: Row, reason: str) -> None:
-        """Park a row at the relay: its key waits, every other flows."""
+        """Store `reason` in a row that Kafka refuses. Later rows of its key then wait; other keys continue."""
         self._write(_REFUSE, [row], reason=reason)
 
     def forget(self) -> None:
-        """Forget all rows, and end the thread and its connection after what is under way."""
+        """Forget all rows. Wait for the thread to finish, and close its connection."""
         if self._pool:
             self._pool.submit(_close_connection)
             self._pool.shutdown()
@@ -120,4 +120,4 @@ class Marker:
 
 
 def _close_connection() -> None:
-    connection.close()  # looked up on the thread: each has its own
+    connection.close()  # the connection of the current thread

@@ -1,4 +1,4 @@
-"""Rows -> messages: how many fit into a batch, and how a row looks on the wire."""
+"""Rows -> messages: the selection of rows for a batch, and the format of a row on the wire."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,13 +7,16 @@ from functools import cache
 from relay.forwarder.batches import Message
 from relay.forwarder.reader import Row
 
-# Below the broker's default of 1 MiB for a batch. Headers and lengths are estimated.
+# Limit of a batch, below the broker's default of 1 MiB, and an estimate for the headers and lengths of a row.
 BATCH_BYTES = 900_000
 ROW_OVERHEAD_BYTES = 400
 
 
 def take_batch(waiting: deque[Row], limit: int, whole_batches: bool) -> list[Row]:
-    """Take the next rows for a batch; without whole batches only as far as no key comes twice."""
+    """Remove the rows of the next batch, at most `limit`, from `waiting` and return them.
+
+    Unless `whole_batches`, the batch contains at most one row of each key.
+    """
     rows: list[Row] = []
     size = 0
     keys: set[bytes] = set()
@@ -29,7 +32,7 @@ def take_batch(waiting: deque[Row], limit: int, whole_batches: bool) -> list[Row
 
 
 def make_message(row: Row, source: bytes) -> Message:
-    """Turn a row into a CloudEvents 1.0 message in Kafka's binary mode."""
+    """Return `row` as a CloudEvents 1.0 message in Kafka's binary mode. `source` is the attribute `ce_source`."""
     own = [
         ("ce_id", row.event_id),
         ("ce_subject", row.key),

@@ -1,4 +1,4 @@
-"""Sends batches and tells what became of each. What it hands out has none of kafka-python's types in it."""
+"""The producer sends batches and reports their outcomes. It hides kafka-python: no type of it leaves this module."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ DELIVERY_TIMEOUT_SECONDS = 5.0
 
 
 class Sending:
-    """A batch under way. `on_done` is called on the library's own thread, perhaps more than once."""
+    """A batch in flight. The library's thread calls `on_done`, possibly more than once."""
 
     def __init__(self, futures: Sequence[Any], on_done: Callable[[], None]) -> None:
         self._futures = futures
@@ -30,24 +30,24 @@ class Sending:
 
     @property
     def done(self) -> bool:
-        """Whether its outcome is known."""
+        """Whether the outcome of the batch is known."""
         return all(future.is_done for future in self._futures)
 
     @property
     def error(self) -> Exception | None:
-        """What went wrong; nothing means that every record is in the log."""
+        """The error of the batch, or None if every record is in Kafka's log."""
         for future in self._futures:
             error = future.exception
             if error is None and isinstance(future, FutureProduceResult):
-                tell_error = future.value[2]
-                error = tell_error(0) if tell_error else None
+                get_error = future.value[2]
+                error = get_error(0) if get_error else None
             if error is not None:
                 return explain(error)
         return None
 
 
 class Producer:
-    """An idempotent producer with acks=all. After a failure close it and make another: its state is unknown."""
+    """An idempotent producer with acks=all. After a failure close it and create another: its state is unknown."""
 
     def __init__(self) -> None:
         """Connect.
@@ -72,27 +72,28 @@ class Producer:
                 reconnect_backoff_max_ms=1000,
                 metrics_enabled=False,
             )
-        #: Reason why whole batches can't be used; empty if they are used.
+        #: Reason why whole batches can't be used, or "".
         self.obstacle = batches.find_obstacle(self._producer)
-        # send() queues records one by one: what fails may be followed by later records of its key, unless a batch
-        # holds one record of a key only.
+        # send() queues single records, and a later record of a key may succeed after an earlier one failed.
+        # Without whole batches a batch therefore holds one record per key.
         self.whole_batches = not self.obstacle
         if self.obstacle:
             logger.warning("records are sent one by one, which is slower", extra={"reason": self.obstacle})
 
     def count_partitions(self, topic: str) -> int:
-        """Return how many partitions the topic has.
+        """Return the number of partitions of `topic`.
 
-        :raises BrokerUnavailable: there is no such topic, or no broker answered.
+        :raises BrokerUnavailable: the topic does not exist, or no broker answered.
         """
         with broker_errors():
             return len(self._producer.partitions_for(topic))
 
     def send(self, topic: str, partition: int, messages: Sequence[Message], on_done: Callable[[], None]) -> Sending:
-        """Queue one batch; unless `whole_batches`, with at most one message of a key. Call `send_queued` afterwards.
+        """Queue one batch and return it. Call `send_queued` afterwards.
 
-        The topic's partitions must have been counted: the library then knows their leaders.
-        Nothing else may be under way to this partition: the library may send what follows a failed batch.
+        Unless `whole_batches`, a batch may contain only one message of each key. Call `count_partitions` for the topic
+        first, so that the library knows the leaders. No other batch may be in flight to the partition, because the
+        library may send a batch after an earlier one has failed.
 
         :raises BrokerUnavailable: the producer is closed.
         """
@@ -110,13 +111,13 @@ class Producer:
         return Sending(futures, on_done)
 
     def send_queued(self) -> None:
-        """Send what was queued: the batches of one broker go in one request."""
+        """Send the queued batches, with one request per broker."""
         if self.whole_batches:
             batches.send_queued(self._producer)
 
     def close(self) -> None:
-        """Give up what is under way. Never raises: closing a broken producer may fail too."""
-        # close() alone would wait for what is under way, or leave the library's thread running.
+        """Close and give up all batches in flight. Never raises, although closing a broken producer may fail."""
+        # close() alone would wait for batches in flight, or leave the library's thread running.
         with suppress(Exception):
             self._producer._sender.force_close()
         with suppress(Exception):

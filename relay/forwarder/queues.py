@@ -1,7 +1,7 @@
-"""The way to each Kafka partition: what waits for it, its one batch under way, and what its failures have taught.
+"""One queue for each Kafka partition: its waiting rows, its batch in flight, its batch limit and its pause.
 
-A lane that does not answer, or has failed, is left alone for a while so that its rows don't fill the memory: they are
-not read, and read again when that is over. A batch with a record that Kafka refuses is halved until it stands alone.
+A queue whose partition is slow or has failed is paused (a stall), so that its rows don't fill the buffer. The rows are
+not read during the pause, and read again afterwards. A batch with a refused record is halved until the record is alone.
 """
 
 import sys
@@ -17,14 +17,14 @@ from relay.forwarder.producer import Producer, Sending
 from relay.forwarder.reader import Row, Stalled
 
 BATCH_ROWS = 1000
-# A lane is left alone when its batch has had no answer for so long.
+# A queue whose batch is not acknowledged within this time is paused.
 SLOW_SECONDS = 1.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
 @dataclass(slots=True)
-class Flight:
-    """A batch under way."""
+class InFlight:
+    """A batch in flight, `since` a time.monotonic()."""
 
     rows: Sequence[Row]
     sending: Sending
@@ -33,28 +33,31 @@ class Flight:
 
 @dataclass(slots=True)
 class Stall:
-    """A lane is left alone `until` then, or until its batch arrives; its rows from `first` on are read again."""
+    """A pause of a queue `until` a time.monotonic(), or until its batch is acknowledged.
+
+    Afterwards its rows are read again from the position `first`.
+    """
 
     where: Stalled
     first: int
     until: float
 
 
-class Landing(NamedTuple):
-    """A batch whose outcome is known: every record is in the log, or none may be taken to be."""
+class Completion(NamedTuple):
+    """A batch whose outcome is known. Without `error` every record is in the log; otherwise assume that none is."""
 
-    lane: "Lane"
+    queue: "PartitionQueue"
     rows: Sequence[Row]
     error: Exception | None
 
 
-class Lane:
-    """The way to the partition `number` of `topic`."""
+class PartitionQueue:
+    """The queue of the partition `number` of `topic`."""
 
     def __init__(self, topic: bytes, number: int) -> None:
         self.topic, self.number = topic, number
         self.waiting: deque[Row] = deque()
-        self.flight: Flight | None = None
+        self.in_flight: InFlight | None = None
         self.stall: Stall | None = None
         self._limit = BATCH_ROWS
         self._pause = SHORTEST_PAUSE
@@ -62,107 +65,110 @@ class Lane:
     @property
     def is_ready(self) -> bool:
         """Whether the next batch may be sent."""
-        return bool(self.waiting) and self.flight is None and self.stall is None
+        return bool(self.waiting) and self.in_flight is None and self.stall is None
 
     @property
-    def may_go_on(self) -> bool:
-        """Whether rows wait for a batch that has its outcome by now."""
-        return bool(self.waiting) and self.flight is not None and self.flight.sending.done
+    def can_continue(self) -> bool:
+        """Whether rows are waiting and the batch before them has completed."""
+        return bool(self.waiting) and self.in_flight is not None and self.in_flight.sending.done
 
     @property
     def is_slow(self) -> bool:
-        """Whether its batch has had no answer for long, and the lane is not left alone yet."""
-        return self.flight is not None and not self.stall and time.monotonic() - self.flight.since > SLOW_SECONDS
+        """Whether the batch is in flight for longer than SLOW_SECONDS and the queue is not paused yet."""
+        return self.in_flight is not None and not self.stall and time.monotonic() - self.in_flight.since > SLOW_SECONDS
 
-    def send(self, producer: Producer, source: bytes, on_done: Callable[["Lane"], None]) -> None:
-        """Queue the next batch. `on_done` is called with this lane when the batch has an outcome."""
+    def send(self, producer: Producer, source: bytes, on_done: Callable[["PartitionQueue"], None]) -> None:
+        """Give the next batch to `producer`, which calls `on_done` with this queue when the batch has completed."""
         rows = take_batch(self.waiting, self._limit, producer.whole_batches)
         messages = [make_message(row, source) for row in rows]
         sending = producer.send(self.topic.decode(), self.number, messages, partial(on_done, self))
-        self.flight = Flight(rows, sending, time.monotonic())
+        self.in_flight = InFlight(rows, sending, time.monotonic())
 
-    def land(self) -> Landing | None:
-        """Take the batch out, if its outcome is known. After one that got through larger ones are tried again."""
-        if self.flight is None or not self.flight.sending.done:
+    def take_completed(self) -> Completion | None:
+        """Return the batch in flight if its outcome is known, else None. Success raises the batch limit again."""
+        if self.in_flight is None or not self.in_flight.sending.done:
             return None
-        flight, self.flight = self.flight, None
-        error = flight.sending.error
+        in_flight, self.in_flight = self.in_flight, None
+        error = in_flight.sending.error
         if error is None:
             self._pause = SHORTEST_PAUSE
             self._limit = min(BATCH_ROWS, self._limit + self._limit // 8 + 1)
-        return Landing(self, flight.rows, error)
+        return Completion(self, in_flight.rows, error)
 
     def halve_limit(self, rows: int) -> bool:
-        """Make the next batch half as large as one of so many rows; tell whether that was possible."""
+        """Limit the next batch to half of `rows`; return whether the limit was above 1."""
         possible = self._limit > 1
         self._limit = max(1, rows // 2)
         return possible
 
     def lengthen_pause(self) -> float:
-        """Return for how many seconds to leave the lane alone after a failure: twice as long after each."""
+        """Return the seconds to pause the queue after a failure, and double the next pause."""
         pause, self._pause = self._pause, min(LONGEST_PAUSE, 2 * self._pause)
         return pause
 
 
-class Lanes:
-    """The lane of each partition. A topic is opened as soon as it is known how many partitions it has."""
+class PartitionQueues:
+    """The queues of all partitions. A topic must be opened with its number of partitions."""
 
     def __init__(self) -> None:
-        self._lanes: dict[tuple[bytes, int], Lane] = {}
+        self._queues: dict[tuple[bytes, int], PartitionQueue] = {}
         self._counts: dict[bytes, int] = {}
 
-    def __iter__(self) -> Iterator[Lane]:
-        return iter(self._lanes.values())
+    def __iter__(self) -> Iterator[PartitionQueue]:
+        return iter(self._queues.values())
 
     @property
     def stalls(self) -> list[Stall]:
-        """What is left alone."""
-        return [lane.stall for lane in self if lane.stall]
+        """The pauses of all paused queues."""
+        return [queue.stall for queue in self if queue.stall]
 
     def is_open(self, topic: bytes) -> bool:
-        """Whether the lanes of the topic can be found."""
+        """Whether `topic` is open."""
         return topic in self._counts
 
     def open(self, topic: bytes, partitions: int) -> None:
-        """Take in how many partitions the topic has."""
+        """Open `topic` with its number of partitions."""
         self._counts[topic] = partitions
 
-    def find(self, topic: bytes, key_hash: int) -> Lane:
-        """Return the lane of a key. The topic must be open."""
+    def find(self, topic: bytes, key_hash: int) -> PartitionQueue:
+        """Return the queue of a key. `topic` must be open."""
         place = topic, key_hash % self._counts[topic]
-        lane = self._lanes.get(place)
-        if lane is None:
-            lane = self._lanes[place] = Lane(*place)
-        return lane
+        queue = self._queues.get(place)
+        if queue is None:
+            queue = self._queues[place] = PartitionQueue(*place)
+        return queue
 
-    def leave(self, lane: Lane, seconds: float, rows: Sequence[Row] = (), *, unseen: int = sys.maxsize) -> list[Row]:
-        """Leave the lane alone for so many seconds. Returns what waited: it is read again afterwards, as are `rows`.
+    def pause(
+        self, queue: PartitionQueue, seconds: float, rows: Sequence[Row] = (), *, unseen: int = sys.maxsize
+    ) -> list[Row]:
+        """Pause `queue` for `seconds`. Empty it and return the rows that were waiting.
 
-        So is all from the position `unseen` on: a row that commits meanwhile may lie below all of these.
+        After the pause these rows, the failed `rows` and all rows from the position `unseen` are read again. A row that
+        commits during the pause may have a lower position than the rows of the queue.
         """
-        waiting, lane.waiting = list(lane.waiting), deque()
-        again = [row.position for row in (*waiting, *rows, *(lane.flight.rows if lane.flight else ()))]
-        first = min([*again, unseen, lane.stall.first if lane.stall else sys.maxsize])
-        where = Stalled(lane.topic, lane.number, self._counts.get(lane.topic, 1))
-        lane.stall = Stall(where, first, time.monotonic() + seconds)
+        waiting, queue.waiting = list(queue.waiting), deque()
+        again = [row.position for row in (*waiting, *rows, *(queue.in_flight.rows if queue.in_flight else ()))]
+        first = min([*again, unseen, queue.stall.first if queue.stall else sys.maxsize])
+        where = Stalled(queue.topic, queue.number, self._counts.get(queue.topic, 1))
+        queue.stall = Stall(where, first, time.monotonic() + seconds)
         return waiting
 
-    def resume(self, lane: Lane) -> int:
-        """Leave the lane alone no longer. Returns the position after which its rows must be read again."""
-        assert lane.stall
-        stall, lane.stall = lane.stall, None
+    def resume(self, queue: PartitionQueue) -> int:
+        """End the pause of `queue`. Return the position after which its rows must be read again."""
+        assert queue.stall
+        stall, queue.stall = queue.stall, None
         if stall.where.partitions == 1:
-            self._counts.pop(lane.topic, None)  # perhaps the topic was not there and is now
+            self._counts.pop(queue.topic, None)  # count again: the topic may have been missing and exist now
         return stall.first - 1
 
     def rewind(self, position: int) -> None:
-        """Everything above `position` is read again: of the lanes that are left alone, when they are resumed."""
+        """Let paused queues read all rows above `position` again after their pause."""
         for stall in self.stalls:
             stall.first = min(stall.first, position + 1)
 
     def forget(self) -> None:
-        """Forget what waits and what is under way, and how many partitions there are."""
+        """Forget all waiting rows, all batches in flight and the numbers of partitions. Pauses and limits remain."""
         self._counts.clear()
-        for lane in self:
-            lane.waiting.clear()
-            lane.flight = None
+        for queue in self:
+            queue.waiting.clear()
+            queue.in_flight = None

@@ -1,10 +1,13 @@
-"""Reads every unpublished row once, those that commit late too, without ever reading an old one again.
+"""The reader returns every unpublished row, late commits included, without scanning old rows again.
 
-All rows up to `clean` have been seen: either they are published, or the forwarder holds them, or their partition
-stalls, or their key waits behind a refused row. Each read is one snapshot of everything above `clean`. A row with a low
-position that an earlier read missed is therefore found no later than what follows it in its key, whose publisher waited
-for its commit. `clean` only rises to what had been settled before the read began: no transaction that could still add a
-row below it was under way any more.
+All rows up to the position `clean` have been read: each is published, or is in the forwarder's buffer, or belongs to a
+paused partition queue, or waits behind a refused row of its key.
+
+Each read is one snapshot of all rows above `clean`. An earlier read may have missed a row that was not committed. The
+row is then found together with the next event of its key or before it, because the publisher of that event had to wait
+for the commit of the row.
+
+`clean` rises at most to the settled point: no transaction that can still add a row below it is running.
 """
 
 import time
@@ -19,14 +22,14 @@ from relay.arrays import to_array
 
 READ_ROWS = 2000
 READ_BYTES = 16 * 1024 * 1024
-# One statement looks at no more positions than these beyond what was read, so that it ends in time on any table.
+# Positions beyond the last read that one statement scans at most, so that its duration is limited.
 SPAN = 100_000
 SETTLE_SECONDS = 0.25
-# Between two reads. The pause is doubled after a read that found fewer rows than FEW_ROWS, and halved after another.
+# Pause between two reads. It is doubled after a read of fewer than FEW_ROWS rows, and otherwise halved.
 READ_SECONDS = 0.005
 LONGEST_READ_SECONDS = 0.025
 FEW_ROWS = 10
-# While no rows come for a second.
+# Pauses after a second without rows.
 IDLE_READ_SECONDS = 0.125
 IDLE_SETTLE_SECONDS = 1.0
 
@@ -41,7 +44,7 @@ from (select *, sum(octet_length(body)) over (order by position rows unbounded p
       order by position limit %(rows)s) row
 where before < %(bytes)s order by position
 """
-# The sequence is read before the transaction gets its number: whoever took one of those positions has a lower number.
+# Read the sequence before the transaction gets its id. Transactions that took an earlier position then have a lower id.
 _SETTLE = """
 with sequence as materialized (select case when is_called then last_value else 0 end as last from
                                relay_outbox_position_seq)
@@ -50,7 +53,7 @@ select last, pg_current_xact_id()::text::bigint, pg_snapshot_xmin(pg_current_sna
 
 
 class Row(NamedTuple):
-    """An unpublished row of the outbox; texts are UTF-8 as they go over the wire, `created_at` is a Unix time."""
+    """An unpublished row of the outbox. Texts are UTF-8 bytes, as on the wire; `created_at` is a Unix time."""
 
     position: int
     key_hash: int
@@ -66,7 +69,7 @@ class Row(NamedTuple):
 
 
 class Stalled(NamedTuple):
-    """A partition whose rows are not read for now: one of `partitions` of its topic."""
+    """A partition whose rows are not read during a pause; its topic has `partitions` partitions."""
 
     topic: bytes
     partition: int
@@ -74,7 +77,7 @@ class Stalled(NamedTuple):
 
 
 class Reader:
-    """Knows how far the outbox has been read: at first to its position `clean`."""
+    """Reading progress in the outbox, which starts at the position `clean`."""
 
     def __init__(self, clean: int = 0) -> None:
         self.clean = self._looked = clean
@@ -86,7 +89,7 @@ class Reader:
 
     @property
     def is_due(self) -> bool:
-        """Whether a read may find something new."""
+        """Whether the next read is due."""
         return time.monotonic() >= self._read_at
 
     @property
@@ -95,7 +98,7 @@ class Reader:
         return max(READ_SECONDS, self._read_at - time.monotonic())
 
     def rewind(self, position: int) -> None:
-        """Read everything above `position` again, except what is held."""
+        """Read all rows above `position` again, except the rows passed to :meth:`read` as `held`."""
         if position < self.clean:
             self.clean = self._looked = position
 
@@ -106,9 +109,13 @@ class Reader:
         stalled: Sequence[Stalled] = (),
         refused: Iterable[tuple[bytes, bytes]] = (),
     ) -> tuple[list[Row], bool]:
-        """Return the next rows of `shards` that are not `held`, by position, and whether there may be more.
+        """Return the next rows of `shards` in the order of their positions, and whether there may be more.
 
-        At most READ_ROWS, and little more than READ_BYTES of bodies; none of the `refused` keys (topic, key).
+        Returns at most READ_ROWS rows, and little more than READ_BYTES of bodies.
+
+        :param held: positions in the buffer, which are not read again.
+        :param stalled: partitions whose rows are not read.
+        :param refused: (topic, key) of refused rows; no row of these keys is read.
         """
         began = time.monotonic()
         self._settle()
@@ -125,17 +132,17 @@ class Reader:
         return rows, more
 
     def _pace(self, began: float, found: int, *, more: bool) -> None:
-        """Choose when to read again: soon while many rows come, so that none waits long and no read finds too few."""
+        """Set the time of the next read: soon while many rows arrive, later while few arrive."""
         if found:
             self._busy_until = began + 1.0
             self._settle_at = min(self._settle_at, began + SETTLE_SECONDS)
         self._pause = min(LONGEST_READ_SECONDS, max(READ_SECONDS, self._pause * (2.0 if found < FEW_ROWS else 0.5)))
-        # At most a third of the time: an old transaction makes each read look at more rows.
+        # Reads take at most a third of the time, even if an old transaction makes each read scan more rows.
         every = max(self._pause if began < self._busy_until else IDLE_READ_SECONDS, 3 * (time.monotonic() - began))
         self._read_at = 0.0 if more else began + every
 
     def _settle(self) -> None:
-        """Learn up to which position every transaction has ended."""
+        """Update the settled point: the position below which every transaction has ended."""
         if time.monotonic() < self._settle_at:
             return
         is_quiet = self._settled == self._last and time.monotonic() >= self._busy_until
@@ -149,30 +156,30 @@ class Reader:
             self._candidate = (self._last, number)
 
 
-def walk_by_position() -> None:
-    """Keep this connection's planner to the index on the position.
+def prefer_position_index() -> None:
+    """Make the planner of this connection use the index on the position, with one cached plan.
 
-    Without statistics of a partition that fills quickly it reads and sorts all of it for each batch. Planning a
-    read takes longer than the read, so the plan is made once: partitions are left out when it is run.
+    Without statistics of a partition that fills quickly, the planner would read and sort the whole partition for each
+    batch. Planning takes longer than a read; the cached plan prunes partitions when it is executed.
     """
-    if getattr(connection.connection, "walks_by_position", False):
+    if getattr(connection.connection, "prefers_position_index", False):
         return
     with connection.cursor() as cursor:
         cursor.execute(
             "set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set jit = off;"
             " set plan_cache_mode = force_generic_plan"
         )
-    connection.connection.walks_by_position = True
+    connection.connection.prefers_position_index = True
 
 
 def _leave_out(
     held: Sequence[int], stalled: Sequence[Stalled], refused: Sequence[tuple[bytes, bytes]], values: dict[str, Any]
 ) -> tuple[str, dict[str, Any]]:
-    """Return the statement and its values that read no rows that are held, of stalled partitions or refused keys."""
+    """Return the statement and its values, with conditions that exclude held rows, stalled partitions, refused keys."""
     conditions = []
     if held:
         values["held"] = held
-        # PostgreSQL hashes an array only if it plans for its very values. This plan is kept, and hashes a subquery.
+        # In a generic plan PostgreSQL hashes a subquery, but not an array.
         conditions.append("and position not in (select unnest(%(held)s::bigint[]))")
     for n, (topic, partition, partitions) in enumerate(stalled):
         values |= {f"topic{n}": topic.decode(), f"count{n}": partitions, f"partition{n}": partition}
@@ -187,8 +194,8 @@ def _leave_out(
 
 
 def _query(statement: str, values: dict[str, Any]) -> list[Row]:
-    walk_by_position()
+    prefer_position_index()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        # Bodies go from PostgreSQL to Kafka as they are: decoding and encoding them costs more than all else here.
+        # Keep texts as bytes: decoding and encoding them would cost more than all other work here.
         cursor.adapters.register_loader("text", ByteaBinaryLoader)
         return list(map(Row._make, cursor.execute(statement, values, binary=True, prepare=True).fetchall()))

@@ -1,12 +1,12 @@
-"""The forwarders' backlog: rows of the outbox that are not in Kafka yet."""
+"""The backlog of the relays: rows of the outbox that are not in Kafka yet."""
 
 from dataclasses import dataclass
 
-from relay.consumer.lag import ask_indexes
+from relay.consumer.lag import use_indexes
 from relay.partitions import read_low_mark
 
-# Below the mark only refused rows, and what waits behind them, are not published. Refused rows are looked for first and
-# the others by their key, whatever the planner believes: the other way round every published row would be read.
+# Below the low watermark only refused rows, and rows behind them, are unpublished. The query finds refused rows first,
+# then the others by key; the lateral join forces this order, since any other plan reads every published row.
 _UNPUBLISHED = """
 with refused as materialized (
     select topic, key, sequence from relay_outbox where refused_reason is not null),
@@ -44,16 +44,16 @@ class Unpublished:
 
 
 def read_unpublished() -> Unpublished:
-    """Count what waits in the outbox. Below the low mark that is only what a refused row holds up."""
+    """Return the number and the age of the unpublished rows."""
     low_mark = read_low_mark()
-    with ask_indexes() as cursor:
+    with use_indexes() as cursor:
         cursor.execute(_COUNT_UNPUBLISHED, {"low_mark": low_mark})
         return Unpublished(*cursor.fetchone())
 
 
 def list_unpublished(limit: int, *, refused: bool) -> list[int]:
-    """Return the positions of the newest rows that wait, or of the newest that are refused."""
+    """Return the positions of at most `limit` unpublished rows, the newest first; of refused rows only if `refused`."""
     low_mark = read_low_mark()
-    with ask_indexes() as cursor:
+    with use_indexes() as cursor:
         cursor.execute(_LIST_UNPUBLISHED, {"low_mark": low_mark, "limit": limit, "refused": refused})
         return [position for (position,) in cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""What the metrics say: each function asks the database one question and yields its answers."""
+"""The samples of the metrics page: each function queries one subject and yields its samples."""
 
 import re
 from collections.abc import Iterator
@@ -18,25 +18,25 @@ from relay.partitions import list_partitions, read_position
 
 GAUGES = {
     "relay_outbox_unpublished_rows": "Rows of the outbox that are not in Kafka yet.",
-    "relay_outbox_oldest_unpublished_seconds": "Age of the oldest of these.",
+    "relay_outbox_oldest_unpublished_seconds": "Age of the oldest row that is not in Kafka yet.",
     "relay_outbox_refused_rows": "Rows that Kafka refused for good; their keys wait for a person.",
-    "relay_outbox_partitions_ahead": "Partitions of the outbox that are still empty, before the default one.",
+    "relay_outbox_partitions_ahead": "Empty partitions of the outbox for future rows.",
     "relay_consumer_lag_events": "Events that the consumer has not applied.",
-    "relay_consumer_lag_keys": "Keys that these events belong to.",
-    "relay_consumer_oldest_unapplied_seconds": "Age of the oldest of these events.",
-    "relay_consumer_parked_keys": "Keys whose events wait because one of them failed.",
+    "relay_consumer_lag_keys": "Keys with events that the consumer has not applied.",
+    "relay_consumer_oldest_unapplied_seconds": "Age of the oldest event that the consumer has not applied.",
+    "relay_consumer_parked_keys": "Keys whose events wait because an event failed.",
     "relay_consumer_paused": "1 while the consumer is paused by a person or by its circuit breaker.",
     "relay_consumer_canary_age_seconds": "Age of the newest canary that the consumer has applied.",
     "relay_process_round_age_seconds": "Time since the process last completed a round; infinite before the first.",
-    "relay_process_tried_age_seconds": "Time since the process last completed a round or failed to.",
+    "relay_process_tried_age_seconds": "Time since the last round of the process, completed or failed.",
     "relay_process_start_time_seconds": "When the process started, as a Unix time.",
     "relay_batches_fast": "1 if the relay sends whole batches, 0 if it sends records one by one, which is slower.",
-    "relay_shards_held": "Shards of the keys that the relay holds a lease of.",
-    "relay_shards_free": "Shards whose lease has run out.",
-    "relay_oldest_transaction_seconds": "Age of what holds vacuum back: the oldest session, prepared one and slot.",
-    "relay_oldest_transaction_transactions": "Transactions begun by anybody since then.",
-    "relay_scrape_failed": "1 if the section could not be read in time: its other metrics are missing.",
-    "relay_scrape_seconds": "How long it took to read the section.",
+    "relay_shards_held": "Shards that the relay holds a lease of.",
+    "relay_shards_free": "Shards whose lease has ended.",
+    "relay_oldest_transaction_seconds": "Age of the oldest transaction, prepared one or slot that holds vacuum back.",
+    "relay_oldest_transaction_transactions": "Transactions that have begun since it holds vacuum back.",
+    "relay_scrape_failed": "1 if the section could not be read in time, so that its other metrics are missing.",
+    "relay_scrape_seconds": "Time to read the section.",
 }
 _SHARDS = "select owner, count(*) from relay_shardlease where until > clock_timestamp() group by owner"
 _FREE = "select count(*) from relay_shardlease where until <= clock_timestamp()"
@@ -44,7 +44,7 @@ _FREE = "select count(*) from relay_shardlease where until <= clock_timestamp()"
 Sample = tuple[str, dict[str, str], Any]  # name, labels, number or histogram
 
 
-def _ask(sql: str) -> list[tuple[Any, ...]]:
+def _query(sql: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
@@ -52,7 +52,7 @@ def _ask(sql: str) -> list[tuple[Any, ...]]:
 
 
 def read_outbox() -> Iterator[Sample]:
-    """What waits for Kafka."""
+    """Yield the backlog of the outbox."""
     unpublished = read_unpublished()
     yield "relay_outbox_unpublished_rows", {}, unpublished.rows
     yield "relay_outbox_oldest_unpublished_seconds", {}, unpublished.oldest_seconds
@@ -62,7 +62,7 @@ def read_outbox() -> Iterator[Sample]:
 
 
 def read_consumer(consumer: Consumer, *, seconds: float) -> Iterator[Sample]:
-    """What waits for one consumer, as :func:`relay.consumer.lag.read_lag` finds it in about so many seconds."""
+    """Yield the lag of `consumer`, an estimate if counting would take more than about `seconds`."""
     labels, lag = {"consumer": consumer.name}, read_lag(consumer, seconds=seconds)
     yield "relay_consumer_lag_events", labels, lag.events
     yield "relay_consumer_lag_keys", labels, lag.keys
@@ -71,7 +71,7 @@ def read_consumer(consumer: Consumer, *, seconds: float) -> Iterator[Sample]:
 
 
 def read_states() -> Iterator[Sample]:
-    """Which consumers are paused, and when each of them was last reached by a canary."""
+    """Yield, for each consumer, whether it is paused and the age of its newest canary."""
     paused = set(ConsumerState.objects.exclude(paused_at=None).values_list("consumer", flat=True))
     consumers = [consumer.name for consumer in all_consumers()]
     ages = read_canary_ages(consumers)
@@ -82,7 +82,7 @@ def read_states() -> Iterator[Sample]:
 
 
 def read_rounds() -> Iterator[Sample]:
-    """How each process is, and what it has counted since it started: relay_…_total or relay_consumer_…_total."""
+    """Yield the ages of each process's rounds, and its counters: relay_…_total or relay_consumer_…_total."""
     consumers = {consumer.name for consumer in all_consumers()}
     for process in read_processes():
         labels = {"name": process.name, "process": process.process}
@@ -99,14 +99,14 @@ def read_rounds() -> Iterator[Sample]:
 
 
 def read_shards() -> Iterator[Sample]:
-    """Which relay holds how many shards."""
-    for owner, count in _ask(_SHARDS):
+    """Yield the number of shards of each relay, and the number of free shards."""
+    for owner, count in _query(_SHARDS):
         yield "relay_shards_held", {"owner": owner}, count
-    yield "relay_shards_free", {}, _ask(_FREE)[0][0]
+    yield "relay_shards_free", {}, _query(_FREE)[0][0]
 
 
 def read_vacuum() -> Iterator[Sample]:
-    """What holds vacuum back, and whose it is."""
+    """Yield the transactions and slots that hold vacuum back, with their owners."""
     for holder in read_holders():
         labels = {"kind": holder.kind, "application": holder.application, "user": holder.user}
         labels |= {"state": holder.state, "pid": holder.pid}

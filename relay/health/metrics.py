@@ -1,7 +1,7 @@
-"""What an operator would ask, for Prometheus, read from the database when it is asked.
+"""The Prometheus metrics page, read from the database on each scrape.
 
-A scrape must not become a load of its own: each question has two seconds, all of them eight, and the answer to a slow
-one is kept for a while. What could not be told is told to be missing.
+To limit the load of scrapes, a section has two seconds, the whole scrape eight, and slow sections are cached for a
+while. A section that could not be read is reported as failed.
 """
 
 import ipaddress
@@ -36,15 +36,16 @@ from relay.heartbeat import BUCKETS
 
 logger = logging.getLogger(__name__)
 
+# Limits of one statement, and of a whole scrape.
 QUESTION_SECONDS = 2.0
 SCRAPE_SECONDS = 8.0
-# An answer is kept for this many times as long as it took, so that scrapes take a twentieth of a connection at most.
+# A section slower than SLOW_SECONDS is cached for this multiple of its duration: it is busy at most 5 % of the time.
 KEPT_TIMES = 20.0
 SLOW_SECONDS = 0.05
 
 
 class Section:
-    """Questions that are answered together or not at all."""
+    """Samples that are read together or not at all."""
 
     def __init__(self, name: str, read: Callable[[], Iterator[Sample]]) -> None:
         self.name = name
@@ -53,7 +54,7 @@ class Section:
         self._keep_until = 0.0
 
     def read(self, deadline: float) -> list[Sample]:
-        """Answer until the monotonic time `deadline`, or as before if answering has lately been slow."""
+        """Return the samples, or cached ones after a slow read. Skip the read after `deadline`, a time.monotonic()."""
         began = time.monotonic()
         if began < self._keep_until:
             return self._kept
@@ -74,7 +75,7 @@ class Section:
 
 
 class RelayCollector:
-    """Everything there is to tell, as Prometheus's metric families."""
+    """All sections, as metric families of prometheus_client."""
 
     def __init__(self) -> None:
         self._sections = [Section("outbox", read_outbox), Section("rounds", read_rounds)]
@@ -122,9 +123,9 @@ def _registry() -> CollectorRegistry:
 
 
 def may_scrape(request: HttpRequest) -> bool:
-    """Tell whether the request carries RELAY["METRICS_TOKEN"] or, if there is none, comes from this very machine.
+    """Return whether the request has RELAY["METRICS_TOKEN"] or, if there is no token, comes from this machine.
 
-    What a proxy has forwarded does not come from this machine, even if the proxy does.
+    A request that a proxy has forwarded does not count as one from this machine.
     """
     token = configuration().metrics_token
     if token:

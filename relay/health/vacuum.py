@@ -1,10 +1,10 @@
-"""Who holds vacuum back: while an old transaction is open, dead rows stay, and every poll of the outbox walks them."""
+"""Transactions and slots that hold vacuum back: dead rows then remain, and every read of the outbox scans them."""
 
 from dataclasses import dataclass
 
 from django.db import connection
 
-# Other sessions' transactions are shown to superusers and members of pg_monitor only. Vacuum itself does not count.
+# PostgreSQL shows transactions of other users only to superusers and members of pg_monitor. Vacuum itself is excluded.
 _OLDEST = """
 select distinct on (kind) kind, application, who, state, pid, seconds, transactions from (
     select 'session' as kind, application_name as application, usename::text as who, state, pid::text,
@@ -31,19 +31,19 @@ order by kind, transactions desc, seconds desc nulls last
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The oldest of its kind that holds vacuum back: a session, a prepared transaction or a replication slot."""
+    """The oldest session, prepared transaction or replication slot (`kind`) that holds vacuum back."""
 
     kind: str
     application: str
     user: str
     state: str
     pid: str
-    seconds: float  # since the transaction began or the slot was left
-    transactions: int  # begun by anybody since then
+    seconds: float  # since the transaction began or the slot became inactive
+    transactions: int  # that all sessions have begun since then
 
 
 def read_holders() -> list[Holder]:
-    """Read the oldest of each kind, as far as the database's user may see it."""
+    """Return the oldest holder of each kind that is visible to the database user."""
     with connection.cursor() as cursor:
         cursor.execute(_OLDEST, [])
         return [

@@ -1,4 +1,4 @@
-"""What the operators' commands share: JSON or lines, a dry run, who and why, and errors that say what to do."""
+"""The base class of operators' commands: output as JSON or text, dry runs, audit options and error messages."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from relay.process.broker import BrokerUnavailable
 
 
 class Operation(BaseCommand):
-    """A command that exits 0 when done, 1 with a reason when refused, 2 when it was called in a wrong way."""
+    """A command. Exit codes: 0 success, 1 refused (with a reason), 2 wrong arguments."""
 
     requires_system_checks = []
 
@@ -24,36 +24,38 @@ class Operation(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print JSON.")
 
     def add_change_arguments(self, parser: CommandParser) -> None:
-        """Add --dry-run, --reason and --actor, for what changes anything."""
-        parser.add_argument("--dry-run", action="store_true", help="Tell what would be done, and do nothing.")
-        parser.add_argument("--reason", default="", metavar="TEXT", help="Why; it stands in the audit.")
-        parser.add_argument("--actor", default=name_actor(), metavar="NAME", help="Who, in the audit: %(default)s.")
+        """Add --dry-run, --reason and --actor, for commands that change data."""
+        parser.add_argument("--dry-run", action="store_true", help="Print the changes without making them.")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="The reason, which is stored in the audit.")
+        parser.add_argument(
+            "--actor", default=name_actor(), metavar="NAME", help="Your name for the audit. Default: %(default)s."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Operate, and turn what goes wrong into a message without a traceback."""
+        """Call `operate`, and turn expected errors into messages without a traceback."""
         try:
             self.operate(**options)
         except Refused as refusal:
             raise CommandError(str(refusal)) from refusal
         except BrokerUnavailable as error:
-            raise CommandError(f"Kafka is not to be reached: {error}") from error
+            raise CommandError(f"Kafka can't be reached: {error}") from error
         except Error as error:
-            raise CommandError(f"the database could not do it: {str(error).strip()}") from error
+            raise CommandError(f"the database reported an error: {str(error).strip()}") from error
 
     def operate(self, **options: Any) -> None:
-        """Do it; overridden by each command.
+        """Run the command. Each subclass overrides this method.
 
-        :raises Refused: it can't be done.
+        :raises Refused: the operation can't be done.
         """
         raise NotImplementedError
 
     def take_time(self) -> None:
-        """Let this command's statements run as long as they need: nobody waits for them."""
+        """Remove the statement timeout for this command."""
         with connection.cursor() as cursor:
             cursor.execute("set statement_timeout = 0")
 
-    def tell(self, data: Any, lines: Iterable[str], *, as_json: bool) -> None:
-        """Print `data` (dataclasses allowed anywhere) as JSON, or `lines` for people."""
+    def print_result(self, data: Any, lines: Iterable[str], *, as_json: bool) -> None:
+        """Print `data`, which may contain dataclasses, as JSON; or print `lines`."""
         if as_json:
             self.stdout.write(json.dumps(data, default=_encode, indent=2))
         else:
@@ -67,8 +69,8 @@ def _encode(value: Any) -> Any:
     return DjangoJSONEncoder().default(value)
 
 
-def tell_age(seconds: float) -> str:
-    """Write an age as people read it, for example 12 s, 5 min, 3 h or 2 d."""
+def format_age(seconds: float) -> str:
+    """Return an age in `seconds` as a short text, for example 12 s, 5 min, 3 h or 2 d."""
     for limit, unit, size in [(120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)]:
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"

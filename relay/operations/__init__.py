@@ -1,5 +1,5 @@
-"""What a person does to a running relay. Commands and admin call the same functions, and each change is audited."""
+"""Manual operations on a running relay. Commands and admin call the same functions, which audit each change."""
 
 
 class Refused(Exception):
-    """The operation was not done. The message says why, and what can be done instead."""
+    """The operation was refused. The message gives the reason and an alternative."""

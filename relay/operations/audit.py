@@ -1,4 +1,4 @@
-"""What a person changes by hand is written down in the transaction of the change: who, what, before, after and why."""
+"""The audit of manual changes: who, what, before, after and why, written in the transaction of the change."""
 
 import getpass
 import os
@@ -10,7 +10,7 @@ from relay.operations import Refused
 
 
 def name_actor() -> str:
-    """Return the name of the user of the operating system, for who types a command."""
+    """Return the user name of the operating system, for commands."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user has no name
@@ -29,7 +29,7 @@ def record_intervention(
     before: str = "",
     after: str = "",
 ) -> None:
-    """Write one row of the audit. Call it in the transaction of what it tells."""
+    """Write one row of the audit. Call this in the transaction of the change."""
     Intervention.objects.create(
         action=action,
         actor=actor,
@@ -44,20 +44,20 @@ def record_intervention(
 
 
 def demand_reason(reason: str) -> None:
-    """Refuse what can't be undone as long as nobody says why.
+    """Check that `reason` is given.
 
-    :raises Refused: the reason is empty.
+    :raises Refused: `reason` is empty.
     """
     if not reason.strip():
-        raise Refused("a reason is needed: it stands in the audit beside your name; give it with --reason")
+        raise Refused("a reason is needed: it is stored in the audit with your name; give it with --reason")
 
 
 def find_consumer(name: str) -> Consumer:
-    """Find a consumer by its name.
+    """Return the consumer with this name.
 
-    :raises Refused: RELAY["CONSUMERS"] has none of that name.
+    :raises Refused: RELAY["CONSUMERS"] contains no consumer with this name.
     """
     consumers = {consumer.name: consumer for consumer in all_consumers()}
     if name not in consumers:
-        raise Refused(f"there is no consumer {name!r}: there are {', '.join(consumers) or 'none at all'}")
+        raise Refused(f"there is no consumer {name!r}; RELAY['CONSUMERS'] has: {', '.join(consumers) or 'none'}")
     return consumers[name]

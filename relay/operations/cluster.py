@@ -1,6 +1,6 @@
-"""The cluster as operators see it: its topics, the groups' offsets, and the log as a whole.
+"""The Kafka cluster for operators: topics, committed offsets of groups, and the whole log.
 
-The relay and the consumers need none of it.
+Relays and consumers do not use this module.
 """
 
 import time
@@ -23,7 +23,7 @@ _WEEK_MS = 7 * 24 * 3600 * 1000
 
 
 def create_topics(topics: Sequence[str]) -> list[str]:
-    """Create the missing ones of `topics` and return their names.
+    """Create the missing topics among `topics` and return their names.
 
     :raises BrokerUnavailable: no broker answered.
     """
@@ -37,7 +37,7 @@ def create_topics(topics: Sequence[str]) -> list[str]:
                 "replication_factor": wishes.replication,
                 "configs": {
                     "retention.ms": str(retention),
-                    # What is being written to is never deleted: without this a week would be kept at the least.
+                    # Kafka never deletes the active segment, so a longer segment would extend a short retention.
                     "segment.ms": str(retention if 0 < retention < _WEEK_MS else _WEEK_MS),
                     "min.insync.replicas": "2" if wishes.replication >= 3 else "1",
                 },
@@ -49,7 +49,7 @@ def create_topics(topics: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class TopicShape:
-    """How a topic is: of the replicas those of the partition with the fewest; -1 ms keeps everything."""
+    """The shape of a topic. `replication` is the smallest of all partitions; a retention of -1 keeps everything."""
 
     partitions: int
     replication: int
@@ -57,7 +57,7 @@ class TopicShape:
 
 
 def read_shapes(topics: Sequence[str]) -> dict[str, TopicShape]:
-    """Return how those of `topics` are that the cluster has.
+    """Return the shapes of the existing topics among `topics`, by name.
 
     :raises BrokerUnavailable: no broker answered.
     """
@@ -78,7 +78,7 @@ def read_shapes(topics: Sequence[str]) -> dict[str, TopicShape]:
 
 
 def read_committed(groups: Sequence[str]) -> dict[str, dict[tuple[str, int], int]]:
-    """Return each group's committed offset by (topic, partition): everything below it is done.
+    """Return, for each group, the committed offset by (topic, partition). All records below it are processed.
 
     :raises BrokerUnavailable: no broker answered.
     """
@@ -91,7 +91,7 @@ def read_committed(groups: Sequence[str]) -> dict[str, dict[tuple[str, int], int
 
 
 def is_reachable() -> bool:
-    """Tell whether a broker answers."""
+    """Return whether a broker answers."""
     try:
         with _admin() as admin:
             admin.list_topics()
@@ -101,7 +101,7 @@ def is_reachable() -> bool:
 
 
 def read_log(topics: Sequence[str]) -> Iterator[Delivery]:
-    """Read everything that stands in `topics` now, from the beginning, outside any group.
+    """Yield all current records of `topics` from the beginning, without a consumer group.
 
     :raises BrokerUnavailable: no broker answered.
     """

@@ -1,12 +1,12 @@
-"""Pruning and rebuilding exclude each other: a rebuild needs the events that pruning is about to drop."""
+"""The lock that keeps pruning and rebuilds apart: a rebuild needs the events that pruning would drop."""
 
 from django.db import connection
 
-# Any number will do, as long as nobody else takes it.
+# An arbitrary number that no other advisory lock of the database uses.
 _NUMBER = 7_262_179_001
 
 
 def fence_off_pruning() -> None:
-    """Wait until no other transaction prunes or rebuilds, and keep it so until the end of this one."""
+    """Take the lock until the end of this transaction, after any pruning or rebuild of another transaction."""
     with connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", [_NUMBER])

@@ -1,4 +1,4 @@
-"""Who forwards what: the relays at work and the shards that each of them holds, by the database's clock."""
+"""The running relays and the shards that each holds, by the database's clock; and the rescan of outbox rows."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ update relay_shardlease lease set low_mark = %(position)s from passed where leas
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A shard's lease; `remaining_seconds` is negative when it has run out: any relay may take it."""
+    """The lease of a shard. If `remaining_seconds` is negative, the lease has ended and any relay may take it."""
 
     shard: int
     owner: str
@@ -25,7 +25,10 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A relay among which the shards are divided, for so long if it does not say so again; and what it holds now."""
+    """A running relay, and the number of shards that it holds.
+
+    It stays a member for `remaining_seconds`, unless it renews its membership.
+    """
 
     owner: str
     remaining_seconds: float
@@ -33,9 +36,9 @@ class Member:
 
 
 def read_holdings() -> list[Holding]:
-    """Read every shard's lease, in the order of the shards."""
+    """Return the leases of all shards, in the order of the shards."""
     with connection.cursor() as cursor:
-        # A lease that was given up ends at -infinity.
+        # A released lease ends in 1970, so limit the remaining seconds to minus one day.
         cursor.execute(
             "select shard, owner, epoch,"
             " extract(epoch from greatest(until, clock_timestamp() - interval '1 day') - clock_timestamp())::float8"
@@ -45,7 +48,7 @@ def read_holdings() -> list[Holding]:
 
 
 def read_members() -> list[Member]:
-    """Read every relay that is at work, those that have just gone included."""
+    """Return all relays, including recently ended ones."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select m.owner, extract(epoch from greatest(m.until, clock_timestamp() - interval '1 day')"
@@ -58,22 +61,23 @@ def read_members() -> list[Member]:
 
 @dataclass(frozen=True, slots=True)
 class Rescan:
-    """The relays look at all rows above `position` again: those of so many `shards` had gone past it."""
+    """A request to the relays to read all rows above `position` again; it lowered the marks of `shards` shards."""
 
     position: int
     shards: int
 
 
 def rescan(position: int, *, actor: str, reason: str, dry_run: bool = False) -> Rescan:
-    """Lower the marks to `position`. Relays at work notice it when they renew their leases, within a second.
+    """Lower the low watermarks of all shards to `position`, so that relays send missed rows.
 
-    Only what is not published is sent; to find that, every row above `position` is read once.
+    Running relays notice this when they renew their leases, within a second. They scan all rows above `position` once,
+    and send the unpublished ones.
 
-    :raises Refused: the position is negative, or no reason is given.
+    :raises Refused: `position` is negative, or `reason` is empty.
     """
     demand_reason(reason)
     if position < 0:
-        raise Refused(f"a position is 0 or more, not {position}")
+        raise Refused(f"the position must be 0 or more, not {position}")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("select max(low_mark) from relay_shardlease")
         (before,) = cursor.fetchone()

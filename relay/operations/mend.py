@@ -1,6 +1,6 @@
-"""What a person does about a parked key: redrive it, edit the payload that it fails at, or skip that event.
+"""Manual repair of a parked key: redrive it, edit the payload of its failing event, or skip this event.
 
-A redriven key stays parked until its consumer has tried it, within a second: its events stay in order.
+A redriven key stays parked, so that its events stay in order, until its consumer retries it within a second.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from relay.publisher.event import UnableToDecodeEvent
 from relay.publisher.outbox import MAX_EVENT_BYTES
 from relay.publisher.topics import UnknownEventType, decode_event
 
-# What was chosen is looked for again under the lock: it may have been done meanwhile.
+# Check the chosen keys again under their locks, because another person may have redriven them meanwhile.
 _REDRIVE_KEYS = """
 with chosen as (select * from unnest(%(consumers)s::text[], %(topics)s::text[], %(keys)s::text[])
                 as c (consumer, topic, key)),
@@ -38,9 +38,9 @@ select %(actor)s, 'redrive', 'relay', topic, key, sequence, refusal, '', %(reaso
 
 
 def redrive(selection: Selection, *, actor: str, reason: str = "", dry_run: bool = False) -> list[Parked]:
-    """Let the chosen keys be tried again now, and refused rows be sent again; return what was chosen.
+    """Make the selected keys due now and let the relay send selected refused rows again; return the selection.
 
-    :raises Refused: there is no such consumer.
+    :raises Refused: the consumer does not exist.
     """
     chosen = list_parked(selection)
     keys, rows = [p for p in chosen if p.consumer != RELAY], [p for p in chosen if p.consumer == RELAY]
@@ -63,25 +63,25 @@ def _columns(parked: list[Parked]) -> dict[str, Any]:
 
 
 def edit(consumer: str, topic: str, key: str, body: str, *, actor: str, reason: str, dry_run: bool = False) -> Waiting:
-    """Replace the payload of the event that a parked key waits at; return the event as it was.
+    """Replace the payload of the event at which a parked key waits; return the event before the change.
 
-    The row of the outbox changes, from which the key is redriven. What Kafka has got already, and what other consumers
-    have applied, stays as it was.
+    This changes the row in the outbox, from which a redrive reads. Records in Kafka and effects of other consumers do
+    not change.
 
-    :raises Refused: the key is not parked, the outbox does not hold the event, or `body` is not the same event.
+    :raises Refused: the key is not parked, the event is not in the outbox, or `body` is not the same event.
     """
     demand_reason(reason)
     with transaction.atomic(), connection.cursor() as cursor:
         event = show_parked(consumer, topic, key, limit=0).event
         if event is None:
-            raise Refused(f"the outbox does not hold the event that {key!r} of {topic} waits at: skip it instead")
+            raise Refused(f"the outbox does not hold the event at which {key!r} of {topic} waits: skip it instead")
         check_same_event(event, topic, key, body)
         cursor.execute(
             "update relay_outbox set body = %s where topic = %s and key = %s and sequence = %s and body = %s",
             [body, topic, key, event.sequence, event.body],
         )
         if cursor.rowcount != 1:
-            raise Refused(f"the event {event.sequence} of {key!r} was changed by somebody else: look at it again")
+            raise Refused(f"event {event.sequence} of {key!r} was changed in the meantime: show it again and retry")
         record_intervention(
             "edit",
             actor=actor,
@@ -98,9 +98,9 @@ def edit(consumer: str, topic: str, key: str, body: str, *, actor: str, reason: 
 
 
 def check_same_event(event: Waiting, topic: str, key: str, body: str) -> None:
-    """Check that `body` is a payload for `event`: readable as its type, of the same key and with the same id.
+    """Check that `body` is a payload for `event`: readable as its type, with the same key and the same id.
 
-    :raises Refused: it is not.
+    :raises Refused: one of these checks fails.
     """
     if len(body.encode()) > MAX_EVENT_BYTES:
         raise Refused(f"the payload has {len(body.encode())} bytes, the limit is {MAX_EVENT_BYTES}")
@@ -125,15 +125,15 @@ def skip(
     sequence: int | None = None,
     dry_run: bool = False,
 ) -> Parked:
-    """Move the cursor of a parked key past the event that it waits at, never to be applied; return it as it was.
+    """Move the cursor of a parked key over the failing event, which is never applied; return the key before the change.
 
-    What waits behind it is tried within a second. With `sequence` the key must still wait at that one.
+    The consumer tries the events behind it within a second. If `sequence` is given, the key must wait at this event.
 
-    :raises Refused: the key is not parked, waits at another event, or nothing follows its cursor.
+    :raises Refused: the key is not parked, waits at another event, or no event follows its cursor.
     """
     demand_reason(reason)
     if consumer == RELAY:
-        raise Refused("readers of the topic count on every sequence number: edit the row or redrive it instead")
+        raise Refused("a refused row can't be skipped, because readers need every sequence number: edit or redrive it")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "select from relay_cursor where consumer = %s and topic = %s and key = %s for update",
@@ -142,7 +142,7 @@ def skip(
         shown = show_parked(consumer, topic, key, limit=0)
         parked, event = shown.parked, shown.event
         if sequence not in (None, parked.sequence):
-            raise Refused(f"the key {key!r} waits at event {parked.sequence}, not at {sequence}: look at it again")
+            raise Refused(f"the key {key!r} waits at event {parked.sequence}, not at {sequence}: show it again")
         cursor.execute("select last from relay_stream where topic = %s and key = %s", [topic, key])
         end = cursor.fetchone()
         if end is None or end[0] < parked.sequence:

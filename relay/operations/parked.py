@@ -1,6 +1,6 @@
-"""Finding what waits for a person: keys that a consumer has parked, and rows of the outbox that Kafka refuses.
+"""Queries for parked keys of consumers, and for outbox rows that Kafka refuses.
 
-A refused row is listed as parked by the consumer `relay`.
+A refused row is listed as a key that the consumer `relay` has parked.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +13,7 @@ from relay.operations.audit import find_consumer
 
 RELAY = "relay"
 
-# Reasons that differ in numbers and ids only are one group.
+# Reasons that differ only in numbers and ids form one group.
 _STUCK = r"""
 with stuck as (
     select *, regexp_replace(regexp_replace(reason, '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', '#', 'g'),
@@ -43,7 +43,7 @@ from chosen order by since, consumer, topic, key limit %(limit)s
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which parked keys are meant; what is None does not matter. `group` is how the reason's group begins."""
+    """A selection of parked keys. None matches everything; `group` is the beginning of a reason's group."""
 
     consumer: str | None = None
     topic: str | None = None
@@ -51,9 +51,9 @@ class Selection:
     group: str | None = None
 
     def check(self) -> "Selection":
-        """Return it.
+        """Return this selection.
 
-        :raises Refused: there is no such consumer.
+        :raises Refused: the consumer does not exist.
         """
         if self.consumer not in (None, RELAY):
             find_consumer(self.consumer)
@@ -62,7 +62,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Parked keys of one consumer that have the same reason, but for numbers and ids; `oldest_seconds` is an age."""
+    """Parked keys of one consumer with the same reason except for numbers and ids; `oldest_seconds` is an age."""
 
     consumer: str
     reason: str
@@ -73,7 +73,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A key that waits, and the sequence number of the event that it waits at."""
+    """A parked key, and the sequence number of the event at which it waits."""
 
     consumer: str
     topic: str
@@ -87,7 +87,7 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An event of the outbox, as the key that waits at it has it."""
+    """An event in the outbox at which a parked key waits, or behind it."""
 
     sequence: int
     type: str
@@ -99,7 +99,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A parked key with the event that it waits at (None if the outbox does not hold it) and what waits behind it."""
+    """A parked key, its event (None if it is not in the outbox), the number of events behind it, and the next ones."""
 
     parked: Parked
     event: Waiting | None
@@ -108,9 +108,9 @@ class Detail:
 
 
 def list_groups(selection: Selection) -> list[Group]:
-    """Count the parked keys by consumer and reason, the largest group first.
+    """Return the parked keys grouped by consumer and reason, the largest group first.
 
-    :raises Refused: there is no such consumer.
+    :raises Refused: the consumer does not exist.
     """
     with connection.cursor() as cursor:
         cursor.execute(_GROUPS, asdict(selection.check()))
@@ -118,9 +118,9 @@ def list_groups(selection: Selection) -> list[Group]:
 
 
 def list_parked(selection: Selection, *, limit: int | None = None) -> list[Parked]:
-    """List the parked keys, the longest parked first.
+    """Return at most `limit` parked keys, the longest parked first.
 
-    :raises Refused: there is no such consumer.
+    :raises Refused: the consumer does not exist.
     """
     with connection.cursor() as cursor:
         cursor.execute(_KEYS, {**asdict(selection.check()), "limit": limit})
@@ -128,21 +128,21 @@ def list_parked(selection: Selection, *, limit: int | None = None) -> list[Parke
 
 
 def find_parked(consumer: str, topic: str, key: str) -> Parked:
-    """Find one parked key.
+    """Return one parked key.
 
-    :raises Refused: it is not parked.
+    :raises Refused: the key is not parked.
     """
     found = list_parked(Selection(consumer, topic, key), limit=1)
     if not found:
         raise Refused(
             f"{consumer} has not parked the key {key!r} of {topic}: "
-            f"what is parked is told by relay_parked list --consumer {consumer}"
+            f"list the parked keys with relay_parked list --consumer {consumer}"
         )
     return found[0]
 
 
 def show_parked(consumer: str, topic: str, key: str, *, limit: int = 10) -> Detail:
-    """Read the event that a parked key waits at, and up to `limit` of those that wait behind it.
+    """Return a parked key with the event at which it waits, and up to `limit` events behind it.
 
     :raises Refused: the key is not parked.
     """

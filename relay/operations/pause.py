@@ -1,4 +1,4 @@
-"""Pausing a consumer and letting it run again, by hand. Meanwhile its events wait, nothing is lost."""
+"""The manual pause of a consumer. Its events wait in Kafka during the pause; no event is lost."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from relay.operations.audit import demand_reason, find_consumer, record_interven
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Whether a consumer was and is paused. `changed` is false if it was so already."""
+    """The state of a consumer after an operation. `changed` is False if the consumer had this state before."""
 
     consumer: str
     paused: bool
@@ -20,9 +20,9 @@ class Switch:
 
 
 def pause(consumer: str, *, actor: str, reason: str, minutes: float | None = None, dry_run: bool = False) -> Switch:
-    """Pause a consumer until a person resumes it, or for `minutes`. A pause that holds already is replaced.
+    """Pause `consumer` until a person resumes it, or for `minutes`. This replaces an existing pause.
 
-    :raises Refused: there is no such consumer, or no reason is given.
+    :raises Refused: the consumer does not exist, or `reason` is empty.
     """
     find_consumer(consumer)
     demand_reason(reason)
@@ -50,9 +50,9 @@ def pause(consumer: str, *, actor: str, reason: str, minutes: float | None = Non
 
 
 def resume(consumer: str, *, actor: str, reason: str = "", dry_run: bool = False) -> Switch:
-    """Let a paused consumer run again, whoever paused it.
+    """End the pause of `consumer`, ordered by a person or by its circuit breaker.
 
-    :raises Refused: there is no such consumer.
+    :raises Refused: the consumer does not exist.
     """
     find_consumer(consumer)
     with transaction.atomic():
@@ -67,7 +67,7 @@ def resume(consumer: str, *, actor: str, reason: str = "", dry_run: bool = False
 
 
 def _lock_state(consumer: str) -> str:
-    """Describe the state as it is, under its row's lock."""
+    """Lock the row of the state and return a description of it."""
     state = ConsumerState.objects.select_for_update().filter(consumer=consumer).first()
     if state is None or state.paused_at is None:
         return "running"

@@ -1,7 +1,7 @@
-"""Dropping what is over: whole partitions of the outbox, when every row is old, published and applied by everyone.
+"""Pruning: drop whole partitions of the outbox whose rows are all old, published and applied by every consumer.
 
-The floors of the keys are raised before, in small transactions, so that publishing never waits for long. A floor that
-is raised early does no harm: it is raised only over what everyone has applied, and nobody starts below it.
+First the floors of the keys are raised in small transactions, so that publishers never wait for long. Raising a floor
+without dropping the partition is harmless, because every consumer has applied all events up to the floor.
 """
 
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ select count(*), count(*) filter (where published_at is null), count(refused_rea
        count(*) filter (where created_at > %s)
 from {partition}
 """
-# The last event of each key in the partition. In the order in which publishers of several keys lock them.
+# The last event of each key in the partition, numbered in the order in which publishers lock keys.
 _COLLECT = """
 insert into relay_pruned_key (number, topic, key, last)
 select row_number() over (order by topic collate "C", key collate "C"), topic, key, max(sequence)
@@ -58,7 +58,7 @@ update relay_stream s set floor = locked.last from locked where s.topic = locked
 
 @dataclass(slots=True)
 class Verdict:
-    """A partition, and what speaks against dropping it; nothing if it can go."""
+    """A partition, and the reasons to keep it. Without reasons it can be dropped."""
 
     name: str
     first: int
@@ -69,9 +69,9 @@ class Verdict:
 
 
 def prune(*, actor: str, reason: str = "", dry_run: bool = False) -> list[Verdict]:
-    """Judge every partition, the oldest first, and drop those that nothing speaks against.
+    """Check every partition, the oldest first, and drop it if there is no reason to keep it. Return the verdicts.
 
-    :raises OperationalError: the table was busy throughout; what was dropped is dropped, and trying later is safe.
+    :raises OperationalError: a table stayed locked. Dropped partitions stay dropped, and retrying later is safe.
     """
     position = read_position()
     verdicts = []
@@ -89,19 +89,19 @@ def prune(*, actor: str, reason: str = "", dry_run: bool = False) -> list[Verdic
 
 
 def judge(partition: Partition, position: int) -> Verdict:
-    """Tell whether a partition can go, while `position` is the last that was given out. Collects its keys."""
+    """Return the verdict on `partition`; `position` is the last assigned one. Collect the keys if it may be dropped."""
     verdict = Verdict(partition.name, partition.first, partition.end)
     if partition.end > position:
-        verdict.kept_because.append("it is not full yet" if partition.first <= position else "it lies ahead")
+        verdict.kept_because.append("it is not full yet" if partition.first <= position else "it is still empty")
         return verdict
     wait_for_writers(partition)
     keep_until = timezone.now() - timedelta(days=configuration().keep_days)
     with connection.cursor() as cursor:
-        # Position and time grow together: the last row tells first, before all are read.
+        # Times increase with positions, so check the last row before reading all rows.
         cursor.execute(f"select created_at from {partition.name} order by position desc limit 1")  # noqa: S608
         newest = cursor.fetchone()
         if newest and newest[0] > keep_until:
-            verdict.kept_because.append(f"its newest row is of {newest[0]:%Y-%m-%d %H:%M}: {_days()}")
+            verdict.kept_because.append(f"its newest row is from {newest[0]:%Y-%m-%d %H:%M}: {_days()}")
             return verdict
         cursor.execute(_COUNT.format(partition=partition.name), [keep_until])
         verdict.rows, unpublished, refused, young = cursor.fetchone()
@@ -114,11 +114,11 @@ def judge(partition: Partition, position: int) -> Verdict:
 
 
 def _days() -> str:
-    return f"rows are kept {configuration().keep_days} days"
+    return f"rows are kept for {configuration().keep_days} days"
 
 
 def collect_keys(partition: Partition) -> None:
-    """Note the last event of each key in the partition, in a table of this connection."""
+    """Store the last event of each key in `partition` in a temporary table."""
     with connection.cursor() as cursor:
         cursor.execute("drop table if exists relay_pruned_key")
         cursor.execute(
@@ -129,7 +129,7 @@ def collect_keys(partition: Partition) -> None:
 
 
 def count_behind(first: int, last: int) -> dict[str, int]:
-    """Count by consumer the collected keys, from number `first` to `last`, that it has not applied to their end."""
+    """Return, by consumer, how many collected keys with numbers [first, last] it has not applied completely."""
     pairs = [(consumer.name, topic) for consumer in all_consumers() for topic in consumer.topics]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -145,7 +145,7 @@ def count_behind(first: int, last: int) -> dict[str, int]:
 
 
 def raise_floors(verdict: Verdict) -> bool:
-    """Raise the floors of the collected keys; False if a consumer has been set back since they were judged."""
+    """Raise the floors of the collected keys. Return False if a rebuild has reset a consumer in the meantime."""
     with connection.cursor() as cursor:
         cursor.execute("select coalesce(max(number), 0) from relay_pruned_key")
         (keys,) = cursor.fetchone()

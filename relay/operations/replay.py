@@ -1,6 +1,6 @@
-"""Giving a consumer events again, read from the outbox in the order of their positions.
+"""Replay: give a consumer events again, read from the outbox in the order of their positions.
 
-What it has applied is suppressed by its cursor, as on every other way; only a rebuild makes it apply events again.
+The consumer's cursors suppress events that it has applied. Only a rebuild applies events again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ CHUNK_ROWS = 500
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which events of the consumer's topics: those of one key, those written since a time, or all."""
+    """A selection of events in the consumer's topics: one key, or all events since a time, or all events."""
 
     key: str | None = None
     since: datetime | None = None
@@ -31,9 +31,9 @@ class Span:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the events: `waiting` ones belong to a parked key, or follow one that Kafka refuses.
+    """Numbers of events by outcome. `waiting` events belong to a parked key or follow a refused row.
 
-    `pruned` events lie below the floor and can't be read again.
+    `pruned` events are at or below the floor of their key and can't be read again.
     """
 
     read: int = 0
@@ -44,10 +44,10 @@ class Outcome:
 
 
 def replay(consumer: Consumer, span: Span, *, actor: str, reason: str = "", dry_run: bool = False) -> Outcome:
-    """Give the consumer what `span` holds, in this process. A dry run only counts.
+    """Apply the events of `span` in this process and return the numbers. A dry run only counts.
 
-    :raises Refused: the span begins before what the outbox still holds.
-    :raises OperationalError: the database is away; what was done stays done, and a replay may simply be repeated.
+    :raises Refused: the span begins before the oldest event in the outbox.
+    :raises OperationalError: the database failed. Applied events stay applied, and repeating the replay is safe.
     """
     start = find_start(span)
     outcome = Outcome(pruned=count_pruned(consumer, span))
@@ -61,21 +61,21 @@ def replay(consumer: Consumer, span: Span, *, actor: str, reason: str = "", dry_
 
 
 def rebuild(consumer: Consumer, *, actor: str, reason: str, dry_run: bool = False) -> Outcome:
-    """Empty what the consumer has written, forget its cursors, and give it every event of the outbox again.
+    """Empty the consumer's tables, delete its cursors, and apply every event of the outbox again.
 
-    Its own processes may run meanwhile: they and the replay meet at the cursors, so that each event is applied once.
+    Processes of the consumer may run meanwhile: the cursors ensure that each event is applied once.
 
-    :raises Refused: it does not declare how it is rebuilt, or part of its events is pruned.
+    :raises Refused: the consumer has no `rebuild` function, or some of its events are pruned.
     """
     demand_reason(reason)
     if consumer.rebuild is None:
         raise Refused(
-            f"{consumer.name} does not declare that it can be rebuilt: its effects may be more than its own tables "
-            "(Consumer(..., rebuild=function that empties them))"
+            f"{consumer.name} can't be rebuilt: it may have effects outside its own tables. "
+            "If it has none, declare Consumer(..., rebuild=<function that empties its tables>)"
         )
     pruned = count_pruned(consumer, Span())
     if pruned:
-        raise Refused(f"{pruned} events of {', '.join(consumer.topics)} are pruned: a rebuild would be without them")
+        raise Refused(f"{pruned} events of {', '.join(consumer.topics)} are pruned: a rebuild would lack them")
     if dry_run:
         return Outcome(read=count_published(consumer.topics), applied=count_published(consumer.topics))
     reset(consumer, actor=actor, reason=reason)
@@ -85,19 +85,20 @@ def rebuild(consumer: Consumer, *, actor: str, reason: str, dry_run: bool = Fals
 def reset(consumer: Consumer, *, actor: str, reason: str) -> None:
     """Delete the consumer's cursors and empty its tables in one transaction.
 
-    All consumers wait for it: one that had read its cursor before would add its effect to the emptied tables.
+    All consumers wait for this transaction. Otherwise a consumer with an already locked cursor could write an effect to
+    the emptied tables.
 
-    :raises Refused: pruning has begun meanwhile.
+    :raises Refused: events were pruned in the meantime.
     """
     assert consumer.rebuild
     with transaction.atomic(), connection.cursor() as cursor:
         fence_off_pruning()
-        # All consumers queue behind this one: rather fail than let them wait for somebody's long transaction.
+        # All consumers queue behind this lock, so fail instead of waiting for a long transaction.
         cursor.execute("set local lock_timeout = '5s'")
         cursor.execute("lock table relay_cursor in exclusive mode")
         pruned = count_pruned(consumer, Span())
         if pruned:
-            raise Refused(f"{pruned} events were pruned a moment ago: a rebuild would be without them")
+            raise Refused(f"{pruned} events were pruned a moment ago: a rebuild would lack them")
         cursor.execute("delete from relay_cursor where consumer = %s", [consumer.name])
         cursors = cursor.rowcount
         cursor.execute("delete from relay_settled where consumer = %s", [consumer.name])
@@ -113,9 +114,9 @@ def reset(consumer: Consumer, *, actor: str, reason: str) -> None:
 
 
 def find_start(span: Span) -> int:
-    """Return the first position of the span: positions and times of creation grow together, so halving finds it.
+    """Return the first position of `span`, by binary search: creation times increase with positions.
 
-    :raises Refused: the span begins before what the outbox still holds.
+    :raises Refused: the span begins before the oldest event in the outbox.
     """
     with connection.cursor() as cursor:
         cursor.execute("select coalesce(min(position), 0), coalesce(max(position), 0) from relay_outbox")
@@ -125,7 +126,7 @@ def find_start(span: Span) -> int:
         cursor.execute("select exists (select from relay_stream where floor > 0)")
         (pruned,) = cursor.fetchone()
         if pruned and (created := _created_at(low)) and span.since < created:
-            raise Refused(f"the outbox holds events since {created:%Y-%m-%d %H:%M:%S %Z}: what was before is pruned")
+            raise Refused(f"the outbox holds events since {created:%Y-%m-%d %H:%M:%S %Z}: older events are pruned")
         while low < high:
             middle = (low + high) // 2
             created = _created_at(middle)
@@ -144,7 +145,7 @@ def _created_at(position: int) -> datetime | None:
 
 
 def read_chunks(topics: list[str], span: Span, start: int) -> Iterator[list[Arrival]]:
-    """Yield the span's published events in the order of their positions."""
+    """Yield the published events of `span`, from position `start`, in the order of their positions."""
     position = start - 1
     while True:
         with connection.cursor() as cursor:
@@ -163,7 +164,7 @@ def read_chunks(topics: list[str], span: Span, start: int) -> Iterator[list[Arri
 
 
 def give(consumer: Consumer, arrivals: Sequence[Arrival], outcome: Outcome, *, dry_run: bool) -> None:
-    """Give a chunk to the consumer and add to `outcome` what its cursors say before and after."""
+    """Apply a chunk and add its numbers to `outcome`, derived from the cursors before and after."""
     keys = sorted({arrival.key for arrival in arrivals})
     before, parked = read_cursors(consumer.name, keys)
     fresh = [arrival for arrival in arrivals if arrival.sequence > before.get(arrival.key, 0)]
@@ -172,7 +173,7 @@ def give(consumer: Consumer, arrivals: Sequence[Arrival], outcome: Outcome, *, d
     if dry_run:
         waiting = sum(arrival.key in parked for arrival in fresh)
     else:
-        # The lock is somebody else's, or the database pauses: what was applied is then known by its cursor.
+        # Retrying is safe: the cursors suppress the events that were applied before the error.
         retry_while_busy(partial(consumer.apply, consumer.arrange(fresh)))
         after, _ = read_cursors(consumer.name, keys)
         waiting = sum(arrival.sequence > after.get(arrival.key, 0) for arrival in fresh)
@@ -181,7 +182,7 @@ def give(consumer: Consumer, arrivals: Sequence[Arrival], outcome: Outcome, *, d
 
 
 def read_cursors(consumer: str, keys: list[Key]) -> tuple[dict[Key, int], set[Key]]:
-    """Return how far the consumer has come in each of `keys`, and which of them it has parked."""
+    """Return the last applied sequence number of each of `keys`, and the set of parked keys."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select topic, key, last, parked_at is not null from relay_cursor where consumer = %s"
@@ -193,7 +194,7 @@ def read_cursors(consumer: str, keys: list[Key]) -> tuple[dict[Key, int], set[Ke
 
 
 def count_pruned(consumer: Consumer, span: Span) -> int:
-    """Count the events of the span that are not in the outbox any more; for a time it is told by find_start()."""
+    """Return the number of pruned events of `span`; 0 for a span since a time, which find_start() checks."""
     if span.since is not None:
         return 0
     with connection.cursor() as cursor:
@@ -206,7 +207,7 @@ def count_pruned(consumer: Consumer, span: Span) -> int:
 
 
 def count_published(topics: list[str]) -> int:
-    """Count the published events of `topics`."""
+    """Return the number of published events of `topics` in the outbox."""
     with connection.cursor() as cursor:
         cursor.execute("select count(*) from relay_outbox where topic = any(%s) and published_at is not null", [topics])
         return int(cursor.fetchone()[0])

@@ -1,1 +1,1 @@
-"""The process around a forwarder or a consumer: its loop, its way to the broker, its failpoints."""
+"""Shared code of relay and consumer processes: the loop, the connection to the broker, the failpoints."""

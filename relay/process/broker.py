@@ -1,9 +1,9 @@
-"""Errors of the broker, as the relay's other modules know them. They need no Kafka client."""
+"""Errors of the broker, as the relay's other modules know them. This module needs no Kafka client."""
 
 
 class BrokerUnavailable(Exception):
-    """Kafka could not be reached, or did not answer in time. What was under way has an unknown outcome."""
+    """Kafka could not be reached, or did not answer in time. The outcome of batches in flight is unknown."""
 
 
 class RecordRefused(Exception):
-    """The broker will not take this record, however often it is sent."""
+    """The broker rejects this record permanently; another attempt would fail too."""

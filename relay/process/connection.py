@@ -1,4 +1,4 @@
-"""The way to the broker: options of every client, and the library's errors turned into the relay's."""
+"""The connection to the broker: the options of every client, and the translation of the library's errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,19 +15,19 @@ from kafka.errors import (
 from relay.conf import configuration
 from relay.process.broker import BrokerUnavailable, RecordRefused
 
-# Errors that say something about the record; every other one says something about the way to the broker.
+# Errors caused by the record. All other errors concern the connection or the broker.
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError)
 
 
 def read_connection() -> dict[str, Any]:
-    """Return what every client needs to know to connect."""
+    """Return the options that every client of kafka-python needs to connect."""
     settings = configuration()
     return {"bootstrap_servers": settings.bootstrap_servers, **settings.client_options}
 
 
 @contextmanager
 def broker_errors() -> Iterator[None]:
-    """Turn the library's errors into ours."""
+    """Raise errors of kafka-python as RecordRefused or BrokerUnavailable."""
     try:
         yield
     except KafkaError as error:
@@ -35,6 +35,6 @@ def broker_errors() -> Iterator[None]:
 
 
 def explain(error: Exception) -> Exception:
-    """Return the error as one of ours: RecordRefused or BrokerUnavailable."""
+    """Return `error` as RecordRefused or BrokerUnavailable."""
     kind = RecordRefused if isinstance(error, _REFUSALS) else BrokerUnavailable
     return kind(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Labelled points at which a crash would be worst. They do nothing, unless a fault test has installed a hook."""
+"""Failpoints: labelled points at which a crash does the most harm. They do nothing unless a fault test sets `hook`."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,6 @@ hook: Callable[[str], None] | None = None
 
 
 def failpoint(label: str) -> None:
-    """Say that the process is at the point `label`, for example ``relay.sent``."""
+    """Call the hook, if any, with `label`, for example ``relay.sent``."""
     if hook is not None:
         hook(label)

@@ -1,4 +1,4 @@
-"""What every long-running process of the relay shares: stop on a signal, and pause longer after each failure."""
+"""Shared parts of long-running processes: stop on a signal, and back off after failures."""
 
 import gc
 import logging
@@ -15,23 +15,22 @@ from relay.process.broker import BrokerUnavailable
 
 logger = logging.getLogger(__name__)
 
-# Says nothing about an event: deadlock, serialisation, lock time-out, lost connection, broker away. Never parked.
+# Errors that do not depend on an event: deadlocks, lock time-outs, lost connections and others. They never park a key.
 TRANSIENT = (OperationalError, InterfaceError, BrokerUnavailable)
-# Of the same class, but a statement that takes too long, or is more than PostgreSQL can do, does so again.
+# OperationalErrors that recur with the same event: the statement is too slow or too large for PostgreSQL.
 _OF_AN_EVENT = (QueryCanceled, ProgramLimitExceeded, StatementTooComplex)
 
 
 def is_transient(error: Exception) -> bool:
-    """Tell whether what failed may go well the next time as it is, so that no event is to blame."""
+    """Return whether the same work may succeed later, so that no event is at fault."""
     return isinstance(error, TRANSIENT) and not isinstance(error.__cause__, _OF_AN_EVENT)
 
 
 def prepare_for_batches() -> None:
-    """Tune this process for thousands of short-lived objects at a time, and for threads that wait for the database.
+    """Tune the garbage collector and the thread switch interval of this process for batches.
 
-    Batches make no cycles, and what was imported lives as long as the process: looking for garbage in both took a third
-    of a consumer's processor time. And whoever comes back from the database waits for the interpreter until the
-    other thread's turn is over.
+    Garbage collection took a third of a consumer's CPU time, although batches create no cycles and imported modules
+    live as long as the process. The short switch interval lets a thread continue sooner after a database call.
     """
     gc.collect()
     gc.freeze()
@@ -40,7 +39,7 @@ def prepare_for_batches() -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
+    """Return a threading.Event that SIGTERM and SIGINT set."""
     stopping = threading.Event()
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -52,9 +51,9 @@ def stop_on_signals() -> threading.Event:
 
 
 class Backoff:
-    """Pauses that grow from a tenth of a second to five seconds, and start anew after a success.
+    """Pauses that double from 0.1 s up to `longest` seconds, and restart at 0.1 s after a success.
 
-    The heartbeat `pulse` tells what is waited for.
+    The heartbeat `pulse` reports the error that the process waits for.
     """
 
     def __init__(self, stopping: threading.Event, *, pulse: Pulse | None = None, longest: float = 5.0) -> None:
@@ -64,11 +63,11 @@ class Backoff:
         self._pause = 0.1
 
     def succeed(self) -> None:
-        """Start anew: the next pause is the shortest."""
+        """Reset the next pause to 0.1 s."""
         self._pause = 0.1
 
     def pause(self, what: str, error: Exception) -> None:
-        """Log the failure, drop the database connection, which may be dead, and wait (less if stopping)."""
+        """Log the failure `what`, close the database connection, which may be dead, and wait until a stop at most."""
         logger.warning("%s: will try again", what, extra={"error": f"{type(error).__name__}: {error}".strip()})
         connection.close()
         if self._pulse:

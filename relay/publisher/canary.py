@@ -1,6 +1,7 @@
-"""A canary flies from the outbox through Kafka to every consumer, every few seconds: its age is the health of the way.
+"""Canaries: test events that go from the outbox through Kafka to each consumer every few seconds.
 
-All canaries have one key. They show one partition, one shard of the relays, and one member of each consumer group.
+The age of the newest canary at a consumer shows the health of the whole path. All canaries have one key, so they cover
+one partition, one shard and one member of each consumer group.
 """
 
 import time
@@ -31,13 +32,13 @@ where topic = %s and key = %s order by sequence desc limit 1
 
 
 class Canary:
-    """Sends the canaries of all relays together: whichever finds that the newest is too old sends the next."""
+    """The sender of canaries in one relay. The first relay that finds the newest canary too old sends the next one."""
 
     def __init__(self) -> None:
         self._due = 0.0
 
     def tick(self) -> None:
-        """Publish a canary if RELAY["CANARY_SECONDS"] have passed since the last one, here or at another relay."""
+        """Publish a canary if RELAY["CANARY_SECONDS"] have passed since the last one of any relay."""
         every = configuration().canary_seconds
         if not every or time.monotonic() < self._due:
             return

@@ -1,6 +1,6 @@
-"""What an event is: an immutable struct that knows its topic and its key, and how it looks on the wire.
+"""Events: immutable structs with a topic, a key and a JSON encoding.
 
-A version that was once published stays readable for ever: its class turns it into its own by its upcasters.
+Every published version stays readable: the upcasters of an event class turn an older version into the current one.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,17 +14,17 @@ from django.utils import timezone
 from msgspec import Meta
 from uuid_utils.compat import uuid7
 
-#: Takes the JSON object of one version and returns that of the next.
+#: A function that takes the JSON object of one version and returns the JSON object of the next version.
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-#: An index holds a key with its topic and a consumer's name, and PostgreSQL's take 2,704 bytes.
+#: An index entry contains the key, the topic and a consumer's name; PostgreSQL limits an entry to 2,704 bytes.
 MAX_KEY_CHARACTERS = 500
 
 _encoder = msgspec.json.Encoder()
 
 
 class _Stamp(msgspec.Struct, frozen=True):
-    """What a received event must carry itself, of whatever type: its class's defaults are for new events only."""
+    """The fields that every received event must contain: the defaults of an event class are for new events only."""
 
     event_id: object
     occurred_at: object
@@ -36,24 +36,24 @@ _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def unchanged(value: dict[str, Any]) -> dict[str, Any]:
-    """Return `value`: the upcaster of a version whose every event the next one can read as it stands."""
+    """Return `value`. Use it as the upcaster of a version whose events the next version can read without changes."""
     return value
 
 
 class UnableToDecodeEvent(ValueError):
-    """The bytes are not a readable event of that type."""
+    """The bytes are not a readable event of this type."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Base class of every event. A concrete event is a subclass without subclasses of its own.
+    """Base class of every event. A concrete event is a class without subclasses.
 
-    The id and the time travel in the JSON value too, so that a row of the outbox is a whole event without its
-    headers. Fields that a reader does not know are ignored: a newer producer may add optional ones.
+    The JSON value contains the id and the time too, so that the body of an outbox row is a complete event. Readers
+    ignore unknown fields, so a newer producer may add optional fields.
     """
 
     topic: ClassVar[str]
     version: ClassVar[int] = 1
-    #: By the version that each of them reads; together they lead to `version`.
+    #: Upcasters by the version that each of them reads; the last one returns the current `version`.
     upcasters: ClassVar[Mapping[int, Upcaster]] = {}
 
     event_id: Annotated[UUID, Meta(description="Id of the event, a UUIDv7; equal to the header ce_id.")] = (
@@ -70,26 +70,26 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def type_name(cls, version: int | None = None) -> str:
-        """The CloudEvents type of this version or of an older one, for example ``OrderPlaced.v1``."""
+        """Return the CloudEvents type of `version` (default: the current one), for example ``OrderPlaced.v1``."""
         return f"{cls.__name__}.v{version or cls.version}"
 
     @classmethod
     def readable_versions(cls) -> range:
-        """The versions that can be read: the current one, and those from which upcasters lead to it."""
+        """Return the readable versions: the current one, and the older ones that upcasters can turn into it."""
         oldest = cls.version
         while oldest - 1 in cls.upcasters:
             oldest -= 1
         return range(oldest, cls.version + 1)
 
     def encode(self) -> bytes:
-        """Return the JSON value as it goes over the wire."""
+        """Return the JSON value as UTF-8 bytes."""
         return _encoder.encode(self)
 
     @classmethod
     def decode(cls, value: bytes | str, *, version: int | None = None) -> Self:
-        """Read an event of this type from the JSON value of `version`, by default the current one.
+        """Return the event in the JSON `value` of `version` (default: the current one).
 
-        :raises UnableToDecodeEvent: the value is not JSON, or a field is missing or of another type.
+        :raises UnableToDecodeEvent: `value` is not JSON, or a field is missing or has a wrong type.
         """
         try:
             if version is not None and version != cls.version:
@@ -113,7 +113,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def concrete_events(base: type[Event] = Event) -> list[type[Event]]:
-    """Every event class below `base` that names a topic and has no subclasses."""
+    """Return every subclass of `base` that has a topic and no subclasses."""
     if subclasses := base.__subclasses__():
         return [cls for subclass in subclasses for cls in concrete_events(subclass)]
     return [base] if hasattr(base, "topic") else []

@@ -1,4 +1,4 @@
-"""Publishing: an event is committed with its cause, in the same transaction, or not at all."""
+"""The outbox: publish() commits an event in the transaction of its cause, or not at all."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString
@@ -14,9 +14,8 @@ from relay.publisher.tracing import current_traceparent
 # Below the broker's default of 1 MiB for a whole batch, with room for the headers.
 MAX_EVENT_BYTES = 512 * 1024
 
-# One statement: the lock on the stream's row is held until commit, so that within a key the order of commits,
-# of positions and of sequence numbers is the same. See docs/architecture.md. Under another isolation level than READ
-# COMMITTED it writes nothing and returns nothing.
+# One statement, which locks the stream's row until the commit. Within a key the orders of commits, positions and
+# sequence numbers are therefore the same (docs/architecture.md). Without READ COMMITTED no row is written.
 READ_COMMITTED = "current_setting('transaction_isolation') = 'read committed'"
 _PUBLISH_WITH_CAUSE = f"""stream as (
     insert into relay_stream as t (topic, key, last)
@@ -30,9 +29,9 @@ from stream
 returning sequence"""  # noqa: S608 - a constant
 _PUBLISH = f"with cause as (select 1), {_PUBLISH_WITH_CAUSE}"
 
-# The streams are locked in the order of their keys. Positions are given in the order of the list: identity values are
-# computed after the sort, and within a key they must grow with the sequence. The transaction has its number by then:
-# the reader waits for the transactions under way, and would pass by the positions of one that has none yet.
+# Streams are locked in the order of their keys. Positions follow the order of the list, because PostgreSQL computes
+# identity values after the sort; within a key they must increase with the sequence. pg_current_xact_id() assigns the
+# transaction id first: the reader's settled point could skip positions of a transaction without an id.
 _PUBLISH_MANY = f"""
 with event as (
     select * from unnest(%(topic)s::text[], %(key)s::text[], %(key_hash)s::int[], %(event_id)s::uuid[],
@@ -53,35 +52,35 @@ order by number
 
 
 class PublishedOutsideTransaction(RuntimeError):
-    """publish() needs the transaction of the event's cause: wrap both in transaction.atomic()."""
+    """publish() was called outside a transaction. Wrap it and the cause of the event in transaction.atomic()."""
 
 
 class WrongIsolationLevel(RuntimeError):
-    """publish() needs READ COMMITTED: under REPEATABLE READ concurrent publishers of a key fail."""
+    """The transaction is not READ COMMITTED. Under REPEATABLE READ, concurrent publishers of one key would fail."""
 
 
 class UnknownTopic(ValueError):
-    """The event's class is not in one of the modules of RELAY["EVENTS"], so no topic exists for it."""
+    """The module of the event class is not in RELAY["EVENTS"], so no topic exists for the event."""
 
 
 class EventTooLarge(ValueError):
-    """The event's JSON value is larger than MAX_EVENT_BYTES, or its key longer than MAX_KEY_CHARACTERS."""
+    """The JSON value of the event exceeds MAX_EVENT_BYTES, or its key exceeds MAX_KEY_CHARACTERS."""
 
 
 def hash_key(key: str) -> int:
-    """Return the number that decides a key's relay shard and Kafka partition: CRC-32 of its UTF-8, 31 bits of it."""
+    """Return the hash that selects the shard and the Kafka partition of `key`: 31 bits of the CRC-32 of its UTF-8."""
     return crc32(key.encode()) & 0x7FFFFFFF
 
 
 def publish(event: Event) -> int:
     """Write `event` to the outbox in the caller's transaction and return its sequence number within its key.
 
-    Publish several events of one transaction in the order of their keys, or two transactions may deadlock.
+    Publish the events of one transaction in the order of their keys; otherwise two transactions may deadlock.
 
     :raises PublishedOutsideTransaction: no transaction is open.
     :raises WrongIsolationLevel: the transaction is not READ COMMITTED.
-    :raises UnknownTopic: the event is not part of the contract.
-    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES, or its key over MAX_KEY_CHARACTERS.
+    :raises UnknownTopic: the module of the event class is not in RELAY["EVENTS"].
+    :raises EventTooLarge: the encoded event exceeds MAX_EVENT_BYTES, or its key exceeds MAX_KEY_CHARACTERS.
     """
     _check_transaction(event)
     values = encode_event(event)
@@ -94,22 +93,21 @@ def publish(event: Event) -> int:
 
 
 def publish_with_cause(cause: LiteralString, event: Event) -> tuple[LiteralString, dict[str, Any]]:
-    """Return one statement that writes `cause` and publishes `event`, and the values of the event's parameters.
+    """Return one SQL statement that writes `cause` and publishes `event`, and the parameters of the event.
 
-    The statement is a transaction of its own, so no transaction needs to be open. It returns one row if it has
-    published, else none.
+    The statement needs no open transaction. It returns one row if it has published the event, else no row.
 
-    :param cause: CTEs without the leading ``with``. The CTE named ``cause`` writes only where READ_COMMITTED holds. It
-        returns one row to publish the event, and no row to publish nothing.
-    :raises UnknownTopic, EventTooLarge: as :func:`publish` does.
+    :param cause: CTEs without the leading ``with``. The CTE named ``cause`` must write only if READ_COMMITTED holds. It
+        returns one row to publish the event, or no row to publish nothing.
+    :raises UnknownTopic, EventTooLarge: for the same reasons as :func:`publish`.
     """
     return f"with {cause},\n{_PUBLISH_WITH_CAUSE}", encode_event(event)
 
 
 def publish_many(events: Sequence[Event]) -> None:
-    """Write `events` to the outbox in one statement; those of one key get their numbers in the order of the list.
+    """Write `events` to the outbox in one statement. Events of one key get sequence numbers in the order of the list.
 
-    The keys are locked in their order, whatever the order of the list. Raises what :func:`publish` raises.
+    The keys are locked in sorted order, so the list may have any order. Raises the exceptions of :func:`publish`.
     """
     if not events:
         return
@@ -132,10 +130,10 @@ def _check_transaction(event: Event) -> None:
 
 
 def encode_event(event: Event) -> dict[str, Any]:
-    """Return the columns of the event's row, after checking all that can be checked before the database is asked.
+    """Return the columns of the event's outbox row by name. Check everything that does not need the database.
 
-    :raises UnknownTopic: the event is not part of the contract.
-    :raises EventTooLarge: the encoded event is over MAX_EVENT_BYTES, or its key over MAX_KEY_CHARACTERS.
+    :raises UnknownTopic: the module of the event class is not in RELAY["EVENTS"].
+    :raises EventTooLarge: the encoded event exceeds MAX_EVENT_BYTES, or its key exceeds MAX_KEY_CHARACTERS.
     """
     values = _encode(event, configuration().event_modules)
     return dict(zip(_COLUMNS, values, strict=True), traceparent=current_traceparent())

@@ -1,4 +1,4 @@
-"""The topics there are, derived from the event classes of RELAY["EVENTS"]."""
+"""The topics and event types, derived from the event classes of RELAY["EVENTS"]."""
 
 from functools import cache
 from importlib import import_module
@@ -11,14 +11,14 @@ from relay.publisher.event import Event, concrete_events
 
 
 class UnknownEventType(LookupError):
-    """A type that this process does not know: a newer producer is ahead of it. Waits for a newer consumer."""
+    """A type that this process does not know, because its producer is newer. The event waits for a newer consumer."""
 
 
 @cache
 def known_events() -> dict[str, type[Event]]:
-    """Every event class of the contract, by each CloudEvents type that it reads: its own and the older versions.
+    """Return the event classes of RELAY["EVENTS"] by CloudEvents type. A class has one entry per readable version.
 
-    :raises ImproperlyConfigured: two classes have one name.
+    :raises ImproperlyConfigured: two classes have the same name.
     """
     modules = configuration().event_modules
     for module in modules:
@@ -33,16 +33,16 @@ def known_events() -> dict[str, type[Event]]:
 
 
 def build_decoders() -> None:
-    """Have msgspec look at every event class now: threads that make it do so at the same moment can end the process."""
+    """Let msgspec inspect every event class now, in one thread: concurrent inspection can crash the process."""
     for event_class in set(known_events().values()):
         msgspec.json.Decoder(event_class)
 
 
 def decode_event(event_type: str, topic: str, value: bytes | str) -> Event:
-    """Read an event of the contract from its type and its JSON value. An older version becomes the current one.
+    """Return the event in the JSON `value`. An older version is upcast to the current one.
 
-    :raises UnknownEventType: the contract has no such type in `topic`.
-    :raises UnableToDecodeEvent: the value is not an event of that type.
+    :raises UnknownEventType: no event class with this `topic` can read `event_type`.
+    :raises UnableToDecodeEvent: `value` is not an event of `event_type`.
     """
     event_class = known_events().get(event_type)
     if event_class is None or event_class.topic != topic:
@@ -56,5 +56,5 @@ def _version(event_type: str) -> int:
 
 
 def known_topics() -> list[str]:
-    """The names of all topics, sorted."""
+    """Return the names of all topics, sorted."""
     return sorted({cls.topic for cls in known_events().values()})

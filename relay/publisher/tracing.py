@@ -1,6 +1,6 @@
-"""Trace context through outbox and Kafka for those who use OpenTelemetry; nothing at all for everyone else.
+"""Trace context through the outbox and Kafka, for projects that use OpenTelemetry.
 
-OpenTelemetry is never imported here before the project has done so: without its import there can be no active span.
+This module imports OpenTelemetry only if the project has imported it before: otherwise there is no active span.
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def current_traceparent() -> str:
-    """Return the W3C traceparent of the active span, or "" when there is none."""
+    """Return the W3C traceparent of the active span, or "" if there is none."""
     if "opentelemetry.trace" not in sys.modules:
         return ""
     from opentelemetry.trace import get_current_span
@@ -22,9 +22,9 @@ def current_traceparent() -> str:
 
 
 def span_for(consumer: str, topic: str, traceparents: Sequence[str]) -> AbstractContextManager[Any]:
-    """Return the span of `consumer` while it handles events of `topic`, to be entered.
+    """Return a context manager for the span of `consumer` while it handles events of `topic`.
 
-    It is the child of a single event's producer, and only linked to the producers of several.
+    For one event the span is a child of the producer's span; for several events it has a link to each.
     """
     if "opentelemetry.trace" not in sys.modules:
         return nullcontext()

@@ -1,1 +1,1 @@
-"""What others may know of the events: JSON Schemas, kept for ever, and an AsyncAPI document. Not used at run time."""
+"""Descriptions of the events for other projects: JSON Schemas and an AsyncAPI document. Not used at run time."""

@@ -1,7 +1,7 @@
-"""The AsyncAPI 3.0 document of all topics: who says what, under which key, and who listens.
+"""The AsyncAPI 3.0 document: topics, messages, keys and consumers.
 
-It names no servers. The payloads are references to the schema files; AsyncAPI reads them as JSON Schema draft 7, which
-knows everything that msgspec generates.
+The document contains no servers. Payloads are references to the schema files. AsyncAPI reads these as JSON Schema
+draft 7, which supports everything that msgspec generates.
 """
 
 import inspect
@@ -32,7 +32,7 @@ _OTHER_HEADERS = {"traceparent": {"type": "string", "description": "W3C trace co
 
 
 def make_document() -> dict[str, Any]:
-    """Return the document, with references to ``events/<type>.json`` beside it. Old versions may still be read."""
+    """Return the document, with references to ``events/<type>.json``. It includes older readable versions."""
     types = dict(sorted(known_events().items()))
     topics = sorted({cls.topic for cls in types.values()})
     operations = {f"{topic}.publish": _describe_publishing(topic) for topic in topics}
@@ -43,7 +43,7 @@ def make_document() -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": f"Events of {configuration().source}",
-            # Grows with each new event and each new version of one.
+            # Increases with each new event and each new version of an event.
             "version": f"{len(types)}.0.0",
             "description": (
                 "CloudEvents 1.0 in Kafka's binary mode. Delivered at least once, in order within a key: a sequence "

@@ -1,7 +1,7 @@
-"""What changed between two JSON Schemas of an event, and who can read what. Pure: schemas in, sentences out.
+"""Differences between two JSON Schemas of an event, and their compatibility for readers. Pure functions.
 
-It knows the keywords that msgspec generates. A reader ignores fields that it does not know, so a new field that may be
-missing harms nobody; what can't be proven harmless counts as harmful.
+The comparison supports the keywords that msgspec generates. Readers ignore unknown fields, so a new optional field is
+compatible. A change that is not proven compatible counts as incompatible.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ Schema = Mapping[str, Any]
 _KINDS = {type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string"}
 _LOWER_LIMITS = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 _UPPER_LIMITS = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
-# What is compared elsewhere, or says nothing about which values there may be.
+# Keywords that are compared elsewhere, or that do not restrict values.
 _NO_CONSTRAINTS = {
     *("type", "properties", "required", "items", "prefixItems", "additionalProperties", "$ref", "$defs", "anyOf"),
     *("title", "description", "examples", "default", "discriminator", "$schema", "$id"),
@@ -32,7 +32,7 @@ class Change(NamedTuple):
 
 
 class _Field(NamedTuple):
-    """A place in the value: may it be missing, and which kinds of values may stand there, each with constraints."""
+    """A field: whether it is required, and the kinds of values it accepts, each with its constraints."""
 
     parent: str
     required: bool
@@ -41,7 +41,7 @@ class _Field(NamedTuple):
 
 
 def compare(old: Schema, new: Schema) -> list[Change]:
-    """Return the differences in meaning from `old` to `new`, by field. Other words in a description are none."""
+    """Return the differences from `old` to `new`, sorted by field. Changes of descriptions are ignored."""
     before = dict(_walk("", old, old.get("$defs", {})))
     after = dict(_walk("", new, new.get("$defs", {})))
     changes: list[Change] = []
@@ -76,7 +76,7 @@ def _compare_fields(path: str, was: _Field, now: _Field) -> Iterator[Change]:
 
 
 def _reading(kind: str, kinds: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    """The constraints under which a field of `kinds` reads a value of `kind`; None if it does not."""
+    """Return the constraints under which a field of `kinds` accepts a value of `kind`; None if it rejects the kind."""
     if kind == "integer" and kind not in kinds:
         kind = "number"
     return kinds.get(kind, kinds.get("anything"))
@@ -90,7 +90,7 @@ def _compare_constraints(path: str, was: dict[str, Any], now: dict[str, Any]) ->
         if key == "enum":
             yield _compare_values(path, before, after)
             continue
-        # No constraint allows everything.
+        # A missing constraint allows all values.
         narrower, wider = after is not None, before is not None
         if after is not None and before is not None and key in _LOWER_LIMITS | _UPPER_LIMITS:
             narrower = (after > before) == (key in _LOWER_LIMITS)
@@ -100,7 +100,7 @@ def _compare_constraints(path: str, was: dict[str, Any], now: dict[str, Any]) ->
 
 
 def _compare_values(path: str, before: frozenset[Any] | None, after: frozenset[Any] | None) -> Change:
-    """Compare the only values that are allowed; None allows all."""
+    """Return the change from the allowed values `before` to `after`; None allows all values."""
     if after is None:
         return Change(path, "was made wider: it can be any value", True, False)
     if before is None:
@@ -117,7 +117,7 @@ def _list(values: frozenset[Any]) -> str:
 def _walk(
     path: str, node: Schema, definitions: Schema, parent: str = "", required: bool = True, above: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, _Field]]:
-    """Yield every place in the value with its path, for example ``lines[].sku``. `above` are the structs around it."""
+    """Yield every field with its path, for example ``lines[].sku``. `above` are the enclosing structs."""
     choices = list(_choices(node, definitions, above))
     structs = [choice["title"] for choice, _ in choices if "properties" in choice]
     kinds: dict[str, dict[str, Any]] = {}
@@ -140,7 +140,7 @@ def _walk(
 
 
 def _choices(node: Schema, definitions: Schema, above: tuple[str, ...]) -> Iterator[tuple[Schema, tuple[str, ...]]]:
-    """Yield the kinds of values that `node` allows, each as a schema with one type, and the structs around each."""
+    """Yield the kinds of values that `node` allows, each as a schema with one type, and the enclosing structs."""
     if "$ref" in node:
         name = node["$ref"].removeprefix("#/$defs/")
         if name in above:
@@ -160,7 +160,7 @@ def _choices(node: Schema, definitions: Schema, above: tuple[str, ...]) -> Itera
 
 
 def _children(choice: Schema, kind: str) -> Iterator[tuple[str, Schema, bool]]:
-    """Yield what stands inside of a value: the end of its path, its schema, and whether it must be there."""
+    """Yield the fields inside a value: the end of the path, the schema, and whether the field is required."""
     for name, child in choice.get("properties", {}).items():
         yield f".{name}", child, name in choice.get("required", ())
     if kind == "map":

@@ -1,7 +1,6 @@
-"""One JSON Schema file for each version of each event. A file that was once written is never changed.
+"""The schema files: one JSON Schema for each version of each event. An existing file never changes.
 
-The list of the files' SHA-256 sums is what notices an edited one: it only ever grows, so a reviewer needs to look at
-nothing but removed lines of that list.
+A list of SHA-256 sums reveals edited files. The list only grows, so a reviewer only has to check it for removed lines.
 """
 
 import hashlib
@@ -22,14 +21,14 @@ _STAMP = ["event_id", "occurred_at"]
 
 
 class UnableToDescribeEvent(TypeError):
-    """A JSON Schema of this class would not say what others may rely on."""
+    """No correct JSON Schema exists for this event class; the message gives the reason."""
 
 
 def make_schema(cls: type[Event]) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a class's current version.
+    """Return the JSON Schema (draft 2020-12) of the current version of `cls`.
 
-    :raises UnableToDescribeEvent: a struct refuses unknown fields, so that none could ever be added, or a time has no
-        zone and would look like any other string.
+    :raises UnableToDescribeEvent: a struct refuses unknown fields, so that no field could be added later; or a time has
+        no zone, so that its schema would equal the schema of a string.
     """
     for field in inspect.type_info(cls).fields:  # type: ignore[attr-defined]
         if _has_naive_time(field.type):
@@ -45,7 +44,7 @@ def make_schema(cls: type[Event]) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:event:{cls.type_name()}",
         **body,
-        # New events get them by default; a received one must have them.
+        # The class has defaults for these fields, but every received event must contain them.
         "required": [*_STAMP, *body.get("required", [])],
     }
     return schema | ({"$defs": definitions} if definitions else {})
@@ -64,7 +63,7 @@ def _has_naive_time(part: Any, above: tuple[Any, ...] = ()) -> bool:
 
 
 class SchemaFolder:
-    """The folder with the schema files, beside the event classes of the contract."""
+    """The folder with the schema files, and the event classes for comparison."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,11 +71,11 @@ class SchemaFolder:
         self._files = {file.stem: file for file in sorted(path.glob("*.json"))}
         sums = path / SUMS
         lines = sums.read_text("utf-8").splitlines() if sums.exists() else []
-        # Of two lines for one file the first counts: lines are only ever added.
+        # If a file has two lines, the first one counts, because lines are only appended.
         self._sums = {Path(name).stem: value for value, name in map(str.split, reversed(lines))}
 
     def write_missing(self) -> list[str]:
-        """Write the schema of each current version that never had a file, list its sum, and return the types."""
+        """Write the schemas of current versions without a file, append their sums, and return their types."""
         self.path.mkdir(parents=True, exist_ok=True)
         written = self._files.keys() | self._sums.keys()
         missing = {cls.type_name(): cls for cls in self._classes.values() if cls.type_name() not in written}
@@ -88,17 +87,17 @@ class SchemaFolder:
         return sorted(missing)
 
     def find_faults(self) -> list[str]:
-        """Return what must not be released, each as a sentence; an empty list if all is well."""
-        faults = [f"{name}.json is gone, but listed in {SUMS}" for name in self._sums if name not in self._files]
+        """Return all faults that forbid a release, as sentences."""
+        faults = [f"{name}.json is missing, but listed in {SUMS}" for name in self._sums if name not in self._files]
         for name, file in self._files.items():
             if name not in self._sums:
                 faults.append(f"{file.name} is not listed in {SUMS}: only event_schemas --write writes these files")
             elif self._sums[name] != _sum(file):
                 faults.append(
-                    f"{file.name} was edited{self._tell_edit(name)}: restore it; a change needs a new version"
+                    f"{file.name} was edited{self._describe_edit(name)}: restore it; a change needs a new version"
                 )
             elif name not in known_events():
-                faults.append(f"{name} could no longer be read: {self._tell_missing_reader(name)}")
+                faults.append(f"{name} could no longer be read: {self._describe_missing_reader(name)}")
         for cls in self._classes.values():
             faults += self._find_faults_of(cls)
         for (old, new), changes in self.compare_versions().items():
@@ -111,7 +110,7 @@ class SchemaFolder:
         return faults
 
     def compare_versions(self) -> dict[tuple[str, str], list[Change]]:
-        """Return what changed from each version to the next, by the types of both."""
+        """Return the changes from each version to the next, by the pair of types."""
         return {
             (cls.type_name(version), cls.type_name(version + 1)): self._compare_to_next(cls, version)
             for cls in self._classes.values()
@@ -128,33 +127,33 @@ class SchemaFolder:
             if cls.type_name(version) not in self._files:
                 yield f"{name} can't be published: there has never been a {cls.type_name(version)}"
         if name not in self._files and name not in self._sums:
-            yield f"{name} has no file: manage.py event_schemas --write makes it"
+            yield f"{name} has no file: run manage.py event_schemas --write"
         elif name in self._files and self._sums.get(name) == _sum(self._files[name]):
             for change in compare(self._read(cls, cls.version), make_schema(cls)):
                 yield f"{name} is published, but {change}: make it version {cls.version + 1}"
 
-    def _tell_edit(self, name: str) -> str:
-        """Tell in which fields a file differs from its class, if its version is the current one."""
+    def _describe_edit(self, name: str) -> str:
+        """Return the differences of a file from its class as a text, or "" if it is not of the current version."""
         cls = known_events().get(name)
         if cls is None or cls.type_name() != name:
             return ""
         edited = self._read(cls, cls.version)
         return "".join(f", {change}" for change in compare(make_schema(cls), edited)) if edited else ""
 
-    def _tell_missing_reader(self, name: str) -> str:
+    def _describe_missing_reader(self, name: str) -> str:
         cls, version = self._classes.get(_name(name)), _version(name)
         if cls is None:
-            return "RELAY['EVENTS'] has no class of that name any more"
+            return "RELAY['EVENTS'] has no event class with this name"
         if version > cls.version:
             return f"its class is only version {cls.version}"
         if version in cls.upcasters:
             return f"the upcasters do not lead from {version} to {cls.version}"
         harm = [str(change) for change in self._compare_to_next(cls, version) if not change.new_reads_old]
-        reader = f"an upcaster of its own, since {', '.join(harm)}" if harm else "the upcaster `unchanged`"
+        reader = f"an upcaster, since {', '.join(harm)}" if harm else "the upcaster `unchanged`"
         return f"{cls.type_name()} needs, for version {version}, {reader}"
 
     def _read(self, cls: type[Event], version: int) -> dict[str, Any]:
-        """Return the schema of a version: its file; without one, that of the class; {} for what can't be read."""
+        """Return the schema of `version` from its file or, for the current one, from the class. {}: unreadable."""
         file = self._files.get(cls.type_name(version))
         if file is not None:
             try:

@@ -1,7 +1,7 @@
-"""What a test needs instead of Kafka: what was published, and its delivery to consumers, in one transaction.
+"""A test kit that replaces Kafka: list published events and deliver them to consumers, in one transaction.
 
-Everything works inside a TestCase and pytest's `db`: nothing has to be committed, and nothing is remembered between
-two tests. See docs/relay.md.
+It works inside a TestCase and with pytest-django's `db`: it needs no commit and keeps no state between tests. See
+docs/relay.md.
 """
 
 from relay.testing.delivery import DeliveryLoops, deliver, parked_keys, redrive

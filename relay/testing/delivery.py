@@ -1,6 +1,6 @@
-"""From the outbox to the consumers as Kafka would do it: each key in order, headers and all, whatever else goes wrong.
+"""Delivery from the outbox to consumers without Kafka, with headers and in order within each key.
 
-Consumers apply through their own `process`, and their cursors tell what they still need.
+Consumers apply the events with their own `process`, and their cursors decide which events are missing.
 """
 
 import random
@@ -33,7 +33,7 @@ order by o.position
 
 
 class DeliveryLoops(AssertionError):
-    """After many rounds there is still something to deliver: one event leads to another without end."""
+    """Events remain after the maximum number of rounds, for example because handlers publish events in a loop."""
 
 
 def deliver(
@@ -46,23 +46,25 @@ def deliver(
     seed: int | None = None,
     rounds: int = 100,
 ) -> int:
-    """Give each consumer what it has not applied, and what that leads to, until nothing is left; return how many.
+    """Deliver all unapplied events to each consumer until no event is left; return the number of deliveries.
 
-    Without options everything comes once and in order. The options are what Kafka and a relay may do, and what the
-    effects must not show. Shares are from 0 to 1, drawn by `seed`; a seed that was not given is printed.
+    This includes events that handlers publish meanwhile. Without options every event is delivered once and in order.
+    The options imitate Kafka and the relay; the effects of a correct consumer do not depend on them.
 
-    :param duplicate: the share of deliveries that come a second time, in a later batch.
-    :param delay: the share of keys that are held back in a round while the others go on (below 1).
-    :param lose: the share of records that never come. What follows, or the sweep at the end, shows that they lack.
-    :param shuffle: mix the keys, never the events of one, and cut the batches by chance.
-    :param parked: "raise" lets a handler's error out; "allow" parks its key, as it would be outside a test.
-    :raises DeliveryLoops: there is something left after so many `rounds`.
+    :param duplicate: share (0 to 1) of deliveries that are repeated in a later batch.
+    :param delay: share (0 to below 1) of keys that are held back in a round.
+    :param lose: share (0 to 1) of records that are lost. Later events or a final sweep reveal and heal them.
+    :param shuffle: mix the keys, but not the events of one key, and cut random batches.
+    :param parked: "raise" raises the error of a handler; "allow" parks the key, as in production.
+    :param seed: seed of all random choices. By default it is random and printed.
+    :param rounds: maximum number of rounds.
+    :raises DeliveryLoops: events remain after `rounds` rounds.
     """
     if not all(0 <= share <= 1 for share in (duplicate, delay, lose)) or delay == 1:
-        raise ValueError(f"duplicate={duplicate}, delay={delay} and lose={lose} are shares from 0 to 1, delay below 1")
+        raise ValueError(f"duplicate={duplicate}, delay={delay}, lose={lose}: shares must be 0 to 1, and delay below 1")
     chosen = random.randrange(2**32) if seed is None else seed
     if seed is None and (duplicate or delay or lose or shuffle):
-        print(f"to see the same again: deliver(..., seed={chosen})")
+        print(f"to repeat this run: deliver(..., seed={chosen})")
     wire = _Wire(random.Random(chosen), duplicate=duplicate, delay=delay, lose=lose, shuffle=shuffle)
     for _ in range(rounds):
         Outbox.objects.filter(published_at=None).update(published_at=Now())
@@ -70,11 +72,11 @@ def deliver(
         if not any(busy) and not (lose and [key for consumer in consumers for key in sweep(consumer, parked)]):
             return wire.delivered.total()
     often = ", ".join(f"{what} ({times} times)" for what, times in wire.delivered.most_common(3))
-    raise DeliveryLoops(f"something is left after {rounds} rounds; most often came {often}")
+    raise DeliveryLoops(f"events remain after {rounds} rounds; the most frequent were {often}")
 
 
 def redrive(*consumers: Consumer, parked: Parked = "raise") -> int:
-    """Try every parked key again, due or not, as a person would have it done; return how many of them flow again."""
+    """Retry every parked key, due or not; return the number of keys that are no longer parked."""
     flowing = 0
     for consumer in consumers:
         for cursor in ParkedKey.objects.filter(consumer=consumer.name).exclude(parked_at=None).order_by("topic", "key"):
@@ -84,13 +86,13 @@ def redrive(*consumers: Consumer, parked: Parked = "raise") -> int:
 
 
 def parked_keys(consumer: Consumer) -> dict[str, str]:
-    """Return by key the reason why its events wait."""
+    """Return the reasons of the consumer's parked keys, by key."""
     keys = ParkedKey.objects.filter(consumer=consumer.name).exclude(parked_at=None).order_by("topic", "key")
     return dict(keys.values_list("key", "reason"))
 
 
 class _Wire:
-    """What is on its way during one call of deliver()."""
+    """The deliveries in flight during one call of deliver()."""
 
     def __init__(self, dice: random.Random, *, duplicate: float, delay: float, lose: float, shuffle: bool) -> None:
         self._dice, self._duplicate, self._delay, self._lose, self._shuffle = dice, duplicate, delay, lose, shuffle
@@ -99,11 +101,11 @@ class _Wire:
         self.delivered: Counter[str] = Counter()
 
     def mix(self, things: Sequence[T]) -> list[T]:
-        """Return `things` in a random order if anything is shuffled."""
+        """Return `things`, in a random order if `shuffle` is set."""
         return self._dice.sample(things, len(things)) if self._shuffle else list(things)
 
     def hand_over(self, consumer: Consumer, parked: Parked) -> bool:
-        """Let the consumer process what comes in this round; tell whether anything did, or is still to come."""
+        """Let `consumer` process one round; return whether there were deliveries or held keys."""
         coming, held = self._take(consumer)
         for batch in self._cut(coming):
             with surfacing_errors(consumer, parked):
@@ -112,7 +114,7 @@ class _Wire:
         return bool(coming or held)
 
     def _take(self, consumer: Consumer) -> tuple[list[Delivery], set[Key]]:
-        """Return what comes now and which keys are held back; a duplicate comes one round after its original."""
+        """Return the deliveries of this round and the held keys. A duplicate follows one round after its original."""
         sent, coming = self._sent[consumer.name], self._again.pop(consumer.name, [])
         held: dict[Key, bool] = {}
         for row in Outbox.objects.raw(_WAITING, [consumer.name, consumer.topics]):
@@ -134,7 +136,7 @@ class _Wire:
         return share > 0 and self._dice.random() < share
 
     def _cut(self, deliveries: list[Delivery]) -> list[list[Delivery]]:
-        """Return one batch; or, if shuffled, several of mixed keys, each key's deliveries in their order."""
+        """Return `deliveries` as one batch or, if `shuffle` is set, as random batches that keep each key in order."""
         if not self._shuffle:
             return [deliveries] if deliveries else []
         turns = self.mix([(delivery.topic, delivery.key) for delivery in deliveries])
@@ -150,7 +152,7 @@ class _Wire:
 
 
 def make_delivery(row: Outbox) -> Delivery:
-    """Return what a consumer gets once the row's record has gone through Kafka."""
+    """Return the delivery that a consumer would receive from Kafka for `row`."""
     sent = Row(
         position=row.position,
         key_hash=row.key_hash,
@@ -177,7 +179,7 @@ def make_delivery(row: Outbox) -> Delivery:
 
 
 def sweep(consumer: Consumer, parked: Parked) -> list[Key]:
-    """Heal from the outbox what was lost at the end of a key, as a consumer does by itself, and return the keys."""
+    """Heal events that were lost at the end of a key, as a consumer process does; return the keys."""
     behind = find_behind(consumer.name, consumer.topics, seconds=0)
     with surfacing_errors(consumer, parked):
         for key in behind:
@@ -187,7 +189,7 @@ def sweep(consumer: Consumer, parked: Parked) -> list[Key]:
 
 @contextmanager
 def surfacing_errors(consumer: Consumer, parked: Parked) -> Iterator[None]:
-    """Raise, after the block and unless it is allowed, the first error for which the consumer parked a key in it."""
+    """Raise, after the block, the first error for which `consumer` parked a key, unless `parked` is "allow"."""
     failures: list[tuple[LockedCursor, Exception]] = []
     park = consumer._park_locked
 

@@ -1,4 +1,4 @@
-"""What was published, read from the outbox: delivered or not, rolled back or not, it is what a consumer would get."""
+"""Published events, read from the outbox of the current transaction, whether they are delivered or not."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ def published(*, key: object = None) -> list[Event]: ...
 @overload
 def published(event_class: type[E], *, key: object = None) -> list[E]: ...
 def published(event_class: type[Event] = Event, *, key: object = None) -> list[Any]:
-    """Return the events of `event_class` (a base class stands for all below it) in the order of their publication."""
+    """Return the events of `event_class` and its subclasses, with `key` only those of this key, by publication."""
     topics = {cls.topic for cls in known_events().values() if issubclass(cls, event_class)}
     rows = Outbox.objects.filter(topic__in=topics)
     if key is not None:
@@ -27,9 +27,9 @@ def published(event_class: type[Event] = Event, *, key: object = None) -> list[A
 
 
 def assert_published(event_class: type[E], *, key: object = None, times: int = 1, **fields: object) -> E:
-    """Return the first event of `event_class` with these fields; there must be exactly `times` of them.
+    """Check that exactly `times` events of `event_class` have these `fields`, and return the first one.
 
-    :raises AssertionError: there are fewer or more; the message tells what was published instead.
+    :raises AssertionError: there are fewer or more; the message lists the published events.
     """
     unknown = ", ".join(sorted(fields.keys() - set(event_class.__struct_fields__)))
     if unknown or times < 1:
@@ -40,24 +40,24 @@ def assert_published(event_class: type[E], *, key: object = None, times: int = 1
         return found[0]
     asked = ", ".join(f"{name}={value!r}" for name, value in wanted.items())
     raise AssertionError(
-        f"{event_class.__name__}({asked}) was published {len(found)} times, not {times}. Published was:\n"
-        + tell_events(published(), event_class, wanted)
+        f"{event_class.__name__}({asked}) was published {len(found)} times, not {times}. Published events:\n"
+        + format_events(published(), event_class, wanted)
     )
 
 
 def assert_nothing_published(event_class: type[Event] = Event, *, key: object = None) -> None:
-    """Check that no event of `event_class` was published; with `key` none for that key.
+    """Check that no event of `event_class` was published, or none with this `key`.
 
-    :raises AssertionError: the message tells what was.
+    :raises AssertionError: there are events; the message lists them.
     """
     found = published(event_class, key=key)
     if found:
-        raise AssertionError(f"nothing should have been published, but this was:\n{tell_events(found)}")
+        raise AssertionError(f"expected no published event, but found:\n{format_events(found)}")
 
 
 @contextmanager
 def capture_published() -> Iterator[list[Event]]:
-    """Yield a list that holds, once the block has ended, what was published in it."""
+    """Yield a list, to which the events that the block publishes are added at its end."""
     last = Outbox.objects.aggregate(last=Max("position"))["last"] or 0
     events: list[Event] = []
     yield events
@@ -65,19 +65,19 @@ def capture_published() -> Iterator[list[Event]]:
 
 
 def read_events(rows: QuerySet[Outbox]) -> list[Event]:
-    """Read the events of `rows` in their order."""
+    """Return the events of `rows` in the order of their positions."""
     return [decode_event(row.type, row.topic, row.body) for row in rows.order_by("position")]
 
 
 def find_differences(event: Event, wanted: Mapping[str, object]) -> dict[str, object]:
-    """Return by name what `event` holds where something else is wanted."""
+    """Return, by name, the values of `event` that differ from `wanted`."""
     return {name: getattr(event, name) for name, value in wanted.items() if getattr(event, name) != value}
 
 
-def tell_events(
+def format_events(
     events: list[Event], event_class: type[Event] | None = None, wanted: Mapping[str, object] | None = None
 ) -> str:
-    """Tell each event on a line, and in those of `event_class` what is not as wanted."""
+    """Return one line per event. Lines of `event_class` include the differences from `wanted`."""
     lines = []
     for event in events:
         differences = find_differences(event, wanted or {}) if event_class and isinstance(event, event_class) else {}

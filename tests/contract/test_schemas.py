@@ -117,7 +117,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Releases:
 
 def test_a_class_without_its_file_is_refused(releases: Releases) -> None:
     assert releases.check(letter(to=str)) == [
-        "LetterSent.v1 has no file: manage.py event_schemas --write makes it",
+        "LetterSent.v1 has no file: run manage.py event_schemas --write",
     ]
 
 
@@ -166,7 +166,7 @@ def test_an_edited_or_missing_old_version_is_refused(releases: Releases) -> None
     releases.edit("LetterSent.v1", lambda text: text + " ")
     assert releases.check(second) == ["LetterSent.v1.json was edited: restore it; a change needs a new version"]
     (releases.folder / "LetterSent.v1.json").unlink()
-    assert "LetterSent.v1.json is gone, but listed in SHA256SUMS" in releases.check(second)
+    assert "LetterSent.v1.json is missing, but listed in SHA256SUMS" in releases.check(second)
 
 
 def test_what_was_deleted_or_spoilt_is_not_written_anew(releases: Releases) -> None:
@@ -177,7 +177,7 @@ def test_what_was_deleted_or_spoilt_is_not_written_anew(releases: Releases) -> N
     ]
     (releases.folder / "LetterSent.v1.json").unlink()
     releases.write(letter(to=int))
-    assert releases.check(letter(to=int)) == ["LetterSent.v1.json is gone, but listed in SHA256SUMS"]
+    assert releases.check(letter(to=int)) == ["LetterSent.v1.json is missing, but listed in SHA256SUMS"]
 
 
 def test_a_file_that_was_not_written_by_the_command_is_refused(releases: Releases) -> None:
@@ -202,7 +202,7 @@ def test_an_incompatible_version_needs_an_upcaster_that_does_something(releases:
     fields: dict[str, Any] = {"to": str, "stamp": str}
     releases.write(letter(2, **fields))
     (fault,) = releases.check(letter(2, **fields))
-    assert fault.endswith("needs, for version 1, an upcaster of its own, since `stamp` is new and required")
+    assert fault.endswith("needs, for version 1, an upcaster, since `stamp` is new and required")
     (fault,) = releases.check(letter(2, {1: unchanged}, **fields))
     assert fault == (
         "LetterSent.v1 can't be read unchanged as LetterSent.v2, since `stamp` is new and required: write an upcaster"

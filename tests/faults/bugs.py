@@ -37,9 +37,9 @@ def skip_locked() -> None:
 
     def forward_in_one_transaction(relay: forwarder.Forwarder) -> bool:
         with transaction.atomic():
-            relay._take_in(reader._query(unlocked, {}))
+            relay._enqueue(reader._query(unlocked, {}))
             relay._send()
-            relay._settle()
+            relay._drain()
         return False
 
     def mark(self: marker.Marker, statement: str, rows: Sequence[reader.Row]) -> None:

@@ -29,7 +29,7 @@ CRAMPED = {
     "relay.forwarder.reader.READ_ROWS": 8,
     "relay.forwarder.buffer.READ_ROWS": 8,
     "relay.forwarder.reader.SPAN": 40,
-    "relay.forwarder.buffer.WINDOW_ROWS": 30,
+    "relay.forwarder.buffer.BUFFER_ROWS": 30,
     "relay.forwarder.queues.BATCH_ROWS": 5,
     "relay.forwarder.marker.MARK_ROWS": 4,
 }

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from relay import BrokerUnavailable
 from relay.forwarder.forwarder import Forwarder
 from relay.forwarder.lease import LeaseLost
-from relay.forwarder.queues import Landing, Lane
+from relay.forwarder.queues import Completion, PartitionQueue
 from relay.models import Outbox
 from relay.process.broker import RecordRefused
 from relay.process.loop import TRANSIENT
@@ -54,22 +54,22 @@ class Walk:
         self.poisoned: set[bytes] = set()
         self.keys = [f"{self.random.random()}" for _ in range(24)]
         self.late: list[BaseDatabaseWrapper] = []
-        self._land = Lane.land
-        monkeypatch.setattr(Lane, "land", lambda lane: self.land(lane))
+        self._take_completed = PartitionQueue.take_completed
+        monkeypatch.setattr(PartitionQueue, "take_completed", lambda queue: self.take_completed(queue))
 
-    def land(self, lane: Lane) -> Landing | None:
-        """Tell what became of the lane's batch, or what this walk wants to be believed."""
-        if self.silent.get(lane.number, 0) > self.step:
+    def take_completed(self, queue: PartitionQueue) -> Completion | None:
+        """Return the outcome of the batch of `queue`, or the outcome that this walk injects."""
+        if self.silent.get(queue.number, 0) > self.step:
             return None
-        landing = self._land(lane)
-        if landing is None:
+        completion = self._take_completed(queue)
+        if completion is None:
             return None
-        if any(row.key in self.poisoned for row in landing.rows):
-            return landing._replace(error=RecordRefused("poisoned"))
+        if any(row.key in self.poisoned for row in completion.rows):
+            return completion._replace(error=RecordRefused("poisoned"))
         if self.failing > 0:
             self.failing -= 1
-            return landing._replace(error=BrokerUnavailable("no answer"))
-        return landing
+            return completion._replace(error=BrokerUnavailable("no answer"))
+        return completion
 
     def take(self, steps: int) -> None:
         """Take so many steps, and look after each 10."""

@@ -11,7 +11,7 @@ from tests.relay.readers import Readers
 
 @pytest.fixture(autouse=True)
 def library_events(settings: Settings) -> Iterator[None]:
-    """Let the relay know the events of tests.relay.events and no others."""
+    """Set RELAY["EVENTS"] to tests.relay.events only."""
     settings.RELAY = {**settings.RELAY, "EVENTS": ["tests.relay.events"], "PARTITIONS": 3}
     known_events.cache_clear()
     yield
@@ -20,7 +20,7 @@ def library_events(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def forwarder(library_events: None) -> Iterator[Forwarder]:
-    """A relay that is driven by hand."""
+    """A relay whose rounds a test runs one by one."""
     cluster.create_topics(known_topics())
     relay = Forwarder()
     yield relay

@@ -1,4 +1,4 @@
-"""Events of a small library, so that the relay is tested without the shop."""
+"""Events of a small library, so that tests of the relay do not need the shop."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -7,7 +7,7 @@ from relay import Event
 
 
 class LibraryEvent(Event, frozen=True, kw_only=True):
-    """Something about a book."""
+    """An event about a book."""
 
     topic: ClassVar[str] = "test.library"
     book: UUID
@@ -18,17 +18,17 @@ class LibraryEvent(Event, frozen=True, kw_only=True):
 
 
 class BookLent(LibraryEvent, frozen=True, kw_only=True):
-    """A reader took the book home."""
+    """A reader borrowed the book."""
 
     reader: str = "somebody"
 
 
 class BookReturned(LibraryEvent, frozen=True, kw_only=True):
-    """The book is back."""
+    """A reader returned the book."""
 
 
 class NoticePosted(Event, frozen=True, kw_only=True):
-    """Another topic."""
+    """An event of another topic."""
 
     topic: ClassVar[str] = "test.notices"
     board: str

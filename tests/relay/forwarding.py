@@ -1,4 +1,4 @@
-"""A forwarder under test, run by hand until it has nothing left to do, or on a thread."""
+"""Helpers that run a forwarder until it has nothing left to do, or on a thread."""
 
 import threading
 import time
@@ -27,13 +27,13 @@ def publish_committed(*events: Event) -> None:
 
 
 def forward_all(forwarder: Forwarder, *, seconds: float = 15, quiet: float = 0.4) -> None:
-    """Let it work until nothing has happened for `quiet` seconds: all is published or refused, or can't be reached."""
+    """Run rounds until nothing has happened for `quiet` seconds: all rows are published, refused or unreachable."""
     deadline = time.monotonic() + seconds
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < quiet:
-        if forwarder.forward_round() or forwarder._window.rows:
+        if forwarder.forward_round() or forwarder._buffer.rows:
             quiet_since = time.monotonic()
-        assert time.monotonic() < deadline, f"{len(forwarder._window.rows)} rows are still held"
+        assert time.monotonic() < deadline, f"{len(forwarder._buffer.rows)} rows are still held"
         time.sleep(0.001)
 
 
@@ -45,15 +45,15 @@ def forward_until(forwarder: Forwarder, is_so: Callable[[], bool], *, seconds: f
         time.sleep(0.001)
 
 
-def make_books_of_a_lane() -> tuple[UUID, UUID]:
-    """Return two keys of one partition, and of two shards."""
+def make_books_of_a_partition() -> tuple[UUID, UUID]:
+    """Return two keys of one partition and of two shards."""
     book, partitions = uuid4(), configuration().partitions
     apart = (other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(book))) % 16)
     return book, next(other for other in apart if (hash_key(str(other)) - hash_key(str(book))) % partitions == 0)
 
 
 def publish_late(event: Event) -> BaseDatabaseWrapper:
-    """Give `event` its position, and return the connection on which that is still to be committed or rolled back."""
+    """Insert `event` and return the open connection, whose transaction the caller commits or rolls back."""
     late: BaseDatabaseWrapper = connection.copy()
     late.set_autocommit(False)
     with late.cursor() as cursor:
@@ -63,7 +63,7 @@ def publish_late(event: Event) -> BaseDatabaseWrapper:
 
 @contextmanager
 def running(*forwarders: Forwarder) -> Iterator[list[threading.Event]]:
-    """Run each on a thread of its own; setting an event stops one early."""
+    """Run each forwarder on its own thread. Yield one event per forwarder, which stops it early."""
     events = [threading.Event() for _ in forwarders]
 
     def run(forwarder: Forwarder, stopping: threading.Event) -> None:
@@ -92,7 +92,7 @@ def wait_until_published(*, seconds: float = 20) -> None:
 
 
 def send_to_kafka(deliveries: Sequence[Delivery]) -> None:
-    """Send these as a relay does, without an outbox: each in a batch of its own."""
+    """Send `deliveries` to Kafka as a relay does, but without an outbox, each in its own batch."""
     producer = Producer()
     for delivery in deliveries:
         partition = hash_key(delivery.key) % producer.count_partitions(delivery.topic)
@@ -110,12 +110,12 @@ def read_key(key: UUID | str) -> list[Delivery]:
 
 
 def find_first_occurrences(deliveries: list[Delivery]) -> list[int]:
-    """The sequence numbers in the order in which each came for the first time."""
+    """Return the sequence numbers in the order of their first occurrence."""
     return list(dict.fromkeys(delivery.sequence for delivery in deliveries))
 
 
 def end_leases(owner: str) -> None:
-    """Let time pass for a relay that was killed, or sleeps."""
+    """End the leases of a relay that was killed or is frozen, as if their time had passed."""
     with connection.cursor() as cursor:
         cursor.execute(
             "update relay_shardlease set until = clock_timestamp() - interval '1 s' where owner = %s", [owner]

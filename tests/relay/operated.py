@@ -1,4 +1,4 @@
-"""A consumer that the operators' commands know, and what a command prints."""
+"""A consumer for the tests of the operators' commands, and functions that run a command and return its output."""
 
 import json
 from io import StringIO
@@ -13,37 +13,37 @@ from relay import Consumer
 from relay.models import Outbox
 from tests.relay.readers import Readers
 
-# What the commands find under RELAY["CONSUMERS"] while a test operates it.
+# RELAY["CONSUMERS"] points to this consumer during a test.
 current: Consumer | None = None
 
 
 @pytest.fixture
 def operated(readers: Readers, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Readers:
-    """The readers, as the only consumer there is."""
+    """Set the readers as the only consumer."""
     monkeypatch.setattr("tests.relay.operated.current", readers.consumer)
     settings.RELAY = {**settings.RELAY, "CONSUMERS": ["tests.relay.operated.current"]}
     return readers
 
 
 def operate(*words: str) -> str:
-    """Run a command and return what it prints."""
+    """Run a command and return its output."""
     output = StringIO()
     call_command(*words, stdout=output)
     return output.getvalue()
 
 
 def operate_json(*words: str) -> Any:
-    """Run a command with --json and return what it prints, decoded."""
+    """Run a command with --json and return its decoded output."""
     return json.loads(operate(*words, "--json"))
 
 
 def mark_published() -> None:
-    """Let everything in the outbox be in Kafka."""
+    """Mark every row of the outbox as published."""
     Outbox.objects.filter(published_at=None).update(published_at=Outbox.objects.latest("position").created_at)
 
 
 def set_low_mark(position: int) -> None:
-    """Let the relays have settled everything up to a position."""
+    """Set the low watermark of all shards to `position`."""
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
@@ -53,6 +53,6 @@ def set_low_mark(position: int) -> None:
 
 
 def make_due() -> None:
-    """Let no parked key wait for its pause."""
+    """Make all parked keys due now."""
     with connection.cursor() as cursor:
         cursor.execute("update relay_cursor set next_try_at = clock_timestamp() where parked_at is not null")

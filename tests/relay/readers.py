@@ -1,4 +1,4 @@
-"""A consumer that notes what it applies, and deliveries as Kafka makes them, without a broker."""
+"""A consumer that records the events it applies, and deliveries in Kafka's form without a broker."""
 
 from uuid import UUID
 
@@ -12,9 +12,9 @@ from tests.relay.events import BookLent, NoticePosted
 
 
 class Readers:
-    """A consumer that notes what it applied, as committed rows, and that fails when told to.
+    """A consumer that writes a row for each applied event, and that fails on request.
 
-    `failing` maps an event's sequence number or book to the error that its handler raises.
+    `failing` maps a sequence number or a book to the error that the handler raises for it.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Readers:
                 raise self.failing[cause]
 
     def applied(self, book: UUID) -> list[str]:
-        """The readers of the book's applied events, in order."""
+        """Return the readers (people) of the applied events of `book`, in order."""
         rows = Outbox.objects.filter(topic="test.notices", key=str(book)).order_by("sequence")
         return [NoticePosted.decode(row.body).text for row in rows]
 
@@ -45,7 +45,7 @@ class Readers:
 
 
 def lend(book: UUID, *people: str) -> list[Delivery]:
-    """Publish one BookLent for each of `people` and return them as Kafka delivers them."""
+    """Publish one BookLent for each of `people` and return the deliveries."""
     with transaction.atomic():
         for person in people:
             publish(BookLent(book=book, reader=person))
@@ -53,6 +53,6 @@ def lend(book: UUID, *people: str) -> list[Delivery]:
 
 
 def deliver(book: UUID | str) -> list[Delivery]:
-    """Everything of the outbox about the book, as Kafka delivers it."""
+    """Return all events of `book` in the outbox as deliveries."""
     rows = Outbox.objects.filter(topic="test.library", key=str(book)).order_by("sequence")
     return [make_delivery(row) for row in rows]

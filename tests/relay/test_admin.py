@@ -1,4 +1,4 @@
-"""The outbox and the parked keys for staff."""
+"""The admin pages of the relay: lists, search, filters, actions and permissions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ LogIn = Callable[..., Client]
 
 @pytest.fixture
 def log_in(client: Client) -> LogIn:
-    """A function that logs somebody of the staff in, who has these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in_with(*permissions: str) -> Client:
         user = User.objects.create_user("somebody", is_staff=True)
@@ -46,7 +46,7 @@ def refused() -> Outbox:
 
 @pytest.fixture
 def parked() -> Cursor:
-    """A key of a consumer that exists, which waits for a person; beside it one that flows."""
+    """A parked key of a registered consumer that waits for a person, and a second key that is not parked."""
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into relay_cursor (consumer, topic, key, last, parked_at, reason, attempts) values"
@@ -78,7 +78,7 @@ def see_positions(client: Client, **parameters: str) -> list[int]:
     return [row.position for row in client.get(OUTBOX, parameters).context["cl"].result_list]
 
 
-def test_canaries_are_left_out_of_the_outbox_until_one_looks_for_them(log_in: LogIn) -> None:
+def test_canaries_are_hidden_in_the_outbox_unless_they_are_selected(log_in: LogIn) -> None:
     client = log_in(*VIEW)
     with transaction.atomic():
         publish(BookLent(book=uuid4()))
@@ -101,7 +101,7 @@ def test_the_outbox_is_searched_by_whole_keys_and_by_ids_of_events(log_in: LogIn
     assert see_positions(client, q=row.key[:8]) == see_positions(client, q=str(uuid4())) == []
 
 
-def test_what_waits_for_kafka_is_found_without_reading_what_is_there(log_in: LogIn, refused: Outbox) -> None:
+def test_the_state_filter_finds_unpublished_rows_without_reading_published_ones(log_in: LogIn, refused: Outbox) -> None:
     client = log_in(*VIEW)
     with transaction.atomic():
         for book in (uuid4(), UUID(refused.key), uuid4()):
@@ -113,9 +113,7 @@ def test_what_waits_for_kafka_is_found_without_reading_what_is_there(log_in: Log
     assert see_positions(client, state="refused") == [refused.position]
 
 
-def test_pages_of_the_outbox_are_counted_no_further_than_anybody_reads(
-    log_in: LogIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_outbox_is_counted_up_to_a_limit(log_in: LogIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.admin.LISTED", 3)
     client = log_in(*VIEW)
     with transaction.atomic():
@@ -124,7 +122,7 @@ def test_pages_of_the_outbox_are_counted_no_further_than_anybody_reads(
     assert see_positions(client)[0] == Outbox.objects.latest("position").position
 
 
-def test_lists_and_details_open_for_who_may_look(log_in: LogIn, refused: Outbox, parked: Cursor) -> None:
+def test_view_permission_opens_lists_and_details(log_in: LogIn, refused: Outbox, parked: Cursor) -> None:
     client = log_in(*VIEW)
     assert "MessageSizeTooLargeError" in client.get(OUTBOX).content.decode()
     assert refused.body.split('"')[3] in client.get(f"{OUTBOX}{refused.pk}/change/").content.decode()
@@ -161,7 +159,9 @@ def test_a_refused_row_is_sent_again(log_in: LogIn, refused: Outbox) -> None:
     assert refused.refused_reason is None
 
 
-def test_an_event_is_skipped_with_a_reason_and_only_the_one_that_was_shown(log_in: LogIn, parked: Cursor) -> None:
+def test_an_event_is_skipped_with_a_reason_and_only_if_it_is_the_event_that_was_shown(
+    log_in: LogIn, parked: Cursor
+) -> None:
     with connection.cursor() as cursor:
         cursor.execute("insert into relay_stream (topic, key, last) values ('shop.inventory', 'k', 5)")
     client = log_in(*VIEW, "change_parkedkey")
@@ -207,7 +207,7 @@ def test_leases_members_and_the_audit_are_shown(log_in: LogIn) -> None:
 
 
 @pytest.mark.parametrize("permissions", [(), VIEW])
-def test_who_may_only_look_or_not_even_that_can_not_act(
+def test_users_without_the_change_permission_cannot_act(
     log_in: LogIn, refused: Outbox, parked: Cursor, permissions: tuple[str, ...]
 ) -> None:
     client = log_in(*permissions)

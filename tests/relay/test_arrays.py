@@ -1,4 +1,4 @@
-"""What is written as an array is what PostgreSQL reads."""
+"""to_array() writes arrays that PostgreSQL reads back unchanged."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
     "values",
     [[], [""], ["a", 'b"c', "d\\e", "{f},g", "NULL", " ", "\n\x1f", "Ω🙂", "'; --", "%s"], ['\\"', "\\\\", '""']],
 )
-def test_any_text_comes_back_from_an_array_as_it_was(values: list[str]) -> None:
+def test_any_text_is_read_back_unchanged(values: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("select %s::text[]", [to_array(values)])
         assert cursor.fetchone()[0] == values
@@ -29,7 +29,7 @@ def test_any_text_comes_back_from_an_array_as_it_was(values: list[str]) -> None:
         ("timestamptz", [datetime(2026, 11, 28, 17, 40, 0, 123456, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)]),
     ],
 )
-def test_numbers_and_uuids_and_times_come_back_as_they_were(kind: str, values: list[object]) -> None:
+def test_numbers_uuids_and_times_are_read_back_unchanged(kind: str, values: list[object]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"select %s::{kind}[]", [to_array(values)])
         assert cursor.fetchone()[0] == values

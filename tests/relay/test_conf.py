@@ -1,4 +1,4 @@
-"""Settings that are wrong are refused at the start, and the message says which key."""
+"""Wrong settings are refused when the process starts, with a message that names the key."""
 
 from typing import Any
 

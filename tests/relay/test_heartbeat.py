@@ -1,4 +1,4 @@
-"""A heartbeat tells when a process last completed a round, and what it has counted."""
+"""Heartbeats: the time of the last completed round, failed rounds, and counters."""
 
 import os
 import socket
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 
 def ask(*options: str) -> int | str | None:
-    """The exit code of `manage.py relay_health --name readers`."""
+    """Return the exit code of `manage.py relay_health --name readers`."""
     try:
         call_command("relay_health", "--name", "readers", *options, stdout=StringIO())
     except SystemExit as end:
@@ -72,7 +72,7 @@ def test_a_fast_loop_writes_every_two_seconds(monkeypatch: pytest.MonkeyPatch) -
     assert Heartbeat.objects.get(name="readers").figures["counters"] == {"rounds": 4}
 
 
-def test_a_new_process_forgets_those_that_are_gone() -> None:
+def test_a_new_process_deletes_the_heartbeats_of_ended_processes() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     here = socket.gethostname()
@@ -92,7 +92,7 @@ def test_a_new_process_forgets_those_that_are_gone() -> None:
     assert set(Heartbeat.objects.values_list("process", flat=True)) == {*kept, pulse.process}
 
 
-def test_who_waits_is_alive_but_not_ready() -> None:
+def test_a_waiting_process_is_live_but_not_ready() -> None:
     pulse = Pulse("readers")
     pulse.wait(BrokerUnavailable("nobody answers"))
     assert "readers" not in read_ages(), "it has never completed a round"
@@ -108,7 +108,7 @@ def test_who_waits_is_alive_but_not_ready() -> None:
     assert ask("--live") == 0 and ask() == 1 and ask("--max-age", "60") == 0
 
 
-def test_a_sibling_elsewhere_does_not_answer_for_this_hosts_process() -> None:
+def test_here_ignores_a_process_of_another_host() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into relay_heartbeat (process, name, started_at, at)"
@@ -120,7 +120,7 @@ def test_a_sibling_elsewhere_does_not_answer_for_this_hosts_process() -> None:
 
 
 class Stuck:
-    """A broker that has one delivery, again and again."""
+    """A source that returns the same deliveries at every poll."""
 
     def __init__(self, *delivered: Delivery) -> None:
         self.delivered = list(delivered)
@@ -128,7 +128,7 @@ class Stuck:
     def poll(self, **options: object) -> list[Delivery]:
         return self.delivered
 
-    def hold(self, held: bool) -> None:
+    def set_paused(self, paused: bool) -> None:
         pass
 
     def close(self) -> None:
@@ -180,7 +180,7 @@ def test_a_relay_whose_batches_are_not_acknowledged_is_not_ready(
             assert relay.waiting.startswith("BrokerUnavailable: no batch was acknowledged")
             waited = Heartbeat.objects.get(name="relay")
             deadline = time.monotonic() + 20
-            # The relay has tried again since, and records that the round was not completed.
+            # The relay has tried again since then, and has recorded a failed round.
             while (later := Heartbeat.objects.get(name="relay")).figures == waited.figures:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
@@ -192,7 +192,7 @@ def test_a_relay_whose_batches_are_not_acknowledged_is_not_ready(
         assert not read_processes()[0].waiting
 
 
-def test_the_age_of_a_name_is_that_of_its_freshest_process() -> None:
+def test_the_age_of_a_name_is_the_age_of_its_freshest_process() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into relay_heartbeat (process, name, started_at, at) values"

@@ -1,4 +1,4 @@
-"""docs/relay.md, carried out: its blocks make a project beside which neither the shop nor its other packages exist."""
+"""docs/relay.md as a test: its code blocks form a project, which runs without the shop and its other packages."""
 
 import json
 import os
@@ -27,7 +27,7 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
 FILES = [block for language, block in BLOCKS if language == "python" and block.startswith("# ")]
 SNIPPETS = [block for language, block in BLOCKS if language == "python" and not block.startswith("# ")]
 
-# What `startproject` makes, as far as it matters here.
+# The relevant part of what `startproject` creates.
 SETTINGS = """
 import os
 SECRET_KEY = "for-this-test-only"
@@ -64,7 +64,7 @@ from django.core.management import execute_from_command_line
 os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
 execute_from_command_line(sys.argv)
 """
-# Python imports this by itself when it starts: every other package seems not to be installed.
+# Python imports this module at its start; it makes all other packages unavailable.
 BLOCKADE = """
 import sys
 from importlib.abc import MetaPathFinder
@@ -102,7 +102,7 @@ for module in pkgutil.walk_packages(relay.__path__, "relay."):
 
 
 def find_blocked_packages() -> set[str]:
-    """Every installed top-level package that the page's `pip install` does not bring."""
+    """Return every installed top-level package that the `pip install` line of the page does not install."""
     (line,) = [block for language, block in BLOCKS if language == "sh" and block.startswith("pip install")]
     wanted = [Requirement(text) for text in shlex.split(line)[2:]]
     brought: set[str] = set()
@@ -122,7 +122,7 @@ def find_blocked_packages() -> set[str]:
 
 
 class Project:
-    """The project that somebody has made of the page."""
+    """The project that results from the page."""
 
     def __init__(self, folder: Path, database: str) -> None:
         self.folder = folder
@@ -144,7 +144,7 @@ class Project:
             self.write(block.splitlines()[0].removeprefix("# "), block)
 
     def write(self, name: str, text: str) -> None:
-        """Append to a file, and make the packages that it lies in."""
+        """Append `text` to a file, and create its packages."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
@@ -187,7 +187,7 @@ def project(tmp_path: Path, parts: object) -> Iterator[Project]:
         connection.execute(f"drop database {name} with (force)".encode())
 
 
-def test_the_page_makes_a_project_that_works(project: Project) -> None:
+def test_the_project_of_the_page_works(project: Project) -> None:
     (commands,) = [block for language, block in BLOCKS if language == "sh" and "manage.py run_relay" in block]
     *steps, relay, consume = [line.split()[1:] for line in commands.splitlines()]
     for step in steps:
@@ -207,7 +207,7 @@ def test_the_page_makes_a_project_that_works(project: Project) -> None:
     assert "OK" in project.run("manage.py", "test")
 
 
-def test_the_page_knows_every_setting_and_its_default() -> None:
-    told = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
+def test_the_page_lists_every_setting_and_its_default() -> None:
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
     defaults = to_builtins(Configuration())
-    assert {name: json.loads(default) for name, default in told.items()} == defaults
+    assert {name: json.loads(default) for name, default in documented.items()} == defaults

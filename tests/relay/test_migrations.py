@@ -1,4 +1,4 @@
-"""The outbox that is in use becomes a partitioned one without losing a row or a position."""
+"""The migration to a partitioned outbox keeps all rows and positions."""
 
 from collections.abc import Iterator
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""`from relay import ...`: the public names are there, and a web process that publishes loads no Kafka client."""
+"""`from relay import ...` offers the public names, and a web process that publishes loads no Kafka client."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""relay/__init__.py gives the order of reading: every module is in it, and none needs one that comes later."""
+"""relay/__init__.py gives an order of reading: it contains every module, and no module imports a later one."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ DJANGO = {"relay.admin", "relay.apps"}
 
 
 def find_imports(module: str) -> set[str]:
-    """The modules of the order that a module imports."""
+    """Return the modules of the order that `module` imports."""
     path = FOLDER.parent / f"{module.replace('.', '/')}.py"
     nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
     found = {str(node.module) for node in nodes}
@@ -28,7 +28,7 @@ def test_the_reading_order_names_every_module_once() -> None:
     assert sorted(ORDER) == sorted(modules - DJANGO)
 
 
-def test_no_module_needs_one_that_is_read_later() -> None:
+def test_no_module_imports_a_later_one() -> None:
     needed_too_early = {
         name: later for place, name in enumerate(ORDER) if (later := find_imports(name) - {*ORDER[:place]})
     }

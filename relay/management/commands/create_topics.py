@@ -9,40 +9,49 @@ from relay.publisher.topics import known_topics
 
 
 class Command(Operation):
-    help = "Create the topics of the event classes that Kafka does not have yet."
+    help = "Create the missing topics of the event classes in Kafka."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --check and --dry-run."""
         super().add_arguments(parser)
         parser.add_argument(
-            "--check", action="store_true", help="Create nothing; exit 1 if one is missing or not as the settings say."
+            "--check",
+            action="store_true",
+            help="Create nothing; exit 1 if a topic is missing or differs from the settings.",
         )
-        parser.add_argument("--dry-run", action="store_true", help="Tell what would be created, and create nothing.")
+        parser.add_argument("--dry-run", action="store_true", help="Print the missing topics without creating them.")
 
     def operate(self, **options: Any) -> None:
         """Create or check the topics."""
         topics = known_topics()
         if not options["check"] and not options["dry_run"]:
             created = cluster.create_topics(topics)
-            lines = [f"created {', '.join(created)}" if created else "all topics are there"]
-            self.tell({"created": created}, lines, as_json=options["json"])
+            lines = [f"created {', '.join(created)}" if created else "all topics exist"]
+            self.print_result({"created": created}, lines, as_json=options["json"])
             return
         shapes = cluster.read_shapes(topics)
         missing = [topic for topic in topics if topic not in shapes]
         wrong = {topic: found for topic, shape in shapes.items() if (found := find_differences(topic, shape))}
         lines = [f"missing: {topic}" for topic in missing]
         lines += [f"{topic}: {difference}" for topic, found in wrong.items() for difference in found]
-        self.tell(
-            {"missing": missing, "wrong": wrong}, lines or ["all topics are as they should be"], as_json=options["json"]
+        self.print_result(
+            {"missing": missing, "wrong": wrong},
+            lines or ["all topics agree with the settings"],
+            as_json=options["json"],
         )
         if options["check"] and missing:
             raise CommandError(f"missing: {', '.join(missing)}; create them with manage.py create_topics")
         if options["check"] and wrong:
-            raise CommandError(f"not as the settings say: {', '.join(wrong)}; alter them with Kafka's own tools")
+            raise CommandError(
+                f"topics differ from the settings: {', '.join(wrong)}; alter them with Kafka's own tools"
+            )
 
 
 def find_differences(topic: str, shape: cluster.TopicShape) -> list[str]:
-    """Compare a topic with the settings. More partitions than there were would move keys, and so break their order."""
+    """Return the differences of a topic from the settings as texts.
+
+    This command does not correct them: a new number of partitions would move keys and break their order.
+    """
     wishes = configuration()
     wanted = cluster.TopicShape(wishes.partitions, wishes.replication, wishes.retention_of(topic))
     return [

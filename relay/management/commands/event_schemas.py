@@ -10,19 +10,19 @@ from relay.schemas.files import SchemaFolder, UnableToDescribeEvent
 
 
 class Command(BaseCommand):
-    help = "Check that the events' schema files and asyncapi.json fit the event classes, or write what is missing."
+    help = "Check that the schema files and asyncapi.json agree with the event classes, or write missing files."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add --check and --write, of which one is needed."""
+        """Add --check and --write; one of them is required."""
         action = parser.add_mutually_exclusive_group(required=True)
-        action.add_argument("--check", action="store_true", help="Write nothing; exit 1 and say what is wrong.")
+        action.add_argument("--check", action="store_true", help="Write nothing; exit 1 and print all faults.")
         action.add_argument(
-            "--write", action="store_true", help="Write schemas that have no file; renew asyncapi.json."
+            "--write", action="store_true", help="Write missing schema files, and write asyncapi.json again."
         )
 
     def handle(self, *args: Any, write: bool, **options: Any) -> None:
-        """Check the contract's files; with `write` write what is missing before."""
+        """Write missing files if `write` is set, then check all files."""
         folder = Path(configuration().contract_folder)
         document = json.dumps(make_document(), indent=2, ensure_ascii=False) + "\n"
         try:
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         if faults:
             raise CommandError("\n".join(faults))
-        self.stdout.write("the schemas and asyncapi.json fit the event classes")
+        self.stdout.write("the schemas and asyncapi.json agree with the event classes")
 
     def _check(self, folder: Path, document: str) -> list[str]:
         schemas = SchemaFolder(folder / "events")
@@ -47,5 +47,5 @@ class Command(BaseCommand):
         faults = schemas.find_faults()
         asyncapi = folder / "asyncapi.json"
         if not asyncapi.exists() or asyncapi.read_text("utf-8") != document:
-            faults.append("asyncapi.json is not up to date: manage.py event_schemas --write renews it")
+            faults.append("asyncapi.json is not up to date: run manage.py event_schemas --write")
         return faults

@@ -9,21 +9,27 @@ from relay.heartbeat import STALE_AFTER_SECONDS, read_processes
 
 class Command(BaseCommand):
     help = (
-        "Exit 0 if a process has lately completed a round of its work (ready) or, with --live, has at least tried: "
-        "one that waits for the broker is not ready, but a new start would not help it."
+        "Exit 0 if a process has recently completed a round of work (ready) or, with --live, has tried one. A process "
+        "that waits for the broker is live but not ready: a restart would not help."
     )
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --name, --max-age, --here, --live and --json."""
-        parser.add_argument("--name", required=True, help="relay, or a consumer's name.")
-        parser.add_argument("--max-age", type=float, default=STALE_AFTER_SECONDS, metavar="S", help="Seconds.")
-        parser.add_argument("--here", action="store_true", help="Ask about the processes of this host only.")
-        parser.add_argument("--live", action="store_true", help="A round that has failed counts as well.")
-        parser.add_argument("--json", action="store_true", help="Print it as JSON.")
+        parser.add_argument("--name", required=True, help="relay, or the name of a consumer.")
+        parser.add_argument(
+            "--max-age",
+            type=float,
+            default=STALE_AFTER_SECONDS,
+            metavar="S",
+            help="Maximum age of the round in seconds. Default: %(default)s.",
+        )
+        parser.add_argument("--here", action="store_true", help="Consider only processes on this host.")
+        parser.add_argument("--live", action="store_true", help="Count failed rounds too.")
+        parser.add_argument("--json", action="store_true", help="Print JSON.")
 
     def handle(self, *args: Any, name: str, max_age: float, here: bool, live: bool, **options: Any) -> None:
-        """Look at the freshest process of that name."""
+        """Check the process with the most recent round among those called `name`."""
         try:
             processes = [p for p in read_processes() if p.name == name and (p.is_here or not here)]
         except Error as error:

@@ -5,10 +5,10 @@ from relay.operations.leases import read_holdings, read_members
 
 
 class Command(Operation):
-    help = "Show the relays at work and the shards that each holds: owner, epoch and remaining seconds."
+    help = "Show the running relays, and the lease of each shard: owner, epoch and remaining seconds."
 
     def operate(self, **options: Any) -> None:
-        """Read and show it."""
+        """Read and print the leases."""
         holdings, members = read_holdings(), read_members()
         lines = [f"{len(members)} relays, {sum(h.remaining_seconds > 0 for h in holdings)} shards held"]
         lines += [f"{m.owner}: {m.shards} shards, {m.remaining_seconds:.1f} s left" for m in members]
@@ -19,4 +19,4 @@ class Command(Operation):
             + f"  {h.owner}"
             for h in holdings
         ]
-        self.tell({"members": members, "shards": holdings}, lines, as_json=options["json"])
+        self.print_result({"members": members, "shards": holdings}, lines, as_json=options["json"])

@@ -4,31 +4,32 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from relay.management.operation import Operation, tell_age
+from relay.management.operation import Operation, format_age
 from relay.operations import mend
 from relay.operations.parked import Detail, Selection, list_groups, list_parked, show_parked
 
 
 class Command(Operation):
-    help = "List, show, edit, skip and redrive what is parked: keys of consumers, and rows that Kafka refuses."
+    help = "List, show, edit, skip and redrive parked keys of consumers, and outbox rows that Kafka refuses."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the subcommands."""
         actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|edit|skip|redrive")
 
-        listing = actions.add_parser("list", help="Count by consumer and reason; with --limit list the keys too.")
-        listing.add_argument("--consumer", help="Only of this one; `relay` has the rows that Kafka refuses.")
-        listing.add_argument("--group", metavar="TEXT", help="Only reasons that begin so (numbers and ids are #).")
+        listing = actions.add_parser("list", help="Count parked keys by consumer and reason, and list them.")
+        listing.add_argument("--consumer", help="Only this consumer; `relay` has the rows that Kafka refuses.")
+        group_help = "Only reasons that begin with TEXT, in which each number and id is #."
+        listing.add_argument("--group", metavar="TEXT", help=group_help)
         listing.add_argument("--limit", type=int, default=20, metavar="N", help="List at most N keys: %(default)s.")
 
-        showing = actions.add_parser("show", help="The event that a key waits at, and what waits behind it.")
-        editing = actions.add_parser("edit", help="Replace the payload of the event that a key waits at.")
+        showing = actions.add_parser("show", help="Show the event at which a key waits, and the events behind it.")
+        editing = actions.add_parser("edit", help="Replace the payload of the event at which a key waits.")
         editing.add_argument("--body", required=True, metavar="FILE", help="The new JSON; - reads it from stdin.")
-        skipping = actions.add_parser("skip", help="Never apply the event that a key waits at; go on behind it.")
+        skipping = actions.add_parser("skip", help="Skip the event at which a key waits; continue behind it.")
         skipping.add_argument("--sequence", type=int, metavar="N", help="Only if the key still waits at event N.")
-        redriving = actions.add_parser("redrive", help="Try again now: one key, one group of reasons, one consumer.")
-        redriving.add_argument("--group", metavar="TEXT", help="Only reasons that begin so (numbers and ids are #).")
-        redriving.add_argument("--all", action="store_true", help="Everything that is parked.")
+        redriving = actions.add_parser("redrive", help="Retry one key, one group of reasons or one consumer now.")
+        redriving.add_argument("--group", metavar="TEXT", help=group_help)
+        redriving.add_argument("--all", action="store_true", help="Retry all parked keys.")
 
         for name in ("consumer", "topic", "key"):
             for action in (showing, editing, skipping):
@@ -40,23 +41,23 @@ class Command(Operation):
             self.add_change_arguments(action)
 
     def operate(self, **options: Any) -> None:
-        """Do what the subcommand says."""
+        """Run the subcommand."""
         getattr(self, f"_{options['action']}")(options)
 
     def _list(self, options: dict[str, Any]) -> None:
         selection = Selection(consumer=options["consumer"], group=options["group"])
         groups, keys = list_groups(selection), list_parked(selection, limit=max(0, options["limit"]))
         lines = [
-            f"{g.keys:>7} keys  {g.consumer:<14} oldest {tell_age(g.oldest_seconds):<8} {g.reason}" for g in groups
+            f"{g.keys:>7} keys  {g.consumer:<14} oldest {format_age(g.oldest_seconds):<8} {g.reason}" for g in groups
         ]
         lines += ["", *(f"{p.consumer} {p.topic} {p.key}  at {p.sequence}: {p.reason}" for p in keys)] if keys else []
         hidden = sum(g.keys for g in groups) - len(keys)
         lines += [f"… and {hidden} more (--limit)"] if hidden else []
-        self.tell({"groups": groups, "keys": keys}, lines or ["nothing is parked"], as_json=options["json"])
+        self.print_result({"groups": groups, "keys": keys}, lines or ["nothing is parked"], as_json=options["json"])
 
     def _show(self, options: dict[str, Any]) -> None:
         detail = show_parked(options["consumer"], options["topic"], options["key"])
-        self.tell(detail, tell_detail(detail), as_json=options["json"])
+        self.print_result(detail, format_detail(detail), as_json=options["json"])
 
     def _edit(self, options: dict[str, Any]) -> None:
         where = {name: options[name] for name in ("consumer", "topic", "key")}
@@ -64,35 +65,35 @@ class Command(Operation):
         done = "would replace" if options["dry_run"] else "replaced"
         lines = [f"{done} the payload of {before.type} {before.sequence} of {options['key']}"]
         if before.published_at:
-            lines.append("Kafka, and consumers that have applied it, keep the former payload")
-        lines.append(f"try it now: relay_parked redrive {' '.join(where.values())}")
-        self.tell({"before": before, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
+            lines.append("the old payload remains in Kafka and in consumers that have applied it")
+        lines.append(f"retry it with: relay_parked redrive {' '.join(where.values())}")
+        self.print_result({"before": before, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
 
     def _skip(self, options: dict[str, Any]) -> None:
         where = {name: options[name] for name in ("consumer", "topic", "key")}
         skipped = mend.skip(**where, sequence=options["sequence"], **self._audit(options))
         done = "would skip" if options["dry_run"] else "skipped"
         line = f"{skipped.consumer} {done} event {skipped.sequence} of {skipped.topic} {skipped.key}"
-        self.tell({"skipped": skipped, "dry_run": options["dry_run"]}, [line], as_json=options["json"])
+        self.print_result({"skipped": skipped, "dry_run": options["dry_run"]}, [line], as_json=options["json"])
 
     def _redrive(self, options: dict[str, Any]) -> None:
         if (options["topic"] is None) != (options["key"] is None):
-            raise CommandError("one key is named by three words: consumer, topic and key")
+            raise CommandError("a key needs three arguments: consumer, topic and key")
         if not (options["consumer"] or options["group"] or options["all"]):
-            raise CommandError("name a key (consumer topic key), a consumer, a --group of reasons, or --all")
+            raise CommandError("give a key (consumer topic key), a consumer, a --group of reasons, or --all")
         selection = Selection(*(options[name] for name in ("consumer", "topic", "key", "group")))
         redriven = mend.redrive(selection, **self._audit(options))
-        done = "would be tried again" if options["dry_run"] else "are tried again now"
+        done = "would be retried" if options["dry_run"] else "are retried now"
         lines = [f"{len(redriven)} keys {done}", *(f"{p.consumer} {p.topic} {p.key}" for p in redriven[:20])]
-        self.tell({"keys": redriven, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
+        self.print_result({"keys": redriven, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
 
     @staticmethod
     def _audit(options: dict[str, Any]) -> dict[str, Any]:
         return {name: options[name] for name in ("actor", "reason", "dry_run")}
 
 
-def tell_detail(detail: Detail) -> list[str]:
-    """Say in lines what `relay_parked show` tells."""
+def format_detail(detail: Detail) -> list[str]:
+    """Return the lines that `relay_parked show` prints."""
     parked, event = detail.parked, detail.event
     tried = f"{parked.attempts} attempts since {parked.since:%Y-%m-%d %H:%M:%S %Z}"
     again = f"{parked.next_try_at:%Y-%m-%d %H:%M:%S %Z}" if parked.next_try_at else "when a person redrives it"
@@ -108,7 +109,7 @@ def tell_detail(detail: Detail) -> list[str]:
 
 
 def read_body(path: str) -> str:
-    """Read a payload from a file, or from standard input for `-`."""
+    """Return a payload from the file `path`, or from standard input for `-`."""
     try:
         return (sys.stdin.read() if path == "-" else Path(path).read_text()).strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -8,22 +8,25 @@ from relay.partitions import ensure_partitions
 
 
 class Command(Operation):
-    help = "Make partitions of the outbox ahead, and drop those whose rows are old, published and applied by everyone."
+    help = (
+        "Create partitions of the outbox ahead of time, and drop partitions whose rows are all old, published and "
+        "applied by every consumer."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add nothing of its own."""
+        """Add --dry-run, --reason and --actor."""
         super().add_arguments(parser)
         self.add_change_arguments(parser)
 
     def operate(self, **options: Any) -> None:
-        """Make and drop; a dry run judges only."""
+        """Create and drop partitions; a dry run only checks."""
         self.take_time()
         made = [] if options["dry_run"] else ensure_partitions()
         verdicts = prune(actor=options["actor"], reason=options["reason"], dry_run=options["dry_run"])
-        lines = [f"made {partition.name}" for partition in made]
+        lines = [f"created {partition.name}" for partition in made]
         for verdict in verdicts:
             done = f"{'dropped' if verdict.dropped else 'would be dropped'}, {verdict.rows} rows"
             kept = f"kept: {'; '.join(verdict.kept_because)}"
             where = f"{verdict.name}, positions {verdict.first} to {verdict.end - 1}"
             lines.append(f"{where}: {kept if verdict.kept_because else done}")
-        self.tell({"made": made, "partitions": verdicts}, lines, as_json=options["json"])
+        self.print_result({"made": made, "partitions": verdicts}, lines, as_json=options["json"])

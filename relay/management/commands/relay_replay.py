@@ -11,7 +11,7 @@ from relay.operations.replay import Outcome, Span, rebuild, replay
 
 
 def read_time(text: str) -> datetime:
-    """Read a time; without a zone it is one of the project's TIME_ZONE."""
+    """Return the time in `text`. A time without a zone belongs to the project's TIME_ZONE."""
     moment = parse_datetime(text)
     if moment is None:
         raise ValueError(text)
@@ -19,25 +19,27 @@ def read_time(text: str) -> datetime:
 
 
 class Command(Operation):
-    help = "Give a consumer events again from the outbox. What it has applied is suppressed, unless it is rebuilt."
+    help = "Give a consumer events from the outbox again. Applied events are suppressed, except by --rebuild."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add the consumer and which events."""
+        """Add the consumer and the selection of events."""
         super().add_arguments(parser)
         self.add_change_arguments(parser)
         parser.add_argument("consumer")
         span = parser.add_mutually_exclusive_group(required=True)
-        span.add_argument("--since", type=read_time, metavar="TIME", help="Events since then, as 2026-11-22T08:00Z.")
+        span.add_argument(
+            "--since", type=read_time, metavar="TIME", help="Events since TIME, for example 2026-11-22T08:00Z."
+        )
         span.add_argument("--key", help="The events of one key in all topics of the consumer, for example an order id.")
         span.add_argument("--beginning", action="store_true", help="All events that the outbox holds.")
         span.add_argument(
-            "--rebuild", action="store_true", help="Empty what the consumer has written and apply everything again."
+            "--rebuild", action="store_true", help="Empty the consumer's tables and apply all events again."
         )
 
     def operate(self, **options: Any) -> None:
         """Replay or rebuild."""
         if options["since"] and options["since"] > timezone.now():
-            raise CommandError(f"--since {options['since']} lies in the future")
+            raise CommandError(f"--since {options['since']} is in the future")
         consumer = find_consumer(options["consumer"])
         self.take_time()
         audit = {name: options[name] for name in ("actor", "reason", "dry_run")}
@@ -45,11 +47,11 @@ class Command(Operation):
             outcome = rebuild(consumer, **audit)
         else:
             outcome = replay(consumer, Span(key=options["key"], since=options["since"]), **audit)
-        self.tell(outcome, tell_outcome(consumer.name, outcome, options["dry_run"]), as_json=options["json"])
+        self.print_result(outcome, format_outcome(consumer.name, outcome, options["dry_run"]), as_json=options["json"])
 
 
-def tell_outcome(name: str, outcome: Outcome, dry_run: bool) -> list[str]:
-    """Say in lines what became of the events."""
+def format_outcome(name: str, outcome: Outcome, dry_run: bool) -> list[str]:
+    """Return the lines that report `outcome`."""
     lines = [
         f"{name}: {outcome.read} events read from the outbox, {outcome.suppressed} suppressed (applied before), "
         f"{outcome.applied} {'would be ' if dry_run else ''}applied"

@@ -8,7 +8,8 @@ from relay.operations.leases import rescan
 
 class Command(Operation):
     help = (
-        "Let the relays look for unpublished rows from a position on again, for rows that verify says they have passed."
+        "Let the relays scan the outbox again for unpublished rows above a position. Use this if verify reports rows "
+        "that the relays have missed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,12 +22,12 @@ class Command(Operation):
             type=int,
             default=0,
             metavar="POSITION",
-            help="Look at rows above this position of the outbox. Default: at all of it.",
+            help="Scan the rows above this position. Default: all rows.",
         )
 
     def operate(self, **options: Any) -> None:
-        """Lower the marks."""
+        """Lower the low watermarks."""
         done = rescan(options["position"], actor=options["actor"], reason=options["reason"], dry_run=options["dry_run"])
-        would = "would look" if options["dry_run"] else "look"
-        line = f"the relays {would} again at rows above {done.position}: in {done.shards} shards they had gone past it"
-        self.tell(done, [line], as_json=options["json"])
+        would = "would scan" if options["dry_run"] else "scan"
+        line = f"the relays {would} all rows above {done.position} again; lowered marks: {done.shards} shards"
+        self.print_result(done, [line], as_json=options["json"])

@@ -7,7 +7,7 @@ from relay.operations.pause import resume
 
 
 class Command(Operation):
-    help = "Let a paused consumer run again, whether a person or its circuit breaker has paused it."
+    help = "Resume a consumer that a person or its circuit breaker has paused."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the consumer."""
@@ -16,7 +16,9 @@ class Command(Operation):
         parser.add_argument("consumer")
 
     def operate(self, **options: Any) -> None:
-        """Resume it."""
+        """Resume the consumer."""
         done = resume(options["consumer"], actor=options["actor"], reason=options["reason"], dry_run=options["dry_run"])
-        would = "would run again" if options["dry_run"] else "runs again"
-        self.tell(done, [f"{done.consumer} {would if done.changed else 'was not paused'}"], as_json=options["json"])
+        would = "would be resumed" if options["dry_run"] else "is resumed"
+        self.print_result(
+            done, [f"{done.consumer} {would if done.changed else 'was not paused'}"], as_json=options["json"]
+        )

@@ -7,11 +7,11 @@ from relay.process.loop import prepare_for_batches, stop_on_signals
 
 
 class Command(BaseCommand):
-    help = "Forward the outbox to Kafka until SIGTERM or Ctrl-C. Several relays share the keys among themselves."
+    help = "Forward the outbox to Kafka until SIGTERM or Ctrl-C. Several relays divide the keys among themselves."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Forward until a signal comes."""
+        """Forward until the process receives a signal."""
         stopping = stop_on_signals()
         self.stderr.write("forwarding the outbox to Kafka")
         prepare_for_batches()

@@ -1,4 +1,4 @@
-"""A consumer that fails at most keys stops instead of parking them all, and goes on once it works again."""
+"""The circuit breaker: a consumer that fails at most keys pauses instead of parking them, and resumes when it works."""
 
 from uuid import UUID, uuid4
 
@@ -19,7 +19,7 @@ def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def watch(readers: Readers) -> Breaker:
-    """The breaker of a process that has just begun."""
+    """Return the breaker of a process that has just started."""
     readers.consumer.breaker = breaker = Breaker(readers.consumer)
     return breaker
 
@@ -34,7 +34,7 @@ def read_state() -> ConsumerState:
 
 
 def break_all(readers: Readers, breaker: Breaker, books: list[UUID]) -> None:
-    """Deliver events of all the books, to a consumer that fails at each, until its breaker opens."""
+    """Deliver events of all `books` to a consumer that fails at each of them, until its breaker opens."""
     readers.failing |= dict.fromkeys(books, ZeroDivisionError("bad deploy"))
     with pytest.raises(CircuitOpened) as opened:
         readers.consumer.process([delivery for book in books for delivery in lend(book, "Ada")])
@@ -54,7 +54,7 @@ def test_a_bad_deploy_stops_the_consumer_instead_of_parking_the_topic(readers: R
     assert not breaker.may_run()
 
 
-def test_a_few_failing_keys_among_many_are_parked_as_ever(readers: Readers) -> None:
+def test_a_few_failing_keys_among_many_are_parked(readers: Readers) -> None:
     watch(readers)
     books = sorted((uuid4() for _ in range(60)), key=str)  # the order in which they are applied
     readers.failing |= dict.fromkeys(books[::3], ZeroDivisionError())
@@ -62,7 +62,7 @@ def test_a_few_failing_keys_among_many_are_parked_as_ever(readers: Readers) -> N
     assert Cursor.objects.exclude(parked_at=None).count() == 20
 
 
-def test_while_it_keeps_failing_it_is_tried_ever_more_rarely_and_nothing_more_is_parked(
+def test_probes_become_rarer_while_it_keeps_failing_and_no_more_keys_are_parked(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(breaker_module, "LONGEST_SECONDS", 30)
@@ -83,13 +83,13 @@ def test_while_it_keeps_failing_it_is_tried_ever_more_rarely_and_nothing_more_is
     assert Cursor.objects.exclude(parked_at=None).count() == 19
 
 
-def test_once_a_probe_succeeds_it_runs_and_what_was_parked_is_due_at_once(readers: Readers) -> None:
+def test_after_a_successful_probe_the_consumer_runs_and_parked_keys_are_due_at_once(readers: Readers) -> None:
     breaker = watch(readers)
     breaker.may_run()
     books = [uuid4() for _ in range(30)]
     break_all(readers, breaker, books)
     readers.failing.clear()
-    assert not breaker.may_run()  # its time has not come
+    assert not breaker.may_run()  # the pause has not ended
     make_due()
     assert breaker.may_run()
     assert read_state().paused_at is None
@@ -100,16 +100,16 @@ def test_once_a_probe_succeeds_it_runs_and_what_was_parked_is_due_at_once(reader
         assert cursor.fetchone()[0]
 
 
-def test_a_new_process_tries_at_once_whatever_the_pause(readers: Readers) -> None:
+def test_a_new_process_probes_at_once_even_during_the_pause(readers: Readers) -> None:
     breaker = watch(readers)
     breaker.may_run()
     break_all(readers, breaker, [uuid4() for _ in range(30)])
-    assert not watch(readers).may_run()  # still a bad deploy
+    assert not watch(readers).may_run()  # still broken
     readers.failing.clear()
-    assert watch(readers).may_run()  # a good one
+    assert watch(readers).may_run()  # fixed
 
 
-def test_a_persons_pause_is_neither_replaced_nor_ended_by_the_breaker(readers: Readers) -> None:
+def test_the_breaker_neither_replaces_nor_ends_a_persons_pause(readers: Readers) -> None:
     breaker = watch(readers)
     ConsumerState.objects.create(
         consumer="readers", paused_at="2026-01-01T00:00Z", paused_by="ada", reason="stocktaking"
@@ -122,7 +122,7 @@ def test_a_persons_pause_is_neither_replaced_nor_ended_by_the_breaker(readers: R
     assert breaker.may_run()
 
 
-def test_a_pause_until_a_moment_ends_by_itself(readers: Readers) -> None:
+def test_a_pause_with_an_end_ends_automatically(readers: Readers) -> None:
     state = ConsumerState(consumer="readers", paused_at="2026-01-01T00:00Z", paused_by="ada", reason="stocktaking")
     state.resume_at = "2026-01-01T00:10Z"
     state.save()

@@ -1,4 +1,4 @@
-"""The consumer on deliveries as Kafka makes them, without a broker: each event once, in order, whatever comes."""
+"""The consumer without a broker: each event is applied once and in order, for any order of deliveries."""
 
 import threading
 from collections import Counter
@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from relay import Consumer, publish
 from relay.consumer import consumer as consumer_module
-from relay.consumer.arrivals import in_waves, take_delivery
+from relay.consumer.arrivals import read_delivery, split_into_waves
 from relay.consumer.cursors import find_behind
 from relay.consumer.deliveries import Delivery
 from relay.models import Cursor, Outbox
@@ -33,7 +33,7 @@ def test_events_are_applied_in_order_and_the_cursor_moves_with_them(readers: Rea
 def test_a_duplicate_is_dropped_for_ever(readers: Readers) -> None:
     book = uuid4()
     deliveries = lend(book, "Ada", "Bob")
-    readers.consumer._park = None  # type: ignore[method-assign,assignment] # dropping is no failure
+    readers.consumer._park = None  # type: ignore[method-assign,assignment] # a duplicate must not be treated as a failure
     readers.consumer.process([*deliveries, *deliveries])
     readers.consumer.process(deliveries[:1])
     readers.consumer.process(deliveries)
@@ -50,7 +50,7 @@ def test_a_known_event_without_a_handler_moves_the_cursor(readers: Readers) -> N
     assert readers.cursor(book).last == 2
 
 
-def test_each_consumer_applies_for_itself(readers: Readers) -> None:
+def test_each_consumer_has_its_own_cursors(readers: Readers) -> None:
     book, other = uuid4(), Readers()
     other.consumer.name = "others"
     deliveries = lend(book, "Ada")
@@ -59,7 +59,7 @@ def test_each_consumer_applies_for_itself(readers: Readers) -> None:
     assert readers.applied(book) == ["Ada", "Ada"]
 
 
-def test_what_kafka_skipped_is_read_from_the_outbox(readers: Readers) -> None:
+def test_events_that_kafka_skipped_are_read_from_the_outbox(readers: Readers) -> None:
     book = uuid4()
     deliveries = lend(book, "Ada", "Bob", "Cleo", "Dan")
     readers.consumer.process(deliveries[3:])
@@ -69,13 +69,13 @@ def test_what_kafka_skipped_is_read_from_the_outbox(readers: Readers) -> None:
     assert len(readers.applied(book)) == 4
 
 
-def test_events_that_come_in_a_wrong_order_are_applied_in_the_right_one(readers: Readers) -> None:
+def test_events_delivered_in_a_wrong_order_are_applied_in_the_right_one(readers: Readers) -> None:
     book = uuid4()
     readers.consumer.process(list(reversed(lend(book, "Ada", "Bob", "Cleo"))))
     assert readers.applied(book) == ["Ada", "Bob", "Cleo"]
 
 
-def test_a_new_consumer_starts_at_the_floor_of_what_was_pruned(readers: Readers) -> None:
+def test_a_new_consumer_starts_at_the_floor_of_pruned_events(readers: Readers) -> None:
     book = uuid4()
     deliveries = lend(book, "Ada", "Bob", "Cleo")
     Outbox.objects.filter(key=str(book), sequence__lte=2).delete()
@@ -88,7 +88,7 @@ def test_a_new_consumer_starts_at_the_floor_of_what_was_pruned(readers: Readers)
 
 @pytest.fixture
 def together() -> Iterator[Callable[[Callable[[], object], int], None]]:
-    """A function that runs something on several threads at once, each on a connection of its own."""
+    """Return a function that runs a callable on several threads at once, each with its own connection."""
 
     def run(work: Callable[[], object], threads: int) -> None:
         barrier = threading.Barrier(threads)
@@ -112,14 +112,14 @@ def together() -> Iterator[Callable[[Callable[[], object], int], None]]:
 def test_two_processes_with_the_same_batch_apply_each_event_once(
     readers: Readers, together: Callable[[Callable[[], object], int], None], people: list[str]
 ) -> None:
-    """As in a rebalance: the one who had the partition is not yet done when the other one begins."""
+    """As in a rebalance: the old member has not finished when the new member begins."""
     books = [uuid4() for _ in range(50)]
     batch = [delivery for book in books for delivery in lend(book, *people)]
     together(lambda: readers.consumer.process(batch), 2)
     assert Counter(tuple(readers.applied(book)) for book in books) == {tuple(people): 50}
 
 
-def test_of_many_first_events_those_that_come_again_or_are_pruned_are_dropped(readers: Readers) -> None:
+def test_repeated_and_pruned_events_among_many_first_events_are_dropped(readers: Readers) -> None:
     books = [uuid4() for _ in range(50)]
     batch = [delivery for book in books for delivery in lend(book, "Ada")]
     applied, pruned = batch[:1], books[-1]
@@ -149,7 +149,7 @@ def make_delivery(key: str, sequence: int, topic: str = "test.library") -> Deliv
     return Delivery(topic, 0, sequence, key, sequence, "BookReturned.v1", b"")
 
 
-def test_a_batch_runs_in_waves_of_one_event_for_each_key_sorted() -> None:
+def test_a_batch_is_split_into_waves_of_one_event_per_key_sorted_by_key() -> None:
     batch = [
         make_delivery("b", 1),
         make_delivery("b", 2),
@@ -158,7 +158,9 @@ def test_a_batch_runs_in_waves_of_one_event_for_each_key_sorted() -> None:
         make_delivery("a", 8),
         make_delivery("z", 1, topic="test.a"),
     ]
-    waves = [[(*arrival.key, arrival.sequence) for arrival in wave] for wave in in_waves(map(take_delivery, batch))]
+    waves = [
+        [(*arrival.key, arrival.sequence) for arrival in wave] for wave in split_into_waves(map(read_delivery, batch))
+    ]
     assert waves == [
         [("test.a", "z", 1), ("test.library", "a", 7), ("test.library", "b", 1)],
         [("test.library", "a", 8), ("test.library", "b", 2)],
@@ -167,7 +169,7 @@ def test_a_batch_runs_in_waves_of_one_event_for_each_key_sorted() -> None:
 
 
 @committed
-def test_a_batch_is_one_transaction_unless_its_time_is_up(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_one_transaction_unless_it_takes_too_long(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer_module, "BATCH_SECONDS", 60)
     books = [uuid4() for _ in range(5)]
     readers.consumer.process([delivery for book in books for delivery in lend(book, "Ada")])
@@ -175,22 +177,22 @@ def test_a_batch_is_one_transaction_unless_its_time_is_up(readers: Readers, monk
     assert len(set(readers.transactions)) == 1
     readers.transactions.clear()
     monkeypatch.setattr(consumer_module, "BATCH_SECONDS", 0)
-    monkeypatch.setattr(consumer_module, "LEAST_TOGETHER", 1)
-    readers.consumer.process(lend(uuid4(), "Ada"))  # from which it learns how few fit
+    monkeypatch.setattr(consumer_module, "MIN_BATCH", 1)
+    readers.consumer.process(lend(uuid4(), "Ada"))  # teaches the consumer that few events fit
     readers.transactions.clear()
     readers.consumer.process([delivery for book in books for delivery in lend(book, "Bob")])
     assert len(set(readers.transactions)) == 5
     assert all(readers.applied(book) == ["Ada", "Bob"] for book in books)
 
 
-def test_an_event_with_odd_characters_comes_as_it_was_published(readers: Readers) -> None:
+def test_an_event_with_odd_characters_arrives_unchanged(readers: Readers) -> None:
     book = uuid4()
     name = "\0 \x7f \u2028 Ω 🙂 \\u0000"
     readers.consumer.process(lend(book, name))
     assert readers.applied(book) == [name]
 
 
-def test_an_empty_batch_is_nothing(readers: Readers) -> None:
+def test_an_empty_batch_does_nothing(readers: Readers) -> None:
     readers.consumer.process([])
     assert not Cursor.objects.exists()
 
@@ -232,7 +234,7 @@ def test_a_handler_of_many_gets_each_wave_in_one_call_without_two_events_of_a_ke
     ]
 
 
-def test_what_kafka_skipped_reaches_a_handler_of_many_one_by_one_and_first() -> None:
+def test_skipped_events_reach_a_handler_of_many_one_by_one_and_first() -> None:
     calls: list[list[str]] = []
     consumer = Consumer("readers")
     consumer.on(BookLent, many=True)(lambda events: calls.append([event.reader for event in events]))
@@ -261,7 +263,7 @@ def test_a_handler_of_several_classes_gets_their_events_in_one_call_and_transact
     assert consumer.figures["batches"] == 1
 
 
-def test_events_that_follow_their_cursors_take_one_statement_for_them(
+def test_events_that_follow_their_cursors_need_one_statement(
     readers: Readers, django_assert_num_queries: Callable[..., Any]
 ) -> None:
     consumer = Consumer("readers")
@@ -269,24 +271,24 @@ def test_events_that_follow_their_cursors_take_one_statement_for_them(
     old, new = uuid4(), uuid4()
     consumer.process(lend(old, "Ada"))
     deliveries = [*lend(old, "Bob")[1:], *lend(new, "Cleo")]
-    with django_assert_num_queries(3):  # a savepoint, the cursors, the savepoint's release
+    with django_assert_num_queries(3):  # savepoint, cursors, release of the savepoint
         consumer.process(deliveries)
     assert consumer.figures["applied"] == 3
     assert {readers.cursor(book).last for book in (old, new)} == {1, 2}
 
 
-def test_a_transaction_holds_as_many_events_as_its_time_allows() -> None:
+def test_a_transaction_contains_as_many_events_as_its_time_allows() -> None:
     pace = consumer_module.Pace()
     for _ in range(10):
         pace.learn(pace.size, pace.size * 0.0002)  # 0.2 ms each: 1,000 fit into 200 ms
     assert pace.size == 1000
-    pace.learn(3, 0.0003)  # a batch that is not full says nothing
+    pace.learn(3, 0.0003)  # a batch that is not full does not change the size
     assert pace.size == 1000
     pace.learn(1000, 4.0)
     assert pace.size == 50
 
 
-def test_what_was_published_long_ago_and_never_came_is_found_and_healed(readers: Readers) -> None:
+def test_an_event_that_never_arrived_is_found_and_healed(readers: Readers) -> None:
     lost, parked, fresh, done = (uuid4() for _ in range(4))
     for book in (lost, parked, fresh, done):
         lend(book, "Ada")

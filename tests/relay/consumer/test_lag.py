@@ -1,4 +1,4 @@
-"""What waits is counted by looking up a few rows, however many there are, and nothing else is looked at then."""
+"""Counting the lag reads few rows of large tables; an idle consumer compares all keys only if events are missing."""
 
 import re
 from threading import Event
@@ -21,8 +21,8 @@ __all__ = ["operated"]
 pytestmark = pytest.mark.django_db
 
 
-def test_what_waits_is_looked_up_row_by_row_whatever_the_statistics_say(readers: Readers) -> None:
-    """A hash of all cursors or streams takes a second for each hundred thousand orders."""
+def test_the_lag_is_counted_with_indexes_despite_old_statistics(readers: Readers) -> None:
+    """A hash join over all cursors or streams takes a second for each 100,000 keys."""
     parked = uuid4()
     readers.failing[parked] = ZeroDivisionError()
     lend(parked, "Ada")
@@ -44,9 +44,7 @@ def test_what_waits_is_looked_up_row_by_row_whatever_the_statistics_say(readers:
     assert [plan for plan in plans if re.search("(Hash|Merge).* Join|Seq Scan|Materialize", plan)] == []
 
 
-def test_of_very_many_waiting_events_most_are_counted_in_a_sample(
-    operated: Readers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_very_large_lag_is_estimated_from_a_sample(operated: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.consumer.lag.SPAN", 50)
     monkeypatch.setattr("relay.consumer.lag.STRETCHES", 10)
     monkeypatch.setattr("relay.consumer.lag.LENGTH", 5)
@@ -68,7 +66,7 @@ def test_of_very_many_waiting_events_most_are_counted_in_a_sample(
     assert read_lag(operated.consumer) == Lag(events=0, keys=0, parked=0, parked_events=0)
 
 
-def test_a_walk_through_what_is_applied_that_takes_too_long_goes_on_the_next_time(
+def test_a_count_that_takes_too_long_continues_at_the_next_call(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(4):
@@ -84,7 +82,7 @@ def test_a_walk_through_what_is_applied_that_takes_too_long_goes_on_the_next_tim
     assert (lag.events, lag.exact, Settled.objects.get().position) == (0, True, last)
 
 
-def test_a_mark_that_a_rebuild_takes_away_meanwhile_is_not_made_again(
+def test_a_position_that_a_rebuild_deletes_during_the_count_is_not_written_again(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.consumer.lag.SETTLED_STEP", 1)
@@ -104,7 +102,7 @@ def test_a_mark_that_a_rebuild_takes_away_meanwhile_is_not_made_again(
     assert Settled.objects.get().position > 0
 
 
-def test_an_idle_consumer_compares_all_keys_only_while_something_waits(
+def test_an_idle_consumer_compares_all_keys_only_while_events_wait(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[str] = []
@@ -119,14 +117,14 @@ def test_an_idle_consumer_compares_all_keys_only_while_something_waits(
     lend(book, "Ada")
     readers.consumer.process(deliver(book))
     receiver._sweep_at = 0.0
-    receiver._tend(Event(), idle=True)
+    receiver._maintain(Event(), idle=True)
     assert compared == []
     readers.failing["Bob"] = ZeroDivisionError()
-    readers.consumer.process(lend(uuid4(), "Bob", "Cleo"))  # parked: it has a schedule of its own
+    readers.consumer.process(lend(uuid4(), "Bob", "Cleo"))  # parked: has its own retry schedule
     receiver._sweep_at = 0.0
-    receiver._tend(Event(), idle=True)
+    receiver._maintain(Event(), idle=True)
     assert compared == []
     lend(book, "Grace")
     receiver._sweep_at = 0.0
-    receiver._tend(Event(), idle=True)
+    receiver._maintain(Event(), idle=True)
     assert compared == ["readers"]

@@ -1,4 +1,4 @@
-"""What fails parks its key and nothing else; what says nothing about an event parks nothing."""
+"""An event that fails parks its key and no other key; errors that do not depend on an event park nothing."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 committed = pytest.mark.django_db(transaction=True)
 
 
-def test_a_gap_that_nobody_can_fill_parks_the_key_and_keeps_it_parked(readers: Readers) -> None:
+def test_a_gap_that_the_outbox_cannot_fill_parks_the_key_and_keeps_it_parked(readers: Readers) -> None:
     book = uuid4()
     deliveries = lend(book, "Ada", "Bob", "Cleo")
     readers.consumer.process(deliveries[:1])
@@ -29,18 +29,18 @@ def test_a_gap_that_nobody_can_fill_parks_the_key_and_keeps_it_parked(readers: R
     readers.consumer.process(deliveries[2:])
     parked = readers.cursor(book)
     assert parked.parked_at
-    assert parked.reason == "MissingEvents: after sequence 1 Kafka delivered 3"
+    assert parked.reason.startswith("MissingEvents: after sequence 1 Kafka delivered 3")
     assert readers.catch_up(book) is False
     still_parked = readers.cursor(book)
     assert (still_parked.parked_at, still_parked.last, still_parked.attempts) == (parked.parked_at, 1, 2)
-    assert still_parked.reason == "MissingEvents: after sequence 1 of 3 the outbox holds nothing"
+    assert still_parked.reason == "MissingEvents: the outbox has no event after sequence 1 of 3"
     assert readers.applied(book) == ["Ada"]
 
 
-def test_a_gap_too_wide_for_one_batch_is_healed_when_the_key_is_redriven(
+def test_a_gap_too_wide_for_one_batch_is_healed_by_the_redrive(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer_module, "MOST_HEALED", 5)
+    monkeypatch.setattr(consumer_module, "MAX_HEALED", 5)
     book = uuid4()
     people = [f"reader {n}" for n in range(12)]
     readers.consumer.process(lend(book, *people)[-1:])
@@ -59,14 +59,14 @@ def test_an_unknown_type_waits_for_a_newer_consumer(readers: Readers, monkeypatc
         assert parked.reason == "UnknownEventType: unknown type 'BookLent.v1' in test.library"
         assert parked.parked_at and parked.next_try_at
         assert 55 < (parked.next_try_at - parked.parked_at).total_seconds() < 65
-        for _ in range(10):  # far longer than an event that fails
+        for _ in range(10):  # far more often than an event that fails
             assert readers.catch_up(book) is False
         assert readers.cursor(book).next_try_at
     assert readers.catch_up(book) is True
     assert readers.applied(book) == ["Ada", "Bob"]
 
 
-def test_a_type_of_another_topic_is_unknown_here(readers: Readers) -> None:
+def test_a_type_of_another_topic_is_unknown(readers: Readers) -> None:
     readers.consumer.process([Delivery("test.library", 0, 1, "k", 1, "NoticePosted.v1", b"{}")])
     assert readers.cursor("k").reason == "UnknownEventType: unknown type 'NoticePosted.v1' in test.library"
 
@@ -98,28 +98,29 @@ def test_an_unreadable_message_parks_its_key_and_waits_for_a_person(
 
 
 @pytest.mark.parametrize("value", [b"", b"not json", b"[]", b"\xff", b'{"book": 1}', b"[" * 100_000])
-def test_a_value_that_is_no_such_event_parks_its_key(readers: Readers, value: bytes) -> None:
+def test_a_value_that_cannot_be_decoded_parks_its_key(readers: Readers, value: bytes) -> None:
     book = uuid4()
     (delivery,) = lend(book, "Ada")
     readers.consumer.process([delivery._replace(value=value)])
     assert readers.cursor(book).reason.startswith("UnableToDecodeEvent: not a BookLent.v1")
     assert readers.applied(book) == []
-    assert readers.catch_up(book) is True  # the outbox has it as it was published
+    assert readers.catch_up(book) is True  # the outbox has the published value
     assert readers.applied(book) == ["Ada"]
 
 
-def test_an_event_that_belongs_to_another_key_parks_the_key_it_came_with(readers: Readers) -> None:
+def test_an_event_with_another_key_in_its_value_parks_the_key_of_the_record(readers: Readers) -> None:
     book, other = uuid4(), uuid4()
     (delivery,) = lend(book, "Ada")
     readers.consumer.process([delivery._replace(key=str(other))])
-    assert readers.cursor(other).reason == f"UnreadableMessage: the BookLent.v1 inside belongs to key '{book}'"
+    reason = f"UnreadableMessage: the record has key '{other}', but its BookLent.v1 has key '{book}'"
+    assert readers.cursor(other).reason == reason
     assert readers.cursor(other).next_try_at is None
     assert readers.applied(book) == []
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 8])
 @pytest.mark.parametrize("position", [0, 3, 6])
-def test_a_failing_event_parks_its_key_and_all_others_apply(readers: Readers, size: int, position: int) -> None:
+def test_a_failing_event_parks_its_key_and_all_others_are_applied(readers: Readers, size: int, position: int) -> None:
     books = sorted((uuid4() for _ in range(size)), key=str)
     failing = books[position % size]
     readers.failing[failing] = ZeroDivisionError("no such page")
@@ -141,7 +142,7 @@ def test_several_failing_keys_of_one_batch_are_all_found(readers: Readers) -> No
     assert {book for book in books if readers.applied(book)} == set(books) - set(books[::3])
 
 
-def test_one_failing_event_among_many_is_found_without_repeating_the_good_ones_needlessly() -> None:
+def test_one_failing_event_among_many_is_found_with_few_repetitions() -> None:
     books = sorted((uuid4() for _ in range(32)), key=str)
     bad, calls = books[21], []
     consumer = Consumer("readers")
@@ -159,7 +160,7 @@ def test_one_failing_event_among_many_is_found_without_repeating_the_good_ones_n
     assert sum(calls) <= 2.5 * len(books), calls
 
 
-def test_what_comes_before_the_failing_event_of_a_key_stays_applied(readers: Readers) -> None:
+def test_events_before_the_failing_event_of_a_key_stay_applied(readers: Readers) -> None:
     book = uuid4()
     readers.failing["Bob"] = ZeroDivisionError()
     readers.consumer.process(lend(book, "Ada", "Bob", "Cleo"))
@@ -167,14 +168,14 @@ def test_what_comes_before_the_failing_event_of_a_key_stays_applied(readers: Rea
     assert readers.cursor(book).last == 1
 
 
-def test_successors_of_a_parked_key_wait_and_come_in_order(readers: Readers) -> None:
+def test_later_events_of_a_parked_key_wait_and_are_applied_in_order(readers: Readers) -> None:
     book = uuid4()
     readers.failing["Ada"] = ZeroDivisionError()
     readers.consumer.process(lend(book, "Ada"))
     readers.consumer.process(lend(book, "Bob")[1:])
     readers.consumer.process(lend(book, "Cleo"))
     readers.failing.clear()
-    readers.consumer.process(deliver(book))  # also what could be applied by now waits until the key is redriven
+    readers.consumer.process(deliver(book))  # events that could be applied now wait for the redrive too
     assert readers.applied(book) == []
     assert readers.catch_up(book) is True
     assert readers.applied(book) == ["Ada", "Bob", "Cleo"]
@@ -184,7 +185,7 @@ def test_successors_of_a_parked_key_wait_and_come_in_order(readers: Readers) -> 
     assert readers.applied(book)[-1] == "Dan"
 
 
-def test_a_key_that_keeps_failing_is_tried_ever_more_rarely_and_then_waits_for_a_person(readers: Readers) -> None:
+def test_a_failing_key_is_tried_with_growing_pauses_and_then_waits_for_a_person(readers: Readers) -> None:
     book = uuid4()
     readers.failing["Ada"] = ZeroDivisionError()
     readers.consumer.process(lend(book, "Ada"))
@@ -205,7 +206,7 @@ def test_a_key_that_keeps_failing_is_tried_ever_more_rarely_and_then_waits_for_a
     assert readers.applied(book) == ["Ada"]
 
 
-def test_after_progress_the_pauses_start_anew(readers: Readers) -> None:
+def test_after_progress_the_retry_schedule_restarts(readers: Readers) -> None:
     book = uuid4()
     readers.failing |= {"Ada": ZeroDivisionError(), "Bob": KeyError("page")}
     readers.consumer.process(lend(book, "Ada", "Bob"))
@@ -219,7 +220,7 @@ def test_after_progress_the_pauses_start_anew(readers: Readers) -> None:
     assert readers.applied(book) == ["Ada"]
 
 
-def test_what_one_process_tries_another_leaves_alone(readers: Readers) -> None:
+def test_a_key_claimed_by_one_process_is_skipped_by_another(readers: Readers) -> None:
     book = uuid4()
     readers.failing["Ada"] = ZeroDivisionError()
     readers.consumer.process(lend(book, "Ada"))
@@ -229,7 +230,7 @@ def test_what_one_process_tries_another_leaves_alone(readers: Readers) -> None:
     assert take_due("readers") == []
 
 
-def test_only_keys_whose_time_has_come_are_due(readers: Readers) -> None:
+def test_only_keys_whose_next_try_has_come_are_due(readers: Readers) -> None:
     due, later, flowing = uuid4(), uuid4(), uuid4()
     readers.failing |= {due: ZeroDivisionError(), later: ZeroDivisionError()}
     for book in (due, later, flowing):
@@ -242,7 +243,7 @@ def test_only_keys_whose_time_has_come_are_due(readers: Readers) -> None:
 
 
 @pytest.mark.parametrize("error", [OperationalError("lock timeout"), InterfaceError("connection closed")])
-def test_a_fault_of_the_database_is_raised_and_parks_nothing(readers: Readers, error: Exception) -> None:
+def test_a_database_error_is_raised_and_parks_nothing(readers: Readers, error: Exception) -> None:
     books = sorted((uuid4() for _ in range(4)), key=str)
     readers.failing[books[2]] = error
     batch = [delivery for book in books for delivery in lend(book, "Ada")]
@@ -256,7 +257,7 @@ def test_a_fault_of_the_database_is_raised_and_parks_nothing(readers: Readers, e
 
 
 @committed
-def test_an_event_whose_statements_run_out_of_time_is_parked_and_all_others_apply() -> None:
+def test_an_event_whose_statement_times_out_is_parked_and_all_others_are_applied() -> None:
     books = sorted((uuid4() for _ in range(6)), key=str)
     alone: list[int] = []
     consumer = Consumer("readers")
@@ -280,7 +281,7 @@ def test_an_event_whose_statements_run_out_of_time_is_parked_and_all_others_appl
 
 
 @committed
-def test_a_statement_that_is_more_than_postgresql_can_do_parks_its_key_and_all_others_apply(readers: Readers) -> None:
+def test_a_statement_beyond_postgresqls_limits_parks_its_key_and_all_others_are_applied(readers: Readers) -> None:
     books = sorted((uuid4() for _ in range(4)), key=str)
 
     @readers.consumer.on(BookLent)
@@ -297,14 +298,14 @@ def test_a_statement_that_is_more_than_postgresql_can_do_parks_its_key_and_all_o
     assert readers.cursor(books[2]).attempts == 2
 
 
-def test_the_longest_key_has_room_in_the_index_of_the_cursors(readers: Readers) -> None:
+def test_the_longest_key_fits_into_the_index_of_the_cursors(readers: Readers) -> None:
     key = "".join(chr(0x1F300 + n % 500) for n in range(500))
     readers.consumer.process([Delivery("test.library", 0, 1, key, 1, "BookLent.v1", b"{}")])
     assert readers.cursor(key).parked_at
 
 
 @committed
-def test_a_consumer_waits_for_a_lock_for_a_while_only_and_parks_nothing(readers: Readers) -> None:
+def test_a_consumer_waits_for_a_lock_for_a_limited_time_and_parks_nothing(readers: Readers) -> None:
     book = uuid4()
     with connection.cursor() as cursor:
         cursor.execute("select set_config('lock_timeout', '0', false)")
@@ -320,7 +321,7 @@ def read_lock_timeout() -> str:
         return str(cursor.fetchone()[0])
 
 
-def test_a_fault_of_the_database_while_redriving_is_raised_too(readers: Readers) -> None:
+def test_a_database_error_during_a_redrive_is_raised_too(readers: Readers) -> None:
     book = uuid4()
     readers.failing["Ada"] = ZeroDivisionError()
     readers.consumer.process(lend(book, "Ada"))
@@ -330,7 +331,7 @@ def test_a_fault_of_the_database_while_redriving_is_raised_too(readers: Readers)
     assert readers.cursor(book).attempts == 1
 
 
-def test_an_event_that_another_process_has_applied_meanwhile_does_not_park_its_key(readers: Readers) -> None:
+def test_an_event_applied_by_another_process_meanwhile_does_not_park_its_key(readers: Readers) -> None:
     book = uuid4()
     batch = lend(book, "Ada")
     park = readers.consumer._park
@@ -347,7 +348,7 @@ def test_an_event_that_another_process_has_applied_meanwhile_does_not_park_its_k
     assert readers.applied(book) == ["Ada"]
 
 
-def test_reasons_that_the_database_can_not_hold_are_written_as_it_can(readers: Readers) -> None:
+def test_reasons_that_postgresql_cannot_store_are_escaped(readers: Readers) -> None:
     book = uuid4()
     readers.failing["Ada"] = ValueError("\0 and \ud800 and " + "x" * 5000)
     readers.consumer.process(lend(book, "Ada"))

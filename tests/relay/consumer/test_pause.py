@@ -1,4 +1,4 @@
-"""A consumer that is paused on the real broker stays in its group, beats, and goes on where it was."""
+"""With the real broker: a paused consumer stays in its group, sends heartbeats, and continues where it stopped."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> bool:
 
 @contextmanager
 def receiving(consumer: Consumer) -> Iterator[None]:
-    """Run the consumer on a thread of its own, in a group that is new."""
+    """Run the consumer on its own thread, in a new group."""
     consumer.name = f"readers-{uuid4()}"
     stopping = threading.Event()
 
@@ -52,14 +52,14 @@ def receiving(consumer: Consumer) -> Iterator[None]:
 
 @pytest.fixture
 def running(readers: Readers) -> Iterator[Readers]:
-    """The readers, at work."""
+    """The readers, running."""
     cluster.create_topics([*known_topics(), "relay.canary"])
     with receiving(readers.consumer):
         yield readers
 
 
 def watch_rounds(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Return a list that gets an entry for each round of the consumer: whether the consumer may run."""
+    """Return a list that gets one entry for each round of the consumer: whether the consumer may run."""
     rounds: list[bool] = []
     breaker = consumer.breaker
     assert breaker
@@ -79,7 +79,7 @@ def send(book: UUID, *people: str) -> None:
     send_to_kafka(deliver(book))
 
 
-def test_a_paused_consumer_applies_nothing_beats_and_goes_on_where_it_was(
+def test_a_paused_consumer_applies_nothing_beats_and_continues_where_it_stopped(
     running: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = uuid4(), uuid4()
@@ -90,13 +90,13 @@ def test_a_paused_consumer_applies_nothing_beats_and_goes_on_where_it_was(
     rounds = watch_rounds(running.consumer, monkeypatch)
     assert wait_until(lambda: False in rounds)
     send(second, "Ada", "Bob")
-    # A sibling that is not paused gets both events: Kafka has delivered them.
+    # A second consumer, which is not paused, gets both events: Kafka has delivered them.
     sibling, handled = Consumer("sibling"), list[str]()
     sibling.on(BookLent)(lambda event: handled.append(event.reader) if event.book == second else None)
     with receiving(sibling):
         assert wait_until(lambda: handled == ["Ada", "Bob"])
     seen, beaten_at = len(rounds), Heartbeat.objects.get(name=name).at
-    # The paused one has polled and beaten again since.
+    # The paused consumer has polled and sent a heartbeat since then.
     assert wait_until(lambda: len(rounds) > seen + 2 and Heartbeat.objects.get(name=name).at > beaten_at)
     assert running.applied(second) == []
     assert not any(rounds[rounds.index(False) :])
@@ -104,7 +104,7 @@ def test_a_paused_consumer_applies_nothing_beats_and_goes_on_where_it_was(
     assert wait_until(lambda: running.applied(second) == ["Ada", "Bob"])
 
 
-def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
+def test_the_breaker_keeps_events_that_it_did_not_park_and_continues_with_them(
     running: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.consumer.breaker.SHORTEST_SECONDS", 0.5)
@@ -116,7 +116,7 @@ def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
         send_to_kafka(deliver(book))
     assert wait_until(lambda: ConsumerState.objects.filter(paused_by="circuit breaker").exists())
     parked = Cursor.objects.filter(key__in=[str(book) for book in books]).exclude(parked_at=None)
-    # The topic has events of other tests, too, so the window may have been full: half of it failed.
+    # The topic contains events of other tests too, so the window may have been full when half of it failed.
     assert parked.count() <= WINDOW / 2
     running.failing.clear()
     assert wait_until(lambda: all(running.applied(book) == ["Ada"] for book in books))
@@ -124,7 +124,7 @@ def test_the_breaker_holds_what_it_did_not_park_and_goes_on_with_it(
     assert not ConsumerState.objects.exclude(paused_at=None).exists()
 
 
-def test_a_static_member_takes_its_partitions_up_again(readers: Readers) -> None:
+def test_a_static_member_gets_its_partitions_back(readers: Readers) -> None:
     cluster.create_topics(known_topics())
     group = f"readers-{uuid4()}"
     source = subscription.Source(group, ["test.library"], instance="one")

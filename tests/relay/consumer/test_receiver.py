@@ -1,4 +1,4 @@
-"""The threads of a consumer's process: one polls ahead while the other one waits for the database."""
+"""The receiver's threads and rounds: polling ahead, the size of batches, the pace and redrives."""
 
 import itertools
 import time
@@ -15,7 +15,7 @@ from relay import Consumer
 from relay.consumer import consumer as consumer_module
 from relay.consumer import cursors
 from relay.consumer import receiver as receiver_module
-from relay.consumer.arrivals import take_delivery
+from relay.consumer.arrivals import read_delivery
 from relay.consumer.deliveries import Delivery
 from relay.consumer.receiver import CHUNK, FEW_RECORDS, Batch, Receiver
 from relay.models import Cursor
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Shelf:
-    """A source of so many records at each poll, and none afterwards. It notes for how long it might have waited."""
+    """A source that returns the given numbers of records, then none. It records the longest waits of its polls."""
 
     def __init__(self, portions: Iterable[int]) -> None:
         self.portions = iter(portions)
@@ -52,7 +52,7 @@ def make_receiver(consumer: Consumer) -> Any:
 @pytest.mark.parametrize(
     ("portions", "polled"), [([0], 1), ([7, 3], 1), ([10, 10, 3, 10], 3), ([10, 0, 10], 2), ([10] * 9, 4)]
 )
-def test_a_batch_is_polled_in_portions_until_no_more_is_there_or_it_is_full(
+def test_a_batch_is_polled_in_chunks_until_the_source_is_empty_or_the_batch_is_full(
     monkeypatch: pytest.MonkeyPatch, portions: list[int], polled: int
 ) -> None:
     monkeypatch.setattr(receiver_module, "CHUNK", 10)
@@ -67,14 +67,14 @@ def test_a_batch_is_polled_in_portions_until_no_more_is_there_or_it_is_full(
     assert shelf.waits[1:] == [0] * (polled - 1), "what is there is not held up by waiting for more"
 
 
-def test_a_batch_of_large_events_is_full_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_large_events_has_fewer_events(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf([CHUNK] * 9)
     size = len(BookReturned(book=uuid4()).encode())
     monkeypatch.setattr(receiver_module, "BATCH_BYTES", 2 * CHUNK * size + 1)
     assert len(make_receiver(Consumer("readers"))._poll(shelf).deliveries) == 3 * CHUNK
 
 
-def test_beside_a_large_batch_the_next_one_is_polled_and_beside_a_small_one_none_is(
+def test_only_a_large_batch_makes_the_receiver_poll_ahead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     consumer = Consumer("readers")
@@ -87,18 +87,18 @@ def test_beside_a_large_batch_the_next_one_is_polled_and_beside_a_small_one_none
             time.sleep(0.005)
         polled.append(bool(shelf.waits))
 
-    monkeypatch.setattr(consumer_module, "LEAST_TOGETHER", FEW_RECORDS)  # one call for all
+    monkeypatch.setattr(consumer_module, "MIN_BATCH", FEW_RECORDS)  # one call for all events
     for records in (FEW_RECORDS, FEW_RECORDS - 1):
         shelf = Shelf([])
         deliveries = [delivery for _ in range(records) for delivery in lend(uuid4(), "Ada")]
-        batch = Batch(deliveries, consumer.arrange(map(take_delivery, deliveries)))
+        batch = Batch(deliveries, consumer.arrange(map(read_delivery, deliveries)))
         make_receiver(consumer)._process_and_poll(batch, shelf, Event())
         assert shelf.committed == deliveries
     assert polled == [True, False]
 
 
 class Rounds(Shelf):
-    """Notes when it is polled, and has the receiver stopped at the last portion."""
+    """A source that records the times of its polls, and stops the receiver at the last chunk."""
 
     def __init__(self, portions: Sequence[int], stopping: Event) -> None:
         super().__init__(portions)
@@ -110,12 +110,12 @@ class Rounds(Shelf):
             self.stopping.set()
         return super().poll(seconds=seconds, records=records)
 
-    def hold(self, held: bool) -> None:
+    def set_paused(self, paused: bool) -> None:
         pass
 
 
 @pytest.mark.parametrize(("records", "paced"), [(1, True), (FEW_RECORDS, False)])
-def test_rounds_are_at_their_pace_while_few_events_come(records: int, paced: bool) -> None:
+def test_rounds_keep_their_pace_while_few_events_arrive(records: int, paced: bool) -> None:
     stopping = Event()
     rounds = Rounds([records] * 4, stopping)
     receiver = make_receiver(Consumer("readers", pace_ms=300))
@@ -126,7 +126,7 @@ def test_rounds_are_at_their_pace_while_few_events_come(records: int, paced: boo
 
 
 def park_a_key(readers: Readers) -> None:
-    """Park the second of three events of a book, due again at once."""
+    """Park the second of three events of a book, and make it due at once."""
     readers.failing["Bob"] = ZeroDivisionError()
     readers.consumer.process(lend(uuid4(), "Ada", "Bob", "Cleo"))
     readers.failing.clear()
@@ -134,7 +134,7 @@ def park_a_key(readers: Readers) -> None:
         cursor.execute("update relay_cursor set next_try_at = clock_timestamp()")
 
 
-def test_a_parked_key_that_somebody_else_has_locked_is_left_for_another_time(
+def test_a_parked_key_that_another_transaction_has_locked_is_retried_later(
     library_events: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cursors, "LOCK_TIMEOUT", "100ms")
@@ -154,10 +154,10 @@ def test_a_parked_key_that_somebody_else_has_locked_is_left_for_another_time(
         assert locked.wait(10)
         key = Cursor.objects.values_list("topic", "key").get()
         monkeypatch.setattr(receiver_module, "take_due", lambda name: [key])
-        receiver._tend(Event(), idle=False)
+        receiver._maintain(Event(), idle=False)
         may_end.set()
         holding.result()
     assert Cursor.objects.get().attempts == 1
     receiver._retry_at = 0.0
-    receiver._tend(Event(), idle=False)
+    receiver._maintain(Event(), idle=False)
     assert (Cursor.objects.get().parked_at, Cursor.objects.get().last) == (None, 3)

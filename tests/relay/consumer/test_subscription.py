@@ -1,4 +1,4 @@
-"""Being a member of a consumer group on the real broker."""
+"""Membership in a consumer group, with the real broker."""
 
 import time
 from uuid import uuid4
@@ -27,7 +27,7 @@ def receive(source: subscription.Source, book: BookLent) -> bool:
     return False
 
 
-def test_what_was_not_committed_comes_again_to_the_next_member() -> None:
+def test_uncommitted_records_are_delivered_to_the_next_member() -> None:
     cluster.create_topics(known_topics())
     group, book = f"readers-{uuid4()}", BookLent(book=uuid4())
     send(book)
@@ -37,7 +37,7 @@ def test_what_was_not_committed_comes_again_to_the_next_member() -> None:
         source.close()
 
 
-def test_a_committed_record_does_not_come_again() -> None:
+def test_a_committed_record_is_not_delivered_again() -> None:
     cluster.create_topics(known_topics())
     group, first, second = f"readers-{uuid4()}", BookLent(book=uuid4()), BookLent(book=uuid4())
     send(first)
@@ -57,7 +57,7 @@ def test_a_committed_record_does_not_come_again() -> None:
 
 
 def test_a_rejoin_that_outlasts_a_poll_is_not_forgotten() -> None:
-    """New metadata makes the group's leader rejoin; the poll that began it ends before the join does."""
+    """New metadata makes the group's leader rejoin, and the poll that began the rejoin ends before it completes."""
     cluster.create_topics(known_topics())
     source = subscription.Source(f"readers-{uuid4()}", ["test.library"])
     first, second = BookLent(book=uuid4()), BookLent(book=uuid4())

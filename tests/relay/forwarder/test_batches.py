@@ -1,4 +1,4 @@
-"""Whole record batches are those that the library itself would make, and only of the version they are known for."""
+"""Whole batches equal the batches of kafka-python, and are used only with the supported version."""
 
 import tomllib
 from pathlib import Path
@@ -19,7 +19,7 @@ headers = st.lists(st.tuples(names, st.binary(max_size=300)), max_size=4)
 
 
 def read_back(messages: list[Message]) -> list[Message]:
-    """Make a batch as `queue_batch` does, and read it with the library's reader, which checks the checksum."""
+    """Build a batch as `queue_batch` does, and read it with the library's reader, which verifies the checksum."""
     records = MemoryRecordsBuilder(2, 0, 1024 * 1024)
     builder = records._builder
     builder._buffer += encode_records(messages)
@@ -46,7 +46,7 @@ def iter_batches(records: MemoryRecords) -> list[Any]:
 @given(
     st.lists(st.tuples(st.binary(max_size=200), st.binary(max_size=20_000), headers, headers), min_size=1, max_size=8)
 )
-def test_any_messages_are_read_back_as_they_were(
+def test_any_messages_are_read_back_unchanged(
     parts: list[tuple[bytes, bytes, list[tuple[str, bytes]], list[tuple[str, bytes]]]],
 ) -> None:
     messages = [Message(*part) for part in parts]
@@ -54,7 +54,7 @@ def test_any_messages_are_read_back_as_they_were(
         assert (read.key, read.value, list(read.own)) == (message.key, message.value, message.headers)
 
 
-def test_headers_that_are_shared_come_first_in_each_record_and_change_with_the_sequence() -> None:
+def test_shared_headers_come_first_in_each_record_and_change_with_the_sequence_object() -> None:
     first, second = [("ce_type", b"A.v1")], [("ce_type", b"B.v1"), ("ce_source", b"/b")]
     messages = [Message(b"k", b"{}", [("ce_id", b"%d" % n)], shared) for n, shared in enumerate([first, first, second])]
     assert [list(message.own) for message in read_back(messages)] == [
@@ -83,6 +83,9 @@ def test_pyproject_and_the_manual_allow_only_the_version_that_is_tested() -> Non
     assert f'"{allowed}"' in (root / "docs" / "relay.md").read_text("utf-8")
 
 
-def test_a_missing_private_part_is_named() -> None:
+def test_a_missing_private_attribute_is_named() -> None:
     accumulator = SimpleNamespace(_batches={}, _tp_lock=None, _incomplete=None, _closed=False)
-    assert find_obstacle(SimpleNamespace(_accumulator=accumulator)) == "kafka-python has no config where it is expected"
+    assert (
+        find_obstacle(SimpleNamespace(_accumulator=accumulator))
+        == "kafka-python 3.0.12 lacks the private attribute config"
+    )

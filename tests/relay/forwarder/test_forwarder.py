@@ -1,4 +1,4 @@
-"""The forwarder against the real broker: nothing lost, each key in order, nothing marked that is not in the log."""
+"""The forwarder with a real broker: no loss, order within each key, and no row marked before it is in the log."""
 
 import time
 from contextlib import closing
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture(params=["whole batches", "send()"])
 def sender(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to hand records to kafka-python."""
+    """Both ways to give records to kafka-python: whole batches and send()."""
     if request.param == "send()":
         monkeypatch.setattr(batches, "_VERSION", "another")
     return str(request.param)
@@ -62,7 +62,7 @@ def test_the_heartbeat_shows_how_the_relay_sends(forwarder: Forwarder, sender: s
     assert process.fallback == ("" if sender == "whole batches" else "kafka-python is 3.0.12, not another")
 
 
-def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
+def test_headers_are_cloudevents_attributes_in_binary_mode() -> None:
     publish_committed(lent := BookLent(book=uuid4()))
     (row,), _ = reader_module.Reader().read(range(16))
     message = make_message(row, b"/library")
@@ -79,7 +79,7 @@ def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
     }
 
 
-def test_what_was_read_while_no_broker_answered_is_not_forgotten(
+def test_rows_read_while_no_broker_answered_are_not_forgotten(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = uuid4()
@@ -91,7 +91,7 @@ def test_what_was_read_while_no_broker_answered_is_not_forgotten(
         away.setattr(forwarder_module, "Producer", refuse_to_connect)
         with running(forwarder) as (stopping,):
             publish_committed(BookLent(book=book))
-            time.sleep(2)  # the row is read again and again, also when its transaction is known to have ended
+            time.sleep(2)  # the row is read repeatedly, even after its transaction is known to have ended
             away.undo()
             publish_committed(BookLent(book=book))
             wait_until_published()
@@ -100,7 +100,7 @@ def test_what_was_read_while_no_broker_answered_is_not_forgotten(
 
 
 def test_a_late_commit_is_still_published(forwarder: Forwarder) -> None:
-    """The row that commits last has the lowest position: a relay that reads by position loses it."""
+    """The row that commits last has the lowest position. A relay that reads only above its last position loses it."""
     late, early = uuid4(), uuid4()
     with closing(publish_late(BookLent(book=late))) as writer:
         publish_committed(BookLent(book=early))
@@ -120,20 +120,20 @@ def test_a_batch_without_an_acknowledgement_stays_unpublished_and_is_sent_again_
     publish_committed(BookLent(book=fine))
     publish_committed(*[BookLent(book=failing) for _ in range(3)])
     outcome = Sending.error
-    told: list[object] = []
+    failed: list[object] = []
 
     def fail_once(sending: Sending) -> Exception | None:
-        flights = [lane.flight for lane in forwarder._lanes if lane.flight]
-        rows = next((flight.rows for flight in flights if flight.sending is sending), None)
-        if len(told) < 2 and (rows is None or rows[0].key == str(failing).encode()):
-            told.append(sending)
+        flights = [queue.in_flight for queue in forwarder._queues if queue.in_flight]
+        rows = next((in_flight.rows for in_flight in flights if in_flight.sending is sending), None)
+        if len(failed) < 2 and (rows is None or rows[0].key == str(failing).encode()):
+            failed.append(sending)
             return BrokerUnavailable("no answer")
         return outcome.fget(sending)  # type: ignore[attr-defined, no-any-return]
 
     with monkeypatch.context() as patch:
         patch.setattr(Sending, "error", property(fail_once))
         forward_all(forwarder, quiet=1.0)  # both books may share a partition, whose second pause is longer
-    assert told
+    assert failed
     assert find_first_occurrences(read_key(failing)) == [1, 2, 3]
     assert find_first_occurrences(read_key(fine)) == [1]
     assert Outbox.objects.filter(published_at=None).count() == 0
@@ -165,7 +165,7 @@ def test_a_record_that_kafka_refuses_parks_its_key_alone_until_it_is_redriven(
 def test_refused_keys_with_many_events_hold_up_no_other_while_a_transaction_is_open(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until that ends nothing above its position is settled, and each read begins there."""
+    """While the transaction is open, the settled point does not move, so each read starts at its position."""
     monkeypatch.setattr(reader_module, "READ_ROWS", 10)
     refused, fine = uuid4(), uuid4()
     with closing(publish_late(BookLent(book=uuid4()))) as writer:
@@ -186,8 +186,8 @@ def test_a_batch_over_the_brokers_limit_is_split(forwarder: Forwarder, monkeypat
     assert Outbox.objects.exclude(refused_reason=None).count() == 0
 
 
-def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.forwarder.buffer.WINDOW_ROWS", 60)
+def test_the_buffer_stays_bounded_with_any_backlog(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.forwarder.buffer.BUFFER_ROWS", 60)
     monkeypatch.setattr("relay.forwarder.buffer.READ_ROWS", 20)
     monkeypatch.setattr(reader_module, "READ_ROWS", 20)
     monkeypatch.setattr(reader_module, "SPAN", 50)
@@ -197,7 +197,7 @@ def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeyp
 
     def count_held(label: str) -> None:
         nonlocal most
-        most = max(most, len(forwarder._window.rows))
+        most = max(most, len(forwarder._buffer.rows))
 
     monkeypatch.setattr("relay.process.failpoint.hook", count_held)
     forward_all(forwarder)
@@ -205,7 +205,7 @@ def test_memory_stays_bounded_whatever_the_backlog(forwarder: Forwarder, monkeyp
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_a_broker_that_is_away_costs_nothing_but_time(
+def test_an_unavailable_broker_costs_only_time(
     forwarder: Forwarder, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_committed(BookLent(book=uuid4()))

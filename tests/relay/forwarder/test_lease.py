@@ -1,4 +1,4 @@
-"""Leases: a fair share for each relay, handed over at once by one that stops, after its time by one that was killed."""
+"""Leases: equal shares, immediate hand-over by a relay that stops, and hand-over after expiry by a killed relay."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.relay.forwarding import end_leases
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_relays_share_and_one_that_stops_hands_over_at_once() -> None:
+def test_relays_share_and_a_stopping_relay_hands_over_at_once() -> None:
     a, b, c = ShardLeases("a"), ShardLeases("b"), ShardLeases("c")
     assert a.renew(0) == 0 and len(a.working) == SHARDS
     b.renew(0)
@@ -33,7 +33,7 @@ def test_relays_share_and_one_that_stops_hands_over_at_once() -> None:
     assert set(RelayMember.objects.values_list("owner", flat=True)) == {"b", "c"}
 
 
-def test_one_that_was_killed_is_replaced_and_notices_it_when_it_wakes() -> None:
+def test_a_killed_relay_is_replaced_and_notices_it_when_it_wakes_up() -> None:
     killed, other = ShardLeases("killed"), ShardLeases("other")
     killed.renew(0)
     other.renew(0)
@@ -46,7 +46,7 @@ def test_one_that_was_killed_is_replaced_and_notices_it_when_it_wakes() -> None:
     assert read_low_mark() == 0
 
 
-def test_one_that_stops_after_an_error_hands_over_what_it_no_longer_knows() -> None:
+def test_a_relay_that_stops_after_an_error_releases_forgotten_leases_too() -> None:
     stopped, other = ShardLeases("stopped"), ShardLeases("other")
     stopped.renew(0)
     stopped.forget()
@@ -56,20 +56,20 @@ def test_one_that_stops_after_an_error_hands_over_what_it_no_longer_knows() -> N
     assert len(other.working) == SHARDS
 
 
-def test_the_low_mark_is_raised_for_what_is_read_only() -> None:
+def test_the_low_mark_is_raised_only_for_shards_that_were_read() -> None:
     a, b = ShardLeases("a"), ShardLeases("b")
     a.renew(0)
     assert a.renew(100) is None
     assert read_low_mark() == 100
     b.renew(0)
-    a.renew(200)  # learns that half of it is to be given away: what it read before counts
+    a.renew(200)  # learns that half of its shards must be released; rows that it has read before count
     a.renew(300)
     assert set(ShardLease.objects.filter(shard__in=a.leaving).values_list("low_mark", flat=True)) == {200}
     a.release(a.leaving)
     assert b.renew(0) == 200
 
 
-def test_a_mark_that_was_lowered_makes_the_relay_read_again() -> None:
+def test_a_lowered_mark_makes_the_relay_read_again() -> None:
     relay = ShardLeases("a")
     relay.renew(0)
     relay.renew(500)

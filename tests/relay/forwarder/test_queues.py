@@ -1,4 +1,4 @@
-"""What a lane learns from what becomes of its batches, without a broker."""
+"""Partition queues without a broker: pauses, batch limits and rows that are read again."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -6,13 +6,20 @@ from typing import Any, cast
 from relay import BrokerUnavailable
 from relay.forwarder.batches import Message
 from relay.forwarder.producer import Producer
-from relay.forwarder.queues import BATCH_ROWS, LONGEST_PAUSE, SHORTEST_PAUSE, Landing, Lane, Lanes
+from relay.forwarder.queues import (
+    BATCH_ROWS,
+    LONGEST_PAUSE,
+    SHORTEST_PAUSE,
+    Completion,
+    PartitionQueue,
+    PartitionQueues,
+)
 from relay.forwarder.reader import Row
 from relay.process.broker import RecordRefused
 
 
 class Outcome:
-    """What a broker says of a batch, at once."""
+    """The immediate outcome of a batch."""
 
     done = True
 
@@ -21,7 +28,7 @@ class Outcome:
 
 
 class Broker:
-    """Takes batches in the place of a producer; `error` is what it says of the next ones."""
+    """A stand-in for the producer; `error` is the error of the next batches."""
 
     whole_batches = True
     error: Exception | None = None
@@ -35,62 +42,62 @@ def make_rows(*positions: int) -> list[Row]:
     return [Row(position=position, key_hash=0, created_at=0.0, **texts) for position in positions]
 
 
-def fly(lane: Lane, error: Exception | None = None, *, rows: int = 2 * BATCH_ROWS) -> Landing:
-    """Send one batch of so many rows that wait, and hear what became of it."""
+def fly(queue: PartitionQueue, error: Exception | None = None, *, rows: int = 2 * BATCH_ROWS) -> Completion:
+    """Send one batch of `rows` waiting rows, and return its completion."""
     broker = Broker()
     broker.error = error
-    lane.waiting.clear()
-    lane.waiting.extend(make_rows(*range(rows)))
-    lane.send(cast(Producer, broker), b"/library", lambda _: None)
-    landing = lane.land()
-    assert landing
-    return landing
+    queue.waiting.clear()
+    queue.waiting.extend(make_rows(*range(rows)))
+    queue.send(cast(Producer, broker), b"/library", lambda _: None)
+    completion = queue.take_completed()
+    assert completion
+    return completion
 
 
-def open_lane(lanes: Lanes) -> Lane:
-    lanes.open(b"test.library", 1)
-    return lanes.find(b"test.library", 7)
+def open_queue(queues: PartitionQueues) -> PartitionQueue:
+    queues.open(b"test.library", 1)
+    return queues.find(b"test.library", 7)
 
 
-def test_a_lane_that_is_left_alone_is_read_again_from_the_lowest_of_its_rows() -> None:
-    lanes = Lanes()
-    lane = open_lane(lanes)
+def test_a_paused_queue_reads_again_from_its_lowest_row() -> None:
+    queues = PartitionQueues()
+    queue = open_queue(queues)
     failed, waiting = make_rows(8, 3), make_rows(9, 5)
-    lane.waiting.extend(waiting)
-    assert lanes.leave(lane, 1.0, failed) == waiting
-    assert not lane.is_ready and not lane.waiting
-    lanes.leave(lane, 1.0, make_rows(4))
-    assert [stall.first for stall in lanes.stalls] == [3]
-    assert lanes.resume(lane) == 2
-    assert lanes.stalls == []
+    queue.waiting.extend(waiting)
+    assert queues.pause(queue, 1.0, failed) == waiting
+    assert not queue.is_ready and not queue.waiting
+    queues.pause(queue, 1.0, make_rows(4))
+    assert [stall.first for stall in queues.stalls] == [3]
+    assert queues.resume(queue) == 2
+    assert queues.stalls == []
 
 
-def test_a_refused_batch_is_halved_until_a_row_stands_alone_and_grows_again_once_some_get_through() -> None:
-    lane, refusal = Lane(b"test.library", 0), RecordRefused("too large")
+def test_a_refused_batch_is_halved_down_to_one_row_and_grows_again_after_successes() -> None:
+    queue, refusal = PartitionQueue(b"test.library", 0), RecordRefused("too large")
     sizes = []
-    while lane.halve_limit(len(rows := fly(lane, refusal).rows)):
+    while queue.halve_limit(len(rows := fly(queue, refusal).rows)):
         sizes.append(len(rows))
     assert sizes == [1000, 500, 250, 125, 62, 31, 15, 7, 3]
     assert len(rows) == 1
     for _ in range(100):
-        fly(lane)
-    assert len(fly(lane).rows) == BATCH_ROWS
+        fly(queue)
+    assert len(fly(queue).rows) == BATCH_ROWS
 
 
-def test_a_lane_pauses_twice_as_long_after_each_failure_until_a_batch_arrives() -> None:
-    lane = Lane(b"test.library", 0)
-    pauses = [lane.lengthen_pause() for _ in range(7) if fly(lane, BrokerUnavailable("away")).error]
+def test_pauses_double_after_each_failure_until_a_batch_succeeds() -> None:
+    queue = PartitionQueue(b"test.library", 0)
+    pauses = [queue.lengthen_pause() for _ in range(7) if fly(queue, BrokerUnavailable("away")).error]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE, LONGEST_PAUSE]
-    fly(lane)
-    assert lane.lengthen_pause() == SHORTEST_PAUSE
+    fly(queue)
+    assert queue.lengthen_pause() == SHORTEST_PAUSE
 
 
-def test_one_batch_is_under_way_at_a_time() -> None:
-    lane = Lane(b"test.library", 0)
-    lane.waiting.extend(make_rows(1, 2))
-    assert lane.is_ready
+def test_only_one_batch_is_in_flight_at_a_time() -> None:
+    queue = PartitionQueue(b"test.library", 0)
+    queue.waiting.extend(make_rows(1, 2))
+    assert queue.is_ready
     silent: Any = Broker()
     silent.send = lambda *_: type("Silence", (), {"done": False})()
-    lane.send(silent, b"/library", lambda _: None)
-    lane.waiting.extend(make_rows(3))
-    assert not lane.is_ready and lane.land() is None
+    queue.send(silent, b"/library", lambda _: None)
+    queue.waiting.extend(make_rows(3))
+    assert not queue.is_ready and queue.take_completed() is None

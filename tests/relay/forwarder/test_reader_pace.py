@@ -1,4 +1,4 @@
-"""How long the relay waits between two reads: goal is that none finds too few rows, and no row waits long."""
+"""The pause between two reads: long enough to find several rows, short enough that no row waits long."""
 
 import time
 
@@ -7,7 +7,7 @@ import pytest
 from relay.forwarder.reader import FEW_ROWS, IDLE_READ_SECONDS, LONGEST_READ_SECONDS, READ_SECONDS, Reader
 
 
-def test_the_pause_grows_while_few_rows_come_and_shrinks_while_many_do() -> None:
+def test_the_pause_grows_while_few_rows_arrive_and_shrinks_while_many_do() -> None:
     reader = Reader()
     pauses = []
     for found in [1] * 4 + [FEW_ROWS] * 4:
@@ -19,13 +19,13 @@ def test_the_pause_grows_while_few_rows_come_and_shrinks_while_many_do() -> None
     assert pauses[:4] == sorted(pauses[:4])
 
 
-def test_a_read_follows_at_once_while_there_are_more_rows() -> None:
+def test_another_read_follows_at_once_while_there_are_more_rows() -> None:
     reader = Reader()
     reader._pace(time.monotonic(), 1, more=True)
     assert reader.is_due
 
 
-def test_a_quiet_shop_is_read_less_often_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_second_without_rows_reads_become_rare(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("relay.forwarder.reader.time.monotonic", lambda: clock[0])
     reader = Reader()

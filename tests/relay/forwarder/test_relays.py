@@ -1,4 +1,4 @@
-"""Relays beside and after one another: shards change hands, one sleeps, the database falls back; all keep the order."""
+"""Several relays: shards change hands, a relay freezes, the database is restored; the order is always kept."""
 
 import random
 import threading
@@ -30,7 +30,7 @@ from tests.relay.forwarding import (
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts")]
 
 
-def test_a_relay_that_was_frozen_marks_nothing_and_puts_nothing_out_of_order(
+def test_a_frozen_relay_marks_nothing_and_keeps_the_order(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book, other = uuid4(), Forwarder()
@@ -55,8 +55,8 @@ def test_a_relay_that_was_frozen_marks_nothing_and_puts_nothing_out_of_order(
     other.stop()
 
 
-def test_a_database_that_has_lost_its_last_commits_is_read_from_where_it_says(forwarder: Forwarder) -> None:
-    """After a failover it may give positions again that the relay has seen: what is committed under them is new."""
+def test_after_a_restore_the_relay_reads_from_the_position_in_the_database(forwarder: Forwarder) -> None:
+    """After a failover the database may assign positions again that the relay has read before, for new events."""
     publish_committed(BookLent(book=uuid4()))
     forwarder.forward_round()
     position, mark = Outbox.objects.get().position, forwarder._find_low_mark()
@@ -69,12 +69,12 @@ def test_a_database_that_has_lost_its_last_commits_is_read_from_where_it_says(fo
         cursor.execute("select setval('relay_outbox_position_seq', %s)", [position])
     book = uuid4()
     publish_committed(BookLent(book=book))
-    forwarder._forget()  # as after any error, such as the end of its connection
+    forwarder._forget()  # as after any error, for example the end of its connection
     forward_all(forwarder)
     assert [delivery.sequence for delivery in read_key(book)] == [1]
 
 
-def test_three_relays_that_come_and_go_lose_nothing_and_keep_the_order(forwarder: Forwarder) -> None:
+def test_three_relays_that_start_and_stop_lose_nothing_and_keep_the_order(forwarder: Forwarder) -> None:
     books, turns = [uuid4() for _ in range(40)], 120
     counts: dict[object, int] = defaultdict(int)
     lock = threading.Lock()
@@ -98,7 +98,7 @@ def test_three_relays_that_come_and_go_lose_nothing_and_keep_the_order(forwarder
     with running(forwarder, Forwarder(), Forwarder()) as stopping, ThreadPoolExecutor(6) as pool:
         writers = [pool.submit(write, seed) for seed in range(6)]
         time.sleep(0.8)
-        stopping[0].set()  # hands over at once, in the middle
+        stopping[0].set()  # hands over at once, in the middle of its work
         for writer in writers:
             writer.result()
         wait_until_published()

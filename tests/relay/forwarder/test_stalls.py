@@ -1,4 +1,4 @@
-"""Partitions that give no answer, fail or are not there are left alone: nothing of theirs is lost, the others flow."""
+"""Slow, failing or missing partitions are paused: no row is lost, and other partitions continue."""
 
 from contextlib import closing, suppress
 from uuid import uuid4
@@ -11,7 +11,7 @@ from relay.forwarder import reader as reader_module
 from relay.forwarder.forwarder import Forwarder
 from relay.forwarder.lease import LeaseLost
 from relay.forwarder.producer import Sending
-from relay.forwarder.queues import Lane
+from relay.forwarder.queues import PartitionQueue
 from relay.models import Outbox, ShardLease
 from relay.publisher.outbox import hash_key
 from tests.relay.events import BookLent, NoticePosted
@@ -20,7 +20,7 @@ from tests.relay.forwarding import (
     find_first_occurrences,
     forward_all,
     forward_until,
-    make_books_of_a_lane,
+    make_books_of_a_partition,
     publish_committed,
     publish_late,
     read_key,
@@ -32,39 +32,39 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def test_a_late_commit_in_a_batch_that_fails_is_sent_again(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes last in its batch and has the lowest position: the relay must read again from there."""
-    late, early = make_books_of_a_lane()
+    """The row is the last of its batch and has the lowest position, so the relay must read again from there."""
+    late, early = make_books_of_a_partition()
     with closing(publish_late(BookLent(book=late))) as writer, monkeypatch.context() as patch:
-        patch.setattr(Lane, "is_ready", False)
+        patch.setattr(PartitionQueue, "is_ready", False)
         publish_committed(BookLent(book=early))
-        forward_until(forwarder, lambda: len(forwarder._window.rows) == 1)
+        forward_until(forwarder, lambda: len(forwarder._buffer.rows) == 1)
         writer.commit()
         last = Outbox.objects.latest("position").position
-        forward_until(forwarder, lambda: len(forwarder._window.rows) == 2 and forwarder._reader.clean >= last)
-    told: list[object] = []
+        forward_until(forwarder, lambda: len(forwarder._buffer.rows) == 2 and forwarder._reader.clean >= last)
+    failed: list[object] = []
     outcome = Sending.error
 
     def fail_once(sending: Sending) -> Exception | None:
-        told.append(sending)
-        return BrokerUnavailable("no answer") if len(told) == 1 else outcome.fget(sending)  # type: ignore[attr-defined]
+        failed.append(sending)
+        return BrokerUnavailable("no answer") if len(failed) == 1 else outcome.fget(sending)  # type: ignore[attr-defined]
 
     with monkeypatch.context() as patch:
         patch.setattr(Sending, "error", property(fail_once))
         forward_all(forwarder, quiet=1.0)
-    assert len(told) > 1
+    assert len(failed) > 1
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
+def test_a_late_commit_during_the_pause_of_its_partition_is_still_published(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody has seen the row when the partition stalls, and it lies below all that is read again afterwards."""
-    late, early = make_books_of_a_lane()
+    """The relay has not read the row when the pause begins, and its position is below all rows of the queue."""
+    late, early = make_books_of_a_partition()
     with closing(publish_late(BookLent(book=late))) as writer, monkeypatch.context() as patch:
         patch.setattr(Sending, "done", False)
         patch.setattr("relay.forwarder.queues.SLOW_SECONDS", 0.05)
         publish_committed(BookLent(book=early))
-        forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
+        forward_until(forwarder, lambda: bool(forwarder._queues.stalls))
         writer.commit()
         last = Outbox.objects.get(key=str(early)).position
         forward_until(forwarder, lambda: forwarder._reader.clean >= last)
@@ -73,11 +73,11 @@ def test_what_commits_late_while_its_partition_is_left_alone_is_still_published(
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_still_published(
+def test_rows_taken_over_from_another_relay_during_a_pause_are_still_published(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its rows lie below those that this relay has left alone in that partition."""
-    theirs, ours = make_books_of_a_lane()
+    """Their positions are below the rows of this relay in the paused partition."""
+    theirs, ours = make_books_of_a_partition()
     forwarder.forward_round()
     shard = hash_key(str(theirs)) % 16
     ShardLease.objects.filter(shard=shard).update(owner="killed", epoch=7)
@@ -90,7 +90,7 @@ def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_st
     with monkeypatch.context() as patch:
         patch.setattr(Sending, "done", False)
         patch.setattr("relay.forwarder.queues.SLOW_SECONDS", 0.05)
-        forward_until(forwarder, lambda: bool(forwarder._lanes.stalls))
+        forward_until(forwarder, lambda: bool(forwarder._queues.stalls))
         end_leases("killed")
         forward_until(forwarder, lambda: shard in forwarder.leases.working)
         last = Outbox.objects.latest("position").position
@@ -99,22 +99,22 @@ def test_what_another_relay_leaves_to_us_while_its_partition_is_left_alone_is_st
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_a_partition_that_fills_the_memory_without_an_answer_holds_up_no_other(
+def test_a_silent_partition_that_fills_the_buffer_does_not_block_others(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.forwarder.buffer.WINDOW_ROWS", 40)
+    monkeypatch.setattr("relay.forwarder.buffer.BUFFER_ROWS", 40)
     monkeypatch.setattr("relay.forwarder.buffer.READ_ROWS", 20)
     monkeypatch.setattr(reader_module, "READ_ROWS", 20)
     monkeypatch.setattr("relay.forwarder.queues.SLOW_SECONDS", 0.3)
     silent = uuid4()
-    lanes = configuration().partitions
-    fine = next(other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(silent))) % lanes)
+    queues = configuration().partitions
+    fine = next(other for other in iter(uuid4, None) if (hash_key(str(other)) - hash_key(str(silent))) % queues)
     publish_committed(*[BookLent(book=silent) for _ in range(60)], BookLent(book=fine))
     outcome = Sending.done
 
     def be_silent(sending: Sending) -> bool:
-        silent_lane = forwarder._lanes.find(b"test.library", hash_key(str(silent)))
-        silenced = silent_lane.flight is not None and silent_lane.flight.sending is sending
+        silent_queue = forwarder._queues.find(b"test.library", hash_key(str(silent)))
+        silenced = silent_queue.in_flight is not None and silent_queue.in_flight.sending is sending
         return not silenced and outcome.fget(sending)  # type: ignore[attr-defined]
 
     with monkeypatch.context() as patch:
@@ -126,7 +126,7 @@ def test_a_partition_that_fills_the_memory_without_an_answer_holds_up_no_other(
     assert Outbox.objects.filter(published_at=None).count() == 0
 
 
-def test_a_missing_topic_stops_no_other(forwarder: Forwarder) -> None:
+def test_a_missing_topic_does_not_block_others(forwarder: Forwarder) -> None:
     book = uuid4()
     publish_committed(NoticePosted(board="lost"), BookLent(book=book))
     Outbox.objects.filter(key="lost").update(topic="test.nowhere")

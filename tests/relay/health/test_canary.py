@@ -1,4 +1,4 @@
-"""The canary: from the outbox through Kafka to every consumer, and how old the newest is that arrived."""
+"""Canaries: their way from the outbox through Kafka to each consumer, and their age."""
 
 import threading
 import time
@@ -45,11 +45,11 @@ def test_every_project_knows_the_canary() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_canary_flies_from_the_outbox_through_kafka_to_a_consumer(
+def test_a_canary_goes_from_the_outbox_through_kafka_to_a_consumer(
     parts: object, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0.2}
-    # The running shop has the same broker, and its consumers would take these canaries for theirs.
+    # Another topic, because consumers of the running shop use the same broker and would receive these canaries.
     topic = f"test.canary-{uuid4()}"
     monkeypatch.setattr(CanarySent, "topic", topic)
     for module in ("relay.publisher.canary", "relay.consumer.canary"):
@@ -86,20 +86,20 @@ def test_two_relays_send_one_canary_at_a_time(settings: Settings) -> None:
     assert Outbox.objects.filter(topic=CanarySent.topic).count() == 2
 
 
-def test_none_is_sent_when_that_is_switched_off(settings: Settings) -> None:
+def test_no_canary_is_sent_if_they_are_switched_off(settings: Settings) -> None:
     settings.RELAY = {**settings.RELAY, "CANARY_SECONDS": 0}
     Canary().tick()
     assert not Outbox.objects.exists()
 
 
-def test_a_new_consumer_skips_what_the_topic_has_forgotten_and_never_goes_back() -> None:
+def test_a_new_consumer_skips_missing_canaries_and_its_cursor_never_decreases() -> None:
     Canary().tick()
     note_canaries("readers", arrive(700, 701))
     note_canaries("readers", arrive(5))
     assert Cursor.objects.get(consumer="readers", topic=CanarySent.topic).last == 701
 
 
-def test_the_age_is_that_of_the_newest_canary_applied() -> None:
+def test_the_age_is_the_age_of_the_newest_applied_canary() -> None:
     for sequence in (1, 2):
         Canary().tick()
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""`GET /metrics` tells what an operator would ask, to whom it concerns, at a bounded price."""
+"""The metrics page: its values, its permissions, and its limited cost."""
 
 import re
 import threading
@@ -32,7 +32,7 @@ Scraped = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture(autouse=True)
 def only_readers(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The library's readers are all consumers there are, and every scrape asks anew."""
+    """Set the readers as the only consumer, and disable the cache of sections."""
     for module in ("relay.health.metrics", "relay.health.measures"):
         monkeypatch.setattr(f"{module}.all_consumers", lambda: [readers.consumer])
     metrics._registry.cache_clear()
@@ -48,12 +48,12 @@ def scrape() -> Scraped:
 
 
 def find(scraped: Scraped, name: str, /, **labels: str) -> float:
-    """The one sample of that name that has these labels, among others."""
+    """Return the only sample with this name and these labels."""
     (value,) = [v for (n, found), v in scraped.items() if n == name and labels.items() <= set(found)]
     return value
 
 
-def test_what_waits_in_the_outbox_and_for_the_consumer_is_told() -> None:
+def test_the_backlog_of_the_outbox_and_the_lag_of_the_consumer_are_reported() -> None:
     book = uuid4()
     with transaction.atomic():
         for person in ("Ada", "Bob", "Cy"):
@@ -81,7 +81,7 @@ def test_what_waits_in_the_outbox_and_for_the_consumer_is_told() -> None:
     assert not [name for name, _ in scraped if name == "relay_consumer_canary_age_seconds"]
 
 
-def test_what_the_processes_counted_and_how_they_are_is_told() -> None:
+def test_counters_and_states_of_processes_are_reported() -> None:
     relay, consumer = Pulse("relay"), Pulse("readers")
     relay.count("published", 7)
     relay.observe("publish_seconds", 0.02, n=3)
@@ -114,7 +114,7 @@ def test_the_metrics_show_which_relay_sends_records_one_by_one() -> None:
     assert len([name for name, _ in scraped if name == "relay_batches_fast"]) == 2
 
 
-def test_the_age_of_the_canary_and_the_shards_of_each_relay_are_told() -> None:
+def test_the_age_of_the_canary_and_the_shards_of_each_relay_are_reported() -> None:
     Canary().tick()
     note_canaries("readers", [Delivery(CanarySent.topic, 0, 1, "canary", 1, "CanarySent.v1", b"{}")])
     later, past = timezone.now() + timedelta(minutes=1), timezone.now() - timedelta(minutes=1)
@@ -128,7 +128,7 @@ def test_the_age_of_the_canary_and_the_shards_of_each_relay_are_told() -> None:
     assert find(scraped, "relay_shards_free") == 1
 
 
-def test_who_holds_vacuum_back_is_named() -> None:
+def test_transactions_that_hold_vacuum_back_are_named() -> None:
     opened, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -150,7 +150,7 @@ def test_who_holds_vacuum_back_is_named() -> None:
         thread.join()
 
 
-def test_a_slow_question_costs_two_seconds_and_only_its_own_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_section_costs_two_seconds_and_only_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Consumer] = []
 
     def ask_slowly(consumer: Consumer, *, seconds: float) -> Iterator[Sample]:
@@ -172,7 +172,7 @@ def test_a_slow_question_costs_two_seconds_and_only_its_own_answer(monkeypatch: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_a_database_the_answer_says_so() -> None:
+def test_without_a_database_all_sections_are_reported_as_failed() -> None:
     port = connection.settings_dict["PORT"]
     connection.close()
     connection.settings_dict["PORT"] = 1
@@ -200,7 +200,7 @@ def test_without_a_database_the_answer_says_so() -> None:
         ("s3cret", "127.0.0.1", {}, False),
     ],
 )
-def test_only_this_machine_or_the_tokens_owner_may_scrape(
+def test_only_this_machine_or_the_owner_of_the_token_may_scrape(
     settings: Settings, token: str, address: str, headers: dict[str, str], may: bool
 ) -> None:
     settings.RELAY = {**settings.RELAY, "METRICS_TOKEN": token}
@@ -208,23 +208,23 @@ def test_only_this_machine_or_the_tokens_owner_may_scrape(
     assert metrics.may_scrape(request) is may
 
 
-def test_who_may_not_scrape_is_told_nothing(settings: Settings) -> None:
+def test_a_refused_scrape_gets_no_values(settings: Settings) -> None:
     settings.RELAY = {**settings.RELAY, "METRICS_TOKEN": "s3cret"}
     answer = Client().get("/metrics")
     assert answer.status_code == 403 and b"relay_outbox" not in answer.content
 
 
-def test_every_gauge_is_told_as_a_gauge_with_its_meaning() -> None:
+def test_every_gauge_is_reported_as_a_gauge_with_its_meaning() -> None:
     Pulse("relay").beat()
     families = {f.name: f for f in text_string_to_metric_families(Client().get("/metrics").content.decode())}
-    told = {name: families[name] for name in GAUGES if name in families}
-    assert len(told) >= 14
-    assert {name: (family.type, family.documentation) for name, family in told.items()} == {
-        name: ("gauge", GAUGES[name]) for name in told
+    reported = {name: families[name] for name in GAUGES if name in families}
+    assert len(reported) >= 14
+    assert {name: (family.type, family.documentation) for name, family in reported.items()} == {
+        name: ("gauge", GAUGES[name]) for name in reported
     }
 
 
-def test_the_alerts_use_metrics_that_are_documented_and_every_gauge_is() -> None:
+def test_the_alerts_use_documented_metrics_and_every_gauge_is_documented() -> None:
     docs = Path(__file__).parents[3] / "docs"
     documented = set(re.findall(r"`(relay_[a-z_]+)`", (docs / "operations.md").read_text("utf-8")))
     assert set(GAUGES) <= documented

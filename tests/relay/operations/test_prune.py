@@ -1,4 +1,4 @@
-"""The outbox keeps its partitions: made ahead, dropped only when nobody needs a row in them."""
+"""Partitions of the outbox are created ahead, and dropped only when no consumer needs their rows."""
 
 import threading
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ SIZE = 1_000_000
 
 
 def go_to(position: int) -> None:
-    """Let the next row get the position that follows."""
+    """Let the next row get `position` + 1."""
     with connection.cursor() as cursor:
         cursor.execute("select setval(pg_get_serial_sequence('relay_outbox', 'position'), %s)", [position])
 
@@ -39,7 +39,7 @@ def _start_in_the_first_partition() -> Iterator[None]:
 
 @pytest.fixture
 def past(operated: Readers) -> UUID:
-    """A book with three events, applied, published and 40 days old, in a partition that is full."""
+    """A book with three events, applied, published and 40 days old, in a full partition."""
     book = uuid4()
     operated.consumer.process(lend(book, "Ada", "Bob", "Cleo"))
     mark_published()
@@ -52,12 +52,14 @@ def names() -> list[str]:
     return [partition.name for partition in list_partitions()]
 
 
-def test_what_is_old_published_and_applied_is_dropped_and_the_floors_say_so(operated: Readers, past: UUID) -> None:
-    told = operate_json("relay_prune", "--dry-run")["partitions"]
-    assert [(one["name"], one["rows"], one["kept_because"]) for one in told[:3]] == [
+def test_an_old_published_and_applied_partition_is_dropped_and_its_floors_are_raised(
+    operated: Readers, past: UUID
+) -> None:
+    reported = operate_json("relay_prune", "--dry-run")["partitions"]
+    assert [(one["name"], one["rows"], one["kept_because"]) for one in reported[:3]] == [
         ("relay_outbox_p0", 6, []),
         ("relay_outbox_p1", 0, ["it is not full yet"]),
-        ("relay_outbox_p2", 0, ["it lies ahead"]),
+        ("relay_outbox_p2", 0, ["it is still empty"]),
     ]
     assert Outbox.objects.count() == 6
     assert "relay_outbox_p0, positions 0 to 999999: dropped, 6 rows" in operate("relay_prune", "--actor", "eve")
@@ -66,7 +68,7 @@ def test_what_is_old_published_and_applied_is_dropped_and_the_floors_say_so(oper
     assert {(s.topic, s.floor) for s in Stream.objects.all()} == {("test.library", 3), ("test.notices", 3)}
     audit = Intervention.objects.get(action="prune")
     assert (audit.actor, audit.before, audit.after) == ("eve", "relay_outbox_p0", "6 rows, positions 0 to 999999")
-    # The key goes on, and a consumer that is new starts at the floor.
+    # The key continues, and a new consumer starts at the floor.
     (delivery,) = lend(past, "Dan")
     operated.consumer.process([delivery])
     assert operated.cursor(past).last == 4
@@ -77,14 +79,17 @@ def test_what_is_old_published_and_applied_is_dropped_and_the_floors_say_so(oper
     [
         ("update relay_outbox set published_at = null where sequence = 2", "2 rows are unpublished"),
         ("update relay_outbox set refused_reason = 'x' where position = 1001", "1 rows are refused"),
-        ("update relay_outbox set created_at = now() where position = 1001", r"1 rows are too young (rows are kept 30"),
-        ("update relay_outbox set created_at = now()", "its newest row is of"),
+        (
+            "update relay_outbox set created_at = now() where position = 1001",
+            r"1 rows are too young (rows are kept for 30",
+        ),
+        ("update relay_outbox set created_at = now()", "its newest row is from"),
         ("update relay_cursor set last = 2", "readers is behind in 1 keys"),
         ("delete from relay_cursor", "readers is behind in 1 keys"),
         ("update relay_cursor set last = 2, parked_at = now()", "readers is behind in 1 keys"),
     ],
 )
-def test_a_partition_with_a_row_that_somebody_needs_is_kept(
+def test_a_partition_with_a_row_that_is_still_needed_is_kept(
     operated: Readers, past: UUID, change: str, why: str
 ) -> None:
     with connection.cursor() as cursor:
@@ -97,14 +102,14 @@ def test_a_partition_with_a_row_that_somebody_needs_is_kept(
     assert not Stream.objects.exclude(floor=0).exists()
 
 
-def test_a_topic_without_a_consumer_is_dropped_when_it_is_published(operated: Readers, past: UUID) -> None:
+def test_events_of_a_topic_without_consumers_are_dropped_once_they_are_published(operated: Readers, past: UUID) -> None:
     Outbox.objects.filter(topic="test.library").delete()
     with connection.cursor() as cursor:
         cursor.execute("delete from relay_cursor")
     assert operate_json("relay_prune")["partitions"][0]["dropped"]
 
 
-def test_what_kafka_skips_below_the_floor_parks_and_says_why(operated: Readers, past: UUID) -> None:
+def test_a_gap_below_the_floor_parks_the_key_with_the_reason(operated: Readers, past: UUID) -> None:
     operate("relay_prune")
     with connection.cursor() as cursor:
         cursor.execute("update relay_cursor set last = 1")
@@ -114,7 +119,7 @@ def test_what_kafka_skips_below_the_floor_parks_and_says_why(operated: Readers, 
     assert "pruned" in operated.cursor(past).reason
 
 
-def test_partitions_are_made_far_ahead_of_the_position(settings: Settings) -> None:
+def test_partitions_are_created_ahead_of_the_position(settings: Settings) -> None:
     settings.RELAY = {**settings.RELAY, "PARTITION_ROWS": 100}
     assert ensure_partitions() == []
     go_to(6 * SIZE - 250)
@@ -130,7 +135,7 @@ def test_partitions_are_made_far_ahead_of_the_position(settings: Settings) -> No
         assert cursor.fetchall() == [(made[0].name,)]
 
 
-def test_rows_in_the_default_partition_get_one_of_their_own(settings: Settings, operated: Readers) -> None:
+def test_rows_in_the_default_partition_get_their_own_partition(settings: Settings, operated: Readers) -> None:
     settings.RELAY = {**settings.RELAY, "PARTITION_ROWS": 100}
     go_to(6 * SIZE + 40)
     book = uuid4()
@@ -145,10 +150,10 @@ def test_rows_in_the_default_partition_get_one_of_their_own(settings: Settings, 
     assert Outbox.objects.filter(topic="test.library").count() == 3
 
 
-def test_a_consumer_that_is_set_back_while_the_floors_rise_keeps_the_partition(
+def test_a_consumer_that_is_reset_while_the_floors_rise_keeps_the_partition(
     operated: Readers, past: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rebuild between the judgement and the drop finds its events."""
+    """A rebuild between the check and the drop finds its events."""
     from relay.operations import prune as prune_module
 
     def set_back(verdict: prune_module.Verdict) -> bool:
@@ -164,7 +169,7 @@ def test_a_consumer_that_is_set_back_while_the_floors_rise_keeps_the_partition(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_selling_does_not_wait_while_a_reader_keeps_the_table_busy(
+def test_publishing_does_not_wait_while_a_long_reader_locks_the_table(
     operated: Readers, past: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(partitions, "ATTEMPTS", 3)

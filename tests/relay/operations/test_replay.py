@@ -1,4 +1,4 @@
-"""A replay applies only what is not applied yet; a rebuild applies everything again, once."""
+"""A replay applies only unapplied events; a rebuild applies all events again, once."""
 
 import threading
 from datetime import timedelta
@@ -27,7 +27,7 @@ def run(statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_what_is_applied_is_suppressed_and_what_is_not_is_applied(operated: Readers) -> None:
+def test_applied_events_are_suppressed_and_others_are_applied(operated: Readers) -> None:
     book, other = uuid4(), uuid4()
     operated.consumer.process(lend(book, "Ada", "Bob"))
     lend(book, "Cleo")
@@ -45,7 +45,7 @@ def test_what_is_applied_is_suppressed_and_what_is_not_is_applied(operated: Read
     assert [audit.reason for audit in Intervention.objects.order_by("id")] == ["", "to be sure"]
 
 
-def test_a_replay_goes_through_many_chunks_in_order(operated: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_reads_many_chunks_in_order(operated: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_module, "CHUNK_ROWS", 3)
     book = uuid4()
     people = [f"reader {n}" for n in range(10)]
@@ -75,7 +75,7 @@ def test_a_replay_begins_at_the_given_time(operated: Readers) -> None:
     assert [operated.applied(book) for book in books] == [[]] * 16 + [["Ada"]] * 4
 
 
-def test_what_fails_in_a_replay_parks_and_is_told(operated: Readers) -> None:
+def test_an_event_that_fails_in_a_replay_is_parked_and_reported(operated: Readers) -> None:
     book = uuid4()
     lend(book, "Ada", "Bob", "Cleo")
     mark_published()
@@ -85,12 +85,12 @@ def test_what_fails_in_a_replay_parks_and_is_told(operated: Readers) -> None:
     assert operated.cursor(book).parked_at
 
 
-def test_a_consumer_that_does_not_say_how_is_not_rebuilt(operated: Readers) -> None:
-    with pytest.raises(CommandError, match="does not declare that it can be rebuilt"):
+def test_a_consumer_without_a_rebuild_function_is_not_rebuilt(operated: Readers) -> None:
+    with pytest.raises(CommandError, match="can't be rebuilt"):
         operate("relay_replay", "readers", "--rebuild", "--reason", "x")
 
 
-def test_a_rebuild_empties_the_tables_and_applies_everything_once_more(operated: Readers) -> None:
+def test_a_rebuild_empties_the_tables_and_applies_all_events_again(operated: Readers) -> None:
     operated.consumer.rebuild = partial(run, "delete from relay_outbox where topic = 'test.notices'")
     book = uuid4()
     operated.consumer.process(lend(book, "Ada", "Bob"))
@@ -104,7 +104,7 @@ def test_a_rebuild_empties_the_tables_and_applies_everything_once_more(operated:
     assert [audit.action for audit in Intervention.objects.order_by("id")] == ["rebuild", "replay"]
 
 
-def test_a_rebuild_without_all_events_is_refused_and_a_replay_says_what_is_missing(operated: Readers) -> None:
+def test_a_rebuild_without_all_events_is_refused_and_a_replay_reports_what_is_missing(operated: Readers) -> None:
     operated.consumer.rebuild = lambda: None
     book = uuid4()
     operated.consumer.process(lend(book, "Ada", "Bob", "Cleo"))
@@ -116,13 +116,13 @@ def test_a_rebuild_without_all_events_is_refused_and_a_replay_says_what_is_missi
         operate("relay_replay", "readers", "--rebuild", "--reason", "x")
     assert operated.cursor(book).last == 3
     assert "refused: 2 older events are pruned" in operate("relay_replay", "readers", "--beginning")
-    with pytest.raises(CommandError, match="what was before is pruned"):
+    with pytest.raises(CommandError, match="older events are pruned"):
         operate("relay_replay", "readers", "--since", "2020-01-01T00:00Z")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_batch_that_is_under_way_when_the_reset_comes_is_counted_once(operated: Readers) -> None:
-    """Its effect must not go with the emptied tables while its cursor stays."""
+def test_a_batch_in_flight_during_a_reset_is_counted_once(operated: Readers) -> None:
+    """Its effect must not vanish with the emptied tables while its cursor remains."""
     handling, go_on = threading.Event(), threading.Event()
 
     def count(event: BookLent) -> None:
@@ -150,7 +150,7 @@ def test_a_batch_that_is_under_way_when_the_reset_comes_is_counted_once(operated
     assert handling.wait(10)
     threads[1].start()
     threads[1].join(0.5)
-    assert threads[1].is_alive()  # it waits for the batch
+    assert threads[1].is_alive()  # waits for the batch
     go_on.set()
     for thread in threads:
         thread.join(20)
@@ -165,7 +165,7 @@ def test_pausing_and_resuming_are_audited(operated: Readers) -> None:
     with connection.cursor() as cursor:
         cursor.execute("select paused_by, reason, resume_at from relay_consumerstate where paused_at is not null")
         assert cursor.fetchall() == [("eve", "stocktaking", None)]
-    assert "readers runs again" in operate("relay_resume", "readers")
+    assert "readers is resumed" in operate("relay_resume", "readers")
     assert "readers was not paused" in operate("relay_resume", "readers")
     assert list(Intervention.objects.order_by("id").values_list("action", "before", "after")) == [
         ("pause", "running", "paused until resumed"),
@@ -173,7 +173,7 @@ def test_pausing_and_resuming_are_audited(operated: Readers) -> None:
     ]
 
 
-def test_lag_and_leases_are_told(operated: Readers) -> None:
+def test_lag_and_leases_are_printed(operated: Readers) -> None:
     book = uuid4()
     operated.consumer.process(lend(book, "Ada"))
     with transaction.atomic():
@@ -188,15 +188,15 @@ def test_lag_and_leases_are_told(operated: Readers) -> None:
             " (0, 'a:1', 3, clock_timestamp() + interval '4 s'), (1, 'b:2', 7, '-infinity');"
             "insert into relay_relaymember values ('a:1', clock_timestamp() + interval '4 s')"
         )
-    told = operate_json("relay_leases")
-    assert [(h["shard"], h["epoch"], h["remaining_seconds"] > 0) for h in told["shards"]] == [
+    reported = operate_json("relay_leases")
+    assert [(h["shard"], h["epoch"], h["remaining_seconds"] > 0) for h in reported["shards"]] == [
         (0, 3, True), (1, 7, False),
     ]  # fmt: skip
-    assert told["members"][0]["shards"] == 1
+    assert reported["members"][0]["shards"] == 1
     assert "1 relays, 1 shards held" in operate("relay_leases")
 
 
-def test_lag_looks_only_above_its_mark_and_forgets_nothing_below(
+def test_lag_counts_only_above_its_position_and_forgets_nothing_below(
     operated: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.consumer.lag.SETTLED_STEP", 1)
@@ -207,7 +207,7 @@ def test_lag_looks_only_above_its_mark_and_forgets_nothing_below(
     lend(uuid4(), "Dan")
     mark_published()
     set_low_mark(Outbox.objects.latest("position").position)
-    for _ in range(2):  # the second time from the mark
+    for _ in range(2):  # the second time from the stored position
         lag = read_lag(operated.consumer)
         assert (lag.events, lag.keys, lag.parked) == (4, 3, 1)
         mark = Settled.objects.get(consumer="readers").position

@@ -1,4 +1,4 @@
-"""The topics on the real broker against the settings."""
+"""create_topics with the real broker."""
 
 from uuid import uuid4
 
@@ -19,11 +19,11 @@ def test_topics_are_created_and_compared_with_the_settings(settings: Settings, m
         operate("create_topics", "--check")
     assert operate_json("create_topics", "--dry-run") == {"missing": [topic], "wrong": {}}
     assert operate_json("create_topics") == {"created": [topic]}
-    assert operate("create_topics") == "all topics are there\n"
+    assert operate("create_topics") == "all topics exist\n"
     assert cluster.read_shapes([topic]) == {topic: cluster.TopicShape(3, 1, -1)}
-    assert "as they should be" in operate("create_topics", "--check")
+    assert "agree with the settings" in operate("create_topics", "--check")
     settings.RELAY = {**settings.RELAY, "PARTITIONS": 6, "RETENTION_MS": {topic: 1000}}
     wrong = ["the number of partitions is 3, not 6", "retention.ms is -1, not 1000"]
     assert operate_json("create_topics", "--dry-run") == {"missing": [], "wrong": {topic: wrong}}
-    with pytest.raises(CommandError, match="not as the settings say"):
+    with pytest.raises(CommandError, match="topics differ from the settings"):
         operate("create_topics", "--check")

@@ -1,4 +1,4 @@
-"""Publishing into the outbox: in the caller's transaction, without gaps, in order."""
+"""publish() and publish_many(): in the caller's transaction, without gaps, in order."""
 
 import random
 import threading
@@ -32,7 +32,7 @@ def test_an_event_becomes_a_row_of_the_outbox() -> None:
     assert BookLent.decode(row.body) == event
 
 
-def test_each_key_of_each_topic_counts_for_itself() -> None:
+def test_each_key_of_each_topic_has_its_own_sequence() -> None:
     a, b = uuid4(), uuid4()
     with transaction.atomic():
         events = [BookLent(book=a), BookLent(book=b), BookReturned(book=a), NoticePosted(board=str(a))]
@@ -42,14 +42,14 @@ def test_each_key_of_each_topic_counts_for_itself() -> None:
     assert set(Stream.objects.values_list("key", "last")) == {(str(a), 3), (str(b), 1), (str(a), 1)}
 
 
-def test_outside_a_transaction_it_is_refused() -> None:
+def test_publishing_outside_a_transaction_is_refused() -> None:
     with pytest.raises(PublishedOutsideTransaction, match=r"BookLent\.v1"):
         publish(BookLent(book=uuid4()))
     assert Outbox.objects.count() == Stream.objects.count() == 0
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-def test_another_isolation_level_is_refused_and_nothing_written(level: str) -> None:
+def test_another_isolation_level_is_refused_and_writes_nothing(level: str) -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"set transaction isolation level {level}")
@@ -63,7 +63,7 @@ def test_an_event_of_another_module_is_refused() -> None:
         publish(OrderShipped(order_id=uuid4(), number="N1", contact_id=uuid4()))
 
 
-def test_an_event_that_is_too_large_is_refused_where_its_cause_is() -> None:
+def test_an_event_that_is_too_large_is_refused_by_publish() -> None:
     with transaction.atomic():
         publish(NoticePosted(board="b", text="x" * (512 * 1024 - 200)))
     with pytest.raises(EventTooLarge, match="524288"), transaction.atomic():
@@ -88,7 +88,7 @@ def test_an_event_that_is_rolled_back_leaves_no_gap() -> None:
     assert list(Outbox.objects.order_by("position").values_list("sequence", flat=True)) == [1, 2]
 
 
-def test_a_key_is_locked_until_the_commit_and_no_other_key_is() -> None:
+def test_a_key_is_locked_until_the_commit_and_other_keys_are_not() -> None:
     busy, free = uuid4(), uuid4()
     published, may_commit = threading.Event(), threading.Event()
 
@@ -147,8 +147,8 @@ WAYS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_whoever_takes_a_position_has_a_transaction_number_by_then(way: str) -> None:
-    """The reader asks which transactions are under way: it would pass by the position of one that has no number."""
+def test_a_transaction_has_its_id_before_it_takes_a_position(way: str) -> None:
+    """The reader queries the running transactions, and would skip the position of a transaction without an id."""
 
     def publish_it() -> None:
         try:
@@ -163,7 +163,7 @@ def test_whoever_takes_a_position_has_a_transaction_number_by_then(way: str) -> 
     backend: list[int] = []
     with ThreadPoolExecutor(1) as pool, connection.cursor() as cursor:
         with transaction.atomic():
-            cursor.execute("alter sequence relay_outbox_position_seq increment 1")  # no position for others
+            cursor.execute("alter sequence relay_outbox_position_seq increment 1")  # no position for other transactions
             publishing = pool.submit(publish_it)
             while not publishing.done():
                 cursor.execute("select pg_stat_clear_snapshot()")
@@ -192,7 +192,7 @@ def test_many_events_are_refused_like_one() -> None:
 def test_many_writers_with_delays_and_rollbacks_leave_no_gap_and_no_inversion(
     new_keys: bool,
 ) -> None:
-    """Positions, commits and sequence numbers of a key have one order: what the relay's promise rests on."""
+    """Within a key the orders of positions, commits and sequence numbers are the same."""
     threads, turns = 8, 60
     books = [uuid4() for _ in range(2 * turns if new_keys else 4)]
     committed: dict[UUID, int] = defaultdict(int)
@@ -205,7 +205,7 @@ def test_many_writers_with_delays_and_rollbacks_leave_no_gap_and_no_inversion(
                 among = books[2 * turn : 2 * turn + 4] if new_keys else books
                 chosen = sorted(dice.sample(among, dice.randint(1, 2)), key=str)
                 with transaction.atomic():
-                    if dice.random() < 0.5:  # unsorted: publish_many sorts the keys itself
+                    if dice.random() < 0.5:  # unsorted, because publish_many sorts the keys
                         publish_many([BookLent(book=book) for book in reversed(chosen)])
                         time.sleep(dice.random() * 0.004)
                     else:

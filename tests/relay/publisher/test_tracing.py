@@ -1,4 +1,4 @@
-"""A trace goes on behind Kafka: the consumer's span belongs to the trace of whoever published the event."""
+"""The consumer's span belongs to the trace of the event's publisher."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from tests.relay.readers import Readers
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """What OpenTelemetry's SDK has recorded."""
+    """The spans that OpenTelemetry's SDK has recorded."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
@@ -54,7 +54,7 @@ def test_the_consumers_span_is_a_child_of_the_publishers_span(
     assert child.parent is not None and parent.context is not None and child.context is not None
     assert (child.parent.trace_id, child.parent.span_id) == (parent.context.trace_id, parent.context.span_id)
     assert child.kind is trace.SpanKind.CONSUMER
-    # What the handler publishes belongs to the same trace, so that a chain of events is one trace.
+    # Events that the handler publishes belong to the same trace, so that a chain of events is one trace.
     (following,) = Outbox.objects.filter(topic="test.notices", key=str(book))
     assert following.traceparent.startswith(f"00-{parent.context.trace_id:032x}-{child.context.span_id:016x}-")
 
@@ -72,7 +72,7 @@ def test_the_span_of_many_events_is_linked_to_all_of_their_publishers(spans: InM
     assert linked == {(c.trace_id, c.span_id) for c in (find(spans, name).context for name in ("first", "second")) if c}
 
 
-def test_a_failing_handler_is_seen_in_its_span(readers: Readers, spans: InMemorySpanExporter) -> None:
+def test_a_failing_handler_is_recorded_in_its_span(readers: Readers, spans: InMemorySpanExporter) -> None:
     with pytest.raises(ValueError), span_for("readers", "test.library", [""]):
         raise ValueError("no")
     assert not find(spans, "process test.library").status.is_ok
@@ -82,8 +82,8 @@ def test_without_a_span_there_is_no_traceparent() -> None:
     assert current_traceparent() == ""
 
 
-def test_without_opentelemetry_nothing_happens() -> None:
-    """In a process of its own, in which importing it fails."""
+def test_publishing_works_without_opentelemetry() -> None:
+    """Run in a separate process, in which the import fails."""
     program = """
 import sys
 sys.modules["opentelemetry"] = None

@@ -1,4 +1,4 @@
-"""What the test kit tells, repeats and refuses; what it delivers is in test_kit_and_broker."""
+"""The test kit: its queries, messages, seeds and errors. test_kit_and_broker tests its deliveries."""
 
 import traceback
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def test_published_events_are_found_by_class_and_by_key() -> None:
     assert published(BookReturned, key=other) == []
 
 
-def test_an_assertion_returns_the_event_and_tells_what_was_published_instead() -> None:
+def test_an_assertion_returns_the_event_and_lists_what_was_published_instead() -> None:
     book = uuid4()
     lent = BookLent(book=book, reader="Ada")
     publish(lent)
@@ -45,7 +45,7 @@ def test_an_assertion_returns_the_event_and_tells_what_was_published_instead() -
     with pytest.raises(AssertionError) as refused:
         assert_published(BookLent, key=book, reader="Bob")
     assert str(refused.value) == (
-        f"BookLent(key='{book}', reader='Bob') was published 0 times, not 1. Published was:\n"
+        f"BookLent(key='{book}', reader='Bob') was published 0 times, not 1. Published events:\n"
         f"  {lent}  <- reader is 'Ada'\n  {published(NoticePosted)[0]}"
     )
     with pytest.raises(AssertionError, match="published 1 times, not 2"):
@@ -54,13 +54,13 @@ def test_an_assertion_returns_the_event_and_tells_what_was_published_instead() -
         assert_published(BookLent, raeder="Ada")
 
 
-def test_that_nothing_was_published_is_checked_by_class_and_by_key() -> None:
+def test_the_absence_of_events_is_checked_by_class_and_by_key() -> None:
     assert_nothing_published()
     book = uuid4()
     publish(BookLent(book=book))
     assert_nothing_published(BookReturned)
     assert_nothing_published(BookLent, key=uuid4())
-    with pytest.raises(AssertionError, match=rf"nothing should have been published.*\n  BookLent\(.*{book}"):
+    with pytest.raises(AssertionError, match=rf"expected no published event.*\n  BookLent\(.*{book}"):
         assert_nothing_published(key=book)
 
 
@@ -85,16 +85,16 @@ def test_each_delivery_goes_to_each_consumer_once(readers: Readers) -> None:
     assert readers.applied(book) == ["Ada", "Ada"]
 
 
-def test_the_error_of_a_handler_comes_out_as_it_is_and_says_where(readers: Readers) -> None:
+def test_the_error_of_a_handler_is_raised_with_the_key(readers: Readers) -> None:
     book = uuid4()
     publish(BookLent(book=book, reader="Ada"))
     publish(BookLent(book=book, reader="Bob"))
     readers.failing["Bob"] = ZeroDivisionError("no such page")
     with pytest.raises(ZeroDivisionError, match="no such page") as failed:
         deliver(readers.consumer)
-    told = "".join(traceback.format_exception(failed.value))
-    assert "in handle" in told
-    assert f"consumer 'readers' parked test.library/{book} after sequence 1" in told
+    text = "".join(traceback.format_exception(failed.value))
+    assert "in handle" in text
+    assert f"consumer 'readers' parked test.library/{book} after sequence 1" in text
     with pytest.raises(ZeroDivisionError):
         redrive(readers.consumer)
     assert redrive(readers.consumer, parked="allow") == 0
@@ -104,7 +104,7 @@ def test_the_error_of_a_handler_comes_out_as_it_is_and_says_where(readers: Reade
     assert readers.applied(book) == ["Ada", "Bob"]
 
 
-def test_events_that_lead_to_one_another_without_end_are_told() -> None:
+def test_events_that_cause_one_another_in_a_loop_are_reported() -> None:
     echo = Consumer("echo")
 
     @echo.on(NoticePosted)
@@ -116,7 +116,7 @@ def test_events_that_lead_to_one_another_without_end_are_told() -> None:
         deliver(echo, rounds=10)
 
 
-def test_a_seed_repeats_what_happened_and_is_told_when_it_was_drawn(
+def test_a_seed_repeats_a_run_and_a_random_seed_is_printed(
     readers: Readers, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     books = sorted(uuid4() for _ in range(5))
@@ -144,8 +144,8 @@ def test_a_seed_repeats_what_happened_and_is_told_when_it_was_drawn(
     assert run(seed=seed) == first
 
 
-def test_shares_that_make_no_sense_are_refused(readers: Readers) -> None:
-    with pytest.raises(ValueError, match=r"duplicate=0, delay=1 and lose=0"):
+def test_invalid_shares_are_refused(readers: Readers) -> None:
+    with pytest.raises(ValueError, match=r"duplicate=0, delay=1, lose=0"):
         deliver(readers.consumer, delay=1)
     with pytest.raises(ValueError, match=r"duplicate=2"):
         deliver(readers.consumer, duplicate=2)

@@ -1,6 +1,6 @@
-"""One suite of what consumers may rely on, passed by the test kit and by the real relay, Kafka and receiver.
+"""One test suite for the promises to consumers, which the test kit and the real relay, Kafka and receiver must pass.
 
-A handler's effect is another event, so that effects of a rolled-back batch would show and a second consumer can follow.
+The effect of a handler is another event, which reveals effects of a rolled-back batch and feeds a second consumer.
 """
 
 import threading
@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
 from relay import Consumer, Event, publish
-from relay.consumer.canary import leave_out_canaries
+from relay.consumer.canary import exclude_canaries
 from relay.consumer.deliveries import Delivery
 from relay.consumer.receiver import Batch, Receiver
 from relay.forwarder.forwarder import Forwarder
@@ -39,25 +39,25 @@ class ParcelEvent(Event, frozen=True, kw_only=True):
 
 
 class ParcelPosted(ParcelEvent, frozen=True, kw_only=True):
-    """The first consumer's food."""
+    """The event that the first consumer handles."""
 
     topic: ClassVar[str] = "kit.posted"
 
 
 class ParcelSorted(ParcelEvent, frozen=True, kw_only=True):
-    """What the first consumer does, and the second one's food."""
+    """The effect of the first consumer, which the second one handles."""
 
     topic: ClassVar[str] = "kit.sorted"
 
 
 class ParcelCarried(ParcelEvent, frozen=True, kw_only=True):
-    """What the second consumer does."""
+    """The effect of the second consumer."""
 
     topic: ClassVar[str] = "kit.carried"
 
 
 class Office:
-    """Two consumers in a row; the first fails at the parcels in `torn`."""
+    """Two consumers in a row. The first one fails at the parcels in `torn`."""
 
     def __init__(self) -> None:
         self.sorters, self.carriers = Consumer("kit-sorters"), Consumer("kit-carriers")
@@ -75,13 +75,13 @@ class Office:
 
 
 class Drive(Protocol):
-    """How the suite has events delivered. Both ways return when nothing is left but parked keys."""
+    """The interface to deliver events. Both implementations return when only events of parked keys are left."""
 
     def deliver(self, *, twice: bool = False, losing: bool = False) -> None:
-        """Deliver what is new: each record twice, or without those that are `losing` their way."""
+        """Deliver new events, each record twice if `twice`, or with losses if `losing`."""
 
     def redrive(self) -> None:
-        """Try the parked keys again and deliver what comes of it."""
+        """Retry the parked keys and deliver the resulting events."""
 
 
 class KitDrive:
@@ -99,7 +99,7 @@ class KitDrive:
 
 
 class Counting(Receiver):
-    """Tells what it has applied."""
+    """A receiver that reports the deliveries it has applied."""
 
     def __init__(self, consumer: Consumer, note: Callable[[Sequence[Delivery]], None]) -> None:
         super().__init__(consumer)
@@ -108,12 +108,12 @@ class Counting(Receiver):
     def _process(self, batch: Batch, stopping: threading.Event) -> bool:
         processed = super()._process(batch, stopping)
         if processed:
-            self._note(leave_out_canaries(batch.deliveries))
+            self._note(exclude_canaries(batch.deliveries))
         return processed
 
 
 class BrokerDrive:
-    """A relay and a receiver for each consumer, on threads of their own with connections of their own."""
+    """A relay, and a receiver for each consumer, on their own threads with their own connections."""
 
     def __init__(self, office: Office) -> None:
         self._stopping = threading.Event()
@@ -125,14 +125,14 @@ class BrokerDrive:
             thread.start()
 
     def deliver(self, *, twice: bool = False, losing: bool = False) -> None:
-        if losing:  # never the last one: the sweep that finds it missing would take minutes
+        if losing:  # never the last record: the sweep would find it only after minutes
             rows = Outbox.objects.filter(published_at=None).order_by("topic", "key", "-sequence")
             last = rows.distinct("topic", "key").values("pk")
             Outbox.objects.filter(published_at=None, sequence__gt=1).exclude(pk__in=last).update(published_at=Now())
         self._forward_and_wait(times=1)
         if twice:
             Outbox.objects.update(published_at=None)
-            ShardLease.objects.update(low_mark=0)  # or what lies below it is not looked at again
+            ShardLease.objects.update(low_mark=0)  # otherwise the relay skips the rows below it
             self._forward_and_wait(times=2)
 
     def redrive(self) -> None:
@@ -177,7 +177,7 @@ class BrokerDrive:
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
-    """Wait up to a minute."""
+    """Wait up to a minute until `is_true()`."""
     deadline = time.monotonic() + 60
     while not is_true():
         assert time.monotonic() < deadline, "nothing happens any more"
@@ -214,11 +214,11 @@ def post(parcel: UUID, *steps: int) -> None:
 
 
 def carried(parcel: UUID) -> list[int]:
-    """The steps that went through both consumers, in the order of their application."""
+    """Return the steps that both consumers have handled, in the order of their application."""
     return [event.step for event in published(ParcelCarried, key=parcel)]
 
 
-def test_each_key_is_applied_in_its_order_and_what_handlers_publish_comes_too(office: Office, drive: Drive) -> None:
+def test_each_key_is_applied_in_order_including_events_that_handlers_publish(office: Office, drive: Drive) -> None:
     parcels = [uuid4() for _ in range(12)]
     for step in range(4):
         for parcel in parcels:
@@ -227,7 +227,7 @@ def test_each_key_is_applied_in_its_order_and_what_handlers_publish_comes_too(of
     assert [carried(parcel) for parcel in parcels] == [[0, 1, 2, 3]] * 12
 
 
-def test_what_comes_twice_is_applied_once(office: Office, drive: Drive) -> None:
+def test_a_duplicate_is_applied_once(office: Office, drive: Drive) -> None:
     parcels = [uuid4() for _ in range(4)]
     for parcel in parcels:
         post(parcel, 1, 2, 3)
@@ -235,7 +235,7 @@ def test_what_comes_twice_is_applied_once(office: Office, drive: Drive) -> None:
     assert [carried(parcel) for parcel in parcels] == [[1, 2, 3]] * 4
 
 
-def test_what_never_came_is_read_from_the_outbox(office: Office, drive: Drive) -> None:
+def test_a_lost_record_is_read_from_the_outbox(office: Office, drive: Drive) -> None:
     parcels = [uuid4() for _ in range(4)]
     for parcel in parcels:
         post(parcel, 1, 2, 3, 4, 5)
@@ -243,7 +243,7 @@ def test_what_never_came_is_read_from_the_outbox(office: Office, drive: Drive) -
     assert [carried(parcel) for parcel in parcels] == [[1, 2, 3, 4, 5]] * 4
 
 
-def test_what_fails_parks_its_key_until_it_is_redriven_and_nothing_else(office: Office, drive: Drive) -> None:
+def test_a_failing_event_parks_only_its_key_until_it_is_redriven(office: Office, drive: Drive) -> None:
     torn, whole = uuid4(), uuid4()
     office.torn = {torn}
     for parcel in (torn, whole):
@@ -260,7 +260,7 @@ def test_what_fails_parks_its_key_until_it_is_redriven_and_nothing_else(office: 
     assert (carried(torn), parked_keys(office.sorters)) == ([1, 2, 3], {})
 
 
-def test_a_type_that_the_consumer_does_not_know_yet_waits(office: Office, drive: Drive) -> None:
+def test_an_event_of_an_unknown_type_waits(office: Office, drive: Drive) -> None:
     parcel = uuid4()
     post(parcel, 1, 2, 3)
     second = Outbox.objects.filter(key=str(parcel), sequence=2)
@@ -268,12 +268,12 @@ def test_a_type_that_the_consumer_does_not_know_yet_waits(office: Office, drive:
     drive.deliver()
     assert carried(parcel) == [1]
     assert parked_keys(office.sorters)[str(parcel)].startswith("UnknownEventType: unknown type 'ParcelPosted.v99'")
-    second.update(type="ParcelPosted.v1")  # as if this consumer had been updated
+    second.update(type="ParcelPosted.v1")  # as if the consumer had been updated
     drive.redrive()
     assert carried(parcel) == [1, 2, 3]
 
 
-def test_what_cannot_be_read_parks_its_key(office: Office, drive: Drive) -> None:
+def test_an_unreadable_record_parks_its_key(office: Office, drive: Drive) -> None:
     broken, whole = uuid4(), uuid4()
     for parcel in (broken, whole):
         post(parcel, 1)
@@ -286,7 +286,7 @@ def test_what_cannot_be_read_parks_its_key(office: Office, drive: Drive) -> None
 @pytest.mark.parametrize(
     "drive", [pytest.param("broker", marks=pytest.mark.django_db(transaction=True))], indirect=True
 )
-def test_the_kit_makes_the_deliveries_that_the_broker_makes(office: Office, drive: BrokerDrive) -> None:
+def test_the_deliveries_of_the_kit_equal_those_of_the_broker(office: Office, drive: BrokerDrive) -> None:
     for parcel in [uuid4() for _ in range(6)]:
         post(parcel, 1, 2)
     drive.deliver()
