@@ -49,7 +49,7 @@ def test_sixteen_threads_hold_exactly_the_hundred_available_pieces(orders: Order
     assert list(find_stock_differences()) == []
 
 
-def test_crossed_orders_of_several_skus_never_deadlock(orders: Orders, numbers: Numbers) -> None:
+def test_concurrent_orders_of_the_same_skus_never_deadlock(orders: Orders, numbers: Numbers) -> None:
     skus = [f"X{n}" for n in range(6)]
     receive_opening_stock(dict.fromkeys(skus, 40))
 
@@ -71,7 +71,7 @@ def test_crossed_orders_of_several_skus_never_deadlock(orders: Orders, numbers: 
         assert 0 <= reserved <= on_hand <= 40
 
 
-def test_crossed_batches_of_two_processes_never_deadlock(orders: Orders) -> None:
+def test_concurrent_batches_of_the_same_skus_never_deadlock(orders: Orders) -> None:
     """Batches that list the SKUs in opposite orders wait for each other, but do not deadlock."""
     skus = [f"X{n}" for n in range(20)]
     receive_opening_stock(dict.fromkeys(skus, 100_000))
