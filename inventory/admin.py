@@ -1,4 +1,4 @@
-"""Stock in the admin: the numbers change by entries in the ledger alone, each with who and why."""
+"""Admin pages for stock. Each change of a number is an entry in the ledger with a person and a reason."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ RECEIVED, CORRECTED = "received", "corrected"
 
 
 class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Pieces that came into the house or were counted anew, and why. Without a number only the limit is changed."""
+    """A receipt or a correction of stock, with its reason. Without a quantity the form changes only the threshold."""
 
     kind = forms.ChoiceField(
         choices=[(RECEIVED, "Received"), (CORRECTED, "Corrected: counted, broken, lost, found")],
         initial=RECEIVED,
         required=False,
-        label="What happened",
+        label="Kind of change",
         widget=UnfoldAdminSelectWidget,
     )
     quantity = forms.IntegerField(
@@ -45,7 +45,7 @@ class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         min_value=0,
         max_value=LARGEST_RECEIPT,
         required=False,
-        help_text="So many available pieces, or fewer, are told as too few.",
+        help_text="The stock is low when this number of pieces or fewer are available.",
         widget=UnfoldAdminIntegerFieldWidget,
     )
 
@@ -54,7 +54,7 @@ class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         fields = ["sku", "low_at"]
 
     def clean_low_at(self) -> int:
-        """Leave the limit as it is when none is given."""
+        """Return the threshold; without a value in the form, the present one."""
         given: int | None = self.cleaned_data["low_at"]
         return self.instance.low_at if given is None else given
 
@@ -65,23 +65,24 @@ class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         return sku
 
     def clean(self) -> dict[str, Any]:
-        """Book nothing yet, but refuse what can't be booked."""
+        """Check that the ledger can take the receipt or correction. save_model() books it."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         quantity, begins = cleaned.get("quantity"), self.instance._state.adding
         corrected = cleaned.get("kind") == CORRECTED and not begins
         if quantity is None and begins and "quantity" not in self.errors:
-            self.add_error("quantity", "Say how many pieces there are.")
+            self.add_error("quantity", "Enter the number of pieces.")
         if quantity is not None and (quantity == 0 or (quantity < 0 and not corrected)):
-            self.add_error("quantity", "Only a correction may be negative, and none is of nothing.")
+            self.add_error("quantity", "Enter a number other than 0. Only a correction can be negative.")
         elif quantity and corrected and self.instance.on_hand + quantity < self.instance.reserved:
-            self.add_error("quantity", f"{self.instance.reserved} of {self.instance.on_hand} are held for orders.")
+            held = f"{self.instance.reserved} of {self.instance.on_hand} pieces are held for orders."
+            self.add_error("quantity", f"{held} Enter a smaller correction.")
         if quantity and not cleaned.get("reason"):
-            self.add_error("reason", "Say why: it stands in the ledger beside your name.")
+            self.add_error("reason", "Enter a reason. The ledger shows it with your name.")
         return cleaned
 
 
 class LevelFilter(admin.SimpleListFilter):
-    """What somebody should order more of."""
+    """A filter by stock level: low, sold out or enough."""
 
     title = "level"
     parameter_name = "level"
@@ -103,7 +104,7 @@ class LevelFilter(admin.SimpleListFilter):
 
 @admin.register(Stock)
 class StockAdmin(ModelAdmin):
-    """Saving books a receipt or a correction: there is no other way to touch the numbers by hand."""
+    """Stock by SKU. Staff change the numbers only by a receipt or a correction, which saving the form books."""
 
     form = ChangeForm
     list_display = ["sku", "on_hand", "reserved", "available", "low_at", "level"]
@@ -113,14 +114,14 @@ class StockAdmin(ModelAdmin):
 
     @admin.display(description="level")
     def level(self, stock: Stock) -> str:
-        """What customers are told."""
+        """Return the text that customers see, for example "Only 3 left"."""
         return describe_availability(stock)[1]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Stock | None = None) -> list[str]:
         return ["on_hand", "reserved"] if obj is None else ["sku", "on_hand", "reserved"]
 
     def save_model(self, request: HttpRequest, obj: Stock, form: Any, change: bool) -> None:
-        """Book the change; a correction that takes what is held for orders is told and changes nothing."""
+        """Book the receipt or correction. Show an error if orders hold the pieces that a correction takes away."""
         quantity, reason, by = form.cleaned_data["quantity"], form.cleaned_data["reason"], name_user(request)
         try:
             with audited(by, "change" if change else "add", obj, reason):
@@ -130,7 +131,7 @@ class StockAdmin(ModelAdmin):
                     receive_stock(obj.sku, quantity, reason, by)
                 Stock.objects.filter(sku=obj.sku).update(low_at=form.cleaned_data["low_at"])
         except UnableToAdjustStock as error:
-            self.message_user(request, f"Nothing was booked. {error}.", "ERROR")
+            self.message_user(request, f"The stock is unchanged. {error}.", "ERROR")
 
     def has_delete_permission(self, request: HttpRequest, obj: Stock | None = None) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""How inventory reacts to orders: hold all lines or none, sell what was confirmed, give back what was cancelled."""
+"""The consumer that holds, sells and releases stock as the events of orders arrive."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
@@ -12,16 +12,16 @@ consumer = Consumer("inventory")
 
 
 class NothingHeldForOrder(Exception):
-    """An order was confirmed for which no stock is held. Orders confirms only what inventory reserved."""
+    """An order without held stock was confirmed. The orders app confirms only orders that inventory reserved."""
 
 
 @consumer.on(OrderPlaced, OrderConfirmed, OrderCancelled, many=True)
 def move_stock(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) -> None:
-    """Give back the stock of cancelled orders, sell that of confirmed ones, then reserve for those that were placed.
+    """Release the stock of cancelled orders, sell the stock of confirmed orders, then reserve for placed orders.
 
-    The stock rows of all of them are locked first, in the order of their SKUs. Each kind is moved by one statement.
+    First lock the stock rows of all `events` in SKU order. Then run one statement for each class of event.
 
-    :raises NothingHeldForOrder: nothing is held for a confirmed one; the consumer finds it and parks the order's key.
+    :raises NothingHeldForOrder: a confirmed order holds no stock. The consumer finds its event and parks the key.
     """
     holds = [Hold(e.order_id, e.event_id, add_up_lines(e)) for e in events if isinstance(e, OrderPlaced)]
     cancelled, confirmed = find_causes(events, OrderCancelled), find_causes(events, OrderConfirmed)
@@ -42,9 +42,9 @@ def move_stock(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) 
 
 
 def choose(holds: Sequence[Hold], available: dict[str, int]) -> Iterator[StockReserved | StockRejected]:
-    """Answer each order: every line or none. Those that come first are served first, and leave less `available`.
+    """Yield the answer to each hold, in their order: StockReserved for all lines, or StockRejected.
 
-    A SKU that inventory does not know is a shortage with nothing available.
+    Subtract the reserved quantities from `available`. A SKU without a stock row is a shortage with 0 available.
     """
     for hold in holds:
         if shortages := find_shortages(hold.wanted, available):
@@ -56,7 +56,7 @@ def choose(holds: Sequence[Hold], available: dict[str, int]) -> Iterator[StockRe
 
 
 def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:
-    """Return the quantity that the order wants of each SKU. Lines of one SKU count together."""
+    """Return the ordered quantity by SKU. Lines with the same SKU are added up."""
     wanted: dict[str, int] = {}
     for line in event.lines:
         wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
@@ -64,11 +64,11 @@ def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:
 
 
 def find_shortages(wanted: Mapping[str, int], available: Mapping[str, int]) -> list[Shortage]:
-    """Return what can't be had, in SKU order."""
+    """Return a shortage for each SKU with less available than wanted, in SKU order."""
     short = [sku for sku, quantity in wanted.items() if available.get(sku, 0) < quantity]
     return [Shortage(sku=sku, requested=wanted[sku], available=available.get(sku, 0)) for sku in sorted(short)]
 
 
 def find_causes(events: Sequence[OrderEvent], kind: type[OrderEvent]) -> dict[UUID, UUID]:
-    """Return the event id of each order with an event of this class."""
+    """Return the event id by order id, for the events of class `kind`."""
     return {event.order_id: event.event_id for event in events if isinstance(event, kind)}

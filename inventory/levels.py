@@ -1,4 +1,4 @@
-"""What is told when a SKU runs low or can be had again: once, by the change that crosses the line."""
+"""The events StockLow and StockBack. Only the change that crosses a SKU's threshold publishes one."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from shop.events import StockBack, StockLow
 
 
 class Change(NamedTuple):
-    """How many pieces of a SKU could be had before and after, and how few are too few."""
+    """A change of a SKU's available pieces, with the SKU's low-stock threshold `low_at`."""
 
     sku: str
     before: int
@@ -16,7 +16,7 @@ class Change(NamedTuple):
 
 
 def find_news(changes: Iterable[Change]) -> list[StockLow | StockBack]:
-    """Return the events that tell of `changes`, to be published in their transaction."""
+    """Return the events that `changes` cause. The caller publishes them in the transaction of the changes."""
     news: list[StockLow | StockBack] = []
     for sku, before, after, low_at in changes:
         if before > low_at >= after:

@@ -1,17 +1,20 @@
-"""Stock, what is held of it for orders, and the ledger of every change. Only services.py and reservations.py write."""
+"""Tables of stock, reservations and the ledger of movements. Only services.py and reservations.py write to them."""
 
 from django.db import models
 from django.db.models import F, Q
 
 
 class Stock(models.Model):
-    """How many pieces of a SKU are in the house, and how many of those are held for orders."""
+    """The stock of a SKU: `on_hand` pieces in the warehouse, `reserved` of them held for orders."""
 
     sku = models.CharField("SKU", max_length=32, primary_key=True)
     on_hand = models.IntegerField()
     reserved = models.IntegerField(default=0)
     low_at = models.PositiveIntegerField(
-        "low at", default=5, db_default=5, help_text="So many available pieces, or fewer, are told as too few."
+        "low at",
+        default=5,
+        db_default=5,
+        help_text="The stock is low when this number of pieces or fewer are available.",
     )
 
     class Meta:
@@ -28,12 +31,12 @@ class Stock(models.Model):
 
     @property
     def available(self) -> int:
-        """Pieces that the next order can have."""
+        """Pieces that new orders can reserve."""
         return self.on_hand - self.reserved
 
 
 class Reservation(models.Model):
-    """What one order holds, or held, of one SKU."""
+    """The quantity of a SKU that an order holds or held."""
 
     class State(models.TextChoices):
         HELD = "held"
@@ -59,9 +62,9 @@ class Reservation(models.Model):
 
 
 class Movement(models.Model):
-    """One change of one SKU's stock and its cause. Append-only: the sums of all movements are the stock.
+    """A change of a SKU's stock and its cause. The table is append-only: the sums of a SKU's movements are its stock.
 
-    `event_id` is the event that caused it; a receipt, which no event causes, has an id of its own.
+    `event_id` is the event that caused the change. No event causes a receipt or a correction: it gets a new id.
     """
 
     class Kind(models.TextChoices):
@@ -79,14 +82,14 @@ class Movement(models.Model):
     reserved_delta = models.IntegerField()
     event_id = models.UUIDField()
     reason = models.CharField(max_length=200, blank=True)
-    by = models.CharField(max_length=160, blank=True, db_default="", help_text="Who did it, when a person did.")
+    by = models.CharField(max_length=160, blank=True, db_default="", help_text="The person who caused it, if any.")
     created_at = models.DateTimeField()
 
     class Meta:
         ordering = ["-id"]
         constraints = [
-            # The event first: these come in the order of their ids, so that the index grows at its end. To have the
-            # movements of a SKU found by it, too, would cost each reservation a twentieth; staff's search reads them.
+            # Events arrive in id order: with `event_id` first, the index grows only at its end. An index by SKU makes
+            # each reservation 5 % slower, and only the admin's search would use it.
             models.UniqueConstraint(fields=["event_id", "sku"], name="movement_once_per_event_and_sku"),
             models.CheckConstraint(
                 name="movement_deltas_fit_kind",

@@ -1,8 +1,8 @@
-"""What orders do to the stock. Each change is one statement that moves the numbers and writes the movements.
+"""Changes of stock that orders cause. Each change is one statement that updates the stock and adds the movements.
 
-Numbers are moved relative to the row (`reserved + quantity`), never written from what was read, and the table's
-CHECK constraints stand behind them. Whoever moves several SKUs locks their rows in SKU order first, so that
-crossed orders wait for each other instead of deadlocking.
+The statements change numbers relative to the row (`reserved + quantity`), so a stale read does no harm. The table's
+CHECK constraints refuse impossible numbers. A transaction locks its stock rows in SKU order first, so that two
+transactions with the same SKUs wait for each other instead of deadlocking.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,12 +18,12 @@ from relay.arrays import to_array
 
 
 def lock_stock(skus: Collection[str], orders: Collection[UUID] = ()) -> dict[str, int]:
-    """Lock the stock rows of `skus` and of what `orders` have reserved, until the transaction ends.
+    """Lock the stock rows of `skus` and of the SKUs that `orders` have reserved, until the transaction ends.
 
-    Return what is available of each of these SKUs that inventory knows.
+    Return the available pieces by SKU. SKUs without a stock row are missing from the result.
     """
     with connection.cursor() as cursor:
-        # The order is that of the locking: rows are locked as the sorted scan returns them.
+        # PostgreSQL locks the rows in the order in which the sorted scan returns them.
         cursor.execute(
             "select sku, on_hand - reserved from inventory_stock where sku = any(array("
             " select unnest(%s::text[]) union select sku from inventory_reservation where order_id = any(%s::uuid[])))"
@@ -34,7 +34,7 @@ def lock_stock(skus: Collection[str], orders: Collection[UUID] = ()) -> dict[str
 
 
 class Hold(NamedTuple):
-    """What an event asks to be held for an order: SKU to quantity."""
+    """A request to hold stock for an order. `wanted` maps each SKU to its quantity."""
 
     order_id: UUID
     event_id: UUID
@@ -42,11 +42,11 @@ class Hold(NamedTuple):
 
 
 def hold_stock(holds: Sequence[Hold]) -> list[Change]:
-    """Reserve everything that `holds` ask for, and return what that changed where few are left.
+    """Reserve the quantities of all `holds`. Return the changes of the SKUs that are low afterwards.
 
-    The rows must be locked by `lock_stock` in this transaction, with enough available of each.
+    The caller must have locked the rows by `lock_stock` in this transaction and found enough pieces available.
 
-    :raises django.db.IntegrityError: there is less than that, or an order holds one of the SKUs already.
+    :raises django.db.IntegrityError: too few pieces are available, or an order already holds one of the SKUs.
     """
     lines = [(hold.order_id, hold.event_id, sku, quantity) for hold in holds for sku, quantity in hold.wanted.items()]
     if not lines:
@@ -88,7 +88,7 @@ def hold_stock(holds: Sequence[Hold]) -> list[Change]:
 
 
 class Transition(NamedTuple):
-    """How a reservation in state `before` ends, and what each of its pieces adds to the stock."""
+    """The end of a reservation in state `before`. Each piece adds `on_hand` and `reserved` to the stock."""
 
     before: str
     after: str
@@ -100,23 +100,23 @@ class Transition(NamedTuple):
 SALE = [Transition(Reservation.State.HELD, Reservation.State.SOLD, Movement.Kind.SOLD, -1, -1)]
 GIVING_BACK = [
     Transition(Reservation.State.HELD, Reservation.State.RELEASED, Movement.Kind.RELEASED, 0, -1),
-    # A confirmed order may be cancelled until it is shipped: its pieces are still in the house.
+    # A confirmed order can be cancelled until it is shipped: its pieces are still in the warehouse.
     Transition(Reservation.State.SOLD, Reservation.State.RELEASED, Movement.Kind.RETURNED, 1, 0),
 ]
 
 
 class ClosedReservations(NamedTuple):
-    """The orders whose reservations were closed, and the changes of their stock."""
+    """The orders that had reservations to close, and the changes of their stock."""
 
     orders: set[UUID]
     changes: list[Change]
 
 
 def close_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> ClosedReservations:
-    """Take the reservations of orders through the transition that fits their state.
+    """Close the reservations of the orders in `causes`, each by the transition whose `before` is its state.
 
-    `causes` gives each order's event. The stock of the orders must be locked by `lock_stock` in this transaction, and
-    only one may close those of an order at a time (its events come one after the other).
+    `causes` maps an order's id to the id of the event. The caller must have locked the orders' stock by `lock_stock`
+    in this transaction. The consumer applies an order's events in sequence, so no order is closed twice at once.
     """
     before, after, kinds, on_hand, reserved = zip(*transitions, strict=True)
     with connection.cursor() as cursor:

@@ -1,6 +1,6 @@
-"""What people do to the stock: pieces come in and are counted anew, each with who and why in the ledger.
+"""Changes of stock that people cause: receipts and corrections. The ledger records the person and the reason.
 
-Numbers are moved relative to the row, never written from what was read. What orders do is in reservations.py.
+The statements change numbers relative to the row. Changes that orders cause are in reservations.py.
 """
 
 from collections.abc import Mapping
@@ -13,23 +13,24 @@ from inventory.levels import Change, find_news
 from inventory.models import Stock
 from relay import publish_many
 
+#: Largest number of pieces in one receipt or correction.
 LARGEST_RECEIPT = 1_000_000
 
 
 class UnableToReceiveStock(ValueError):
-    """The quantity is not between 1 (for an opening level 0) and `LARGEST_RECEIPT`."""
+    """The quantity is not between 1 and `LARGEST_RECEIPT`. An opening level may also be 0."""
 
 
 class UnableToAdjustStock(ValueError):
-    """The difference is none or absurdly large, the SKU is unknown, or less would be left than is held for orders."""
+    """The difference is 0 or exceeds `LARGEST_RECEIPT`, the SKU is unknown, or orders hold more than would remain."""
 
 
 def receive_opening_stock(levels: Mapping[str, int]) -> int:
-    """Begin the stock of every SKU of `levels` that inventory does not know yet; leave the others alone.
+    """Create a stock row for every SKU of `levels` that has none. Return the number of new rows.
 
-    Return how many were begun. A level of 0 begins a row without a movement.
+    `levels` maps SKUs to pieces. A level of 0 creates a row without a movement.
 
-    :raises UnableToReceiveStock: a level is negative or absurdly large; nothing was begun.
+    :raises UnableToReceiveStock: a level is not between 0 and `LARGEST_RECEIPT`. No row is created.
     """
     for sku, quantity in levels.items():
         if not 0 <= quantity <= LARGEST_RECEIPT:
@@ -64,9 +65,9 @@ def receive_opening_stock(levels: Mapping[str, int]) -> int:
 
 @transaction.atomic
 def receive_stock(sku: str, quantity: int, reason: str, by: str = "") -> None:
-    """Add `quantity` pieces to a SKU's stock, which begins with them when inventory does not know it yet.
+    """Add `quantity` pieces to the stock of `sku`. A SKU without a stock row gets one.
 
-    :raises UnableToReceiveStock: the quantity is not positive or absurdly large.
+    :raises UnableToReceiveStock: the quantity is not between 1 and `LARGEST_RECEIPT`.
     """
     if not 0 < quantity <= LARGEST_RECEIPT:
         raise UnableToReceiveStock(f"{sku}: {quantity} is not between 1 and {LARGEST_RECEIPT}")
@@ -82,12 +83,13 @@ def receive_stock(sku: str, quantity: int, reason: str, by: str = "") -> None:
 
 @transaction.atomic
 def adjust_stock(sku: str, difference: int, reason: str, by: str = "") -> None:
-    """Correct a SKU's stock by `difference` pieces, which were counted, broken, lost or found.
+    """Correct the stock of `sku` by `difference` pieces, for example after a count or a breakage.
 
-    :raises UnableToAdjustStock: nothing was changed; the message holds the numbers.
+    :raises UnableToAdjustStock: the stock is unchanged; the message has the numbers.
     """
     if not 0 < abs(difference) <= LARGEST_RECEIPT:
-        raise UnableToAdjustStock(f"{sku}: {difference:+} is 0, or not from -{LARGEST_RECEIPT} to {LARGEST_RECEIPT}")
+        limits = f"from -{LARGEST_RECEIPT} to {LARGEST_RECEIPT}, except 0"
+        raise UnableToAdjustStock(f"{sku}: the correction {difference:+} is not {limits}")
     done = _change(
         """
         update inventory_stock as stock set on_hand = stock.on_hand + %(quantity)s
@@ -98,12 +100,12 @@ def adjust_stock(sku: str, difference: int, reason: str, by: str = "") -> None:
     )
     if not done:
         stock = Stock.objects.filter(sku=sku).first()
-        known = f"{stock.on_hand} on hand, of which {stock.reserved} are held" if stock else "not in stock"
-        raise UnableToAdjustStock(f"{sku}: {difference:+} can't be booked: {known}")
+        known = f"{stock.on_hand} on hand, {stock.reserved} held for orders" if stock else "the SKU has no stock row"
+        raise UnableToAdjustStock(f"{sku}: the correction {difference:+} is impossible: {known}")
 
 
 def _change(moved: str, values: dict[str, str | int]) -> bool:
-    """Run the statement that moves a SKU by `quantity`, note the movement, and tell of it; tell whether it moved."""
+    """Run the statement `moved`, add the movement and publish events. Return whether `moved` changed a row."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""

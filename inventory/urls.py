@@ -1,4 +1,4 @@
-"""Fragments that the pages of other apps ask for."""
+"""URLs of fragments that the pages of other apps load."""
 
 from django.urls import path
 

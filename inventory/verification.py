@@ -1,4 +1,4 @@
-"""Does the stock add up? Each difference is told in one sentence; none is repaired."""
+"""Check stock against movements and reservations. The check reports each difference and repairs none."""
 
 from collections.abc import Iterator
 
@@ -8,16 +8,16 @@ from django.db import connection
 def find_stock_differences() -> Iterator[str]:
     """Yield a sentence for every difference between stock, movements and reservations.
 
-    Per SKU: on hand and reserved are the sums of the movements, and reserved is what the held reservations add up
-    to. Per order and SKU: the movements say what the reservation's state says. Each half is one statement, so it
-    looks at one moment and may run while orders come in.
+    Rules for each SKU: `on_hand` and `reserved` equal the sums of the movements; `reserved` equals the sum of the held
+    reservations. Rule for each order and SKU: the sums of the movements fit the reservation's state. Each comparison is
+    one statement, so it reads one snapshot and can run while orders arrive.
     """
     yield from compare_stock()
     yield from compare_reservations()
 
 
 def compare_stock() -> Iterator[str]:
-    """Compare each SKU's stock with its movements and with what its held reservations add up to."""
+    """Yield the differences between each SKU's stock, its movements and its held reservations."""
     with connection.cursor() as cursor:
         cursor.execute("""
             select sku, on_hand, reserved, coalesce(moved_on_hand, 0), coalesce(moved_reserved, 0), coalesce(held, 0)
@@ -48,7 +48,7 @@ def compare_stock() -> Iterator[str]:
 
 
 def compare_reservations() -> Iterator[str]:
-    """Compare each reservation with the movements of its order and SKU."""
+    """Yield the differences between each reservation and the movements of its order and SKU."""
     with connection.cursor() as cursor:
         cursor.execute("""
             select order_id, sku, state, quantity, coalesce(taken, 0), coalesce(moved_on_hand, 0),
@@ -67,9 +67,9 @@ def compare_reservations() -> Iterator[str]:
         rows = cursor.fetchall()
     for order_id, sku, state, quantity, taken, on_hand, reserved in rows:
         if state is None:
-            yield f"order {order_id}, {sku}: movements stand for no reservation"
+            yield f"order {order_id}, {sku}: movements, but no reservation"
         elif quantity != taken:
-            yield f"order {order_id}, {sku}: reservation of {quantity}, but movements that reserved {taken}"
+            yield f"order {order_id}, {sku}: a reservation of {quantity}, but movements that reserve {taken}"
         else:
             yield (
                 f"order {order_id}, {sku}: {quantity} {state}, but its movements add up to "

@@ -1,4 +1,4 @@
-"""What is left of a product, as fragments that htmx puts into other apps' pages."""
+"""HTML fragments with the availability of products. htmx inserts them into the pages of other apps."""
 
 import re
 
@@ -10,23 +10,24 @@ from django.views.decorators.http import require_safe
 from inventory.models import Stock
 from shop.catalogue.models import SKU_PATTERN
 
+#: Largest number of SKUs in one request.
 MOST_SKUS = 100
 
 
 @require_safe
 @cache_control(no_store=True)
 def show_availability(request: HttpRequest) -> HttpResponse:
-    """Answer ``?sku=A&sku=B`` (at most 100) with one out-of-band span for each; what can be no SKU is left out."""
+    """Return an out-of-band span for each SKU of ``?sku=A&sku=B``, at most MOST_SKUS. Skip values that are not SKUs."""
     skus = list(dict.fromkeys(sku for sku in request.GET.getlist("sku") if re.fullmatch(SKU_PATTERN, sku)))
     if len(skus) > MOST_SKUS:
-        return HttpResponseBadRequest(f"sku: ask for at most {MOST_SKUS} at a time", content_type="text/plain")
+        return HttpResponseBadRequest(f"Send at most {MOST_SKUS} values of sku.", content_type="text/plain")
     known = {stock.sku: stock for stock in Stock.objects.filter(sku__in=skus)}
     shown = [(sku, *describe_availability(known.get(sku))) for sku in skus]
     return render(request, "inventory/availability.html", {"shown": shown})
 
 
 def describe_availability(stock: Stock | None) -> tuple[str, str]:
-    """Return the level (``ok``, ``low`` or ``out``) of a SKU's stock, and the words for it."""
+    """Return the level of a SKU's stock (``ok``, ``low`` or ``out``) and the text that customers see."""
     if stock is None or stock.available <= 0:
         return "out", "Sold out"
     if stock.available <= stock.low_at:

@@ -1,4 +1,4 @@
-"""Orders for staff: read-only, with actions that go through the saga and publish its events."""
+"""Admin pages for orders and promotions. Orders are read-only; their actions run the saga, which publishes events."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,14 +31,14 @@ class _ReadOnlyInline(TabularInline):
 
 
 class LineInline(_ReadOnlyInline):
-    """What was ordered."""
+    """The order's lines."""
 
     model = OrderLine
     fields = ["sku", "name", "quantity", "unit_price", "line_total"]
 
 
 class HistoryInline(_ReadOnlyInline):
-    """What happened, and who did it and why when a person did."""
+    """The order's history, with the person and the reason if a person caused the step."""
 
     model = Transition
     fields = ["at", "event", "before", "after", "by", "note", "event_id"]
@@ -59,22 +59,22 @@ class OrderAdmin(ReadOnly):
 
     @admin.display(description="total", ordering="total")
     def shown_total(self, order: Order) -> str:
-        """The total as people write it."""
+        """Return the order's total as text, with its currency."""
         return format_money(order.total, order.currency)
 
     @admin.action(description="Mark as shipped", permissions=["act"])
     def mark_shipped(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
-        """The parcels have left the house."""
+        """Apply MARKED_SHIPPED to each of `orders`."""
         self._advance(request, orders, "ship", Happening.MARKED_SHIPPED)
 
     @admin.action(description="Mark as delivered", permissions=["act"])
     def mark_delivered(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
-        """The parcels have arrived."""
+        """Apply MARKED_DELIVERED to each of `orders`."""
         self._advance(request, orders, "deliver", Happening.MARKED_DELIVERED)
 
     @admin.action(description="Cancel", permissions=["act"])
     def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> TemplateResponse | None:
-        """Ask for the reason, then cancel; stock and money go back by themselves."""
+        """Show a form for the reason, then cancel `orders`. Inventory and payments react to the published event."""
         reason = request.POST.get("reason", "").strip()
         if not reason:
             return ask_reason(self, request, orders, "Cancel these orders")
@@ -94,7 +94,7 @@ class OrderAdmin(ReadOnly):
         act: Callable[[Order], object],
         reason: str = "",
     ) -> None:
-        """Act on each order in its own transaction, so that one that can't holds up no other."""
+        """Call `act` for each order in its own transaction, so that an order that fails does not stop the others."""
         done = []
         for order in orders:
             try:
@@ -109,7 +109,7 @@ class OrderAdmin(ReadOnly):
 
 @admin.register(Promotion)
 class PromotionAdmin(Audited):
-    """Promotion codes. One that orders have used can be ended, not deleted."""
+    """Promotion codes. Staff can end a code that orders have used, but not delete it."""
 
     list_display = ["code", "kind", "value", "begins_at", "ends_at", "used", "uses"]
     list_filter = ["kind", "ends_at"]
@@ -117,5 +117,5 @@ class PromotionAdmin(Audited):
     fields = ["code", "kind", "value", "begins_at", "ends_at", "uses", "used"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Promotion | None = None) -> list[str]:
-        """What a code is worth is not changed under those who have it."""
+        """Make the code's value read-only once it exists: customers may already have the code."""
         return ["used", *(["code", "kind", "value"] if obj else [])]

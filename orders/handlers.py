@@ -1,4 +1,4 @@
-"""What orders does about the answers of inventory and payments. The saga's table decides."""
+"""The consumer that applies the events of inventory and payments to orders, by the saga's table."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -21,8 +21,7 @@ from shop.events import (
 
 consumer = Consumer("orders")
 
-
-#: What an event of the others means for its order.
+#: The saga's name for each event class. PaymentRefunded has two names: see find_happening().
 HAPPENINGS: dict[type[InventoryEvent | PaymentEvent], Happening] = {
     StockReserved: Happening.STOCK_RESERVED,
     StockRejected: Happening.STOCK_REJECTED,
@@ -35,20 +34,23 @@ HAPPENINGS: dict[type[InventoryEvent | PaymentEvent], Happening] = {
 
 @consumer.on(*HAPPENINGS, PaymentRefunded, many=True)
 def advance(events: Sequence[InventoryEvent | PaymentEvent]) -> None:
-    """Apply the answers of inventory and payments to their orders, all of them in one call: both lock the orders."""
+    """Apply `events` to their orders. One call gets all classes, because each of them locks the same orders."""
     lefts = find_lefts([event for event in events if isinstance(event, PaymentRefunded)])
     advance_orders([Move(event.order_id, find_happening(event, lefts), event.event_id) for event in events])
 
 
 def find_happening(event: InventoryEvent | PaymentEvent, lefts: Mapping[UUID, int]) -> Happening:
-    """Return what happened; `lefts` has the amount left of each refunded payment, by event id."""
+    """Return the saga's name for `event`. `lefts` maps a refund's event id to the amount that is not refunded yet."""
     if isinstance(event, PaymentRefunded):
         return Happening.PAYMENT_PARTLY_REFUNDED if lefts[event.event_id] else Happening.PAYMENT_REFUNDED
     return HAPPENINGS[type(event)]
 
 
 def find_lefts(events: Sequence[PaymentRefunded]) -> dict[UUID, int]:
-    """Return what is left of each payment, in minor units. Version 1 of the event did not say: it ended the payment."""
+    """Return the amount that is not refunded after each event, in minor units, by event id.
+
+    Version 1 of the event has no `left`: the amount is the order's total minus this refund.
+    """
     silent = [event.order_id for event in events if event.left is None]
     totals = dict(Order.objects.filter(pk__in=silent).values_list("pk", "total")) if silent else {}
     return {

@@ -1,4 +1,4 @@
-"""Carts, orders with their lines and history, promotions, and the answers that were given to idempotency keys."""
+"""Tables of orders, their lines and history, carts, promotions and idempotency keys."""
 
 import uuid
 
@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 
 class Order(models.Model):
-    """An order and everything that is known about it. Amounts are integers in minor units of `currency`."""
+    """An order and its current state. Amounts are integers in minor units of `currency`."""
 
     class Status(models.TextChoices):
         PLACED = "placed"
@@ -46,19 +46,19 @@ class Order(models.Model):
         help_text="Empty for a guest.",
     )
     status = models.CharField(max_length=10, choices=Status, default=Status.PLACED)
-    stock = models.CharField(max_length=10, choices=Stock, default=Stock.PENDING, help_text="What inventory answered.")
+    stock = models.CharField(max_length=10, choices=Stock, default=Stock.PENDING, help_text="Inventory's answer.")
     payment = models.CharField(
-        max_length=10, choices=Payment, default=Payment.PENDING, help_text="What payments said last."
+        max_length=10, choices=Payment, default=Payment.PENDING, help_text="The payment's last known state."
     )
-    reason = models.CharField(max_length=40, blank=True, help_text="Why it was cancelled.")
+    reason = models.CharField(max_length=40, blank=True, help_text="Reason for the cancellation.")
     contact_id = models.UUIDField()
     currency = models.CharField(max_length=3)
     discount = models.PositiveBigIntegerField(db_default=0, default=0)
     shipping = models.PositiveBigIntegerField(db_default=0, default=0)
-    tax = models.PositiveBigIntegerField(db_default=0, default=0, help_text="Contained in the total.")
-    total = models.PositiveBigIntegerField(help_text="The lines, less the discount, and the shipping.")
+    tax = models.PositiveBigIntegerField(db_default=0, default=0, help_text="Included in the total.")
+    total = models.PositiveBigIntegerField(help_text="Lines minus discount plus shipping.")
     placed_at = models.DateTimeField()
-    deadline_at = models.DateTimeField(help_text="Cancelled by then unless confirmed.")
+    deadline_at = models.DateTimeField(help_text="The order is cancelled at this time unless it is confirmed.")
     confirmed_at = models.DateTimeField(null=True)
     shipped_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
@@ -82,12 +82,12 @@ class Order(models.Model):
 
     @property
     def subtotal(self) -> int:
-        """What the lines add up to."""
+        """The sum of the lines, in minor units of `currency`."""
         return self.total + self.discount - self.shipping
 
 
 class OrderLine(models.Model):
-    """What was ordered, with name and price as they were then."""
+    """A product in an order, with the name and the price that it had when the order was placed."""
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines")
     sku = models.CharField("SKU", max_length=32)
@@ -104,16 +104,18 @@ class OrderLine(models.Model):
 
 
 class Transition(models.Model):
-    """One step in an order's history, and who took it and why when a person did. Append-only."""
+    """A step in an order's history. The table is append-only."""
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="history")
-    event = models.CharField(max_length=32, help_text="What happened, for example StockReserved.")
+    event = models.CharField(max_length=32, help_text="The saga's event, for example StockReserved.")
     event_id = models.UUIDField(unique=True)
     before = models.CharField(max_length=10, blank=True)
     after = models.CharField(max_length=10)
     at = models.DateTimeField()
-    by = models.CharField(max_length=160, db_default="", help_text="customer, or admin: and the user's name.")
-    note = models.CharField(max_length=200, db_default="", help_text="Why, in the words of who did it.")
+    by = models.CharField(
+        max_length=160, db_default="", help_text="The person who caused it: customer, or admin: and a user name."
+    )
+    note = models.CharField(max_length=200, db_default="", help_text="The reason that the person gave.")
 
     class Meta:
         ordering = ["id"]
@@ -123,16 +125,16 @@ class Transition(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The answer that a caller's key was given, stored in the transaction of the order itself."""
+    """The response to an idempotency key. It is stored in the transaction that stores the order."""
 
     key = models.CharField(
         max_length=280,
         primary_key=True,
-        help_text="As it was sent; after a user's id and a blank, if one was logged in.",
+        help_text="The key as it was sent. For a logged-in user, the user's id and a blank come first.",
     )
     request_hash = models.CharField(max_length=64)
     order = models.OneToOneField(Order, on_delete=models.CASCADE, related_name="idempotency")
-    answer = models.JSONField(help_text="Without the access token, which is derived again.")
+    answer = models.JSONField(help_text="The response without the access token, which is computed for each response.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -143,7 +145,7 @@ class IdempotencyKey(models.Model):
 
 
 class Cart(models.Model):
-    """What somebody thinks of buying. A guest's is opened by its id, which is not to be guessed; a customer has one."""
+    """A cart. A customer has at most one. The id, which is random, gives access to a guest's cart."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     customer = models.OneToOneField(
@@ -161,7 +163,7 @@ class Cart(models.Model):
 
 
 class CartLine(models.Model):
-    """How many of what, and what one of them cost when it was put in."""
+    """A product in a cart, with its quantity and the price that it had when it was added."""
 
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="lines", db_index=False)
     sku = models.CharField("SKU", max_length=32)
@@ -177,7 +179,7 @@ class CartLine(models.Model):
 
 
 class Promotion(models.Model):
-    """A code that makes an order cheaper, so many times."""
+    """A code that takes a percentage or an amount off an order. At most `uses` orders can use it."""
 
     class Kind(models.TextChoices):
         PERCENT = "percent"
@@ -190,11 +192,12 @@ class Promotion(models.Model):
     )
     kind = models.CharField(max_length=10, choices=Kind)
     value = models.PositiveIntegerField(
-        validators=[MinValueValidator(1)], help_text="Whole per cent, or an amount in minor units, for example cents."
+        validators=[MinValueValidator(1)],
+        help_text="A whole percentage, or an amount in minor units, for example cents.",
     )
     begins_at = models.DateTimeField()
-    ends_at = models.DateTimeField(help_text="Not valid any more at this moment.")
-    uses = models.PositiveIntegerField(help_text="How many orders may use it; cancelled ones give their use back.")
+    ends_at = models.DateTimeField(help_text="The code is valid before this time, not at it.")
+    uses = models.PositiveIntegerField(help_text="How many orders can use the code. A cancelled order does not count.")
     used = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
@@ -212,11 +215,11 @@ class Promotion(models.Model):
 
 
 class Redemption(models.Model):
-    """An order's use of a promotion."""
+    """The use of a promotion by an order."""
 
     order = models.OneToOneField(Order, on_delete=models.PROTECT, primary_key=True, related_name="redemption")
     promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="redemptions")
-    amount = models.PositiveBigIntegerField(help_text="What it took off, in minor units of the order's currency.")
+    amount = models.PositiveBigIntegerField(help_text="The discount in minor units of the order's currency.")
     given_back_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -224,10 +227,10 @@ class Redemption(models.Model):
 
 
 class CappedPurchase(models.Model):
-    """What an order takes of a product of which each customer may have only so many. Cancelled orders don't count."""
+    """The quantity of a capped product in an order. Cancelled orders do not count toward the buyer's cap."""
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
-    buyer = models.CharField(max_length=64, help_text="A customer's id, or the keyed hash of a guest's e-mail address.")
+    buyer = models.CharField(max_length=64, help_text="A customer's id, or a keyed hash of a guest's e-mail address.")
     sku = models.CharField("SKU", max_length=32)
     quantity = models.PositiveIntegerField()
 

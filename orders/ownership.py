@@ -1,4 +1,4 @@
-"""Whose orders are whose. Other apps are told through settings.ORDER_OWNERS, because none may import this one."""
+"""Queries for a customer's orders. Other apps call them through settings.ORDER_OWNERS: they may not import orders."""
 
 from uuid import UUID
 
@@ -8,10 +8,10 @@ from orders.models import Order
 
 
 def owns_order(customer_id: int, order_id: UUID) -> bool:
-    """Tell whether this customer placed the order while logged in."""
+    """Return whether the customer placed the order while logged in."""
     return Order.objects.filter(pk=order_id, customer_id=customer_id).exists()
 
 
 def list_order_ids(customer_id: int) -> QuerySet[Order, UUID]:
-    """The ids of a customer's orders, to be used inside a query."""
+    """Return the ids of the customer's orders, for use as a subquery."""
     return Order.objects.filter(customer_id=customer_id).order_by().values_list("pk", flat=True)

@@ -1,4 +1,4 @@
-"""Deadlines live in the database; these sweeps keep them."""
+"""Periodic tasks of orders. Deadlines are columns; each task selects the rows whose time has passed."""
 
 from datetime import timedelta
 
@@ -9,22 +9,23 @@ from orders.cart.storage import delete_expired_carts
 from orders.lifecycle import deadlines
 from orders.models import IdempotencyKey
 
-KEYS_KEPT_DAYS = 8  # seven are promised
+#: Days until an idempotency key is deleted. The API promises seven.
+KEYS_KEPT_DAYS = 8
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def cancel_overdue_orders() -> None:
-    """Cancel the orders that are still waiting for an answer after their deadline."""
+    """Cancel the orders that are not confirmed at their deadline."""
     deadlines.cancel_overdue_orders()
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def forget_old_keys() -> None:
-    """Delete the answers of idempotency keys that nobody will ask for again."""
+    """Delete idempotency keys that are older than KEYS_KEPT_DAYS."""
     IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(days=KEYS_KEPT_DAYS)).delete()
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def forget_old_carts() -> None:
-    """Delete the carts that nobody came back to."""
+    """Delete the carts that did not change for CART_DAYS."""
     delete_expired_carts()

@@ -1,4 +1,4 @@
-"""Do the promotions add up? Uses that are counted, uses that orders hold, and what came off the orders."""
+"""Check promotions: the counted uses, the uses that orders hold, and the discounts of orders."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from django.db import connection
 
 
 def find_promotion_differences() -> Iterator[str]:
-    """Name promotions whose count is not that of their orders, and orders that contradict their redemption."""
+    """Yield a sentence for each promotion with a wrong count, and for each order that contradicts its redemption."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -17,9 +17,9 @@ def find_promotion_differences() -> Iterator[str]:
         )
         for code, used, uses, held in cursor.fetchall():
             if used != held:
-                yield f"promotion {code} counts {used} uses, its orders hold {held}"
+                yield f"promotion {code} counts {used} uses, but its orders hold {held}"
             if used > uses:
-                yield f"promotion {code} has been used {used} times of {uses}"
+                yield f"promotion {code} was used {used} times, but allows {uses} uses"
         cursor.execute(
             """
             select o.number, o.status, o.discount, coalesce(r.amount, 0), r.given_back_at
@@ -30,7 +30,7 @@ def find_promotion_differences() -> Iterator[str]:
         )
         for number, status, discount, amount, given_back_at in cursor.fetchall():
             if discount != amount:
-                yield f"order {number} has a discount of {discount}, its promotion took {amount} off"
+                yield f"order {number} has a discount of {discount}, but its redemption has {amount}"
             else:
-                given = "has been given back" if given_back_at else "is still held"
-                yield f"order {number} is {status}, the use of its promotion {given}"
+                given = "was returned" if given_back_at else "is still held"
+                yield f"order {number} is {status}, but the use of its promotion {given}"

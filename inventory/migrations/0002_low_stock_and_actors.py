@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             model_name="movement",
             name="by",
             field=models.CharField(
-                blank=True, db_default="", help_text="Who did it, when a person did.", max_length=160
+                blank=True, db_default="", help_text="The person who caused it, if any.", max_length=160
             ),
         ),
         migrations.AddField(
@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             field=models.PositiveIntegerField(
                 db_default=5,
                 default=5,
-                help_text="So many available pieces, or fewer, are told as too few.",
+                help_text="The stock is low when this number of pieces or fewer are available.",
                 verbose_name="low at",
             ),
         ),

@@ -1,4 +1,4 @@
-"""Every index of the ledger costs each reservation; stock rows get room in their pages to be changed in place."""
+"""Drop indexes that slow down each reservation, and leave room in the pages of stock rows for updates in place."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""One index serves as the ledger's constraint and for looking up a SKU."""
+"""Use one index for the ledger's constraint and for the search by SKU."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""Events come in the order of their ids: the ledger's index grows at its end instead of everywhere."""
+"""Put the event id first in the ledger's index. Events arrive in id order, so the index grows only at its end."""
 
 from django.db import migrations, models
 

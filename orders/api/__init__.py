@@ -1,1 +1,1 @@
-"""The REST API of orders and carts."""
+"""The REST API for orders and carts."""

@@ -1,7 +1,7 @@
-"""Reads the body of a usual order at a tenth of the serializer's cost.
+"""A fast reader for the body of a common order. It takes a tenth of the serializer's time.
 
-Whatever it accepts, `OrderRequest` accepts with the same result. It never refuses: what it does not accept is for the
-serializer to judge and to explain, so that rules and words stay in one place.
+`OrderRequest` accepts every body that this reader accepts, with the same result. The reader reports no errors: the
+serializer checks all other bodies, so that rules and messages are in one place.
 """
 
 import json
@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from shop.web.parsers import refuse_repeated_names
 
-# Neither empty nor with white space at an end, which the serializer would take off, and without control characters.
+# Not empty, no control characters, and no white space at the ends, which the serializer would remove.
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _WORDS = rf"\A[^\s{_CONTROL}]([^{_CONTROL}]*[^\s{_CONTROL}])?\Z"
 _NONE_OR_WORDS = rf"{_WORDS}|\A\Z"
@@ -45,12 +45,12 @@ class _Order(msgspec.Struct, forbid_unknown_fields=True):
     expected_total: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
-# What msgspec knows of the types is made here, once: it crashes the process when threads make it at the same moment.
+# This call makes msgspec build its type information once, at import: concurrent first uses crash the process.
 msgspec.json.Decoder(_Order)
 
 
 def read_order(body: bytes) -> dict[str, Any] | None:
-    """Return what ``OrderRequest(data=...).validated_data`` would be, or None if that has to be asked."""
+    """Return the same as ``OrderRequest(data=...).validated_data``, or None if the serializer must check the body."""
     try:
         data = json.loads(body.decode(), object_pairs_hook=refuse_repeated_names)
         order = msgspec.convert(data, _Order)

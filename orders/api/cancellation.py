@@ -1,4 +1,4 @@
-"""Cancelling an order over the REST API. Asking again is always safe: what is cancelled stays so."""
+"""The API operation that cancels an order. Clients may repeat it: a cancelled order does not change."""
 
 from uuid import UUID
 
@@ -21,15 +21,15 @@ from shop.web.strict import StrictSerializer
 
 @extend_schema_serializer(examples=examples.CANCEL_REQUEST)
 class CancelRequest(StrictSerializer):
-    """The body of POST /api/v1/orders/{id}/cancel/; it may be left out."""
+    """The optional body of POST /api/v1/orders/{id}/cancel/."""
 
     reason = OneLine(
-        max_length=200, required=False, allow_blank=True, default="", help_text="Why, for the shop's staff."
+        max_length=200, required=False, allow_blank=True, default="", help_text="The reason, for the shop's staff."
     )
 
 
 class CancelOrder(APIView):
-    """Where an order is cancelled by its customer."""
+    """Cancellation of an order by its customer."""
 
     permission_classes = [AllowAny]
 
@@ -41,20 +41,20 @@ class CancelOrder(APIView):
         responses={
             200: OrderDetail,
             400: OpenApiResponse(Problem, description="A field is wrong."),
-            404: OpenApiResponse(Problem, description="There is no such order, or it is somebody else's."),
-            409: OpenApiResponse(Problem, description="The order is shipped: it can't be cancelled any more."),
+            404: OpenApiResponse(Problem, description="The order does not exist or belongs to another customer."),
+            409: OpenApiResponse(Problem, description="The order is shipped and can't be cancelled."),
         },
     )
     def post(self, request: Request, order_id: UUID) -> HttpResponseBase:
-        """Cancel an order at any moment before it is shipped. What was paid, or is being paid, is given back."""
+        """Cancel an order that is not shipped yet. The shop voids or refunds its payment."""
         if not may_read_order(request, order_id):
-            raise NotFound("There is no such order, or the X-Order-Token header is not its access token.")
+            raise NotFound("No order with this id belongs to you. Log in, or send its access token as X-Order-Token.")
         body = CancelRequest(data=request.data)
         body.is_valid(raise_exception=True)
         try:
             order = cancel_order(order_id, body.validated_data["reason"])
         except Order.DoesNotExist:
-            raise NotFound("There is no such order.") from None
+            raise NotFound("No order has this id.") from None
         except TooLateToCancel as error:
             return problem(409, f"{error}.")
         return Response(OrderDetail(order).data)

@@ -1,4 +1,4 @@
-"""What the API's documentation shows of orders and carts: one order of two cups, from the cart to its cancellation."""
+"""Examples of the API schema: one order of two cups, from the cart to its cancellation."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ _PLACED = {"id": "01a2042b-51d4-7575-8be7-d5e5de9df91a", "number": "EVV9DXXJZG",
 
 
 def show_sent(value: dict[str, Any]) -> list[OpenApiExample]:
-    """An example of a body that is sent."""
+    """Return an example of a request body."""
     return [OpenApiExample("Two cups", value, request_only=True)]
 
 
 def show_answered(value: dict[str, Any]) -> list[OpenApiExample]:
-    """An example of an answer."""
+    """Return an example of a response body."""
     return [OpenApiExample("Two cups", value, response_only=True)]
 
 

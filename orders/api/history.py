@@ -1,4 +1,4 @@
-"""Reading orders by the API: one's own list, one order, and what has happened to it."""
+"""The API operations that read orders: a customer's list, an order, and its history."""
 
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from shop.web.order_access import ORDER_TOKEN, may_read_order
 from shop.web.paging import MAX_PAGE_SIZE, CursorPages
 from shop.web.problems import Problem
 
-_NOT_YOURS = OpenApiResponse(Problem, "There is no such order, or it is somebody else's.")
+_NOT_YOURS = OpenApiResponse(Problem, "The order does not exist or belongs to another customer.")
 _SUMMARY = {
     "id": "01a2042b-51d4-7575-8be7-d5e5de9df91a",
     "number": "EVV9DXXJZG",
@@ -43,38 +43,38 @@ class OrderSummary(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     number = serializers.CharField()
     status = serializers.ChoiceField(STATUSES)
-    reason = serializers.CharField(help_text="Why it was cancelled, else empty.")
+    reason = serializers.CharField(help_text="Reason for the cancellation; empty if the order is not cancelled.")
     currency = serializers.CharField()
     total = serializers.IntegerField(help_text="In minor units of the currency.")
     placed_at = serializers.DateTimeField()
 
 
 class Happened(serializers.Serializer[Any]):
-    """One step of an order's history."""
+    """A step of an order's history."""
 
-    event = serializers.CharField(help_text="What happened, for example StockReserved.")
-    status = serializers.ChoiceField(STATUSES, source="after", help_text="The order's status from then on.")
+    event = serializers.CharField(help_text="The event of this step, for example StockReserved.")
+    status = serializers.ChoiceField(STATUSES, source="after", help_text="The order's status after this step.")
     at = serializers.DateTimeField()
 
 
 class OrderQuery(serializers.Serializer[Any]):
-    """What may be asked of the list."""
+    """The query parameters of the list of orders."""
 
     status = serializers.ChoiceField(STATUSES, required=False)
-    placed_from = serializers.DateTimeField(required=False, help_text="Placed then or later.")
-    placed_until = serializers.DateTimeField(required=False, help_text="Placed before then.")
+    placed_from = serializers.DateTimeField(required=False, help_text="Only orders placed at this time or later.")
+    placed_until = serializers.DateTimeField(required=False, help_text="Only orders placed before this time.")
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=MAX_PAGE_SIZE)
 
 
 class OrderPages(CursorPages):
-    """The newest first."""
+    """Pages of orders, newest first."""
 
     ordering = ("-placed_at", "-id")
 
 
 @method_decorator(never_cache, name="get")
 class OwnOrders(generics.ListAPIView[Order]):
-    """The orders of whoever is logged in."""
+    """The orders of the logged-in customer."""
 
     serializer_class = OrderSummary
     pagination_class = OrderPages
@@ -87,11 +87,11 @@ class OwnOrders(generics.ListAPIView[Order]):
         responses={
             200: OrderSummary(many=True),
             400: OpenApiResponse(Problem, "A parameter is wrong."),
-            401: OpenApiResponse(Problem, "Nobody is logged in."),
+            401: OpenApiResponse(Problem, "The request has no log-in."),
         },
     )
     def get(self, request: Request, *args: Any, **options: Any) -> Response:
-        """List the orders that you placed while logged in, the newest first."""
+        """List the orders that you placed while logged in, newest first."""
         return super().get(request, *args, **options)
 
     def get_queryset(self) -> QuerySet[Order]:
@@ -110,7 +110,7 @@ class OwnOrders(generics.ListAPIView[Order]):
 
 @method_decorator(never_cache, name="dispatch")
 class OrderView(APIView):
-    """One order."""
+    """An order."""
 
     permission_classes = [AllowAny]
 
@@ -125,13 +125,13 @@ class OrderView(APIView):
         },
     )
     def get(self, request: Request, order_id: UUID) -> Response:
-        """Read an order as it is now."""
+        """Read the current state of an order."""
         return Response(OrderDetail(get_readable_order(request, order_id)).data)
 
 
 @method_decorator(never_cache, name="dispatch")
 class OrderTimeline(APIView):
-    """What has happened to an order."""
+    """The history of an order."""
 
     permission_classes = [AllowAny]
 
@@ -147,20 +147,18 @@ class OrderTimeline(APIView):
         },
     )
     def get(self, request: Request, order_id: UUID) -> Response:
-        """Read all that has happened to an order, the oldest first."""
+        """Read the steps of an order's history, oldest first."""
         return Response(Happened(get_readable_order(request, order_id).history.all(), many=True).data)
 
 
 def get_readable_order(request: Request, order_id: UUID) -> Order:
-    """Return the order, if the caller may read it.
+    """Return the order if the caller may read it.
 
-    :raises NotFound: there is none, or it is somebody else's; which of both is not told.
+    :raises NotFound: the order does not exist or belongs to another customer. The response does not say which.
     """
     if not may_read_order(request, order_id):
-        raise NotFound(
-            "There is no such order for you: log in as its owner, or send its access token as X-Order-Token."
-        )
+        raise NotFound("No order with this id belongs to you. Log in, or send its access token as X-Order-Token.")
     order = Order.objects.prefetch_related("lines").filter(pk=order_id).first()
     if order is None:
-        raise NotFound("There is no such order.")
+        raise NotFound("No order has this id.")
     return order

@@ -1,4 +1,4 @@
-"""The REST API of orders."""
+"""The API operation that places an order."""
 
 from typing import Any
 
@@ -23,17 +23,18 @@ _KEY = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     required=True,
-    description="1 to 255 visible ASCII characters, new for each order. Sending the same again is always safe."
-    " A key is its caller's own, and is remembered for at least seven days.",
+    description="1 to 255 visible ASCII characters, a new value for each order. After an error, repeat the request with"
+    " the same key: the shop places one order for each key. Keys of other callers do not conflict with yours. The shop"
+    " stores keys for at least seven days.",
 )
 _encode = msgspec.json.Encoder().encode
 
 
 class OrderList(OwnOrders):
-    """Where orders are placed, and listed for their owner."""
+    """Placement of orders, and the list of a customer's orders."""
 
     def get_permissions(self) -> list[BasePermission]:
-        """Anybody may order; only who is logged in has orders to list."""
+        """Return the permissions: everyone may place an order; the list needs a log-in."""
         return [IsAuthenticated()] if self.request.method in ("GET", "HEAD") else [AllowAny()]
 
     @extend_schema(
@@ -45,15 +46,17 @@ class OrderList(OwnOrders):
             201: PlacedOrder,
             400: OpenApiResponse(Problem, description="A field is wrong, or the Idempotency-Key is missing."),
             409: OpenApiResponse(
-                Problem, description="A price is not what the customer was shown. Nothing is ordered."
+                Problem, description="A price differs from the price that the customer saw. No order was placed."
             ),
-            413: OpenApiResponse(Problem, description="The body is over 64 KB."),
-            422: OpenApiResponse(Problem, description="The Idempotency-Key was used with another body."),
-            503: OpenApiResponse(Problem, description="Try again after `Retry-After` seconds, with the same key."),
+            413: OpenApiResponse(Problem, description="The body is larger than 64 KB."),
+            422: OpenApiResponse(Problem, description="The Idempotency-Key was used with a different body."),
+            503: OpenApiResponse(
+                Problem, description="Repeat the request with the same key after `Retry-After` seconds."
+            ),
         },
     )
     def post(self, request: Request) -> HttpResponseBase:
-        """Place an order. Whether the goods are there and the payment works out is found afterwards."""
+        """Place an order. The shop reserves the stock and authorizes the payment after this response."""
         key = read_idempotency_key(request)
         wanted = read_body(request)
         try:
@@ -71,9 +74,9 @@ class OrderList(OwnOrders):
 def read_body(request: Request) -> dict[str, Any]:
     """Return the validated body of an order.
 
-    :raises APIException: the media type is not JSON, the body is not JSON, or a field is wrong.
+    :raises APIException: the media type or the body is not JSON, or a field is wrong.
     """
-    plain = request._request  # DRF's Request searches itself first for each attribute of Django's request: 1 us each
+    plain = request._request  # each attribute of Django's request takes 1 us through DRF's Request
     if plain.META.get("CONTENT_TYPE") == "application/json" and (wanted := read_order(plain.body)) is not None:
         return wanted
     body = OrderRequest(data=request.data)
@@ -82,7 +85,7 @@ def read_body(request: Request) -> dict[str, Any]:
 
 
 def answer_placement(request: HttpRequest, placement: Placement) -> HttpResponse:
-    """The answer to a placed order, the same bytes whenever it is repeated."""
+    """Return the response to a placed order. A repeated request gets the same bytes."""
     answer = HttpResponse(_encode(placement.answer), status=201, content_type="application/json")
     answer["Location"] = f"{request.scheme}://{request.get_host()}{request.path}{placement.answer['id']}/"
     if placement.replayed:
@@ -91,7 +94,7 @@ def answer_placement(request: HttpRequest, placement: Placement) -> HttpResponse
 
 
 def find_caller(request: Request) -> AbstractBaseUser | None:
-    """The customer who is logged in, None for a guest."""
+    """Return the logged-in customer, or None for a guest."""
     user = request.user
     return user if isinstance(user, AbstractBaseUser) else None
 
@@ -99,16 +102,16 @@ def find_caller(request: Request) -> AbstractBaseUser | None:
 def read_idempotency_key(request: Request) -> str:
     """Return the Idempotency-Key header.
 
-    :raises ValidationError: it is missing, too long, or has other than visible ASCII characters.
+    :raises ValidationError: the header is missing, too long, or has characters other than visible ASCII.
     """
     key: Any = request.META.get("HTTP_IDEMPOTENCY_KEY", "")
     if not key:
-        raise ValidationError({"Idempotency-Key": ["Send this header: a new random value for each order."]})
+        raise ValidationError({"Idempotency-Key": ["Send this header with a new random value for each order."]})
     if not is_key(key):
-        raise ValidationError({"Idempotency-Key": ["Give at most 255 visible ASCII characters."]})
+        raise ValidationError({"Idempotency-Key": ["Send at most 255 visible ASCII characters."]})
     return str(key)
 
 
 def is_key(key: str) -> bool:
-    """Tell whether it is 1 to 255 visible ASCII characters."""
+    """Return whether `key` has 1 to 255 visible ASCII characters."""
     return 0 < len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key

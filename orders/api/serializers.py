@@ -1,4 +1,4 @@
-"""What the API takes and gives."""
+"""Request and response bodies of the API for orders and carts."""
 
 from typing import Any
 
@@ -10,23 +10,25 @@ from orders.api import examples
 from orders.prices.amounts import AMOUNT_FIELDS, LINE_FIELDS
 from shop.web.strict import StrictSerializer
 
-ONE_LINE = RegexValidator(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z", "Give it in one line.")
+ONE_LINE = RegexValidator(
+    r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z", "Enter text without line breaks and control characters."
+)
 
 
 class OneLine(serializers.CharField):
-    """Text without line breaks and other control characters: it may end up in a letter's head or on a parcel's label.
+    """Text without line breaks and other control characters. E-mail headers and parcel labels may contain it.
 
-    White space is taken off its ends, after pattern and length are checked as the schema says them: some control
-    characters count as white space. The pattern is about all of the text, as drf-spectacular ignores `inverse_match`.
+    Pattern and length are checked before white space is removed from the ends, because some control characters count as
+    white space. The pattern matches the whole text, because drf-spectacular ignores `inverse_match`.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(validators=[ONE_LINE], **options)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        """Return the text.
+        """Return the validated text.
 
-        :raises ValidationError: it has a control character, is too long or is wrong otherwise.
+        :raises ValidationError: `data` has a control character, is too long or is not a string.
         """
         if isinstance(data, str) and data:
             self.run_validators(data)
@@ -34,7 +36,7 @@ class OneLine(serializers.CharField):
 
 
 class ShippingAddress(StrictSerializer):
-    """Where the parcel goes."""
+    """The address for the parcel."""
 
     name = OneLine(max_length=120)
     line1 = OneLine(max_length=120)
@@ -43,14 +45,14 @@ class ShippingAddress(StrictSerializer):
     city = OneLine(max_length=80)
     country = serializers.RegexField(
         r"^[A-Z]{2}\Z",
-        help_text="ISO 3166-1 alpha-2, for example DE.",
-        error_messages={"invalid": "Give two capital letters, for example DE."},
+        help_text="ISO 3166-1 alpha-2 code, for example DE.",
+        error_messages={"invalid": "Enter two capital letters, for example DE."},
     )
 
 
 @extend_schema_serializer(examples=examples.REQUESTED_LINE)
 class RequestedLine(StrictSerializer):
-    """How many of what."""
+    """A product and its quantity."""
 
     sku = serializers.CharField(max_length=32)
     quantity = serializers.IntegerField(min_value=1, max_value=999)
@@ -66,38 +68,47 @@ class OrderRequest(StrictSerializer):
         required=False,
         allow_blank=True,
         default="",
-        error_messages={"invalid": "Give 5 to 20 digits, for example +49 30 1234567."},
+        error_messages={"invalid": "Enter a phone number with at least 5 digits, for example +49 30 1234567."},
     )
     shipping_address = ShippingAddress()
     lines = serializers.ListField(
-        child=RequestedLine(), min_length=1, max_length=50, required=False, help_text="Either these or `cart`."
+        child=RequestedLine(),
+        min_length=1,
+        max_length=50,
+        required=False,
+        help_text="Products to order. Send either `lines` or `cart`.",
     )
-    cart = serializers.UUIDField(required=False, help_text="Order what is in this cart, which ends with it.")
+    cart = serializers.UUIDField(required=False, help_text="Cart to order. The order deletes the cart.")
     promotion_code = OneLine(required=False, allow_blank=True, max_length=32)
     expected_total = serializers.IntegerField(
-        required=False, min_value=0, help_text="What the customer was shown. If it is another now, nothing is ordered."
+        required=False,
+        min_value=0,
+        help_text="Total that the customer saw. If the total is different now, no order is placed.",
     )
     payment_token = serializers.RegexField(
         r"^[A-Za-z0-9_-]{3,128}\Z",
-        error_messages={"invalid": "Give the gateway's token: 3 to 128 letters, digits, _ or -."},
+        error_messages={"invalid": "Send the gateway's token: 3 to 128 letters, digits, _ or -."},
     )
 
     def find_faults(self, data: dict[str, Any]) -> dict[str, list[str]]:
-        """Want lines or a cart, and not both."""
+        """Return the errors by field. A request has either lines or a cart."""
         faults = super().find_faults(data)
         if "lines" in data and "cart" in data:
-            faults["cart"] = ["Give lines or a cart, not both."]
+            faults["cart"] = ["Send either lines or a cart, not both."]
         elif "lines" not in data and "cart" not in data:
-            faults["lines"] = ["This field is required, unless you give a cart."]
+            faults["lines"] = ["This field is required, unless you send a cart."]
         return faults
 
     def validate_lines(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Refuse a SKU that stands in two lines."""
+        """Return `lines`.
+
+        :raises ValidationError: two lines have the same SKU.
+        """
         seen: set[str] = set()
         errors: dict[Any, Any] = {}
         for index, line in enumerate(lines):
             if line["sku"] in seen:
-                errors[index] = {"sku": [f"{line['sku']} stands in another line already: add the quantities up."]}
+                errors[index] = {"sku": [f"Another line has the SKU {line['sku']}. Send one line for each SKU."]}
             seen.add(line["sku"])
         if errors:
             raise serializers.ValidationError(errors)
@@ -105,15 +116,15 @@ class OrderRequest(StrictSerializer):
 
 
 _TEXTS = {
-    "subtotal": "What the lines add up to.",
-    "discount": "What the promotion code takes off.",
-    "tax": "Contained in the total.",
+    "subtotal": "Sum of the lines.",
+    "discount": "Discount of the promotion code.",
+    "tax": "Tax that is included in the total.",
     "total": "subtotal - discount + shipping",
 }
 
 
 def make_fields(types: dict[str, Any], **special: dict[str, Any]) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-    """Return a field for each of `types`. `special` maps a name to options that differ from the usual ones."""
+    """Return a serializer field for each name and type of `types`. `special` maps a name to options for its field."""
     kinds: dict[Any, Any] = {str: serializers.CharField, int: serializers.IntegerField}
     return {
         name: kinds[kind](**{**({"help_text": _TEXTS[name]} if name in _TEXTS else {}), **special.get(name, {})})
@@ -122,19 +133,19 @@ def make_fields(types: dict[str, Any], **special: dict[str, Any]) -> dict[str, s
 
 
 class AnsweredLine(serializers.Serializer[Any]):
-    """A line with name and price as they were when the order was placed. Amounts in minor units."""
+    """A line with the name and the price at the time of the order. Amounts are in minor units."""
 
     vars().update(make_fields(LINE_FIELDS))
 
 
 @extend_schema_serializer(examples=examples.ORDER_DETAIL)
 class OrderDetail(serializers.Serializer[Any]):
-    """An order as it is now."""
+    """The current state of an order. Amounts are in minor units of `currency`."""
 
     id = serializers.UUIDField()
     number = serializers.CharField()
     status = serializers.ChoiceField(["placed", "confirmed", "shipped", "delivered", "cancelled"])
-    reason = serializers.CharField(help_text="Why it was cancelled, else empty.")
+    reason = serializers.CharField(help_text="Reason for the cancellation; empty if the order is not cancelled.")
     vars().update(make_fields(AMOUNT_FIELDS))
     lines = AnsweredLine(many=True)
     placed_at = serializers.DateTimeField()
@@ -146,7 +157,7 @@ class OrderDetail(serializers.Serializer[Any]):
 
 @extend_schema_serializer(examples=examples.PLACED_ORDER)
 class PlacedOrder(serializers.Serializer[Any]):
-    """The answer to POST /api/v1/orders/: the same again whenever the same key comes with the same body."""
+    """The response to POST /api/v1/orders/. A repeated request with the same key gets the same response."""
 
     id = serializers.UUIDField()
     number = serializers.CharField()
@@ -158,45 +169,47 @@ class PlacedOrder(serializers.Serializer[Any]):
 
 
 class CartLineAnswer(AnsweredLine):
-    """A line of a cart at today's price."""
+    """A line of a cart at the current price."""
 
     previous_unit_price = serializers.IntegerField(
-        allow_null=True, help_text="The price when it was put in the cart, if it is another today; else null."
+        allow_null=True,
+        help_text="Price when the product was added to the cart; null if the price has not changed.",
     )
 
 
 @extend_schema_serializer(examples=examples.CART_ANSWER)
 class CartAnswer(serializers.Serializer[Any]):
-    """A cart, and what an order of it would cost now. Amounts in minor units of the currency."""
+    """A cart, and the amounts of an order of it. Amounts are in minor units of `currency`."""
 
-    id = serializers.UUIDField(help_text="Opens a guest's cart: keep it to yourself.")
+    id = serializers.UUIDField(help_text="The id gives access to a guest's cart: keep it secret.")
     vars().update(
         make_fields(
             AMOUNT_FIELDS,
-            tax={"allow_null": True, "help_text": "Contained in the total; null without `country`."},
+            tax={"allow_null": True, "help_text": "Tax that is included in the total; null without `country`."},
             total={"help_text": "subtotal - discount + shipping; send it as `expected_total`."},
         )
     )
     lines = CartLineAnswer(many=True)
     no_longer_sold = serializers.ListField(
-        child=serializers.CharField(), help_text="SKUs in the cart that are not sold any more: remove them."
+        child=serializers.CharField(),
+        help_text="SKUs in the cart that are no longer sold. Remove them before you order.",
     )
 
 
 class CartQuery(StrictSerializer):
-    """What a cart is priced for."""
+    """The query parameters that decide the price of a cart."""
 
     country = serializers.RegexField(
         r"^[A-Z]{2}\Z",
         required=False,
-        help_text="Where the parcel would go, ISO 3166-1 alpha-2, for example DE.",
-        error_messages={"invalid": "Give two capital letters, for example DE."},
+        help_text="Country of the parcel's address, ISO 3166-1 alpha-2 code, for example DE.",
+        error_messages={"invalid": "Enter two capital letters, for example DE."},
     )
     promotion_code = OneLine(required=False, allow_blank=True, max_length=32)
 
 
 @extend_schema_serializer(examples=examples.CHANGED_QUANTITY)
 class ChangedQuantity(StrictSerializer):
-    """How many there shall be."""
+    """The new quantity of a line."""
 
     quantity = serializers.IntegerField(min_value=0, max_value=999, help_text="0 removes the line.")

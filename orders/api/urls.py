@@ -1,8 +1,8 @@
-"""Addresses of the REST API of orders, below /api/v1/."""
+"""URLs of the REST API for orders and carts, below /api/v1/."""
 
 from django.urls import path
 
-import shop.catalogue.paths  # noqa: F401 - makes <sku:...> known
+import shop.catalogue.paths  # noqa: F401 - registers the path converter <sku:...>
 from orders.api.cancellation import CancelOrder
 from orders.api.carts import CartLineList, CartLineView, CartList, CartView
 from orders.api.history import OrderTimeline, OrderView

@@ -1,1 +1,1 @@
-"""Carts: their rows in the database, and the cart of a visitor's session."""
+"""Carts: the rows in the database, and the cart of a visitor's session."""

@@ -1,4 +1,4 @@
-"""The storefront's cart: the database holds it, a guest's signed cookie only its id, and a customer's not even that."""
+"""The cart of a visitor. The database stores it; a guest's signed cookie has its id, a customer's cookie does not."""
 
 import logging
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ from shop.web.activity import identify_visitor, record_activity
 
 logger = logging.getLogger(__name__)
 _SESSION_KEY = "cart_id"
-# Each page for a visitor with a cart runs it: prepared, it takes a third of the time of the same query by the ORM.
+# Each page of a visitor with a cart runs this query. Prepared, it takes a third of the time of the ORM's query.
 _COUNT = "select sum(quantity) from orders_cartline where cart_id = %(cart_id)s::uuid"
 
 
 @dataclass(frozen=True)
 class Cart:
-    """What is in the visitor's cart now, at today's prices. `dropped` are SKUs that are no longer sold."""
+    """A visitor's cart at current prices. `dropped` lists the SKUs that were removed: they are no longer sold."""
 
     id: UUID | None = None
     lines: list[PricedLine] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Cart:
 
     @property
     def total(self) -> int:
-        """What the goods cost, without shipping."""
+        """The sum of the lines in minor units, without shipping."""
         return sum(line.line_total for line in self.lines)
 
     @property
@@ -53,12 +53,15 @@ class Cart:
 
     @property
     def amounts(self) -> Amounts:
-        """What an order would cost, without a promotion."""
+        """The amounts of an order of this cart, without a promotion."""
         return quote(self.lines)
 
 
 def find_cart_id(request: HttpRequest) -> UUID | None:
-    """The id of the visitor's cart, which may be gone. What a guest had put in goes over to a customer who logs in."""
+    """Return the id of the visitor's cart, or None. The cart of this id may no longer exist.
+
+    After a log-in, move the guest's lines into the customer's cart.
+    """
     guest_cart_id = read_session(request)
     if not request.user.is_authenticated:
         return guest_cart_id
@@ -69,7 +72,7 @@ def find_cart_id(request: HttpRequest) -> UUID | None:
 
 
 def read_session(request: HttpRequest) -> UUID | None:
-    """The id of the guest's cart."""
+    """Return the id of the guest's cart from the session, or None."""
     try:
         return UUID(request.session.get(_SESSION_KEY, ""))
     except ValueError:
@@ -77,7 +80,7 @@ def read_session(request: HttpRequest) -> UUID | None:
 
 
 def load_cart(request: HttpRequest) -> Cart:
-    """Price the visitor's cart from the catalogue. What is no longer sold leaves it."""
+    """Return the visitor's cart at current prices. Remove the lines of products that are no longer sold."""
     cart_id = find_cart_id(request)
     if cart_id is None:
         return Cart()
@@ -88,12 +91,12 @@ def load_cart(request: HttpRequest) -> Cart:
 
 
 def set_quantity(request: HttpRequest, sku: str, quantity: int, *, add: bool = False) -> tuple[int, int]:
-    """Let the cart hold `quantity` of `sku`, or so many more, at most LARGEST_QUANTITY; 0 or less removes it.
+    """Set the quantity of `sku` in the cart to `quantity`, or increase it by `quantity` if `add`.
 
-    Return what it held and what it holds now.
+    The new quantity is at most LARGEST_QUANTITY; 0 or less removes the line. Return the old and the new quantity.
 
-    :raises CartFull: it would be one product too many.
-    :raises NotSold: the product is not sold any more.
+    :raises CartFull: the cart already has MOST_LINES products.
+    :raises NotSold: the product is no longer sold.
     """
     customer_id = request.user.pk if request.user.is_authenticated else None
     cart_id = find_cart_id(request)
@@ -112,12 +115,12 @@ def set_quantity(request: HttpRequest, sku: str, quantity: int, *, add: bool = F
 
 
 def forget_cart(request: HttpRequest) -> None:
-    """Forget the guest's cart, after it has become an order or a customer's."""
+    """Remove the id of the guest's cart from the session, after an order or a customer's cart took its lines."""
     request.session.pop(_SESSION_KEY, None)
 
 
 def count_cart(request: HttpRequest) -> dict[str, Any]:
-    """A context processor: how many things are in the cart, asked only when a template shows it."""
+    """Return the template variable `cart_count`, the pieces in the cart. Only templates that use it run the query."""
 
     def count() -> int:
         if not hasattr(request, "session"):
@@ -127,7 +130,7 @@ def count_cart(request: HttpRequest) -> dict[str, Any]:
             if cart_id is None:
                 return 0
             return count_units(cart_id)
-        except DatabaseError as error:  # the page that says so has a head, too
+        except DatabaseError as error:  # the error page shows the count in its header, too
             logger.warning("cart unavailable", extra={"error": str(error).strip()})
             return 0
 
@@ -135,6 +138,6 @@ def count_cart(request: HttpRequest) -> dict[str, Any]:
 
 
 def count_units(cart_id: UUID) -> int:
-    """Return how many pieces the cart holds; 0 if it is gone."""
+    """Return the number of pieces in the cart; 0 if the cart does not exist."""
     ((units,),) = run_prepared(_COUNT, {"cart_id": str(cart_id)})
     return int(units or 0)

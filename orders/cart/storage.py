@@ -1,4 +1,4 @@
-"""Carts in the database. Every change locks its cart, so that two at once both hold; an order takes its cart away."""
+"""Carts in the database. Each change locks the cart, so that no concurrent change is lost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,38 +16,41 @@ from orders.prices.amounts import Amounts, OrderRefused, add_up
 from orders.prices.promotions import find_discount
 from shop.catalogue.models import Product
 
+#: Largest number of different products in a cart.
 MOST_LINES = 50
+#: Largest quantity of one product in a cart.
 LARGEST_QUANTITY = 999
-#: How many expired carts a transaction deletes.
+#: Largest number of expired carts that one transaction deletes.
 TOGETHER = 500
+#: An id that no cart has.
 NOBODYS = UUID(int=0)
 
 
 class CartGone(OrderRefused):
-    """There is no such cart, it is somebody else's, or it has become an order."""
+    """The cart does not exist, belongs to another customer, or was ordered."""
 
     def __init__(self) -> None:
-        super().__init__({"cart": ["There is no such cart, or it has become an order."]})
+        super().__init__({"cart": ["This cart does not exist, or it was already ordered."]})
 
 
 class CartEmpty(OrderRefused):
-    """Nothing in the cart is sold here."""
+    """The cart has no lines."""
 
     def __init__(self) -> None:
         super().__init__({"cart": ["The cart is empty."]})
 
 
 class CartFull(Exception):
-    """The cart has MOST_LINES different products already."""
+    """The cart already has MOST_LINES different products."""
 
 
 class NotSold(Exception):
-    """There is no such product, or it is not sold any more."""
+    """The product does not exist or is no longer sold."""
 
 
 @dataclass(frozen=True)
 class PricedLine:
-    """A product in a cart. Amounts are minor units; `was` is the price when it was put in."""
+    """A product in a cart. Amounts are in minor units; `was` is the price when the customer added the product."""
 
     product: Product
     quantity: int
@@ -59,12 +62,12 @@ class PricedLine:
 
     @property
     def changed(self) -> bool:
-        """Whether the price is another than when it was put in."""
+        """Whether the price has changed since the customer added the product."""
         return self.was != self.product.price
 
 
 def create_cart(customer_id: int | None = None) -> UUID:
-    """Make an empty cart and return its id; a customer's one cart if there is one already."""
+    """Create an empty cart and return its id. If the customer already has a cart, return its id."""
     if customer_id is None:
         return Cart.objects.create().pk
     cart, _ = Cart.objects.get_or_create(customer_id=customer_id)
@@ -72,9 +75,9 @@ def create_cart(customer_id: int | None = None) -> UUID:
 
 
 def find_cart(cart_id: UUID, customer_id: int | None, *, lock: bool = False) -> Cart:
-    """Return a guest's cart, which its id opens, or the customer's own.
+    """Return the cart if it is a guest's or belongs to `customer_id`. With `lock`, lock its row.
 
-    :raises CartGone: there is none, or it is another customer's.
+    :raises CartGone: the cart does not exist or belongs to another customer.
     """
     carts = Cart.objects.select_for_update() if lock else Cart.objects.all()
     cart = carts.filter(pk=cart_id).first()
@@ -86,13 +89,13 @@ def find_cart(cart_id: UUID, customer_id: int | None, *, lock: bool = False) -> 
 def change_quantity(
     cart_id: UUID, customer_id: int | None, sku: str, quantity: int, *, add: bool = False
 ) -> tuple[int, int]:
-    """Let the cart hold `quantity` of `sku`, or so many more; return what it held and holds, at most LARGEST_QUANTITY.
+    """Set the quantity of `sku` to `quantity`, or increase it by `quantity` if `add`. Return the old and new quantity.
 
-    0 or less removes it. A product keeps the price that it had when it was put in.
+    The new quantity is at most LARGEST_QUANTITY; 0 or less removes the line. A line keeps its first `unit_price`.
 
-    :raises CartGone: as :func:`find_cart`.
-    :raises NotSold: the product is not sold, and more than 0 of it is wanted.
-    :raises CartFull: it would be one product too many.
+    :raises CartGone: see :func:`find_cart`.
+    :raises NotSold: the new quantity is above 0, but the product is not sold.
+    :raises CartFull: the cart already has MOST_LINES products.
     """
     with transaction.atomic():
         cart = find_cart(cart_id, customer_id, lock=True)
@@ -109,7 +112,7 @@ def change_quantity(
 
 def _put(cart: Cart, lines: Mapping[str, CartLine], sku: str, quantity: int) -> None:
     if sku not in lines and len(lines) >= MOST_LINES:
-        raise CartFull(f"a cart holds at most {MOST_LINES} different products")
+        raise CartFull(f"A cart holds at most {MOST_LINES} different products.")
     price = Product.objects.filter(pk=sku, is_active=True).values_list("price", flat=True).first()
     if price is None:
         raise NotSold(f"There is no product {sku!r}.")
@@ -118,7 +121,7 @@ def _put(cart: Cart, lines: Mapping[str, CartLine], sku: str, quantity: int) -> 
 
 
 def read_lines(cart_id: UUID) -> tuple[list[PricedLine], list[str]]:
-    """Return what is in the cart at today's prices, and the SKUs in it that are no longer sold."""
+    """Return the lines of the cart at current prices, and the SKUs of the cart that are no longer sold."""
     held = list(CartLine.objects.filter(cart_id=cart_id))
     products = Product.objects.on_sale().in_bulk([line.sku for line in held])
     lines = [PricedLine(products[line.sku], line.quantity, line.unit_price) for line in held if line.sku in products]
@@ -126,26 +129,26 @@ def read_lines(cart_id: UUID) -> tuple[list[PricedLine], list[str]]:
 
 
 def drop_lines(cart_id: UUID, skus: list[str]) -> None:
-    """Take what is no longer sold out of the cart."""
+    """Remove the lines of `skus` from the cart."""
     with transaction.atomic():
         Cart.objects.select_for_update().filter(pk=cart_id).first()
         CartLine.objects.filter(cart_id=cart_id, sku__in=skus).delete()
 
 
 def quote(lines: list[PricedLine], country: str = "", code: str = "") -> Amounts:
-    """What an order of these lines would cost now, with the promotion `code` and the tax of `country`, if given.
+    """Return the amounts of an order of `lines`, with the promotion `code` and the tax of `country`, if given.
 
-    :raises UnusableCode: the code can't be used.
+    :raises UnusableCode: the code is unknown, not valid now, or used up.
     """
     subtotal = sum(line.line_total for line in lines)
     return add_up(subtotal, country, find_discount(code, subtotal) if code else 0)
 
 
 def take_cart(cart_id: UUID, customer_id: int | None) -> list[CartLine]:
-    """Delete the cart and return what was in it: it becomes an order. Needs an open transaction.
+    """Delete the cart and return its lines, which become an order. Needs an open transaction.
 
-    :raises CartGone: as :func:`find_cart`.
-    :raises CartEmpty: nothing is in it.
+    :raises CartGone: see :func:`find_cart`.
+    :raises CartEmpty: the cart has no lines.
     """
     cart = find_cart(cart_id, customer_id, lock=True)
     lines = list(cart.lines.all())
@@ -156,10 +159,11 @@ def take_cart(cart_id: UUID, customer_id: int | None) -> list[CartLine]:
 
 
 def merge_carts(guest_cart_id: UUID | str | None, user: AbstractBaseUser) -> UUID | None:
-    """Move what a guest has in the cart into the cart of the user who has just logged in; return that cart's id.
+    """Move the lines of the guest's cart into the cart of `user`, and return the id of that cart.
 
-    Quantities are added up, at most LARGEST_QUANTITY each and MOST_LINES products, the user's own first. Done twice,
-    or with a cart that is gone, it changes nothing: then it returns the user's cart, or None if there is none.
+    Quantities of the same product are added up, at most LARGEST_QUANTITY. When the user's cart has MOST_LINES
+    products, further products of the guest are dropped. If the guest's cart does not exist, for example because it was
+    merged before, change nothing and return the id of the user's cart, or None without one.
     """
     with transaction.atomic():
         guest = Cart.objects.select_for_update().filter(pk=guest_cart_id or NOBODYS, customer=None).first()
@@ -188,9 +192,9 @@ def _move_lines(guest: Cart, own: Cart) -> None:
 
 
 def delete_expired_carts() -> int:
-    """Delete the carts that nobody has changed for CART_DAYS, TOGETHER at a time; return how many.
+    """Delete the carts that did not change for CART_DAYS, TOGETHER in each transaction. Return their number.
 
-    One that is locked is in use. Waiting for it, while others are held, could wait for who waits for those.
+    Locked carts are in use and skipped: to wait for a lock while holding other locks could deadlock.
     """
     deleted = 0
     while some := _delete_some_expired():
@@ -207,9 +211,9 @@ def _delete_some_expired() -> int:
 
 
 def describe_cart(cart_id: UUID, country: str = "", code: str = "") -> dict[str, Any]:
-    """The cart as the API answers it: today's prices, and what an order of it would cost now.
+    """Return the cart in the form of the API: its lines at current prices, and the amounts of an order.
 
-    :raises UnusableCode: the code can't be used.
+    :raises UnusableCode: the code is unknown, not valid now, or used up.
     """
     lines, dropped = read_lines(cart_id)
     amounts = quote(lines, country, code)

@@ -1,1 +1,1 @@
-"""Checkout: from a validated request to a stored order with its event."""
+"""The checkout: it turns a validated request into a stored order and its event."""

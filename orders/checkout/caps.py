@@ -1,4 +1,4 @@
-"""Products of which one customer may have only so many. Who buys one waits for the same buyer's other order of it."""
+"""Caps: the largest quantity of a product that one buyer may have. The check takes a lock for each buyer and SKU."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,28 +12,28 @@ from orders.prices.amounts import Line, OrderRefused
 
 
 class CapExceeded(OrderRefused):
-    """The customer would have more of a product than one customer may have."""
+    """The order would give the buyer more of a product than its cap allows."""
 
 
 def identify_buyer(customer_id: int | None, email: str) -> str:
-    """Return what a buyer is known by: the customer's id, or for a guest the keyed hash of the e-mail address."""
+    """Return a buyer's key: the customer's id, or for a guest a keyed hash of the e-mail address."""
     if customer_id is not None:
         return str(customer_id)
     return salted_hmac("orders.caps", email.strip().lower(), algorithm="sha256").hexdigest()
 
 
 def check_caps(buyer: str, lines: Sequence[Line]) -> None:
-    """Refuse lines that go past their cap. Needs an open transaction, which keeps the buyer's other orders waiting.
+    """Check `lines` against their caps. Needs an open transaction: until its end, the buyer's other orders wait.
 
-    :raises CapExceeded: some do.
+    :raises CapExceeded: a line exceeds its cap, together with the buyer's earlier orders.
     """
     skus = sorted(line.sku for line in lines if line.most_per_customer is not None)
     if not skus:
         return
     with connection.cursor() as cursor:
-        for sku in skus:  # in this order everywhere, or two orders would wait for one another
+        for sku in skus:  # sorted: two orders of one buyer take their locks in the same order
             cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"cap {buyer} {sku}"])
-        # A statement of its own: it sees what was committed while it waited.
+        # A separate statement has a new snapshot: it sees the orders that were committed during the wait.
         cursor.execute(
             "select p.sku, sum(p.quantity) from orders_cappedpurchase p join orders_order o on o.id = p.order_id"
             " where p.buyer = %s and p.sku = any(%s) and o.status <> 'cancelled' group by p.sku",
@@ -50,13 +50,13 @@ def check_caps(buyer: str, lines: Sequence[Line]) -> None:
 
 
 def describe_cap(line: Line, bought: int) -> str:
-    """Tell the customer how many there may be."""
-    ordered = f", and you have ordered {bought} already" if bought else ""
+    """Return the message for the customer: the cap, and the pieces `bought` before."""
+    ordered = f", and you have already ordered {bought}" if bought else ""
     return f"We sell at most {line.most_per_customer} of {line.name} to each customer{ordered}."
 
 
 def record_capped(order_id: UUID, buyer: str, lines: Sequence[Line]) -> None:
-    """Write down what the order takes of capped products."""
+    """Store the order's quantities of capped products for later checks."""
     CappedPurchase.objects.bulk_create(
         CappedPurchase(order_id=order_id, buyer=buyer, sku=line.sku, quantity=line.quantity)
         for line in lines

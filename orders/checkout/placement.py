@@ -1,4 +1,4 @@
-"""Placing an order. The order and its event are committed together or not at all."""
+"""place_order(): stores an order and its event in one transaction, once for each idempotency key."""
 
 import hashlib
 import json
@@ -21,30 +21,30 @@ from shop.web.order_access import sign_order
 
 
 class IdempotencyKeyReused(Exception):
-    """The key was used before, with another request."""
+    """The idempotency key was used before with a different request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The answer that the client gets, and whether it had been given before."""
+    """The response for the client. `replayed` is true if an earlier request created the order."""
 
     answer: dict[str, Any]
     replayed: bool
 
 
 def scope_key(key: str, caller_id: object) -> str:
-    """Return the stored form of a caller's Idempotency-Key. As sent it has no blank: no guest meets a user's."""
+    """Return the stored form of a caller's key. Clients send keys without blanks: a guest's never equals a user's."""
     return key if caller_id is None else f"{caller_id} {key}"
 
 
 def place_order(*, idempotency_key: str, request: dict[str, Any], caller: AbstractBaseUser | None = None) -> Placement:
-    """Place the order of a validated request (``OrderRequest.validated_data``), once for each key of the caller.
+    """Place the order of `request` (``OrderRequest.validated_data``), once for each key of the caller.
 
-    `caller` is the customer who is logged in, None for a guest. Safe to repeat with the same arguments after any error,
-    also when the outcome of the COMMIT is unknown.
+    `caller` is the logged-in customer, or None for a guest. A repetition with the same arguments is safe after any
+    error, even if the result of the COMMIT is unknown.
 
-    :raises IdempotencyKeyReused: the key came with another request before.
-    :raises OrderRefused: a product, the cart, a price, the promotion or a cap stands against it. Nothing is stored.
+    :raises IdempotencyKeyReused: the key was used before with a different request.
+    :raises OrderRefused: a product, the cart, a price, the promotion or a cap forbids the order. Nothing is stored.
     """
     customer_id = caller.pk if caller else None
     request_hash = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
@@ -52,7 +52,7 @@ def place_order(*, idempotency_key: str, request: dict[str, Any], caller: Abstra
     try:
         answer = _place(wish)
     except (NotStored, OrderRefused):
-        # What the first order has taken may be what this one lacks: the cart, the last use of a code.
+        # The first request with this key may have taken the cart or the last use of the code: then replay its answer.
         known = _find_answer(wish.key, request_hash)
         if known is None:
             raise
@@ -65,12 +65,17 @@ def _find_answer(key: str, request_hash: str) -> Placement | None:
     if stored is None:
         return None
     if stored.request_hash != request_hash:
-        raise IdempotencyKeyReused("this Idempotency-Key was used with another request: take a new key for a new order")
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key was used with a different request. Send a new key for a new order."
+        )
     return Placement({**restore_answer(stored.answer), "access_token": sign_order(stored.order_id)}, replayed=True)
 
 
 def restore_answer(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored answer as it was given: jsonb keeps no order, and older answers have no amounts but the total."""
+    """Return a stored answer with its fields in their original order, which jsonb does not keep.
+
+    Answers from before migration 0005 have only the total. The missing `subtotal` becomes the total, the others 0.
+    """
     known = {"subtotal": stored["total"], "discount": 0, "shipping": 0, "tax": 0, **stored}
     known["lines"] = [{name: line[name] for name in LINE_FIELDS} for line in stored["lines"]]
     return {name: known[name] for name in FIELDS}
@@ -78,7 +83,7 @@ def restore_answer(stored: dict[str, Any]) -> dict[str, Any]:
 
 def _place(wish: Wish) -> dict[str, Any]:
     if "lines" in wish.request and not wish.request.get("promotion_code"):
-        with suppress(NotStored, OrderRefused):  # what this process remembers of the prices may be old
+        with suppress(NotStored, OrderRefused):  # the prices in this process's cache may be outdated
             return _place_at_once(wish, remembered=True)
         with suppress(_Capped):
             return _place_at_once(wish, remembered=False)
@@ -87,11 +92,11 @@ def _place(wish: Wish) -> dict[str, Any]:
 
 
 class _Capped(OrderRefused):
-    """A product has a cap, which is counted under a lock of its buyer."""
+    """A product has a cap, so the order needs the buyer's lock."""
 
 
 def _place_at_once(wish: Wish, *, remembered: bool) -> dict[str, Any]:
-    """Place an order that takes nothing that others want, by one statement, which needs no transaction around it."""
+    """Place an order without cart, promotion or caps by one statement, which needs no BEGIN and COMMIT."""
     lines = price_lines(wish.request["lines"], remembered=remembered)
     if any(line.most_per_customer is not None for line in lines):
         raise _Capped({})
@@ -99,7 +104,7 @@ def _place_at_once(wish: Wish, *, remembered: bool) -> dict[str, Any]:
 
 
 def _place_guarded(wish: Wish) -> dict[str, Any]:
-    """Place an order that takes something that others want too. Locks: the cart, the promotion, the buyer's caps."""
+    """Place an order under its locks, in this order: the cart, the promotion, the buyer's caps."""
     request = wish.request
     seen: dict[str, int] = {}
     wanted = request.get("lines", [])

@@ -1,6 +1,6 @@
-"""The one statement that stores an order: key, contact, order, lines, history and event, all of it or nothing.
+"""The statement that stores an order: idempotency key, contact, order, lines, history and event.
 
-A single statement is a transaction of its own: on the hot path there is no BEGIN and no COMMIT to wait for.
+A single statement is its own transaction. This saves the round trips of BEGIN and COMMIT.
 """
 
 import secrets
@@ -19,11 +19,11 @@ from relay.publisher.outbox import READ_COMMITTED, publish_with_cause
 from shop.events import OrderedLine, OrderPlaced
 from shop.statements import run_prepared
 
-# Crockford's base 32: no letter that is taken for a digit. Ten of them are 50 bits: after a million orders one in a
-# thousand million new ones meets its number in use, fails, and gets another when the client tries again.
+# Crockford's base 32 has no letters that look like digits. Ten characters are 50 bits. After a million orders, the
+# number of a new order is taken once in 10^9 times; the request fails, and the client's retry gets another number.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-# The insert of the key comes first: a concurrent duplicate waits here, and writes nothing if the first one commits.
-# Prices that this process remembers hold if they still are the catalogue's in the statement's own snapshot.
+# The first insert is the key: a concurrent duplicate waits for it, and stores nothing if the first request commits.
+# Remembered prices are compared with the catalogue in the statement's own snapshot.
 _CAUSE = f"""
 cause as (
     insert into orders_idempotencykey (key, request_hash, order_id, answer, created_at)
@@ -62,12 +62,12 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 class NotStored(Exception):
-    """An order with this idempotency key was committed before, or a remembered price is not true any more."""
+    """An order with this idempotency key exists, or a remembered price differs from the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Who asked for what: the stored form of the key, the hash and the values of the request, and the customer's id."""
+    """A request for an order. `key` is the stored form of the idempotency key; a guest has no `customer_id`."""
 
     key: str
     request_hash: str
@@ -77,7 +77,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An order that is priced and not stored yet. `remembered`: its prices were not read for it, but before."""
+    """An order with prices that is not stored yet. `remembered` is true if the prices come from the process's cache."""
 
     wish: Wish
     lines: list[Line]
@@ -86,9 +86,9 @@ class Draft:
 
 
 def store_order(draft: Draft) -> dict[str, Any]:
-    """Store the order and publish OrderPlaced, in one statement, and return the answer that its key is given.
+    """Store the order and publish OrderPlaced by one statement. Return the answer that is stored with the key.
 
-    :raises NotStored: another order has the key, for which this waited, or a remembered price has changed.
+    :raises NotStored: an order with this key exists, or a remembered price differs from the catalogue.
     """
     order_id, contact_id, number, now = uuid7(), uuid7(), make_number(), timezone.now()
     answer = describe(draft, order_id, number, now)
@@ -129,13 +129,13 @@ def store_order(draft: Draft) -> dict[str, Any]:
 
 
 def make_number() -> str:
-    """Return a new order number as people read it."""
+    """Return a new random order number, for example EVV9DXXJZG."""
     bits = secrets.randbits(50)
     return "".join(_ALPHABET[bits >> place & 31] for place in range(0, 50, 5))
 
 
 def describe(draft: Draft, order_id: UUID, number: str, placed_at: datetime) -> dict[str, Any]:
-    """Return the answer of FIELDS, without the access token."""
+    """Return the answer of a new order: the fields FIELDS, without the access token."""
     return {
         "id": str(order_id),
         "number": number,

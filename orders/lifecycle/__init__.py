@@ -1,1 +1,1 @@
-"""The life of an order after checkout: the saga's table and the writes that follow it."""
+"""The life cycle of an order after the checkout: the saga's table, and the writes that apply it."""

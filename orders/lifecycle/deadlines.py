@@ -1,4 +1,4 @@
-"""Deadlines live in the database; this sweep cancels the orders that miss them, many at a time."""
+"""The sweep that cancels orders after their deadline, many in one transaction. The deadline is a column."""
 
 import logging
 import time
@@ -13,18 +13,18 @@ from orders.lifecycle.transitions import Move, advance_orders
 from orders.models import Order
 
 logger = logging.getLogger(__name__)
-#: How many orders a transaction holds: answers for them wait meanwhile.
+#: Largest number of orders in one transaction. Answers for these orders wait until it ends.
 TOGETHER = 200
-#: A sweep ends before beat starts the next one.
+#: Seconds after which a sweep starts no further transaction, so that it ends before beat starts the next sweep.
 SWEEP_SECONDS = 45
 FAULTS = (ImpossibleTransition, DatabaseError)
 
 
 def cancel_overdue_orders() -> None:
-    """Cancel the orders that are still waiting for an answer after their deadline.
+    """Cancel the orders that are not confirmed at their deadline.
 
-    One that is locked is being answered: it holds up no other, and the next sweep sees it again. Neither does one
-    that can't be cancelled, which is logged.
+    Skip locked orders, because a consumer is applying an answer to them; the next sweep checks them again. Log orders
+    that fail, and continue with the remainder.
     """
     until, failed = time.monotonic() + SWEEP_SECONDS, set[UUID]()
     while time.monotonic() < until and cancel_some(failed):
@@ -32,9 +32,9 @@ def cancel_overdue_orders() -> None:
 
 
 def cancel_some(failed: set[UUID]) -> bool:
-    """Cancel up to TOGETHER overdue orders, each alone if they fail together; tell whether there may be more.
+    """Cancel up to TOGETHER overdue orders that are not in `failed`. Return whether more may be overdue.
 
-    Those that fail are added to `failed`, which are left out.
+    If the transaction fails, cancel each order alone, and add the orders that fail to `failed`.
     """
     with transaction.atomic():
         overdue = Order.objects.filter(status=Order.Status.PLACED, deadline_at__lt=Now()).exclude(pk__in=failed)
@@ -53,7 +53,7 @@ def cancel_some(failed: set[UUID]) -> bool:
 
 
 def find_failing(chosen: Sequence[UUID]) -> set[UUID]:
-    """Cancel each of the locked orders alone and return those that can't be."""
+    """Cancel each of the locked orders alone. Return the ids of the orders that fail."""
     failing = set()
     for order_id in chosen:
         try:
@@ -66,7 +66,7 @@ def find_failing(chosen: Sequence[UUID]) -> set[UUID]:
 
 
 def cancel(chosen: Sequence[UUID]) -> None:
-    """Cancel locked orders whose deadline has passed."""
+    """Cancel the locked orders `chosen`, whose deadline has passed."""
     advance_orders([Move(order_id, Happening.DEADLINE_PASSED) for order_id in chosen])
     for order_id in chosen:
         logger.warning("order overdue", extra={"order_id": order_id})

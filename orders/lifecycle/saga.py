@@ -1,4 +1,4 @@
-"""The life of an order as one pure table: (what is known, what happened) -> (what is known now, what to publish).
+"""The saga of an order as a pure table: (state, happening) -> (new state, event to publish).
 
     placed ---- stock reserved and payment authorized ----> confirmed ---- shipped ----> shipped ----> delivered
        |                                                        |     (once captured)
@@ -12,8 +12,9 @@
                   |  +--> voided <+     only after the order is cancelled
                   +-----> declined
 
-The two answers come in any order and at once. What comes after the end is written down and decides nothing: whoever
-holds something for the order gives it back on OrderCancelled, and then tells that it did. A pair without a row raises.
+The answers of inventory and payments arrive in any order. An answer after the cancellation is recorded and decides
+nothing: each app that holds stock or money for the order returns it on OrderCancelled, and publishes the return. A pair
+of state and happening without a row raises.
 """
 
 from dataclasses import dataclass, replace
@@ -23,11 +24,11 @@ from typing import NamedTuple
 
 
 class ImpossibleTransition(Exception):
-    """This can't happen in this state: a bug, or somebody else's message."""
+    """The table has no row for this state and happening: a bug in the shop, or a message that the shop did not send."""
 
 
 class Happening(StrEnum):
-    """What can happen to an order after it was placed."""
+    """The events that can change an order after it was placed."""
 
     STOCK_RESERVED = "StockReserved"
     STOCK_REJECTED = "StockRejected"
@@ -46,7 +47,7 @@ class Happening(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is known about an order; the values are those of Order.Status, Order.Stock and Order.Payment."""
+    """The state of an order, with the values of Order.Status, Order.Stock and Order.Payment."""
 
     status: str = "placed"
     stock: str = "pending"
@@ -55,7 +56,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The state after, and the name of the event to publish, if any: ``OrderConfirmed`` and so on."""
+    """The new state, and the class name of the event to publish, if any, for example ``OrderConfirmed``."""
 
     state: State
     publish: str | None = None
@@ -63,9 +64,9 @@ class Decision:
 
 
 class Row(NamedTuple):
-    """What `happening` does in some states: ``status stock payment``, each with alternatives, ``-`` for any.
+    """The effect of `happening` in `states`: ``status stock payment``, alternatives separated by ``|``, ``-`` for any.
 
-    In `becomes` a ``-`` leaves that part as it is.
+    A ``-`` in `becomes` means that this part does not change.
     """
 
     states: str
@@ -77,7 +78,7 @@ class Row(NamedTuple):
 
 _H = Happening
 ROWS = [
-    # Both answers are waited for: the second good one confirms, the first bad one cancels.
+    # The order waits for both answers. The second positive answer confirms it, the first negative answer cancels it.
     Row("placed pending pending", _H.STOCK_RESERVED, "- reserved -"),
     Row("placed pending authorized", _H.STOCK_RESERVED, "confirmed reserved -", "OrderConfirmed"),
     Row("placed pending pending", _H.PAYMENT_AUTHORIZED, "- - authorized"),
@@ -92,21 +93,21 @@ ROWS = [
         "OrderCancelled",
         "payment_declined",
     ),
-    # It ends early. A deadline is for orders that wait; the sweep may come too late for that and does no harm.
+    # Cancellations. A deadline that passes after the order was confirmed or cancelled changes nothing.
     Row("placed|confirmed - -", _H.CANCEL_REQUESTED, "cancelled - -", "OrderCancelled", "cancelled_on_request"),
     Row("placed|confirmed - -", _H.CANCELLED_BY_STAFF, "cancelled - -", "OrderCancelled", "cancelled_by_staff"),
     Row("cancelled - -", _H.CANCEL_REQUESTED),
     Row("cancelled - -", _H.CANCELLED_BY_STAFF),
     Row("placed - -", _H.DEADLINE_PASSED, "cancelled - -", "OrderCancelled", "deadline_passed"),
     Row("confirmed|shipped|delivered|cancelled - -", _H.DEADLINE_PASSED),
-    # It goes its way. Nothing leaves the house before the money is there, or after all of it went back.
+    # Fulfilment. Staff can ship an order only while its payment is captured and not fully refunded.
     Row("confirmed reserved authorized", _H.PAYMENT_CAPTURED, "- - captured"),
     Row("confirmed reserved captured", _H.MARKED_SHIPPED, "shipped - -", "OrderShipped"),
     Row("shipped reserved captured|refunded", _H.MARKED_DELIVERED, "delivered - -", "OrderDelivered"),
-    # Money may be given back at any time, in parts: by staff, or because the order was cancelled.
+    # Refunds, also partial, by staff or after a cancellation.
     Row("confirmed|shipped|delivered|cancelled reserved captured", _H.PAYMENT_PARTLY_REFUNDED),
     Row("confirmed|shipped|delivered|cancelled reserved captured", _H.PAYMENT_REFUNDED, "- - refunded"),
-    # What was under way when it ended, and what gives it back.
+    # Answers that arrive after the cancellation, and the compensations.
     Row("cancelled pending -", _H.STOCK_RESERVED, "- reserved -"),
     Row("cancelled pending -", _H.STOCK_REJECTED, "- rejected -"),
     Row("cancelled - pending", _H.PAYMENT_AUTHORIZED, "- - authorized"),
@@ -122,7 +123,7 @@ _VALUES = (
 
 
 def _spell_out(states: str) -> list[State]:
-    """Return every state that a row's `states` stand for."""
+    """Return every state that a row's `states` match."""
     parts = [(every if part == "-" else part).split("|") for part, every in zip(states.split(), _VALUES, strict=True)]
     return [State(*values) for values in product(*parts)]
 
@@ -134,7 +135,7 @@ def _decide(state: State, row: Row) -> Decision:
 
 
 def _make_table() -> dict[tuple[State, Happening], Decision]:
-    """Spell the rows out for the states that a new order can get into, and for no others."""
+    """Return the decisions for all states that a new order can reach."""
     rows: dict[State, list[Row]] = {}
     for row in ROWS:
         for state in _spell_out(row.states):
@@ -155,9 +156,9 @@ TABLE = _make_table()
 
 
 def decide(state: State, happening: Happening) -> Decision:
-    """Decide what follows when `happening` meets `state`.
+    """Return the decision for `happening` in `state`.
 
-    :raises ImpossibleTransition: the table has no such pair.
+    :raises ImpossibleTransition: the table has no row for this pair.
     """
     decision = TABLE.get((state, happening))
     if decision is None:

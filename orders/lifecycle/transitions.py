@@ -1,4 +1,4 @@
-"""Moving orders through their life, many at a time. What is decided and what is told of it are committed together."""
+"""Writes that apply the saga to orders, many at a time. The new states and their events share one transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from relay.arrays import to_array
 from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
 
 _ORDER = ", ".join(str(field.column) for field in Order._meta.concrete_fields)
-# Orders are locked in the order of their ids. The units are those of all lines.
+# Every transaction locks orders sorted by id, so that two transactions do not deadlock. `units` counts all lines.
 _LOCK = f"""
 select {_ORDER}, (select sum(quantity) from orders_orderline line where line.order_id = o.id)::int as units
 from orders_order o where id = any(%(ids)s::uuid[]) order by id for update of o
@@ -52,7 +52,7 @@ class _Step(NamedTuple):
 
 
 class Move(NamedTuple):
-    """What happened to an order, and the event that told of it or else the person who did it, and why."""
+    """A happening of an order, with its cause: an event, or a person (`by`) and the reason (`note`)."""
 
     order_id: UUID
     happening: Happening
@@ -64,19 +64,19 @@ class Move(NamedTuple):
 def advance_order(
     order_id: UUID, happening: Happening, event_id: UUID | None = None, *, by: str = "", note: str = ""
 ) -> Order:
-    """Let `happening` meet one order, as :func:`advance_orders` does, and return it."""
+    """Apply `happening` to one order by :func:`advance_orders`, and return the order."""
     return advance_orders([Move(order_id, happening, event_id, by, note)])[0]
 
 
 def advance_orders(moves: Sequence[Move]) -> list[Order]:
-    """Apply each happening to its order: store the decision, publish what follows, and return the orders.
+    """Apply each happening to its order by the saga's table: store the new states and publish the events.
 
-    Several moves of one order take place in the order of the list. A move without an event (staff, deadline) is
-    recorded under the event that is published for it. Needs an open transaction: the orders are locked first, since
-    the two answers come on different workers at once.
+    Return the order of each move. Several moves of one order apply in their sequence in `moves`. The history records a
+    move without an event (staff, deadline) under the id of the event that it publishes. Needs an open transaction, in
+    which the orders are locked first: several consumers may apply answers to one order at once.
 
-    :raises Order.DoesNotExist: there is no such order.
-    :raises ImpossibleTransition: it can't happen in this state.
+    :raises Order.DoesNotExist: an order does not exist.
+    :raises ImpossibleTransition: the table has no row for a happening in the order's state.
     """
     orders = _lock({move.order_id for move in moves})
     now = timezone.now()
@@ -92,7 +92,7 @@ def advance_orders(moves: Sequence[Move]) -> list[Order]:
             changed[order.pk] = order
         if event:
             events.append(event)
-        if event_id := move.event_id or (event and event.event_id):  # without one nothing happened
+        if event_id := move.event_id or (event and event.event_id):  # without an id the move changes nothing
             step = (order.pk, move.happening.value, event_id, before.status, order.status, at, move.by, move.note)
             steps.append(_Step(*step))
     _write([*changed.values()], steps)

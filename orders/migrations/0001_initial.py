@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[("pending", "Pending"), ("reserved", "Reserved"), ("rejected", "Rejected")],
                         default="pending",
-                        help_text="What inventory answered.",
+                        help_text="Inventory's answer.",
                         max_length=10,
                     ),
                 ),
@@ -53,12 +53,15 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("reason", models.CharField(blank=True, help_text="Why it was cancelled.", max_length=40)),
+                ("reason", models.CharField(blank=True, help_text="Reason for the cancellation.", max_length=40)),
                 ("contact_id", models.UUIDField()),
                 ("currency", models.CharField(max_length=3)),
                 ("total", models.PositiveBigIntegerField()),
                 ("placed_at", models.DateTimeField()),
-                ("deadline_at", models.DateTimeField(help_text="Cancelled by then unless confirmed.")),
+                (
+                    "deadline_at",
+                    models.DateTimeField(help_text="The order is cancelled at this time unless it is confirmed."),
+                ),
                 ("confirmed_at", models.DateTimeField(null=True)),
                 ("shipped_at", models.DateTimeField(null=True)),
                 ("delivered_at", models.DateTimeField(null=True)),
@@ -79,7 +82,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("key", models.CharField(max_length=255, primary_key=True, serialize=False)),
                 ("request_hash", models.CharField(max_length=64)),
-                ("answer", models.JSONField(help_text="Without the access token, which is derived again.")),
+                (
+                    "answer",
+                    models.JSONField(
+                        help_text="The response without the access token, which is computed for each response."
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "order",
@@ -113,7 +121,7 @@ class Migration(migrations.Migration):
             name="Transition",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("event", models.CharField(help_text="What happened, for example StockReserved.", max_length=32)),
+                ("event", models.CharField(help_text="The saga's event, for example StockReserved.", max_length=32)),
                 ("event_id", models.UUIDField(unique=True)),
                 ("before", models.CharField(blank=True, max_length=10)),
                 ("after", models.CharField(max_length=10)),

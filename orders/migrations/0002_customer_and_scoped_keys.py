@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
             model_name="idempotencykey",
             name="key",
             field=models.CharField(
-                help_text="As it was sent; after a user's id and a blank, if one was logged in.",
+                help_text="The key as it was sent. For a logged-in user, the user's id and a blank come first.",
                 max_length=280,
                 primary_key=True,
                 serialize=False,

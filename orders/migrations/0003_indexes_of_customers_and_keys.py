@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    atomic = False  # so that orders are placed while the indexes are built
+    atomic = False  # customers can place orders while PostgreSQL builds the indexes
 
     dependencies = [("orders", "0002_customer_and_scoped_keys")]
 

@@ -1,4 +1,4 @@
-"""What is known of a payment grows: so far its end stood in the orders' history alone."""
+"""Add the final states of a payment. Before this migration only the order's history had them."""
 
 from django.db import migrations, models
 
@@ -27,19 +27,23 @@ class Migration(migrations.Migration):
                     ("refunded", "Refunded"),
                 ],
                 default="pending",
-                help_text="What payments said last.",
+                help_text="The payment's last known state.",
                 max_length=10,
             ),
         ),
         migrations.AddField(
             model_name="transition",
             name="by",
-            field=models.CharField(db_default="", help_text="customer, or admin: and the user's name.", max_length=160),
+            field=models.CharField(
+                db_default="",
+                help_text="The person who caused it: customer, or admin: and a user name.",
+                max_length=160,
+            ),
         ),
         migrations.AddField(
             model_name="transition",
             name="note",
-            field=models.CharField(db_default="", help_text="Why, in the words of who did it.", max_length=200),
+            field=models.CharField(db_default="", help_text="The reason that the person gave.", max_length=200),
         ),
         migrations.RunSQL(_FROM_HISTORY, migrations.RunSQL.noop),
     ]

@@ -28,12 +28,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="order",
             name="tax",
-            field=models.PositiveBigIntegerField(db_default=0, default=0, help_text="Contained in the total."),
+            field=models.PositiveBigIntegerField(db_default=0, default=0, help_text="Included in the total."),
         ),
         migrations.AlterField(
             model_name="order",
             name="total",
-            field=models.PositiveBigIntegerField(help_text="The lines, less the discount, and the shipping."),
+            field=models.PositiveBigIntegerField(help_text="Lines minus discount plus shipping."),
         ),
         migrations.CreateModel(
             name="Cart",
@@ -73,16 +73,16 @@ class Migration(migrations.Migration):
                 (
                     "value",
                     models.PositiveIntegerField(
-                        help_text="Whole per cent, or an amount in minor units, for example cents.",
+                        help_text="A whole percentage, or an amount in minor units, for example cents.",
                         validators=[django.core.validators.MinValueValidator(1)],
                     ),
                 ),
                 ("begins_at", models.DateTimeField()),
-                ("ends_at", models.DateTimeField(help_text="Not valid any more at this moment.")),
+                ("ends_at", models.DateTimeField(help_text="The code is valid before this time, not at it.")),
                 (
                     "uses",
                     models.PositiveIntegerField(
-                        help_text="How many orders may use it; cancelled ones give their use back."
+                        help_text="How many orders can use the code. A cancelled order does not count."
                     ),
                 ),
                 ("used", models.PositiveIntegerField(default=0, editable=False)),
@@ -121,9 +121,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "amount",
-                    models.PositiveBigIntegerField(
-                        help_text="What it took off, in minor units of the order's currency."
-                    ),
+                    models.PositiveBigIntegerField(help_text="The discount in minor units of the order's currency."),
                 ),
                 ("given_back_at", models.DateTimeField(null=True)),
                 (
@@ -141,7 +139,7 @@ class Migration(migrations.Migration):
                 (
                     "buyer",
                     models.CharField(
-                        help_text="A customer's id, or the keyed hash of a guest's e-mail address.", max_length=64
+                        help_text="A customer's id, or a keyed hash of a guest's e-mail address.", max_length=64
                     ),
                 ),
                 ("sku", models.CharField(max_length=32, verbose_name="SKU")),

@@ -1,8 +1,8 @@
-"""An order is refunded once all of its money went back. So far it was after the first part, and only if cancelled."""
+"""Set `payment` to refunded only when the whole amount is refunded. Before, the first partial refund was enough."""
 
 from django.db import migrations
 
-# Told by the events in the order's history, where none of them is pruned.
+# Computed from the refund events of each order, if the outbox still has all of them.
 _FROM_EVENTS = """
 update orders_order as o set payment = case when said.back < o.total then 'captured' else 'refunded' end
 from (select t.order_id, sum((e.body::jsonb ->> 'amount')::bigint) as back

@@ -1,4 +1,4 @@
-"""Django adds to each unique text a second index for `LIKE 'x%'`. Nobody asks that of numbers and keys."""
+"""Drop the second index that Django adds to a unique text for `LIKE 'x%'`. No query of the shop needs these two."""
 
 from django.db import migrations
 
@@ -9,7 +9,7 @@ _INDEXES = {
 
 
 class Migration(migrations.Migration):
-    atomic = False  # so that orders are placed while the indexes go
+    atomic = False  # customers can place orders while PostgreSQL drops the indexes
 
     dependencies = [("orders", "0006_wholly_refunded")]
 

@@ -1,1 +1,1 @@
-"""The pages of carts, the checkout and orders."""
+"""The storefront's pages for carts, the checkout and orders."""

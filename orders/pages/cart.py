@@ -1,4 +1,4 @@
-"""The pages of the cart. Every change works without JavaScript too."""
+"""The pages of the cart. Every change also works without JavaScript."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -14,18 +14,18 @@ from shop.catalogue.models import Product
 @never_cache
 @require_safe
 def show_cart(request: HttpRequest) -> HttpResponse:
-    """The cart at today's prices."""
-    return render(request, "orders/cart.html", {"cart": load_cart_and_tell(request)})
+    """Show the cart at current prices."""
+    return render(request, "orders/cart.html", {"cart": load_cart_and_notify(request)})
 
 
 @require_POST
 def add_to_cart(request: HttpRequest) -> HttpResponse:
-    """Put more of a product into the cart."""
+    """Add pieces of a product to the cart."""
     product = get_object_or_404(Product.objects.on_sale(), sku=request.POST.get("sku", "").replace("\0", ""))
     added = read_quantity(request.POST.get("quantity", "1"))
     problem = ""
     if added is None or added < 1:
-        problem = f"Give a quantity from 1 to {LARGEST_QUANTITY}."
+        problem = f"Enter a quantity from 1 to {LARGEST_QUANTITY}."
     else:
         problem = change_cart(request, product.sku, added, add=True)
     if getattr(request, "htmx", False):
@@ -40,40 +40,40 @@ def add_to_cart(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def change_line(request: HttpRequest, sku: str) -> HttpResponse:
-    """Set the quantity of one line; 0 removes it."""
+    """Set the quantity of the line of `sku`; 0 removes the line."""
     quantity = read_quantity(request.POST.get("quantity", ""))
     problem = ""
     if quantity is None or quantity < 0:
-        problem = f"Give a quantity from 1 to {LARGEST_QUANTITY}, or 0 to remove it."
+        problem = f"Enter a quantity from 1 to {LARGEST_QUANTITY}, or 0 to remove the product."
     elif any(line.product.sku == sku for line in load_cart(request).lines):
         problem = change_cart(request, sku, quantity)
     if problem:
         messages.error(request, problem)
     if getattr(request, "htmx", False):
-        return render(request, "orders/_cart.html", {"cart": load_cart_and_tell(request), "count_changed": True})
+        return render(request, "orders/_cart.html", {"cart": load_cart_and_notify(request), "count_changed": True})
     return redirect("orders:cart")
 
 
 def change_cart(request: HttpRequest, sku: str, quantity: int, *, add: bool = False) -> str:
-    """Change the cart and return what the visitor must be told about it, if anything."""
+    """Change the cart. Return a message for the visitor if the change failed or the quantity was reduced, else ""."""
     try:
         before, held = set_quantity(request, sku, quantity, add=add)
     except (CartFull, NotSold) as error:
-        return f"Not added: {error}."
+        return f"Your cart was not changed. {error}"
     cut = held < (before + quantity if add else quantity)
-    return f"We changed the quantity to {held}, the most we sell at once." if cut else ""
+    return f"We changed the quantity to {held}, the largest quantity in one order." if cut else ""
 
 
 def read_quantity(text: str) -> int | None:
-    """Read a whole number of at most six digits; None if it is not one."""
+    """Return `text` as a whole number, or None if it is not one or has more than six digits."""
     text = text.strip()
     digits = text.removeprefix("-")
     return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 6 else None
 
 
-def load_cart_and_tell(request: HttpRequest) -> Cart:
-    """Load the cart, with a message when something in it is no longer sold."""
+def load_cart_and_notify(request: HttpRequest) -> Cart:
+    """Return the visitor's cart. Add a message to the page if products were removed because they are no longer sold."""
     cart = load_cart(request)
     if cart.dropped:
-        messages.warning(request, "Something in your cart is no longer sold, so we took it out.")
+        messages.warning(request, "We removed products from your cart that we no longer sell.")
     return cart

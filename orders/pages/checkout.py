@@ -1,4 +1,4 @@
-"""The checkout page. Sending the form works without JavaScript too."""
+"""The checkout page. The form also works without JavaScript."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from orders.cart.session import forget_cart
 from orders.cart.storage import CartEmpty, CartGone, quote
 from orders.checkout.placement import IdempotencyKeyReused, place_order, scope_key
 from orders.models import IdempotencyKey
-from orders.pages.cart import load_cart_and_tell
+from orders.pages.cart import load_cart_and_notify
 from orders.pages.forms import CheckoutForm, make_key
 from orders.prices.amounts import OrderRefused, PriceChanged, UnknownProducts
 from orders.prices.promotions import UnusableCode
@@ -24,8 +24,8 @@ from shop.web.problems import flatten_errors
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def check_out(request: HttpRequest) -> HttpResponse:
-    """Show the checkout, and place the order: once, however often the same form is sent."""
-    cart = load_cart_and_tell(request)
+    """Show the checkout page, or place the order of a sent form. A form that is sent twice places one order."""
+    cart = load_cart_and_notify(request)
     if request.method != "POST":
         return render_checkout(request, CheckoutForm(cart=cart)) if cart.lines else redirect("orders:cart")
     if cart.id is None:
@@ -45,10 +45,10 @@ def check_out(request: HttpRequest) -> HttpResponse:
         data = request.POST.copy()
         data["idempotency_key"] = make_key()
         form = CheckoutForm(data, cart=cart)
-        form.add_error(None, "You have ordered with this form already. Send it again if you want a second order.")
+        form.add_error(None, "You have already ordered with this form. Send the form again to place a second order.")
         return render_checkout(request, form, status=409)
     except OrderRefused as error:
-        return render_checkout(request, tell_refusal(form, error), status=409)
+        return render_checkout(request, show_refusal(form, error), status=409)
     order_id = UUID(placement.answer["id"])
     remember_order(request, order_id)
     forget_cart(request)
@@ -56,24 +56,24 @@ def check_out(request: HttpRequest) -> HttpResponse:
 
 
 def find_customer(request: HttpRequest) -> AbstractBaseUser | None:
-    """The customer who is logged in, None for a guest."""
+    """Return the logged-in customer, or None for a guest."""
     return request.user if request.user.is_authenticated else None
 
 
-def tell_refusal(form: CheckoutForm, error: OrderRefused) -> CheckoutForm:
-    """Say on the form why nothing was ordered. The page shows today's total, so that sending it again accepts it."""
+def show_refusal(form: CheckoutForm, error: OrderRefused) -> CheckoutForm:
+    """Add the reason of the refusal to `form` and return the form. The page then shows the current total."""
     if isinstance(error, UnusableCode):
         form.add_error("promotion_code", error.message)
     elif isinstance(error, PriceChanged):
         total = format_money(error.amounts.total, error.amounts.currency)
-        form.add_error(None, f"The total is {total} now. Nothing is ordered yet: send it again if that is all right.")
+        form.add_error(None, f"The total is now {total}. You have not ordered yet: send the form again to accept it.")
     else:
         form.add_error(None, " ".join(problem["message"] for problem in flatten_errors(error.errors)))
     return form
 
 
 def render_checkout(request: HttpRequest, form: CheckoutForm, status: int = 200) -> HttpResponse:
-    """Render the checkout's page with what the order would cost now."""
+    """Render the checkout page with the current amounts of the order."""
     country, code = form["country"].value() or "", form["promotion_code"].value() or ""
     try:
         amounts = quote(form.cart.lines, country, code)
@@ -87,7 +87,10 @@ def render_checkout(request: HttpRequest, form: CheckoutForm, status: int = 200)
 
 
 def redirect_to_placed(request: HttpRequest) -> HttpResponse:
-    """Where a form leads whose cart has become an order already, as after going back in the browser."""
+    """Redirect to the order that was placed with this form before, for example after a "back" in the browser.
+
+    Without an order that the visitor may see, redirect to the cart.
+    """
     customer = find_customer(request)
     key = request.POST.get("idempotency_key", "").replace("\0", "")
     placed = IdempotencyKey.objects.filter(key=scope_key(key, customer.pk if customer else None)).first()

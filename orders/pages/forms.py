@@ -1,4 +1,4 @@
-"""The checkout's form. What is right and wrong is decided by the API's own serializer, so that both take the same."""
+"""The checkout form. The API's serializer validates its values, so that page and API accept the same orders."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -42,17 +42,17 @@ ADDRESS = ["name", "line1", "line2", "postal_code", "city", "country"]
 
 
 def make_key() -> str:
-    """A new idempotency key, made when a form is first shown."""
+    """Return a new idempotency key for a form."""
     return str(uuid4())
 
 
 def attributes(autocomplete: str, **others: str) -> dict[str, str]:
-    """What helps the browser to fill a field."""
+    """Return the HTML attributes of a field. `autocomplete` lets the browser fill the field."""
     return {"autocomplete": autocomplete, **others}
 
 
 class CheckoutForm(forms.Form):
-    """Whom to reach, where to send it and how to pay, all on one page."""
+    """The contact, the address and the payment of an order, on one page."""
 
     email = forms.CharField(
         label="E-mail",
@@ -64,7 +64,7 @@ class CheckoutForm(forms.Form):
         label="Phone",
         required=False,
         widget=forms.TextInput(attributes("tel", inputmode="tel")),
-        help_text="If you would like text messages too.",
+        help_text="For text messages about your order.",
     )
     name = forms.CharField(label="Full name", required=False, widget=forms.TextInput(attributes("name")))
     line1 = forms.CharField(
@@ -90,11 +90,11 @@ class CheckoutForm(forms.Form):
         label="Payment", required=False, initial="tok_ok", widget=forms.RadioSelect(choices=TEST_CARDS)
     )
     promotion_code = forms.CharField(label="Promotion code", required=False)
-    # What the page showed: the order is placed at this total or not at all.
+    # The total that the page showed. If the total is different when the form arrives, no order is placed.
     expected_total = forms.IntegerField(required=False, widget=forms.HiddenInput)
     idempotency_key = forms.CharField(required=False, initial=make_key, widget=forms.HiddenInput)
 
-    #: What place_order takes, once the form is valid.
+    #: The validated request for place_order(). Only a valid form has it.
     request: dict[str, Any]
 
     def __init__(self, *args: Any, cart: Cart, **options: Any) -> None:
@@ -104,12 +104,12 @@ class CheckoutForm(forms.Form):
             self.fields[name].widget.attrs |= {"aria-invalid": "true", "aria-describedby": f"error-{name}"}
 
     def clean(self) -> dict[str, Any]:
-        """Ask the API's serializer, and put its complaints beside the fields they are about."""
+        """Validate the values by the API's serializer, and add its errors to the fields of the form."""
         values = {name: self.cleaned_data.get(name, "") for name in self.fields}
         try:
             UUID(values["idempotency_key"])
         except ValueError:
-            raise forms.ValidationError("This form was damaged on its way. Please open the checkout again.") from None
+            raise forms.ValidationError("The form arrived incomplete. Please open the checkout again.") from None
         data = {
             "email": values["email"],
             "phone": values["phone"],
@@ -124,7 +124,7 @@ class CheckoutForm(forms.Form):
         errors = {**body.errors, **body.errors.get("shipping_address", {})}
         for name, messages in errors.items():
             if self.has_error(name):
-                continue  # what a form's own field refuses, such as a NUL character, is told already
+                continue  # the form's own field has reported an error, for example a NUL character
             if name in self.fields:
                 self.add_error(name, [self.describe(name, message) for message in messages])
             elif name != "shipping_address":
@@ -132,7 +132,7 @@ class CheckoutForm(forms.Form):
         return values
 
     def describe(self, name: str, message: Any) -> str:
-        """Say an error as a shop would."""
+        """Return the text of an error for customers."""
         if message.code == "blank":
             return f"{self.fields[name].label} is missing."
         return str(message)

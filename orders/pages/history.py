@@ -1,4 +1,4 @@
-"""The page with one's own orders."""
+"""The page with a customer's own orders."""
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -16,7 +16,7 @@ PAGE_SIZE = 20
 @require_safe
 @login_required
 def show_own_orders(request: HttpRequest) -> HttpResponse:
-    """What the customer has ordered while logged in, the newest first."""
+    """Show the orders that the customer placed while logged in, newest first."""
     orders = Order.objects.filter(customer_id=request.user.pk).prefetch_related("lines")
     page = Paginator(orders, PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "orders/own_orders.html", {"page": page})

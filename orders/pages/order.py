@@ -1,4 +1,4 @@
-"""The page of one order, and the cancellation by its customer."""
+"""The page of an order, and its cancellation by the customer."""
 
 from typing import Any
 from uuid import UUID
@@ -20,10 +20,10 @@ from shop.web.order_access import may_see_order, opens_order, remember_order
 @never_cache
 @require_safe
 def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """An order, for whoever placed it, came with its token, or is staff."""
+    """Show an order to its customer, to visitors with its token, and to staff."""
     order = get_visible_order(request, order_id)
     if opens_order(request.GET.get("token", ""), order_id):
-        # The token leaves the address, so that it is neither bookmarked nor passed on.
+        # Remove the token from the address: a visitor might bookmark or share it.
         remember_order(request, order_id)
         return redirect("orders:order-detail", order_id)
     products = Product.objects.in_bulk([line.sku for line in order.lines.all()])
@@ -39,7 +39,7 @@ def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
 @never_cache
 @require_safe
 def show_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """The part of the order page that renews itself; 204 while it would show what ``?seen=`` names."""
+    """Return the part of the order page that htmx polls. Return 204 if ``?seen=`` is the current version."""
     order = get_visible_order(request, order_id)
     progress = describe_progress(order)
     if request.GET.get("seen") == progress.version:
@@ -49,19 +49,19 @@ def show_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 @require_POST
 def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Cancel an order for its customer, until it is shipped."""
+    """Cancel an order that is not shipped, and show its page. For a shipped order, show an error."""
     order = get_visible_order(request, order_id)
     try:
         cancellation.cancel_order(order.pk)
     except cancellation.TooLateToCancel:
-        messages.error(request, "It is on its way already, so it can no longer be cancelled.")
+        messages.error(request, "Your order is already shipped, so we can't cancel it.")
     return redirect("orders:order-detail", order_id)
 
 
 def get_visible_order(request: HttpRequest, order_id: UUID) -> Order:
-    """Return the order, if this visitor may see it.
+    """Return the order if the visitor may see it.
 
-    :raises Http404: there is none, or it is somebody else's; which of both is not told.
+    :raises Http404: the order does not exist or belongs to another customer. The page does not say which.
     """
     if not may_see_order(request, order_id):
         raise Http404

@@ -1,4 +1,4 @@
-"""Where an order stands, in words for its customer."""
+"""The state of an order as text for the customer."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,49 +13,50 @@ HEADINGS = {
     "cancelled": "Your order was cancelled",
 }
 EXPLANATIONS = {
-    "placed": "It is safe with us. We are setting your things aside and asking your bank; this takes a few seconds.",
-    "confirmed": "Your things are set aside and the payment went through. We will write as soon as the parcel leaves.",
-    "shipped": "The parcel has left our house. It usually arrives within three days.",
-    "delivered": "We hope you will have it for a long time.",
+    "placed": "We are reserving your products and requesting the payment from your bank. This takes a few seconds.",
+    "confirmed": "Your products are reserved, and the payment is approved. We will write to you when we send them.",
+    "shipped": "The parcel has left our warehouse. It usually arrives within three days.",
+    "delivered": "We hope you enjoy your order for a long time.",
     "cancelled": "",
 }
 REASONS = {
-    "out_of_stock": "Something in it sold out before we could set it aside, so nothing of it will be sent.",
-    "payment_declined": "Your bank declined the payment. Nothing was charged; please order again with another card.",
-    "cancelled_on_request": "It was cancelled as you asked.",
-    "cancelled_by_staff": "We had to cancel it, so nothing of it will be sent. We are sorry.",
-    "deadline_passed": "We could not complete it in time. We are sorry.",
+    "out_of_stock": "A product sold out before we could reserve it, so we will not send this order.",
+    "payment_declined": "Your bank declined the payment. You were not charged; please order again with another card.",
+    "cancelled_on_request": "You cancelled this order.",
+    "cancelled_by_staff": "We had to cancel this order and will not send it. We are sorry.",
+    "deadline_passed": "We could not complete this order in time. We are sorry.",
 }
-NOT_SENT = "Nothing of it will be sent."
+NOT_SENT = "We will not send this order."
 STOCK = {
-    "pending": "Setting your things aside",
-    "reserved": "Your things are set aside",
-    "rejected": "Something sold out",
+    "pending": "Reserving your products",
+    "reserved": "Your products are reserved",
+    "rejected": "A product sold out",
 }
 PAYMENT = {
-    "pending": "Asking your bank",
+    "pending": "Requesting the payment",
     "authorized": "Payment approved",
     "declined": "Payment declined",
     "captured": "Payment taken",
-    "voided": "Nothing was charged",
-    "refunded": "Payment given back",
+    "voided": "You were not charged",
+    "refunded": "Payment refunded",
 }
 POLL_SECONDS = {"placed": 2, "confirmed": 15, "shipped": 60}
-#: What may still move when the order is cancelled, and what is then said of it.
+#: The payment's states that still change after a cancellation, and the texts for them.
 GIVING_BACK = {
     "pending": "",
-    "authorized": " What your bank had set aside for it is given back.",
-    "captured": " What you paid is being given back to you.",
+    "authorized": " Your bank is releasing the amount that it reserved.",
+    "captured": " We are refunding your payment.",
 }
+#: The payment's final states, and the texts for them.
 GIVEN_BACK = {
-    "voided": " Nothing was charged.",
-    "refunded": " What you paid was given back; banks take some days to show it.",
+    "voided": " You were not charged.",
+    "refunded": " We refunded your payment; your bank may take some days to show the refund.",
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """One point of the timeline: `state` is done, now, todo or failed."""
+    """A step of the timeline. `state` is done, now, todo or failed."""
 
     label: str
     state: str
@@ -65,10 +66,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Progress:
-    """All that the order page shows about the state of an order.
+    """The contents of the order page that depend on the order's state.
 
-    `version` changes whenever anything shown here does; `poll_seconds` is 0 when nothing will change any more;
-    `can_cancel` tells whether the customer may cancel it.
+    `version` changes with every other field. `poll_seconds` is 0 if nothing will change. `can_cancel` is true if the
+    customer may cancel the order.
     """
 
     heading: str
@@ -80,7 +81,7 @@ class Progress:
 
 
 def describe_progress(order: Order) -> Progress:
-    """Describe where `order` stands now."""
+    """Return the contents of the order page for the current state of `order`."""
     explanation = EXPLANATIONS[order.status]
     if order.status == Order.Status.CANCELLED:
         explanation = REASONS.get(order.reason, NOT_SENT)
@@ -99,19 +100,19 @@ def describe_progress(order: Order) -> Progress:
 
 
 def find_poll_seconds(order: Order) -> int:
-    """How often the page looks for news; 0 when there will be none."""
+    """Return the seconds between two polls of the order page; 0 if the order will not change."""
     if order.status == Order.Status.CANCELLED:
         return 15 if order.payment in GIVING_BACK else 0
     return POLL_SECONDS.get(order.status, 0)
 
 
 def can_cancel(order: Order) -> bool:
-    """Tell whether its customer may still cancel it: until it is shipped."""
+    """Return whether the customer may cancel the order, which is until it is shipped."""
     return order.status in (Order.Status.PLACED, Order.Status.CONFIRMED)
 
 
 def list_steps(order: Order) -> list[Step]:
-    """The timeline: what has happened, what is happening, and what will."""
+    """Return the steps of the timeline: past, current and future ones."""
     checks = [
         (describe_answer(order.stock), STOCK[order.stock]),
         (describe_answer(order.payment), PAYMENT[order.payment]),
@@ -128,5 +129,5 @@ def list_steps(order: Order) -> list[Step]:
 
 
 def describe_answer(answer: str) -> str:
-    """The state of a check, as a Step's."""
+    """Return the `Step.state` for an answer of inventory or payments."""
     return {"pending": "now", "rejected": "failed", "declined": "failed"}.get(answer, "done")

@@ -1,8 +1,8 @@
-"""The pages of orders."""
+"""URLs of the pages of carts, the checkout and orders."""
 
 from django.urls import path
 
-import shop.catalogue.paths  # noqa: F401 - makes <sku:...> known
+import shop.catalogue.paths  # noqa: F401 - registers the path converter <sku:...>
 from orders.pages import cart, checkout, history, order
 
 app_name = "orders"

@@ -1,6 +1,6 @@
-"""What an order costs: catalogue prices, which contain the tax, less a discount, and shipping. All of it computed here.
+"""The amounts of an order: catalogue prices including tax, minus a discount, plus shipping.
 
-What the client says about prices is compared, never taken.
+The shop computes all amounts. It compares the prices in a request with its own, but never uses them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from shop.catalogue.prices import find_prices, recall_prices
 
 
 class OrderRefused(Exception):
-    """The order can't be placed as it was sent. `errors` says so field by field, in the shape of DRF's errors."""
+    """The order can't be placed as requested. `errors` maps fields to messages in the format of DRF's errors."""
 
     def __init__(self, errors: Mapping[Any, Any]) -> None:
         super().__init__(str(errors))
@@ -22,7 +22,7 @@ class OrderRefused(Exception):
 
 
 class UnknownProducts(OrderRefused):
-    """Some lines name a SKU that is not sold here. `skus` maps the line's index to its SKU."""
+    """Some lines have a SKU that the shop does not sell. `skus` maps the line's index to its SKU."""
 
     def __init__(self, skus: dict[int, str]) -> None:
         super().__init__({"lines": {index: {"sku": [f"There is no product {sku!r}."]} for index, sku in skus.items()}})
@@ -30,7 +30,7 @@ class UnknownProducts(OrderRefused):
 
 
 class PriceChanged(OrderRefused):
-    """The customer was shown other prices than today's. `amounts` are today's."""
+    """A price differs from the price that the customer saw. `amounts` has the current amounts."""
 
     def __init__(self, amounts: "Amounts", errors: Mapping[Any, Any]) -> None:
         super().__init__(errors)
@@ -39,7 +39,7 @@ class PriceChanged(OrderRefused):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A product at today's price, in minor units."""
+    """A product of an order at its current price, in minor units."""
 
     sku: str
     name: str
@@ -54,7 +54,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """What the customer is shown before ordering, in minor units. `total` is subtotal - discount + shipping."""
+    """The amounts of an order in minor units. `total` is subtotal - discount + shipping and includes `tax`."""
 
     currency: str
     subtotal: int
@@ -64,15 +64,15 @@ class Amounts:
     total: int
 
 
-#: The amounts of an order and the fields of a line, with their types, in the order that every answer has.
+#: The amounts of an order and the fields of a line, with their types, in the order of every API response.
 AMOUNT_FIELDS: dict[str, Any] = {field.name: field.type for field in fields(Amounts)}
 LINE_FIELDS: dict[str, Any] = {"sku": str, "name": str, "quantity": int, "unit_price": int, "line_total": int}
 
 
 def price_lines(wanted: Sequence[Mapping[str, Any]], *, remembered: bool = False) -> list[Line]:
-    """Price ``{"sku", "quantity"}`` from the catalogue, or with what this process has last read there.
+    """Return a priced line for each ``{"sku", "quantity"}`` of `wanted`. With `remembered`, use the process's cache.
 
-    :raises UnknownProducts: a SKU is not in the catalogue, or is not sold any more.
+    :raises UnknownProducts: a SKU is not in the catalogue or is no longer sold.
     """
     prices = (recall_prices if remembered else find_prices)([line["sku"] for line in wanted])
     unknown = {index: line["sku"] for index, line in enumerate(wanted) if line["sku"] not in prices}
@@ -82,7 +82,7 @@ def price_lines(wanted: Sequence[Mapping[str, Any]], *, remembered: bool = False
 
 
 def add_up(subtotal: int, country: str, discount: int = 0) -> Amounts:
-    """Add shipping to goods for `subtotal` less `discount`, and tell the tax in it by `country` (ISO 3166-1)."""
+    """Return the amounts of an order of goods for `subtotal`. `country`, an ISO 3166-1 code, decides the tax."""
     goods = subtotal - discount
     shipping = 0 if goods >= settings.SHIPPING_FREE_FROM else settings.SHIPPING_PRICE
     total = goods + shipping
@@ -90,21 +90,21 @@ def add_up(subtotal: int, country: str, discount: int = 0) -> Amounts:
 
 
 def find_tax(gross: int, country: str) -> int:
-    """Return the tax that `gross` minor units contain in `country`, half of a unit rounded up."""
+    """Return the tax that is included in `gross` minor units in `country`, rounded half up."""
     rate = settings.TAX_RATES.get(country, 0)
     return int((gross * rate * 2 + 10_000 + rate) // (2 * (10_000 + rate)))
 
 
 def check_expectation(amounts: Amounts, lines: Sequence[Line], expected: int | None, seen: Mapping[str, int]) -> None:
-    """Refuse what the customer has not been shown: another total, or without one another price than `seen` of a SKU.
+    """Compare the total with `expected`. If it is None, compare the price of each line with `seen`, by SKU.
 
-    :raises PriceChanged: it is not what it was.
+    :raises PriceChanged: the total, or a price, differs from the value that the customer saw.
     """
     if expected is not None:
         if expected != amounts.total:
             now = format_money(amounts.total, amounts.currency)
             was = format_money(expected, amounts.currency)
-            raise PriceChanged(amounts, {"expected_total": [f"The total is {now} now, not {was}."]})
+            raise PriceChanged(amounts, {"expected_total": [f"The total is now {now}, not {was}."]})
         return
     changed: dict[Any, Any] = {
         index: {"unit_price": [describe_change(line, seen[line.sku], amounts.currency)]}
@@ -116,5 +116,5 @@ def check_expectation(amounts: Amounts, lines: Sequence[Line], expected: int | N
 
 
 def describe_change(line: Line, was: int, currency: str) -> str:
-    """Say what happened to the price of a line since it was put in the cart."""
-    return f"{line.sku} costs {format_money(line.unit_price, currency)} now, not {format_money(was, currency)}."
+    """Return the message for a line whose price was `was` minor units when the customer added it to the cart."""
+    return f"{line.sku} now costs {format_money(line.unit_price, currency)}, not {format_money(was, currency)}."

@@ -1,4 +1,4 @@
-"""Promotion codes. A use is taken in the order's own transaction by one conditional statement, so none is overdrawn."""
+"""Promotion codes. An order counts its use by one conditional UPDATE, so that `used` never exceeds `uses`."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,7 +12,7 @@ from orders.prices.amounts import OrderRefused
 
 
 class UnusableCode(OrderRefused):
-    """There is no such code, or it can't be used now; `message` says which to the customer."""
+    """The code is unknown, not valid now, or used up. `message` is the text for the customer."""
 
     def __init__(self, message: str) -> None:
         super().__init__({"promotion_code": [message]})
@@ -20,21 +20,21 @@ class UnusableCode(OrderRefused):
 
 
 def find_discount(code: str, subtotal: int) -> int:
-    """Return what `code` would take off goods for `subtotal` minor units now, without using it.
+    """Return the discount of `code` on goods for `subtotal`, both in minor units, without using the code.
 
-    :raises UnusableCode: it can't be used.
+    :raises UnusableCode: the code is unknown, not valid now, or used up.
     """
     return compute_discount(_find_usable(code), subtotal)
 
 
 def redeem(code: str, subtotal: int) -> int:
-    """Use `code` once and return what it takes off. Needs an open transaction: until its end others wait for the code.
+    """Use `code` once and return its discount. Needs an open transaction: until its end other uses of the code wait.
 
-    :raises UnusableCode: it can't be used, or all its uses are taken.
+    :raises UnusableCode: the code is unknown, not valid now, or used up.
     """
     usable = Promotion.objects.filter(pk=clean_code(code), begins_at__lte=Now(), ends_at__gt=Now(), used__lt=F("uses"))
     if not usable.update(used=F("used") + 1):
-        _find_usable(code)  # says why
+        _find_usable(code)  # raises the exact reason
         raise UnusableCode(f"The code {code} has been used up.")
     return compute_discount(Promotion.objects.get(pk=clean_code(code)), subtotal)
 
@@ -45,7 +45,7 @@ def clean_code(code: str) -> str:
 
 
 def compute_discount(promotion: Promotion, subtotal: int) -> int:
-    """Return what the promotion takes off: never more than there is."""
+    """Return the discount on goods for `subtotal` minor units. It is never more than `subtotal`."""
     if promotion.kind == Promotion.Kind.PERCENT:
         return subtotal * promotion.value // 100
     return min(promotion.value, subtotal)
@@ -65,7 +65,7 @@ def _find_usable(code: str) -> Promotion:
 
 
 def give_back(order_ids: Sequence[UUID]) -> None:
-    """Give the uses of cancelled orders back, each once. Needs an open transaction in which the orders are locked."""
+    """Free the promotion uses of cancelled orders, each once. Needs an open transaction that has locked the orders."""
     if not order_ids:
         return
     with connection.cursor() as cursor:

@@ -94,7 +94,7 @@ def test_a_double_click_places_one_order(open_page: OpenPage) -> None:
     assert {place for place in placed if place} == {page.url.removeprefix(page.url.split("/orders/")[0])}
     # Whoever goes back finds the cart empty, and no form to send once more.
     page.goto("/checkout/")
-    expect(page.get_by_role("heading", level=2)).to_have_text("Nothing in it yet")
+    expect(page.get_by_role("heading", level=2)).to_have_text("Your cart is empty")
 
 
 def test_at_phone_width_nothing_sticks_out_on_the_way_to_an_order(open_page: OpenPage) -> None:

@@ -1,4 +1,4 @@
-"""Orders as inventory hears of them: each event is handled in a transaction of its own, as the consumer does."""
+"""Fixtures that call inventory's handler with events of orders, in one transaction for each call."""
 
 import uuid
 from collections.abc import Callable
@@ -17,7 +17,7 @@ CONTACT = uuid.UUID(int=1)
 
 
 def make_placed(order_id: UUID, lines: list[tuple[str, int]]) -> OrderPlaced:
-    """An order of (sku, quantity) lines."""
+    """Return the event of an order with (sku, quantity) `lines`."""
     return OrderPlaced(
         order_id=order_id,
         number="N1",
@@ -37,14 +37,14 @@ def make_confirmed(order_id: UUID) -> OrderConfirmed:
 
 
 class Orders:
-    """Drives inventory's handlers and reads what they published."""
+    """Calls inventory's handler and reads the events that it published."""
 
     def place(self, *lines: tuple[str, int], order_id: UUID | None = None) -> UUID:
         """Place an order of (sku, quantity) lines and return its id."""
         return self.place_together(list(lines), order_ids=[order_id or uuid.uuid4()])[0]
 
     def place_together(self, *orders: list[tuple[str, int]], order_ids: list[UUID] | None = None) -> list[UUID]:
-        """Place several orders of (sku, quantity) lines, which inventory hears of at once; return their ids."""
+        """Place several orders of (sku, quantity) lines in one call of the handler. Return their ids."""
         events = [
             make_placed(order_id, lines)
             for order_id, lines in zip(order_ids or [uuid.uuid4() for _ in orders], orders, strict=True)
@@ -68,13 +68,13 @@ class Orders:
         return event
 
     def answers(self, order_id: UUID) -> list[InventoryEvent]:
-        """What inventory published for the order, in order."""
+        """Return the events that inventory published for the order, in sequence."""
         rows = Outbox.objects.filter(topic="shop.inventory", key=str(order_id)).order_by("sequence")
         decoded = [known_events()[row.type].decode(row.body) for row in rows]
         return [event for event in decoded if isinstance(event, InventoryEvent)]
 
     def shortages(self, order_id: UUID) -> list[tuple[str, int, int]]:
-        """(sku, requested, available) of what the order could not have; its rejection is the only answer."""
+        """Return (sku, requested, available) of each shortage of an order whose only answer is StockRejected."""
         (answer,) = self.answers(order_id)
         assert isinstance(answer, StockRejected)
         return [(shortage.sku, shortage.requested, shortage.available) for shortage in answer.shortages]
@@ -87,7 +87,7 @@ def orders() -> Orders:
 
 @pytest.fixture
 def numbers() -> Callable[[str], tuple[int, int]]:
-    """Read (on hand, reserved) of a SKU."""
+    """Return a function that reads (on_hand, reserved) of a SKU."""
 
     def read(sku: str) -> tuple[int, int]:
         stock = Stock.objects.get(sku=sku)

@@ -1,4 +1,4 @@
-"""StockLow and StockBack are said once, in the transaction of the change that crosses the line."""
+"""StockLow and StockBack are published once, in the transaction of the change that crosses the threshold."""
 
 from collections.abc import Callable
 
@@ -22,12 +22,12 @@ def opening_stock(db: None) -> None:
 
 
 def list_news() -> list[tuple[str, str, int]]:
-    """What was said about stock: (event, sku, available)."""
+    """Return (class, sku, available) of each published stock event."""
     return [(type(event).__name__, event.sku, event.available) for event in published(StockEvent)]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "expected"),
     [
         (6, 5, StockLow),
         (6, 0, StockLow),
@@ -40,12 +40,14 @@ def list_news() -> list[tuple[str, str, int]]:
         (6, 6, None),
     ],
 )
-def test_only_what_crosses_the_line_is_said(before: int, after: int, said: type[StockEvent] | None) -> None:
+def test_only_a_change_across_the_threshold_publishes(
+    before: int, after: int, expected: type[StockEvent] | None
+) -> None:
     news = find_news([Change("CUP", before, after, low_at=5)])
-    assert [type(event) for event in news] == ([said] if said else [])
+    assert [type(event) for event in news] == ([expected] if expected else [])
 
 
-def test_the_order_that_leaves_too_few_is_told_once(orders: Orders) -> None:
+def test_only_the_order_that_crosses_the_threshold_publishes_stock_low(orders: Orders) -> None:
     for _ in range(4):
         orders.place(("CUP", 2))
     assert list_news() == [("StockLow", "CUP", 4)]
@@ -53,13 +55,13 @@ def test_the_order_that_leaves_too_few_is_told_once(orders: Orders) -> None:
     assert (low.key, low.low_at) == ("CUP", 5)
 
 
-def test_what_is_sold_leaves_as_many_to_be_had(orders: Orders) -> None:
+def test_a_sale_of_held_pieces_does_not_change_what_is_available(orders: Orders) -> None:
     orders.confirm(orders.place(("CUP", 5)))
     assert list_news() == [("StockLow", "CUP", 5)]
 
 
 @pytest.mark.parametrize("confirm", [False, True])
-def test_a_cancelled_order_brings_back_what_was_sold_out(orders: Orders, confirm: bool) -> None:
+def test_a_cancelled_order_publishes_stock_back_for_a_sold_out_product(orders: Orders, confirm: bool) -> None:
     order_id = orders.place(("POT", 2), ("CUP", 1))
     if confirm:
         orders.confirm(order_id)
@@ -67,25 +69,25 @@ def test_a_cancelled_order_brings_back_what_was_sold_out(orders: Orders, confirm
     assert list_news() == [("StockBack", "POT", 2)]
 
 
-def test_a_receipt_brings_back_and_a_correction_makes_low(orders: Orders) -> None:
+def test_a_receipt_publishes_stock_back_and_a_correction_stock_low(orders: Orders) -> None:
     orders.place(("POT", 2))
     receive_stock("POT", 30, "delivery 4711", "admin:ada")
     adjust_stock("POT", -26, "broken", "admin:ada")
     assert list_news() == [("StockBack", "POT", 30), ("StockLow", "POT", 4)]
 
 
-def test_the_limit_is_the_products_own(orders: Orders) -> None:
+def test_each_product_has_its_own_threshold(orders: Orders) -> None:
     Stock.objects.filter(sku="CUP").update(low_at=9)
     orders.place(("CUP", 1))
     assert list_news() == [("StockLow", "CUP", 9)]
 
 
-def test_what_was_rejected_says_nothing(orders: Orders) -> None:
+def test_a_rejected_order_publishes_no_stock_event(orders: Orders) -> None:
     orders.place(("CUP", 11))
     assert list_news() == []
 
 
-def test_a_correction_stands_in_the_ledger_with_who_and_why(numbers: Numbers) -> None:
+def test_the_ledger_records_the_person_and_the_reason_of_a_correction(numbers: Numbers) -> None:
     adjust_stock("CUP", -3, "broken", "admin:ada")
     assert numbers("CUP") == (7, 0)
     movement = Movement.objects.get(kind="adjusted")
@@ -96,13 +98,13 @@ def test_a_correction_stands_in_the_ledger_with_who_and_why(numbers: Numbers) ->
 @pytest.mark.parametrize(
     ("sku", "difference", "why"),
     [
-        ("CUP", -8, "10 on hand, of which 3 are held"),
-        ("GHOST", 1, "not in stock"),
-        ("CUP", 0, "is 0"),
+        ("CUP", -8, "10 on hand, 3 held for orders"),
+        ("GHOST", 1, "the SKU has no stock row"),
+        ("CUP", 0, "except 0"),
         ("CUP", LARGEST_RECEIPT + 1, "1000001"),
     ],
 )
-def test_a_correction_that_can_not_be_is_told_with_the_numbers(
+def test_an_impossible_correction_raises_an_error_with_the_numbers(
     orders: Orders, numbers: Numbers, sku: str, difference: int, why: str
 ) -> None:
     orders.place(("CUP", 3))

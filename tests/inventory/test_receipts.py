@@ -1,4 +1,4 @@
-"""Stock comes into the house by receipts, each with a movement."""
+"""Receipts add stock. Each receipt has a movement."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 Numbers = Callable[[str], tuple[int, int]]
 
 
-def test_opening_stock_begins_what_is_unknown_and_leaves_the_rest_alone(numbers: Numbers) -> None:
+def test_opening_stock_creates_rows_only_for_skus_without_one(numbers: Numbers) -> None:
     assert receive_opening_stock({"CUP": 10, "POT": 0}) == 2
     assert receive_opening_stock({"CUP": 99, "PAN": 5}) == 1
 
@@ -21,18 +21,18 @@ def test_opening_stock_begins_what_is_unknown_and_leaves_the_rest_alone(numbers:
     assert list(find_stock_differences()) == []
 
 
-def test_no_levels_begin_nothing() -> None:
+def test_opening_stock_without_levels_creates_nothing() -> None:
     assert receive_opening_stock({}) == 0
 
 
 @pytest.mark.parametrize("level", [-1, LARGEST_RECEIPT + 1])
-def test_an_impossible_level_begins_nothing_at_all(level: int) -> None:
+def test_an_impossible_level_creates_no_row_at_all(level: int) -> None:
     with pytest.raises(UnableToReceiveStock, match="POT"):
         receive_opening_stock({"CUP": 1, "POT": level})
     assert not Stock.objects.exists()
 
 
-def test_a_receipt_adds_to_the_stock_and_says_why(numbers: Numbers) -> None:
+def test_a_receipt_adds_to_the_stock_and_records_the_reason(numbers: Numbers) -> None:
     receive_opening_stock({"CUP": 10})
     receive_stock("CUP", 5, "delivery 4711")
     receive_stock("NEW", 1, "a sample")
@@ -44,7 +44,7 @@ def test_a_receipt_adds_to_the_stock_and_says_why(numbers: Numbers) -> None:
 
 
 @pytest.mark.parametrize("quantity", [0, -3, LARGEST_RECEIPT + 1])
-def test_a_receipt_of_nothing_or_less_is_refused(quantity: int) -> None:
+def test_a_receipt_of_an_impossible_quantity_is_refused(quantity: int) -> None:
     with pytest.raises(UnableToReceiveStock):
         receive_stock("CUP", quantity, "")
     assert not Stock.objects.exists()

@@ -1,4 +1,4 @@
-"""What inventory does with the life of an order."""
+"""Inventory's reactions to the events of an order."""
 
 import uuid
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def opening_stock(db: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def stock_adds_up_in_the_end(opening_stock: None) -> Any:
+def check_stock_afterwards(opening_stock: None) -> Any:
     yield
     assert list(find_stock_differences()) == []
 
@@ -43,7 +43,7 @@ def test_an_order_holds_every_line(orders: Orders, numbers: Numbers) -> None:
     assert [(r.sku, r.quantity, r.state) for r in held] == [("CUP", 3, "held"), ("POT", 2, "held")]
 
 
-def test_one_short_line_leaves_every_line_alone(orders: Orders, numbers: Numbers) -> None:
+def test_an_order_with_one_short_line_holds_no_line(orders: Orders, numbers: Numbers) -> None:
     order_id = orders.place(("CUP", 1), ("POT", 3), ("TEA", 1))
 
     assert numbers("CUP") == (10, 0)
@@ -53,7 +53,7 @@ def test_one_short_line_leaves_every_line_alone(orders: Orders, numbers: Numbers
     assert orders.shortages(order_id) == [("POT", 3, 2), ("TEA", 1, 0)]
 
 
-def test_what_others_hold_is_not_available(orders: Orders) -> None:
+def test_pieces_that_another_order_holds_are_not_available(orders: Orders) -> None:
     orders.place(("POT", 1))
     order_id = orders.place(("POT", 2))
 
@@ -76,7 +76,7 @@ def test_lines_of_one_sku_count_together(orders: Orders, numbers: Numbers) -> No
     assert orders.shortages(rejected) == [("POT", 2, 1)]
 
 
-def test_orders_that_come_together_are_served_one_after_the_other(orders: Orders, numbers: Numbers) -> None:
+def test_orders_of_one_batch_are_served_in_their_order(orders: Orders, numbers: Numbers) -> None:
     first, greedy, last, late = orders.place_together(
         [("CUP", 6), ("POT", 1)], [("CUP", 5), ("POT", 1)], [("CUP", 4), ("POT", 1)], [("CUP", 1)]
     )
@@ -88,7 +88,7 @@ def test_orders_that_come_together_are_served_one_after_the_other(orders: Orders
     assert numbers("POT") == (2, 2)
 
 
-def test_among_orders_confirmed_together_the_one_that_holds_nothing_is_found(orders: Orders, numbers: Numbers) -> None:
+def test_in_a_batch_of_confirmed_orders_only_the_one_without_stock_is_parked(orders: Orders, numbers: Numbers) -> None:
     placed = sorted((orders.place(("CUP", 1)) for _ in range(4)), key=str)
     empty = uuid.UUID(int=placed[1].int + 1)
     with transaction.atomic():
@@ -105,7 +105,7 @@ def test_among_orders_confirmed_together_the_one_that_holds_nothing_is_found(ord
     assert parked.reason == f"NothingHeldForOrder: order {empty} was confirmed, but no stock is held for it"
 
 
-def test_a_confirmed_order_takes_its_pieces_off_the_books(orders: Orders, numbers: Numbers) -> None:
+def test_a_confirmed_order_takes_its_pieces_out_of_the_stock(orders: Orders, numbers: Numbers) -> None:
     order_id = orders.place(("CUP", 3), ("POT", 1))
     orders.confirm(order_id)
 
@@ -114,7 +114,7 @@ def test_a_confirmed_order_takes_its_pieces_off_the_books(orders: Orders, number
     assert set(Reservation.objects.values_list("state", flat=True)) == {"sold"}
 
 
-def test_a_cancelled_order_gives_back_what_it_holds(orders: Orders, numbers: Numbers) -> None:
+def test_a_cancelled_order_releases_the_pieces_that_it_holds(orders: Orders, numbers: Numbers) -> None:
     order_id = orders.place(("CUP", 3), ("POT", 2))
     orders.cancel(order_id)
 

@@ -1,4 +1,4 @@
-"""Staff see the stock and its ledger; by hand they can only book entries, each with who and why."""
+"""Staff see the stock and its ledger. They change numbers only by ledger entries with a person and a reason."""
 
 from collections.abc import Callable
 from typing import Any
@@ -72,7 +72,7 @@ def test_a_new_product_is_received_with_its_first_pieces(admin_client: Client, n
     assert list(find_stock_differences()) == []
 
 
-def test_pieces_of_what_is_no_product_are_refused(admin_client: Client) -> None:
+def test_stock_of_an_unknown_product_is_refused(admin_client: Client) -> None:
     answer = admin_client.post(
         reverse("admin:inventory_stock_add"), {"sku": "TYPO", "quantity": 7, "reason": "first delivery"}
     )
@@ -95,7 +95,9 @@ def correct(client: Client, quantity: int, reason: str = "counted") -> Any:
 
 
 @pytest.mark.parametrize("difference", [-7, 4])
-def test_a_correction_is_booked_with_who_and_why(admin_client: Client, numbers: Numbers, difference: int) -> None:
+def test_a_correction_is_booked_with_the_person_and_the_reason(
+    admin_client: Client, numbers: Numbers, difference: int
+) -> None:
     assert correct(admin_client, difference).status_code == 302
     assert numbers("CUP") == (10 + difference, 3)
     movement = Movement.objects.get(kind="adjusted")
@@ -103,12 +105,12 @@ def test_a_correction_is_booked_with_who_and_why(admin_client: Client, numbers: 
     assert list(find_stock_differences()) == []
 
 
-def test_a_correction_never_takes_what_is_held_for_orders(admin_client: Client, numbers: Numbers) -> None:
-    assert "3 of 10 are held for orders" in correct(admin_client, -8).content.decode()
+def test_a_correction_never_takes_pieces_that_orders_hold(admin_client: Client, numbers: Numbers) -> None:
+    assert "3 of 10 pieces are held for orders" in correct(admin_client, -8).content.decode()
     assert numbers("CUP") == (10, 3)
 
 
-def test_what_an_order_took_while_the_form_was_read_is_told(
+def test_an_order_during_the_edit_makes_the_correction_fail_with_an_error(
     admin_client: Client, numbers: Numbers, orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def order_and_refuse(sku: str, *booked: object) -> None:
@@ -122,23 +124,24 @@ def test_what_an_order_took_while_the_form_was_read_is_told(
         follow=True,
     )
     assert (
-        "Nothing was booked. CUP: -7 can&#x27;t be booked: 10 on hand, of which 10 are held." in answer.content.decode()
+        "The stock is unchanged. CUP: the correction -7 is impossible: 10 on hand, 10 held for orders."
+        in answer.content.decode()
     )
 
 
 def test_without_a_reason_nothing_is_booked(admin_client: Client, numbers: Numbers) -> None:
-    assert "Say why" in correct(admin_client, -1, "").content.decode()
+    assert "Enter a reason" in correct(admin_client, -1, "").content.decode()
     assert numbers("CUP") == (10, 3)
 
 
-def test_the_limit_is_changed_without_an_entry(admin_client: Client) -> None:
+def test_the_threshold_changes_without_a_ledger_entry(admin_client: Client) -> None:
     admin_client.post(reverse("admin:inventory_stock_change", args=["CUP"]), {"low_at": 7})
     assert Stock.objects.get(sku="CUP").low_at == 7
     assert not Movement.objects.filter(kind="adjusted").exists()
 
 
 @pytest.mark.parametrize(("level", "listed"), [("low", {"FEW", "GONE"}), ("out", {"GONE"}), ("ok", {"CUP"})])
-def test_what_is_low_or_sold_out_can_be_listed(admin_client: Client, level: str, listed: set[str]) -> None:
+def test_the_list_can_be_filtered_by_level(admin_client: Client, level: str, listed: set[str]) -> None:
     receive_opening_stock({"FEW": 5, "GONE": 0})
     answer: Any = admin_client.get(reverse("admin:inventory_stock_changelist"), {"level": level})
     assert {stock.sku for stock in answer.context["cl"].result_list} == listed
@@ -149,5 +152,5 @@ def test_stock_cannot_be_deleted(admin_client: Client) -> None:
     assert Stock.objects.filter(sku="CUP").exists()
 
 
-def test_customers_see_none_of_it(client: Client) -> None:
+def test_customers_have_no_access(client: Client) -> None:
     assert client.get(reverse("admin:inventory_stock_changelist")).status_code == 302

@@ -1,4 +1,4 @@
-"""Many consumers at once: nothing is sold twice, and crossed orders wait for each other instead of deadlocking."""
+"""Many consumers at once: no piece is sold twice, and orders of the same SKUs wait instead of deadlocking."""
 
 import random
 from collections import Counter
@@ -20,7 +20,7 @@ THREADS = 16
 
 
 def run_in_threads(work: Callable[[int], None]) -> None:
-    """Run `work(n)` in 16 threads at once, each on a connection of its own; an error of any is raised."""
+    """Run `work(n)` in 16 threads at once, each with its own connection. Raise the first error of a thread."""
 
     def run_alone(n: int) -> None:
         try:
@@ -33,7 +33,7 @@ def run_in_threads(work: Callable[[int], None]) -> None:
             future.result()
 
 
-def test_sixteen_threads_hold_exactly_the_hundred_pieces_there_are(orders: Orders, numbers: Numbers) -> None:
+def test_sixteen_threads_hold_exactly_the_hundred_available_pieces(orders: Orders, numbers: Numbers) -> None:
     receive_opening_stock({"LAST": 100})
     answers: Counter[str] = Counter()
 
@@ -49,7 +49,7 @@ def test_sixteen_threads_hold_exactly_the_hundred_pieces_there_are(orders: Order
     assert list(find_stock_differences()) == []
 
 
-def test_crossed_orders_of_several_skus_never_deadlock(orders: Orders, numbers: Numbers) -> None:
+def test_concurrent_orders_of_the_same_skus_never_deadlock(orders: Orders, numbers: Numbers) -> None:
     skus = [f"X{n}" for n in range(6)]
     receive_opening_stock(dict.fromkeys(skus, 40))
 
@@ -71,8 +71,8 @@ def test_crossed_orders_of_several_skus_never_deadlock(orders: Orders, numbers: 
         assert 0 <= reserved <= on_hand <= 40
 
 
-def test_crossed_batches_of_two_processes_never_deadlock(orders: Orders) -> None:
-    """With orders and SKUs in opposite orders, each batch waits for the other at most."""
+def test_concurrent_batches_of_the_same_skus_never_deadlock(orders: Orders) -> None:
+    """Batches that list the SKUs in opposite orders wait for each other, but do not deadlock."""
     skus = [f"X{n}" for n in range(20)]
     receive_opening_stock(dict.fromkeys(skus, 100_000))
 

@@ -1,4 +1,4 @@
-"""Every breakage by hand is named."""
+"""find_stock_differences() names each fault. The tests damage the tables by SQL."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def order_ids(orders: Orders) -> dict[str, UUID]:
-    """An order in each state, so that every rule has something to look at."""
+    """An order in each state, so that each rule has rows to check."""
     receive_opening_stock({"CUP": 20, "POT": 5})
     ids = {state: orders.place(("CUP", 2), ("POT", 1)) for state in ("held", "sold", "released", "returned")}
     for state in ("sold", "returned"):
@@ -25,7 +25,7 @@ def order_ids(orders: Orders) -> dict[str, UUID]:
     return ids
 
 
-def test_a_shop_that_adds_up_has_no_differences(order_ids: dict[str, UUID]) -> None:
+def test_consistent_tables_have_no_differences(order_ids: dict[str, UUID]) -> None:
     assert list(find_stock_differences()) == []
 
 
@@ -46,7 +46,7 @@ def test_a_shop_that_adds_up_has_no_differences(order_ids: dict[str, UUID]) -> N
         ),
         (
             "delete from inventory_movement where order_id = '{held}' and sku = 'CUP'",
-            "order {held}, CUP: reservation of 2, but movements that reserved 0",
+            "order {held}, CUP: a reservation of 2, but movements that reserve 0",
         ),
         (
             "delete from inventory_movement where order_id = '{sold}' and sku = 'POT' and kind = 'sold'",
@@ -62,7 +62,7 @@ def test_a_shop_that_adds_up_has_no_differences(order_ids: dict[str, UUID]) -> N
         ),
         (
             "delete from inventory_reservation where order_id = '{sold}' and sku = 'CUP'",
-            "order {sold}, CUP: movements stand for no reservation",
+            "order {sold}, CUP: movements, but no reservation",
         ),
         (
             "update inventory_reservation set state = 'released' where order_id = '{held}' and sku = 'CUP'",
@@ -70,7 +70,7 @@ def test_a_shop_that_adds_up_has_no_differences(order_ids: dict[str, UUID]) -> N
         ),
         (
             "update inventory_reservation set quantity = 3 where order_id = '{sold}' and sku = 'CUP'",
-            "order {sold}, CUP: reservation of 3, but movements that reserved 2",
+            "order {sold}, CUP: a reservation of 3, but movements that reserve 2",
         ),
         (
             "delete from inventory_stock where sku = 'POT'",
@@ -82,7 +82,7 @@ def test_a_shop_that_adds_up_has_no_differences(order_ids: dict[str, UUID]) -> N
         ),
     ],
 )
-def test_a_breakage_by_hand_is_named(order_ids: dict[str, UUID], breakage: str, sentence: str) -> None:
+def test_each_damage_is_named(order_ids: dict[str, UUID], breakage: str, sentence: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(breakage.format(**order_ids))
         assert cursor.rowcount == 1

@@ -1,4 +1,4 @@
-"""A small catalogue, the body of an order, and a client that places it."""
+"""Fixtures: a small catalogue, the body of an order, and a client that places the order."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,13 +33,13 @@ PlaceOrder = Callable[..., Order]
 
 
 class Api:
-    """Calls the API as a customer's program would."""
+    """A client of the orders API, without a browser's cookies."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def post(self, body: Any, key: str | None = None, **headers: str) -> Any:
-        """POST an order; `body` is sent as it is when it is bytes, else as JSON."""
+        """POST an order. Send a `body` of bytes unchanged, any other as JSON."""
         headers = {"Idempotency-Key": str(uuid4()) if key is None else key, **headers}
         return self._client.post("/api/v1/orders/", body, content_type="application/json", headers=headers)
 
@@ -69,7 +69,7 @@ def products(db: None) -> None:
 
 @pytest.fixture
 def make_body() -> MakeBody:
-    """A function that builds the body of an order for one lamp and three mugs; its arguments replace fields."""
+    """Return a function that builds the body of an order for a lamp and three mugs. Its arguments replace fields."""
 
     def make(**changes: Any) -> dict[str, Any]:
         return {
@@ -86,7 +86,7 @@ def make_body() -> MakeBody:
 
 @pytest.fixture
 def place(products: None, make_body: MakeBody) -> PlaceOrder:
-    """A function that places an order and lets things happen to it."""
+    """Return a function that places an order and applies happenings to it."""
 
     def place_and_advance(*happenings: Happening) -> Order:
         placement = place_order(idempotency_key=str(uuid4()), request=make_body())
@@ -99,7 +99,7 @@ def place(products: None, make_body: MakeBody) -> PlaceOrder:
 
 
 def make_promotion(code: str, uses: int, kind: str = "percent", value: int = 10, **changes: Any) -> Promotion:
-    """A code that is valid from an hour ago until in an hour."""
+    """Create a promotion code that is valid for one more hour."""
     now = timezone.now()
     times = {"begins_at": now - timedelta(hours=1), "ends_at": now + timedelta(hours=1)}
     return Promotion.objects.create(code=code, kind=kind, value=value, uses=uses, **{**times, **changes})
@@ -111,18 +111,18 @@ PAID = (*CONFIRMED, Happening.PAYMENT_CAPTURED)
 
 
 def read_events(order: Order) -> list[Event]:
-    """What orders has published about the order, in order."""
+    """Return the events that orders published for the order, in sequence."""
     rows = Outbox.objects.filter(topic="shop.orders", key=str(order.pk)).order_by("sequence")
     return [known_events()[row.type].decode(row.body) for row in rows]
 
 
 def name_events(order: Order) -> list[str]:
-    """The types of what orders has published about the order."""
+    """Return the class names of the events that orders published for the order, in sequence."""
     return [type(event).__name__ for event in read_events(order)]
 
 
 def count_everything() -> dict[str, int]:
-    """How much of anything is stored."""
+    """Return the number of rows of each table that an order writes to."""
     return {model.__name__: model.objects.count() for model in (Order, IdempotencyKey, Contact, Outbox)}
 
 

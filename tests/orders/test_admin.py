@@ -1,4 +1,4 @@
-"""Orders for staff: to be read, never typed into, and moved on by actions of those who may."""
+"""The admin pages of orders: read-only, with actions for staff who have the permission."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ VIEW = ("view_order", "view_orderline", "view_transition")
 
 @pytest.fixture
 def log_in(client: Client) -> LogIn:
-    """A function that logs somebody of the staff in, who has these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in_with(*permissions: str, is_staff: bool = True) -> Client:
         user = User.objects.create_user("somebody", is_staff=is_staff)
@@ -33,7 +33,7 @@ def log_in(client: Client) -> LogIn:
 
 
 def act(client: Client, action: str, *orders: Order, reason: str = "sold by mistake") -> list[str]:
-    """Run an action on orders and return what is said about it."""
+    """Run an action on `orders` and return the messages of the page."""
     chosen = [str(order.pk) for order in orders]
     answer = client.post(LIST, {"action": action, "_selected_action": chosen, "reason": reason}, follow=True)
     assert answer.status_code == 200
@@ -44,7 +44,7 @@ def status_of(order: Order) -> str:
     return Order.objects.get(pk=order.pk).status
 
 
-def test_list_and_detail_open_for_who_may_look(log_in: LogIn, place: PlaceOrder) -> None:
+def test_staff_with_the_view_permission_can_open_list_and_detail(log_in: LogIn, place: PlaceOrder) -> None:
     order = place(*CONFIRMED)
     client = log_in(*VIEW)
     listed = client.get(LIST).content.decode()
@@ -56,7 +56,7 @@ def test_list_and_detail_open_for_who_may_look(log_in: LogIn, place: PlaceOrder)
         assert shown in page
 
 
-def test_nothing_on_the_pages_can_be_typed_into_or_saved(log_in: LogIn, place: PlaceOrder) -> None:
+def test_the_pages_have_no_fields_and_refuse_every_change(log_in: LogIn, place: PlaceOrder) -> None:
     order = place()
     client = log_in(*VIEW, "change_order", "add_order", "delete_order", "change_orderline", "delete_orderline")
     address = reverse("admin:orders_order_change", args=[order.pk])
@@ -72,7 +72,7 @@ def test_nothing_on_the_pages_can_be_typed_into_or_saved(log_in: LogIn, place: P
     assert OrderLine.objects.count() == 2
 
 
-def test_staff_who_may_take_an_order_through_its_life(log_in: LogIn, place: PlaceOrder) -> None:
+def test_staff_with_the_act_permission_can_ship_and_deliver(log_in: LogIn, place: PlaceOrder) -> None:
     order = place(*PAID)
     client = log_in(*VIEW, "change_order")
     assert act(client, "mark_shipped", order) == [f"success: Done: {order.number}."]
@@ -100,7 +100,7 @@ def test_staff_may_cancel_an_order_until_it_is_shipped(
     assert (step.by, step.note) == ("admin:somebody", "sold by mistake")
 
 
-def test_staff_are_asked_why_before_anything_is_cancelled(log_in: LogIn, place: PlaceOrder) -> None:
+def test_a_cancellation_needs_a_reason(log_in: LogIn, place: PlaceOrder) -> None:
     order = place()
     chosen = {"action": "cancel", "_selected_action": [str(order.pk)]}
     page = log_in(*VIEW, "change_order").post(LIST, chosen).content.decode()
@@ -109,7 +109,7 @@ def test_staff_are_asked_why_before_anything_is_cancelled(log_in: LogIn, place: 
     assert status_of(order) == "placed"
 
 
-def test_why_an_order_was_cancelled_is_told_to_nobody_else(log_in: LogIn, place: PlaceOrder) -> None:
+def test_no_event_contains_the_reason_of_a_cancellation(log_in: LogIn, place: PlaceOrder) -> None:
     order = place()
     act(log_in(*VIEW, "change_order"), "cancel", order, reason="Ada Lovelace rang")
     assert not Outbox.objects.filter(body__contains="Lovelace").exists()
@@ -125,25 +125,25 @@ def test_why_an_order_was_cancelled_is_told_to_nobody_else(log_in: LogIn, place:
         ("cancel", (*PAID, Happening.MARKED_SHIPPED)),
     ],
 )
-def test_what_can_not_be_done_is_told_and_changes_nothing(
+def test_an_impossible_action_shows_an_error_and_changes_nothing(
     log_in: LogIn, place: PlaceOrder, action: str, happenings: tuple[Happening, ...]
 ) -> None:
     order = place(*happenings)
     before = (status_of(order), Transition.objects.count(), Outbox.objects.count())
-    (told,) = act(log_in(*VIEW, "change_order"), action, order)
-    assert told.startswith(f"error: {order.number}: ")
+    (shown,) = act(log_in(*VIEW, "change_order"), action, order)
+    assert shown.startswith(f"error: {order.number}: ")
     assert (status_of(order), Transition.objects.count(), Outbox.objects.count()) == before
 
 
-def test_one_that_can_not_holds_up_no_other(log_in: LogIn, place: PlaceOrder) -> None:
+def test_an_order_that_fails_does_not_stop_the_others(log_in: LogIn, place: PlaceOrder) -> None:
     ready, waiting, also_ready = place(*PAID), place(), place(*PAID)
-    told = act(log_in(*VIEW, "change_order"), "mark_shipped", ready, waiting, also_ready)
-    assert len(told) == 2
+    shown = act(log_in(*VIEW, "change_order"), "mark_shipped", ready, waiting, also_ready)
+    assert len(shown) == 2
     assert [status_of(order) for order in (ready, waiting, also_ready)] == ["shipped", "placed", "shipped"]
 
 
 @pytest.mark.parametrize("action", ["mark_shipped", "mark_delivered", "cancel"])
-def test_who_may_only_look_can_not_act(log_in: LogIn, place: PlaceOrder, action: str) -> None:
+def test_staff_with_only_the_view_permission_can_not_act(log_in: LogIn, place: PlaceOrder, action: str) -> None:
     order = place(*PAID, *([Happening.MARKED_SHIPPED] if action == "mark_delivered" else []))
     waiting = place()
     client = log_in(*VIEW)

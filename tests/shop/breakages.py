@@ -110,7 +110,7 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     ],
     "update inventory_reservation set sku = 'GONE' where order_id = '{confirmed.id}'": [
         (RESERVATIONS, "2 GONE are sold for order {confirmed.id}, which has no such line"),
-        (STOCK, "order {confirmed.id}, MUG: movements stand for no reservation"),
+        (STOCK, "order {confirmed.id}, MUG: movements, but no reservation"),
     ],
     "update inventory_reservation set state = 'held' where order_id = '{declined.id}'": [
         (STOCK_AGREES, "order {declined.number} of 2 LAMP is cancelled, inventory has 2 held"),

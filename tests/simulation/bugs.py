@@ -1,4 +1,4 @@
-"""Bugs that shops are known to have, patched into the product from here: nothing in the product knows of them."""
+"""Known bugs of shops, as patches of the product's code. The tests check that the simulation finds each of them."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,19 @@ from payments.settlement import claims, results
 
 
 def replace(text: str, old: str, new: str) -> str:
-    """Replace what must be there."""
-    assert old in text, f"the product has no {old!r} any more: patch the bug in anew"
+    """Return `text` with `old` replaced by `new`. Fail if `text` does not contain `old`."""
+    assert old in text, f"the product no longer contains {old!r}: adapt this bug to the new code"
     return text.replace(old, new)
 
 
 def take_random_gateway_key(patch: pytest.MonkeyPatch) -> None:
-    """Every call to the gateway carries a new idempotency key."""
+    """Send a new idempotency key with every call to the gateway."""
     key = "claimed.id || ':' || operation || coalesce(':' || refund.number, '') as key"
     patch.setattr(claims, "_CLAIM", replace(claims._CLAIM, key, "gen_random_uuid()::text as key"))
 
 
 def store_key_before_the_work(patch: pytest.MonkeyPatch) -> None:
-    """The answer to an idempotency key is kept apart from the order's transaction, and before it."""
+    """Store the answer of an idempotency key before the order's transaction, not in it."""
     answers: dict[str, Placement] = {}
     place_order = placement.place_order
 
@@ -46,7 +46,7 @@ def store_key_before_the_work(patch: pytest.MonkeyPatch) -> None:
 
 
 def release_twice(patch: pytest.MonkeyPatch) -> None:
-    """What is released already is released once more."""
+    """Release the stock of a cancelled order a second time."""
     again = [Transition(Reservation.State.RELEASED, Reservation.State.RELEASED, Movement.Kind.RELEASED, 0, -1)]
 
     def close_twice(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> ClosedReservations:
@@ -59,7 +59,7 @@ def release_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def read_then_write_stock(patch: pytest.MonkeyPatch) -> None:
-    """The stock is read, and written back less what is ordered; nobody else waits meanwhile."""
+    """Read the stock without a lock, and write the new value back later."""
 
     def read_stock(skus: Sequence[str], orders: Sequence[UUID] = ()) -> dict[str, int]:
         return {stock.sku: stock.available for stock in Stock.objects.filter(sku__in=skus)}
@@ -77,7 +77,7 @@ def read_then_write_stock(patch: pytest.MonkeyPatch) -> None:
 
 
 def capture_without_lock(patch: pytest.MonkeyPatch) -> None:
-    """Who captures and who gives back read the payment, and write it later; nobody else waits meanwhile."""
+    """Read payments without a lock for captures and refunds, and write them later."""
 
     def read_payments(events: Sequence[Any]) -> list[Payment]:
         payments = list(Payment.objects.filter(order_id__in=[event.order_id for event in events]).order_by("order_id"))

@@ -1,4 +1,4 @@
-"""A catalogue and stock for the simulated shop. SIMULATE=all: the long form (`make simulate`). SEED=...: other runs."""
+"""Fixtures of the simulated shop. `SIMULATE=all` runs the long form (`make simulate`); `SEED` chooses the runs."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ set_hypothesis_home_dir(Path(os.environ["VAR_DIR"]) / "hypothesis")
 
 @pytest.fixture
 def products(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the simulated shop sells, and a gateway and a doorbell of this process."""
+    """Create the products and their stock. Replace the gateway and the doorbell by fakes in this process."""
     settings.PAYMENT_GATEWAY = "tests.simulation.gateway.Books"
     monkeypatch.setattr("shop.workqueue.doorbell._ring_now", lambda task, *args: None)
     category = Category.objects.create(slug="kitchen", name="Kitchen")
@@ -26,6 +26,6 @@ def products(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the seed."""
+    """Print the seed if a simulation failed."""
     if any("tests/simulation/" in report.nodeid for report in terminalreporter.getreports("failed")):
-        terminalreporter.line(f"simulation: SEED={os.environ['SEED']} repeats it")
+        terminalreporter.line(f"simulation: repeat this run with SEED={os.environ['SEED']}")

@@ -1,4 +1,4 @@
-"""A gateway in this process, whose answers get lost when they shall."""
+"""A payment gateway in this process that loses requests and answers on demand."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,32 +10,32 @@ from tests.simulation.model import Fate
 
 
 class Books:
-    """What settings.PAYMENT_GATEWAY names in a simulation. `fate` is that of the next calls."""
+    """The gateway of settings.PAYMENT_GATEWAY in a simulation. `fate` decides the result of the next calls."""
 
     fate: Fate = "answered"
     entries: dict[str, tuple[str, GatewayAnswer]] = {}
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
-        """Hold the amount, if the card is good."""
+        """Authorize `amount`, or decline it for the token of a bad card."""
         declined = token == "tok_declined"
         reference = "" if declined else f"auth {key}"
         return self._book(key, "authorize", reference, amount, currency, declined=declined)
 
     def capture(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """Take what is held."""
+        """Capture an authorized amount."""
         return self._book(key, "capture", reference, amount, "EUR")
 
     def void(self, key: str, reference: str) -> GatewayAnswer:
-        """Give back what is held."""
+        """Void an authorization."""
         held = next(answer for _, answer in self.entries.values() if answer.reference == reference)
         return self._book(key, "void", reference, held.amount, "EUR")
 
     def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """Give back what was taken."""
+        """Refund a captured amount."""
         return self._book(key, "refund", reference, amount, "EUR")
 
     def lookup(self, key: str, reference: str) -> GatewayAnswer | None:
-        """Return what was answered under the key; what was pending may be decided now."""
+        """Return the answer for `key`, or None. Approve a pending answer, unless `fate` is pending."""
         if key not in self.entries:
             return None
         operation, answer = self.entries[key]
@@ -45,11 +45,11 @@ class Books:
         return answer
 
     def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
-        """Refuse: this gateway sends no webhooks."""
+        """Fail: this gateway sends no webhooks."""
         raise NotImplementedError
 
     def read_ledger(self, since: datetime | None) -> Iterator[LedgerEntry]:
-        """Yield every entry."""
+        """Yield all entries of the ledger."""
         for key, (operation, answer) in self.entries.items():
             yield LedgerEntry(
                 idempotency_key=key,
@@ -66,12 +66,12 @@ class Books:
         self, key: str, operation: str, reference: str, amount: int, currency: str, *, declined: bool = False
     ) -> GatewayAnswer:
         if self.fate == "lost_before":
-            raise GatewayUnavailable("the request got lost")
+            raise GatewayUnavailable("the request was lost")
         outcome: Outcome = "declined" if declined else "approved"
         if operation == "refund" and self.fate == "pending":
             outcome = "pending"
         answer = GatewayAnswer(outcome=outcome, reference=reference, amount=amount, currency=currency)
         _, booked = self.entries.setdefault(key, (operation, answer))
         if self.fate == "lost_after":
-            raise GatewayUnavailable("the answer got lost")
+            raise GatewayUnavailable("the answer was lost")
         return booked

@@ -1,4 +1,4 @@
-"""Hypothesis takes the steps, in any order: people, consumers, workers that die, a gateway whose answers get lost."""
+"""State machines for Hypothesis, which takes random steps: people, consumers, crashing workers and the gateway."""
 
 from django.db import transaction
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ from tests.simulation.twin import Twin
 
 Step = tuple[str, int, int]
 MOST_ORDERS = 4
-#: What people and the clock do; a truth value is how much the staff gives back: all or a part.
+#: The actions of people and the clock. A boolean is a refund by staff: True for the whole amount, False for a part.
 ASKED: list[Happening | bool] = [
     Happening.CANCEL_REQUESTED,
     Happening.CANCELLED_BY_STAFF,
@@ -23,23 +23,23 @@ ASKED: list[Happening | bool] = [
 ]
 FATES: list[Fate] = ["answered", "lost_before", "lost_after", "pending"]
 QUANTITIES = st.sampled_from([(1, 0), (0, 1), (2, 2), (1, 3), (3, 1), (4, 0), (7, 0)])
-#: Of the bytes that are drawn, those from here on are people and the clock.
+#: A drawn byte from this value on is an action of people or the clock; a smaller one is a step of a process.
 PEOPLE = 216
 
 
 class Shop(RuleBasedStateMachine):
-    """Orders, stock and money of the model under whatever may happen to them."""
+    """The model of the shop, with random steps."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shop = self.open()
 
     def open(self) -> Model:
-        """Begin a run."""
+        """Return the shop of a new run."""
         return Model()
 
     def list_steps(self) -> list[Step]:
-        """Everything that consumers and workers could do now: (what, order, which)."""
+        """Return the possible steps of consumers and workers as (name, number of the order, variant)."""
         steps: list[Step] = []
         for number, sale in enumerate(self.shop.sales):
             for which, route in enumerate(ROUTES):
@@ -52,7 +52,7 @@ class Shop(RuleBasedStateMachine):
         return steps
 
     def take(self, step: Step, fate: Fate) -> None:
-        """Take one of the listed steps."""
+        """Take a step of list_steps(). `fate` decides the result of a call to the gateway."""
         what, number, which = step
         if what == "deliver":
             self.shop.deliver(number, ROUTES[which])
@@ -64,16 +64,16 @@ class Shop(RuleBasedStateMachine):
     @precondition(lambda self: len(self.shop.sales) < MOST_ORDERS)
     @rule(quantities=QUANTITIES, good_card=st.sampled_from([True, True, True, False]))
     def place(self, quantities: tuple[int, int], good_card: bool) -> None:
-        """A customer orders."""
+        """Place an order of a customer."""
         lines = {sku: quantity for sku, quantity in zip(SKUS, quantities, strict=True) if quantity}
         self.shop.place(lines, good_card)
 
     @precondition(lambda self: self.shop.sales)
     @rule(choices=st.binary(min_size=6, max_size=24), fate=st.sampled_from(FATES))
     def go_on(self, choices: bytes, fate: Fate) -> None:
-        """Consumers and workers do some of what they could, and people want something in between.
+        """Take steps of consumers and workers, mixed with actions of people.
 
-        Bytes are one draw: a list of numbers makes a run take twice as long.
+        `choices` are bytes because Hypothesis draws them at once: with a list of numbers a run takes twice as long.
         """
         for choice in choices:
             steps = self.list_steps()
@@ -84,7 +84,7 @@ class Shop(RuleBasedStateMachine):
             self.check()
 
     def want(self, number: int, wish: Happening | bool) -> None:
-        """Let somebody want something, whether it can be done or not."""
+        """Try an action of people or the clock, which may be impossible."""
         if isinstance(wish, bool):
             self.shop.give_back(number, whole=wish)
         else:
@@ -93,42 +93,42 @@ class Shop(RuleBasedStateMachine):
     @precondition(lambda self: self.list_steps())
     @rule()
     def catch_up(self) -> None:
-        """Everything that can be done now is done."""
+        """Take all possible steps."""
         self.take_all_steps()
 
     def take_all_steps(self) -> None:
-        """Take steps until there are none."""
+        """Take steps until no step is possible."""
         while steps := self.list_steps():
             self.take(steps[-1], "answered")
 
     @rule(sku=st.sampled_from(SKUS), difference=st.sampled_from([-4, -1, 3]))
     def book(self, sku: str, difference: int) -> None:
-        """Staff count or receive."""
+        """Book a receipt or a correction by staff."""
         self.shop.book(sku, difference)
 
     @invariant()
     def check(self) -> None:
-        """Nothing is wrong."""
+        """Assert that no rule is broken."""
         assert list(find_breaches(self.shop)) == []
 
     def teardown(self) -> None:
-        """Everything comes to its end, and nothing is left over."""
+        """Take all remaining steps, then assert that no work is left."""
         self.take_all_steps()
         self.check()
         assert list(find_leftovers(self.shop)) == []
 
 
 class RealShop(Shop):
-    """The model and the shop itself, in a transaction that is rolled back."""
+    """The model and the real shop, in a transaction that is rolled back."""
 
     def open(self) -> Model:
-        """Begin a run."""
+        """Return the model and the shop of a new run, in a new transaction."""
         self.transaction = transaction.atomic()
         self.transaction.__enter__()
         return Twin()
 
     def teardown(self) -> None:
-        """Everything comes to its end, and nothing stays."""
+        """Take all remaining steps, then roll the transaction back."""
         try:
             super().teardown()
         finally:

@@ -1,7 +1,7 @@
-"""The shop as a simple model: orders, stock and money in a few dictionaries, one step at a time.
+"""A simple model of the shop: orders, stock and money in dictionaries, changed one step at a time.
 
-The saga's table is the product's own. What inventory, payments and the gateway do is said here a second time, as
-plainly as it can be: real.py takes the same steps with the product's code, and both must show the same.
+The model uses the product's saga table. It has its own simple code for inventory, payments and the gateway. twin.py
+takes the same steps with the product's code and compares the two.
 """
 
 from collections import Counter, defaultdict
@@ -10,14 +10,14 @@ from typing import Literal
 
 from orders.lifecycle.saga import Happening, ImpossibleTransition, State, decide
 
-#: What becomes of a call to the gateway: answered, or no answer although (or because) it was (or was not) carried out.
-#: Pending is a refund that the gateway has taken and not decided; any other call is answered then.
+#: The result of a call to the gateway: an answer, a request lost before the gateway, or an answer lost after it.
+#: With "pending" the gateway accepts a refund without a decision; it answers any other operation.
 Fate = Literal["answered", "lost_before", "lost_after", "pending"]
-#: Refunds are counted in halves of an order's money.
+#: The whole amount of an order in halves, the unit of refunds.
 WHOLE = 2
 SKUS = ("CUP", "POT")
 OPENING = 6
-#: Who reads which topic.
+#: Pairs of a consumer and a topic that it reads.
 ROUTES = (
     ("inventory", "orders"),
     ("payments", "orders"),
@@ -29,7 +29,7 @@ HAPPENINGS = {happening.value: happening for happening in Happening}
 
 @dataclass(slots=True)
 class Refund:
-    """So many halves that are to go back."""
+    """A refund of `halves` halves of the order's amount."""
 
     halves: int
     status: str = "wanted"
@@ -37,7 +37,7 @@ class Refund:
 
 @dataclass(slots=True)
 class Call:
-    """A call of a worker, ``refund 2`` for example; `answer` is None when the worker got none."""
+    """A worker's call of the gateway, for example ``refund 2``. `answer` is None if the worker got no answer."""
 
     operation: str
     answer: str | None
@@ -45,46 +45,46 @@ class Call:
 
 @dataclass(slots=True)
 class Sale:
-    """All that there is of one order."""
+    """The state of one order in all apps."""
 
     lines: dict[str, int]
     good_card: bool
     state: State = field(default_factory=State)
     topics: dict[str, list[str]] = field(default_factory=lambda: {"orders": [], "inventory": [], "payments": []})
     read: dict[tuple[str, str], int] = field(default_factory=lambda: dict.fromkeys(ROUTES, 0))
-    held: str = ""  # what inventory's reservation is: nothing, held, sold, released
-    payment: str = ""  # nothing before payments has heard of the order
+    held: str = ""  # state of inventory's reservation: "", held, sold or released
+    payment: str = ""  # "" until payments has read OrderPlaced
     wanted: str = ""
     refunds: list[Refund] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)  # attempts by operation
-    in_flight: list[Call] = field(default_factory=list)  # the last one holds the claim
+    in_flight: list[Call] = field(default_factory=list)  # the last call has the claim
     claimed: bool = False
-    ledger: dict[str, str] = field(default_factory=dict)  # the gateway's books: operation -> outcome
+    ledger: dict[str, str] = field(default_factory=dict)  # the gateway's ledger: operation -> outcome
 
     @property
     def promised(self) -> int:
-        """The halves that went back or are to."""
+        """The halves of all refunds, finished or not."""
         return sum(refund.halves for refund in self.refunds)
 
     @property
     def given_back(self) -> int:
-        """The halves that went back."""
+        """The halves of the finished refunds."""
         return sum(refund.halves for refund in self.refunds if refund.status == "done")
 
     @property
     def open_refund(self) -> int | None:
-        """The number of the first refund that is not done."""
+        """The number of the first unfinished refund, or None."""
         return next((n for n, refund in enumerate(self.refunds, 1) if refund.status != "done"), None)
 
 
 class Model:
-    """Takes steps. Each returns whether it could be taken at all."""
+    """The model of the shop. Each step returns whether it was possible."""
 
     def __init__(self) -> None:
         self.sales: list[Sale] = []
         self.on_hand = dict.fromkeys(SKUS, OPENING)
         self.reserved = dict.fromkeys(SKUS, 0)
-        self.booked: dict[str, int] = defaultdict(int)  # by staff, of each SKU
+        self.booked: dict[str, int] = defaultdict(int)  # receipts and corrections by SKU
 
     def place(self, lines: dict[str, int], good_card: bool) -> None:
         """Place an order."""
@@ -110,14 +110,14 @@ class Model:
         return True
 
     def advance(self, sale: Sale, happening: Happening) -> None:
-        """Let the saga decide."""
+        """Apply `happening` by the saga's table."""
         decision = decide(sale.state, happening)
         sale.state = decision.state
         if decision.publish:
             sale.topics["orders"].append(decision.publish)
 
     def ask(self, number: int, happening: Happening) -> bool:
-        """Let a person or the clock do something; what can't be done any more, or yet, is refused."""
+        """Apply an action of a person or the clock, unless the saga's table forbids it."""
         try:
             self.advance(self.sales[number], happening)
         except ImpossibleTransition:
@@ -125,7 +125,7 @@ class Model:
         return True
 
     def move_stock(self, sale: Sale, event: str) -> None:
-        """Do what inventory does."""
+        """Apply an event of an order to the stock, like inventory."""
         if event == "OrderPlaced":
             enough = all(self.on_hand[sku] - self.reserved[sku] >= wanted for sku, wanted in sale.lines.items())
             sale.topics["inventory"].append("StockReserved" if enough else "StockRejected")
@@ -142,12 +142,12 @@ class Model:
             sale.held = "released"
 
     def add(self, numbers: dict[str, int], sale: Sale, times: int) -> None:
-        """Move a number of each of the order's SKUs."""
+        """Add `times` the order's quantities to `numbers`, by SKU."""
         for sku, quantity in sale.lines.items():
             numbers[sku] += quantity * times
 
     def book(self, sku: str, difference: int) -> bool:
-        """Receive or correct by hand, unless that takes what is held."""
+        """Book a receipt or correction, unless orders hold the pieces."""
         if self.on_hand[sku] + difference < self.reserved[sku]:
             return False
         self.on_hand[sku] += difference
@@ -155,7 +155,7 @@ class Model:
         return True
 
     def want_money(self, sale: Sale, event: str) -> None:
-        """Do what payments does about an order's events."""
+        """Apply an event of an order to its payment, like payments."""
         if event == "OrderPlaced":
             sale.payment, sale.wanted = "pending", "authorize"
         elif event == "OrderConfirmed":
@@ -170,7 +170,7 @@ class Model:
                 sale.wanted = "void"
 
     def give_back(self, number: int, *, whole: bool) -> bool:
-        """Let staff give back a half, or all that is left, if it is captured."""
+        """Refund a half, or all that is left, of a captured payment."""
         sale = self.sales[number]
         if sale.payment != "captured" or sale.promised == WHOLE:
             return False
@@ -178,13 +178,13 @@ class Model:
         return True
 
     def want_back(self, sale: Sale, halves: int) -> None:
-        """Write down a refund, if it is of something."""
+        """Record a refund of `halves`, unless it is 0."""
         if halves:
             sale.refunds.append(Refund(halves))
             sale.wanted = "refund"
 
     def begin(self, number: int, fate: Fate) -> bool:
-        """Let a worker claim the payment and call the gateway, also when another died in the middle of it."""
+        """Claim the payment and call the gateway, like a worker. An earlier worker may have died during its call."""
         sale = self.sales[number]
         if not sale.wanted:
             return False
@@ -195,7 +195,7 @@ class Model:
             operation = "capture" if sale.payment == "authorized" else f"refund {sale.open_refund}"
         sale.calls[operation] += 1
         if sale.ledger.get(operation) == "pending" and fate != "pending":
-            sale.ledger[operation] = "approved"  # decided meanwhile
+            sale.ledger[operation] = "approved"  # the gateway has decided since the last call
         answer = sale.ledger.get(operation) if sale.calls[operation] > 1 else None
         if answer is None and fate != "lost_before":
             booked = self.charge(sale, operation, fate)
@@ -205,7 +205,7 @@ class Model:
         return True
 
     def charge(self, sale: Sale, operation: str, fate: Fate) -> str:
-        """Do what the gateway does: the same again for the same key, which is the operation's."""
+        """Return the gateway's answer. Each operation has one key, so a repeated call gets the same answer."""
         if operation not in sale.ledger:
             declined = operation == "authorize" and not sale.good_card
             pending = operation.startswith("refund") and fate == "pending"
@@ -213,7 +213,7 @@ class Model:
         return sale.ledger[operation]
 
     def end(self, number: int, *, oldest: bool) -> bool:
-        """Let a worker record what it was answered: the last one, or the oldest, which has slept past its claim."""
+        """Record the result of a worker's call: of the last one, or of the `oldest`, whose claim has expired."""
         sale = self.sales[number]
         if not sale.in_flight:
             return False
@@ -226,7 +226,7 @@ class Model:
         return True
 
     def record(self, sale: Sale, call: Call) -> None:
-        """Write down what the gateway answered."""
+        """Record an answer of the gateway."""
         if call.operation == "authorize":
             if call.answer == "declined":
                 self.settle(sale, "declined", "PaymentDeclined")
@@ -244,7 +244,7 @@ class Model:
             self.record_refund(sale, sale.refunds[int(call.operation.split()[1]) - 1], call)
 
     def record_refund(self, sale: Sale, refund: Refund, call: Call) -> None:
-        """Write down what became of a refund."""
+        """Record the result of a refund."""
         if call.answer == "pending":
             refund.status = "pending"
             return
@@ -256,6 +256,6 @@ class Model:
         sale.wanted = "refund" if sale.open_refund else ""
 
     def settle(self, sale: Sale, payment: str, event: str) -> None:
-        """End a payment."""
+        """Set the final state of a payment and publish `event`."""
         sale.payment, sale.wanted = payment, ""
         sale.topics["payments"].append(event)

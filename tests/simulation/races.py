@@ -1,4 +1,4 @@
-"""Two things happen to an order at the same moment, again and again, on real PostgreSQL; then everything ends."""
+"""Races on real PostgreSQL: two changes of an order at the same moment, many times, then all remaining work."""
 
 import math
 import random
@@ -51,20 +51,23 @@ def place_orders(count: int) -> list[UUID]:
 
 
 def work() -> int:
-    """Let a worker do all that payments want and that is due; return how much it was."""
+    """Make all due calls to the gateway, like a worker. Return their number."""
     calls = claim_calls(1000)
     record_calls([make_call(call, math.inf) for call in calls])
     return len(calls)
 
 
 def hear(consumer: Consumer, topic: str, order_id: UUID) -> None:
-    """Give the consumer what the outbox holds of a key, as often as that was given before: duplicates are known."""
+    """Deliver all events of an order to the consumer. It drops those that it has already applied."""
     rows = Outbox.objects.filter(topic=topic, key=str(order_id)).order_by("sequence")
     consumer.process([make_delivery(row) for row in rows])
 
 
 def race(count: int, seed: int, *sides: tuple[Callable[[int], None], float]) -> None:
-    """Run each side in a thread of its own, `count` times, each time all at once but for up to so many milliseconds."""
+    """Run the functions of `sides` at the same time, `count` times, each in its own thread.
+
+    The number of each side is the largest random delay in milliseconds before its function starts.
+    """
     barrier = threading.Barrier(len(sides))
 
     def run(side: Callable[[int], None], late: float, dice: random.Random) -> None:
@@ -86,16 +89,16 @@ def race(count: int, seed: int, *sides: tuple[Callable[[int], None], float]) -> 
 
 
 def finish() -> None:
-    """Let everything come to its end."""
+    """Deliver events and make calls until nothing is left to do."""
     for _ in range(10):
         Payment.objects.exclude(wanted="nothing").update(due_at=Now() - LATER, claimed_until=None)
         if not deliver(*SHOP) + work():
             return
-    raise AssertionError("it never ends")
+    raise AssertionError("after 10 rounds there is still work to do")
 
 
 def count_ends() -> Counter[tuple[str, str, tuple[str, ...]]]:
-    """Count how orders ended: status, payment, and what the gateway has booked for them."""
+    """Count orders by status, payment and the operations in the gateway's ledger."""
     booked: dict[str, list[str]] = {}
     for key, (operation, _) in Books.entries.items():
         booked.setdefault(key.partition(":")[0], []).append(operation)
@@ -106,17 +109,17 @@ def count_ends() -> Counter[tuple[str, str, tuple[str, ...]]]:
 
 
 def find_wrong() -> list[str]:
-    """List what does not add up."""
+    """Return a sentence for each difference that verification finds."""
     finders = (find_wrong_orders, find_unpaid_orders, find_misplaced_stock, find_stock_differences)
     return [sentence for find in finders for sentence in find()]
 
 
 def race_cancel_against_capture(count: int, seed: int) -> None:
-    """The customer cancels a confirmed order while its money is being captured."""
+    """Cancel confirmed orders by their customers while a worker captures the payments."""
     orders = place_orders(count)
     deliver(*SHOP)
     work()
-    deliver(*SHOP)  # payments has heard that they are confirmed: the captures are wanted now
+    deliver(*SHOP)  # payments reads OrderConfirmed: the captures are due now
     Payment.objects.update(due_at=Now() + LATER)
 
     def capture(turn: int) -> None:
@@ -134,7 +137,7 @@ def race_cancel_against_capture(count: int, seed: int) -> None:
 
 
 def race_deadline_against_confirm(count: int, seed: int) -> None:
-    """An order's deadline passes while its last answer arrives."""
+    """Let the deadlines of orders pass while their last answers arrive."""
     orders = place_orders(count)
     deliver(*SHOP)
     work()
@@ -151,7 +154,7 @@ def race_deadline_against_confirm(count: int, seed: int) -> None:
 
 
 def race_for_stock(count: int, seed: int) -> None:
-    """Sixteen consumers hold stock of the same two products for orders of both, in crossed orders."""
+    """Hold stock of two products in sixteen threads. Half of the orders list the products in the opposite order."""
     crossed = [LINES, LINES[::-1]] * 8
     events = [[make_placed(uuid4(), lines) for _ in range(count)] for lines in crossed]
 

@@ -1,4 +1,4 @@
-"""What must be true of a shop after every step, and what when nothing is left to be done. Each breach is a sentence."""
+"""Rules for the shop: after every step, and when no work is left. Each breach is one sentence."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ ENDED = ("declined", "voided", "refunded")
 
 
 def find_breaches(model: Model) -> Iterator[str]:
-    """Yield what is wrong at any moment."""
+    """Yield a sentence for each rule that is broken after a step."""
     for sku in SKUS:
         on_hand, reserved = model.on_hand[sku], model.reserved[sku]
         if not 0 <= reserved <= on_hand:
@@ -25,7 +25,7 @@ def find_breaches(model: Model) -> Iterator[str]:
 
 
 def find_breaches_of_money(sale: Sale) -> Iterator[str]:
-    """Yield what is wrong between an order and the gateway's books."""
+    """Yield the differences between an order and the gateway's ledger."""
     done = find_done(sale)
     if done - {"authorize"} and "authorize" not in done:
         yield f"{sorted(done)} without an authorization"
@@ -34,39 +34,39 @@ def find_breaches_of_money(sale: Sale) -> Iterator[str]:
     if "refund" in done and "capture" not in done:
         yield "refunded, but never captured"
     if sale.promised > WHOLE:
-        yield f"{sale.promised} of {WHOLE} halves are to go back"
+        yield f"the refunds add up to {sale.promised} of {WHOLE} halves"
     if sale.state.payment == "refunded" and sale.given_back < WHOLE:
-        yield f"refunded, but {sale.given_back} of {WHOLE} halves went back"
+        yield f"refunded, but the finished refunds add up to {sale.given_back} of {WHOLE} halves"
     if sale.state.status in ("shipped", "delivered") and "capture" not in done:
-        yield f"{sale.state.status}, but the books say {sorted(done)}"
+        yield f"{sale.state.status}, but the ledger has {sorted(done)}"
     for event in ("OrderConfirmed", "OrderCancelled", "OrderShipped", "OrderDelivered"):
         if sale.topics["orders"].count(event) > 1:
-            yield f"{event} is said more than once"
+            yield f"{event} was published more than once"
 
 
 def find_done(sale: Sale) -> set[str]:
-    """The kinds of operations that the gateway has carried out."""
+    """Return the kinds of operations that the gateway has approved."""
     return {operation.split()[0] for operation, outcome in sale.ledger.items() if outcome == "approved"}
 
 
 def find_leftovers(model: Model) -> Iterator[str]:
-    """Yield what is wrong when nothing is left to be done."""
+    """Yield a sentence for each rule that is broken when no work is left."""
     for number, sale in enumerate(model.sales):
         done = find_done(sale)
         shown = f"order {number} is {sale.state.status}"
         if sale.state.status == "placed":
-            yield f"{shown} for ever"
+            yield f"{shown}, but no work is left for it"
         elif sale.state.status == "cancelled":
             if sale.held in ("held", "sold"):
                 yield f"{shown}, its stock is {sale.held}"
             if sale.state.payment not in ENDED or sale.payment != sale.state.payment:
-                yield f"{shown} and knows a payment {sale.state.payment}, which is {sale.payment}"
+                yield f"{shown} with payment {sale.state.payment}, but payments has {sale.payment}"
             if done not in (set(), {"authorize", "void"}, {"authorize", "capture", "refund"}):
                 yield f"{shown}, the gateway has {sorted(done)}"
         elif sale.held != "sold" or done - {"refund"} != {"authorize", "capture"}:
             yield f"{shown}, stock {sale.held}, the gateway has {sorted(done)}"
         elif sale.state.payment != ("refunded" if sale.given_back == WHOLE else "captured"):
-            yield f"{shown} and knows a payment {sale.state.payment}, of which {sale.given_back} halves went back"
+            yield f"{shown} with payment {sale.state.payment}, but {sale.given_back} halves were refunded"
         booked = sum(outcome == "approved" for name, outcome in sale.ledger.items() if name.startswith("refund"))
         if sale.promised != sale.given_back or booked != len(sale.refunds):
-            yield f"{shown}, {sale.promised} halves are to go back, {sale.given_back} did, in {booked} bookings"
+            yield f"{shown}: refunds of {sale.promised} halves, {sale.given_back} finished, {booked} in the ledger"

@@ -1,4 +1,4 @@
-"""Runs of a machine: so many, of so many steps, drawn by a seed."""
+"""simulate(): runs of a state machine with a fixed seed."""
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
@@ -7,7 +7,10 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 def simulate(
     machine: type[RuleBasedStateMachine], *, runs: int, by_seed: int, steps: int = 5, shrink: bool = True
 ) -> None:
-    """Run the machine, and raise what it finds, with the shortest way to it."""
+    """Run `machine` `runs` times with at most `steps` rules each. Raise the first failure.
+
+    `by_seed` decides the random choices. With `shrink`, Hypothesis looks for the shortest failing run.
+    """
     drawn = seed(by_seed)(type(machine.__name__, (machine,), {}))
     run_state_machine_as_test(
         drawn,

@@ -1,4 +1,4 @@
-"""Whatever happens to an order at the same moment, money and stock are right in the end."""
+"""After races between two changes of an order, money and stock are correct."""
 
 import os
 from collections import Counter
@@ -27,7 +27,7 @@ from tests.simulation.races import (
 
 SEED = int(os.environ["SEED"])
 RACES = [40, pytest.param(1000, marks=pytest.mark.long)]
-#: Of each of sixteen threads.
+#: Orders of each of the sixteen threads.
 ORDERS = [4, pytest.param(100, marks=pytest.mark.long)]
 PIECES = 10_000
 pytestmark = [
@@ -39,13 +39,13 @@ pytestmark = [
 
 @pytest.fixture
 def plenty(products: None) -> None:
-    """Enough for everybody."""
+    """Receive enough stock for all orders."""
     for sku in SKUS:
         receive_stock(sku, PIECES, "for the races")
 
 
 @pytest.mark.parametrize("races", RACES)
-def test_cancel_against_capture_ends_with_the_money_given_back(races: int) -> None:
+def test_a_cancellation_during_a_capture_returns_the_money(races: int) -> None:
     race_cancel_against_capture(races, SEED)
     ends = count_ends()
     print(ends)
@@ -53,33 +53,33 @@ def test_cancel_against_capture_ends_with_the_money_given_back(races: int) -> No
     voided = ("cancelled", "voided", ("authorize", "void"))
     refunded = ("cancelled", "refunded", ("authorize", "capture", "refund"))
     assert set(ends) <= {voided, refunded}
-    assert len(ends) == 2 or races < 1000, "one side has won every race: they did not meet"
+    assert len(ends) == 2 or races < 1000, "one side won every race, so the two changes never overlapped"
     assert sum(ends.values()) == races
     assert Stock.objects.get(sku="CUP").available == OPENING + PIECES
 
 
 @pytest.mark.parametrize("races", RACES)
-def test_deadline_against_confirm_ends_one_way_or_the_other(races: int) -> None:
+def test_a_deadline_during_the_last_answer_confirms_or_cancels(races: int) -> None:
     race_deadline_against_confirm(races, SEED)
     ends = count_ends()
     print(ends)
     assert find_wrong() == []
     sold, over = ("confirmed", "captured", ("authorize", "capture")), ("cancelled", "voided", ("authorize", "void"))
     assert set(ends) <= {sold, over}
-    assert len(ends) == 2 or races < 1000, "one side has won every race: they did not meet"
+    assert len(ends) == 2 or races < 1000, "one side won every race, so the two changes never overlapped"
     stock = Stock.objects.get(sku="CUP")
     assert (stock.on_hand, stock.reserved) == (OPENING + PIECES - ends[sold], 0)
 
 
 @pytest.mark.parametrize("orders", ORDERS)
-def test_sixteen_consumers_hold_crossed_orders_without_an_error(orders: int) -> None:
+def test_sixteen_consumers_hold_the_same_products_without_an_error(orders: int) -> None:
     race_for_stock(orders, SEED)
     assert find_wrong() == []
     assert {stock.reserved for stock in Stock.objects.all()} == {orders * 16}
 
 
 @pytest.mark.parametrize("orders", ORDERS)
-def test_sixteen_customers_with_crossed_carts_get_no_error(settings: Settings, orders: int) -> None:
+def test_sixteen_customers_order_the_same_products_without_an_error(settings: Settings, orders: int) -> None:
     settings.RATE_LIMITS_ON = False
 
     def buy(number: int) -> Counter[int]:

@@ -1,4 +1,4 @@
-"""What finds nothing in the shop finds each of the bugs that shops are known to have."""
+"""The simulation and the races find each known bug that is patched into the shop."""
 
 import os
 from collections.abc import Callable
@@ -28,7 +28,7 @@ FOUND: dict[Bug, type[Exception]] = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("bug", FOUND)
-def test_the_simulation_finds_it(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_simulation_finds_the_bug(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     bug(monkeypatch)
     with pytest.raises((FOUND[bug], IntegrityError)) as found:
         simulate(RealShop, runs=60, by_seed=SEED, shrink=False)

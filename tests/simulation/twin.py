@@ -1,4 +1,4 @@
-"""The model beside the shop itself, on real PostgreSQL: both take each step, and both must show the same."""
+"""The model together with the real shop on PostgreSQL. Both take each step, and their states must be equal."""
 
 import math
 from collections import Counter
@@ -38,18 +38,18 @@ class Crashed(Exception):
 
 
 class Twin(Model):
-    """Takes each step in the model and in the shop, whose database must hold SKUS with OPENING pieces of each."""
+    """Takes each step in the model and in the shop. The database must have the SKUS with OPENING pieces each."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ids: list[UUID] = []
         self.finished: list[list[FinishedCall]] = []
-        self.booked_by: list[set[str]] = []  # under which keys the gateway has booked in the calls for each order
+        self.booked_by: list[set[str]] = []  # the keys in the gateway's ledger, by order
         self.consumers = {consumer.name: consumer for consumer in all_consumers()}
         Books.entries, Books.fate = {}, "answered"
 
     def place(self, lines: dict[str, int], good_card: bool) -> None:
-        """Place an order; the first time, the process dies before the commit, and the client sends it again."""
+        """Place an order. The first attempt crashes before the commit, and the client repeats it."""
         request = OrderRequest(data=make_order(*lines.items(), token="tok_ok" if good_card else "tok_declined"))
         request.is_valid(raise_exception=True)
         key = str(uuid4())
@@ -66,7 +66,7 @@ class Twin(Model):
         self.compare()
 
     def deliver(self, number: int, route: tuple[str, str]) -> bool:
-        """Deliver an event, twice: consumers know a duplicate."""
+        """Deliver an event twice. The consumer must drop the duplicate."""
         known = super().deliver(number, route)
         assert known
         consumer, topic = route
@@ -79,7 +79,7 @@ class Twin(Model):
         return True
 
     def ask(self, number: int, happening: Happening) -> bool:
-        """Let a person or the clock do something."""
+        """Apply an action of a person or the clock."""
         possible = super().ask(number, happening)
         order_id = self.ids[number]
         try:
@@ -98,7 +98,7 @@ class Twin(Model):
         return done
 
     def give_back(self, number: int, *, whole: bool) -> bool:
-        """Let staff give back a half, or all that is left."""
+        """Refund a half, or all that is left, by staff."""
         possible = super().give_back(number, whole=whole)
         try:
             with transaction.atomic():
@@ -115,7 +115,7 @@ class Twin(Model):
         return done
 
     def book(self, sku: str, difference: int) -> bool:
-        """Receive or correct by hand."""
+        """Book a receipt or correction by staff."""
         possible = super().book(sku, difference)
         try:
             adjust_stock(sku, difference, "counted", "admin:ada")
@@ -127,7 +127,7 @@ class Twin(Model):
         return done
 
     def begin(self, number: int, fate: Fate) -> bool:
-        """Let a worker claim the payment and call, as if the claim of the one before it had ended."""
+        """Claim the payment and call the gateway, after the earlier claim has expired."""
         known = super().begin(number, fate)
         now = timezone.now()
         Payment.objects.update(due_at=now + timedelta(days=1))
@@ -144,14 +144,14 @@ class Twin(Model):
         return known
 
     def end(self, number: int, *, oldest: bool) -> bool:
-        """Let a worker record what it was answered."""
+        """Record the result of a worker's call."""
         known = super().end(number, oldest=oldest)
         record_calls([self.finished[number].pop(0 if oldest else -1)])
         self.compare()
         return known
 
     def compare(self) -> None:
-        """Compare all that both know."""
+        """Assert that the model and the shop have the same orders, payments, stock and ledger."""
         orders = {order.pk: (order.status, order.stock, order.payment) for order in Order.objects.all()}
         states = [sale.state for sale in self.sales]
         assert [orders[pk] for pk in self.ids] == [(state.status, state.stock, state.payment) for state in states]
@@ -177,7 +177,7 @@ class Twin(Model):
 
 
 def pass_deadline(order_id: UUID) -> None:
-    """Let the order's deadline pass, and the sweep come."""
+    """Move the deadline of the order into the past, and run the sweep."""
     ours = Order.objects.filter(pk=order_id)
     ours.update(deadline_at=timezone.now() - timedelta(seconds=1))
     cancel_overdue_orders()

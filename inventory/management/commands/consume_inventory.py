@@ -3,5 +3,5 @@ from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):
-    help = "Hold, sell and give back stock as orders are placed, confirmed and cancelled. Stops cleanly on SIGTERM."
+    help = "Hold, sell and release stock as orders are placed, confirmed and cancelled. Stops cleanly on SIGTERM."
     consumer = consumer

@@ -3,5 +3,5 @@ from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):
-    help = "Confirm or cancel orders as inventory and payments answer."
+    help = "Apply the events of inventory and payments to orders. Stops cleanly on SIGTERM."
     consumer = consumer

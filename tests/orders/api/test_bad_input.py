@@ -1,4 +1,4 @@
-"""Every kind of bad input: a 4xx that names the field, as a problem, and nothing stored."""
+"""Bad input gets a problem with a 4xx status and the name of the field, and nothing is stored."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ DEEP = b"[" * 30_000 + b"]" * 30_000
 
 
 def assert_refused(answer: Any, status: int, *fields: str) -> None:
-    """The answer is a problem about `fields`, in that order (each once or more), and nothing was stored."""
+    """Assert that `answer` is a problem with errors about `fields`, in this order, and that nothing was stored."""
     assert answer.status_code == status, answer.content[:500]
     assert answer["Content-Type"] == "application/problem+json"
     problem = answer.json()
@@ -112,7 +112,7 @@ def with_address(**changes: Any) -> dict[str, Any]:
         ({"payment_token": "t" * 129}, "payment_token"),
         ({"payment_token": None}, "payment_token"),
         ({"payment_token": 12345}, "payment_token"),
-        # fields that nobody asked for
+        # unknown fields
         ({"coupon": "FREE"}, "coupon"),
         ({"total": 1}, "total"),
         ({"": 1}, "body"),
@@ -139,7 +139,7 @@ def test_a_missing_part_of_the_address_is_named(api: Api, make_body: MakeBody, f
     assert_refused(api.post(make_body(shipping_address=address)), 400, f"shipping_address.{field}")
 
 
-def test_everything_that_is_wrong_is_named_at_once(api: Api, make_body: MakeBody) -> None:
+def test_all_wrong_fields_are_named_at_once(api: Api, make_body: MakeBody) -> None:
     body = make_body(
         email="nobody", coupon="FREE", lines=[{"sku": "LAMP", "quantity": 0, "colour": "red"}, LINE | {"quantity": "x"}]
     )
@@ -154,8 +154,8 @@ def test_every_unknown_sku_is_named(api: Api, make_body: MakeBody) -> None:
     assert "NONE" in answer.json()["errors"][0]["message"]
 
 
-def test_fifty_lines_are_not_too_many(api: Api, make_body: MakeBody) -> None:
-    """The refusal of 51 is about their number: with 50 of the same SKU, only the repetition is wrong."""
+def test_an_order_may_have_fifty_lines(api: Api, make_body: MakeBody) -> None:
+    """The errors of 51 lines are about their number. For 50 lines with one SKU, only the repetition is wrong."""
     answer = api.post(make_body(lines=[LINE] * 50))
     assert_refused(answer, 400, *(f"lines[{n}].sku" for n in range(1, 50)))
 
@@ -185,7 +185,7 @@ def test_fifty_lines_are_not_too_many(api: Api, make_body: MakeBody) -> None:
         b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(api: Api, body: bytes) -> None:
     answer = api.post(body)
     if body == b"":
         assert_refused(answer, 400, "email", "shipping_address", "lines", "payment_token")
@@ -194,17 +194,19 @@ def test_a_body_that_is_no_json_object_is_refused(api: Api, body: bytes) -> None
 
 
 @pytest.mark.parametrize("quantity", ["1e400", "-1e400", "1e-400", "1E2", "0.1"])
-def test_numbers_beyond_sense_are_refused(api: Api, make_body: MakeBody, quantity: str) -> None:
+def test_absurd_numbers_are_refused(api: Api, make_body: MakeBody, quantity: str) -> None:
     body = json.dumps(make_body(lines=[{"sku": "LAMP", "quantity": "Q"}])).replace('"Q"', quantity)
     answer = api.post(body.encode())
-    if quantity == "1E2":  # a hundred, written another way
+    if quantity == "1E2":  # another notation for 100
         assert answer.status_code == 201
     else:
         assert_refused(answer, 400, "lines[0].quantity")
 
 
 @pytest.mark.parametrize("charset", ["zlib", "rot13", "hex", "utf-16", "nonsense"])
-def test_json_is_utf8_whatever_the_request_says(client: Client, make_body: MakeBody, charset: str) -> None:
+def test_json_is_read_as_utf8_for_every_charset_in_the_header(
+    client: Client, make_body: MakeBody, charset: str
+) -> None:
     client.raise_request_exception = False
     answer = client.generic(
         "POST",

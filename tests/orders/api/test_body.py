@@ -1,4 +1,4 @@
-"""The quick reader of an order's body agrees with the serializer, and leaves to it whatever it would refuse."""
+"""The fast reader of an order's body agrees with the serializer, and skips each body that the serializer refuses."""
 
 import json
 import subprocess
@@ -72,14 +72,14 @@ changes = st.one_of(
 
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(changes, max_size=3), st.lists(st.sampled_from(["phone", "lines", "email"]), max_size=1))
-def test_what_the_quick_reader_accepts_the_serializer_reads_as_the_same(
+def test_both_readers_agree_on_every_body_that_the_fast_one_accepts(
     changed: list[tuple[str, Any]], left_out: list[str]
 ) -> None:
     body = make_plain()
     for path, value in changed:
         outer, _, inner = path.partition(".")
         if not inner:
-            body[outer] = deepcopy(value)  # an object that is drawn twice must not contain itself
+            body[outer] = deepcopy(value)  # Hypothesis may draw an object twice; a copy never contains itself
         elif isinstance(body.get(outer), dict):
             body[outer][inner] = deepcopy(value)
     for name in left_out:
@@ -88,7 +88,7 @@ def test_what_the_quick_reader_accepts_the_serializer_reads_as_the_same(
 
 
 def assert_the_same(body: bytes) -> bool:
-    """Compare both readers of the same bytes, and tell whether the quick reader accepted them."""
+    """Compare both readers for the same bytes. Return whether the fast reader accepted them."""
     quick = read_order(body)
     if quick is not None:
         request = OrderRequest(data=StrictJSONParser().parse(BytesIO(body)))
@@ -128,8 +128,8 @@ usual = st.fixed_dictionaries(
 )
 
 
-def test_most_usual_bodies_are_read_by_both_readers_as_the_same() -> None:
-    """The bodies vary in all fields at once, and in how JSON writes the same value."""
+def test_both_readers_agree_on_random_valid_bodies() -> None:
+    """The bodies vary in all fields at once, and in the JSON notation of the same value."""
     accepted = []
 
     @settings(max_examples=500, deadline=None, database=None)
@@ -139,7 +139,7 @@ def test_most_usual_bodies_are_read_by_both_readers_as_the_same() -> None:
         accepted.append(assert_the_same(text.encode()))
 
     compare()
-    assert sum(accepted) > len(accepted) / 4, "the comparison is empty if the quick reader accepts nothing"
+    assert sum(accepted) > len(accepted) / 4, "the fast reader accepts too few bodies for a comparison"
 
 
 def make_plain() -> dict[str, Any]:
@@ -152,7 +152,7 @@ def make_plain() -> dict[str, Any]:
     }
 
 
-def test_a_usual_order_is_read_quickly() -> None:
+def test_the_fast_reader_accepts_a_common_order() -> None:
     body = make_plain()
     assert read_order(json.dumps(body).encode()) == body
     del body["phone"], body["shipping_address"]["line2"]
@@ -162,7 +162,7 @@ def test_a_usual_order_is_read_quickly() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"email": 1, "email": 2}', b"[" * 100_000])
-def test_what_is_no_object_is_left_to_the_serializer(body: bytes) -> None:
+def test_the_fast_reader_skips_a_body_that_is_not_an_object(body: bytes) -> None:
     assert read_order(body) is None
 
 
@@ -184,24 +184,24 @@ for thread in threads: thread.join()
 """
 
 
-def test_the_first_orders_of_a_process_are_read_by_its_threads_at_once() -> None:
+def test_threads_can_read_the_first_orders_of_a_process_at_once() -> None:
     code = _FIRST_READS.replace("BODY", repr(json.dumps(make_plain()).encode()))
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
-def test_a_name_that_stands_twice_is_left_to_the_parser() -> None:
+def test_the_fast_reader_skips_a_body_with_a_repeated_name() -> None:
     text = json.dumps(make_plain())
     assert read_order(text.replace('"email"', '"phone": "+44 20 7946 0018", "email"').encode()) is None
 
 
-def test_the_answer_has_the_fields_of_its_documentation_in_their_order() -> None:
+def test_the_response_has_its_documented_fields_in_order() -> None:
     fields = PlacedOrder().fields
     assert list(fields) == [*FIELDS, "access_token"]
     assert list(fields["lines"].child.fields) == list(LINE_FIELDS)  # type: ignore[attr-defined]
 
 
 @pytest.mark.django_db
-def test_the_quick_way_and_the_slow_one_give_the_same_answer(
+def test_both_ways_to_place_an_order_give_the_same_response(
     api: Api, products: None, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = api.post(make_body(), key="k-1")
@@ -218,7 +218,7 @@ def test_the_quick_way_and_the_slow_one_give_the_same_answer(
 
 
 @pytest.mark.django_db
-def test_a_usual_order_does_not_need_the_serializer(
+def test_a_common_order_does_not_use_the_serializer(
     api: Api, products: None, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     customer = baker.make(User)
@@ -230,7 +230,7 @@ def test_a_usual_order_does_not_need_the_serializer(
     assert placed.status_code == 201
     assert Order.objects.get(customer=customer).pk == UUID(placed.json()["id"])
     assert api.post(make_body(), key="k-1", Authorization=bearer).content == placed.content
-    assert api.post(make_body(), key="k-1").content != placed.content, "a guest's key is another"
+    assert api.post(make_body(), key="k-1").content != placed.content, "a guest's key differs from a customer's"
 
 
 @pytest.mark.django_db
@@ -238,7 +238,7 @@ def test_a_usual_order_does_not_need_the_serializer(
     ("change", "headers", "status"),
     [({"expected_total": 8741}, {}, 409), ({}, {"Authorization": "Bearer unknown"}, 401)],
 )
-def test_what_is_wrong_with_a_usual_order_is_told_as_ever(
+def test_errors_of_a_common_order_have_the_usual_status(
     api: Api, products: None, make_body: MakeBody, change: dict[str, int], headers: dict[str, str], status: int
 ) -> None:
     answer = api.post(make_body(**change), **headers)

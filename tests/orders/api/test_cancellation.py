@@ -1,4 +1,4 @@
-"""Cancelling over the API: whoever holds the token or owns the order, at any moment before it is shipped."""
+"""Cancellation over the API: by the owner or with the order's token, until the order is shipped."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def ask(client: Client, order: Order, body: object = None, token: str | None = N
 
 
 @pytest.mark.parametrize("moment", [(), (H.STOCK_RESERVED,), (H.PAYMENT_AUTHORIZED,), CONFIRMED, PAID])
-def test_an_order_is_cancelled_at_any_moment_before_it_is_shipped(
+def test_an_order_can_be_cancelled_until_it_is_shipped(
     client: Client, place: PlaceOrder, moment: tuple[Happening, ...]
 ) -> None:
     order = place(*moment)
@@ -38,7 +38,7 @@ def test_an_order_is_cancelled_at_any_moment_before_it_is_shipped(
     assert order.history.get(event="CancelRequested").by == "customer"
 
 
-def test_asking_again_changes_nothing_and_gets_the_same_answer(client: Client, place: PlaceOrder) -> None:
+def test_a_repeated_cancellation_changes_nothing_and_gets_the_same_response(client: Client, place: PlaceOrder) -> None:
     order = place()
     first, second = ask(client, order), ask(client, order)
     assert first.json() == second.json()
@@ -55,7 +55,7 @@ def test_a_shipped_order_is_a_conflict(client: Client, place: PlaceOrder, furthe
     assert "OrderCancelled" not in name_events(order)
 
 
-def test_without_the_token_there_is_no_such_order(client: Client, place: PlaceOrder) -> None:
+def test_without_its_token_an_order_is_not_found(client: Client, place: PlaceOrder) -> None:
     order, other = place(), place()
     for token in ("", "wrong", sign_order(other.pk)):
         answer = ask(client, order, token=token)
@@ -63,7 +63,7 @@ def test_without_the_token_there_is_no_such_order(client: Client, place: PlaceOr
     assert Order.objects.get(pk=order.pk).status == "placed"
 
 
-def test_the_owner_needs_no_token_and_somebody_else_finds_nothing(place: PlaceOrder) -> None:
+def test_the_owner_needs_no_token_and_others_get_404(place: PlaceOrder) -> None:
     ada, eve = (User.objects.create_user(name) for name in ("ada", "eve"))
     order = place()
     Order.objects.filter(pk=order.pk).update(customer=ada)
@@ -73,7 +73,7 @@ def test_the_owner_needs_no_token_and_somebody_else_finds_nothing(place: PlaceOr
         assert CancelOrder.as_view()(request, order_id=order.pk).status_code == status
 
 
-def test_why_stands_in_the_history_and_in_no_event(client: Client, place: PlaceOrder) -> None:
+def test_the_history_has_the_reason_and_no_event_has_it(client: Client, place: PlaceOrder) -> None:
     order = place()
     ask(client, order, {"reason": "Ada Lovelace has two of them"})
     assert order.history.get(event="CancelRequested").note == "Ada Lovelace has two of them"
@@ -92,6 +92,6 @@ def test_bad_input_is_named_and_cancels_nothing(api: Api, client: Client, place:
     assert Order.objects.get(pk=order.pk).status == "placed"
 
 
-def test_the_service_says_that_it_is_too_late(place: PlaceOrder) -> None:
+def test_cancel_order_raises_too_late_to_cancel(place: PlaceOrder) -> None:
     with pytest.raises(TooLateToCancel, match="shipped"):
         cancel_order(place(*PAID, H.MARKED_SHIPPED).pk, "lost", "admin:ada")

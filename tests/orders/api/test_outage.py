@@ -1,4 +1,4 @@
-"""While PostgreSQL is away: an honest 503, and the same request works again afterwards."""
+"""While PostgreSQL is down, requests get 503. Afterwards the same request succeeds."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +15,7 @@ Away = Callable[[], AbstractContextManager[None]]
 
 @pytest.fixture
 def away(transactional_db: None) -> Away:
-    """A context manager within which nobody listens where PostgreSQL should be."""
+    """Return a context manager in which connections to PostgreSQL are refused."""
 
     @contextmanager
     def leave() -> Iterator[None]:
@@ -57,14 +57,14 @@ def test_the_api_answers_503_and_the_same_request_works_afterwards(
 @pytest.mark.parametrize(
     "path", ["/", "/search/?q=lamp", "/admin/login/", "/orders/01976f2e-0000-7000-8000-000000000001/?token=wrong"]
 )
-def test_a_page_says_so_to_people(away: Away, page_client: Client, path: str) -> None:
+def test_a_page_explains_the_outage(away: Away, page_client: Client, path: str) -> None:
     with away():
         answer = page_client.get(path)
     if answer.status_code == 503:
         assert int(answer["Retry-After"]) > 0
         assert answer["Content-Type"].startswith("text/html")
         assert "Nothing is lost" in answer.content.decode()
-    else:  # what needs no database may be shown
+    else:  # a page without queries works
         assert answer.status_code in (200, 404)
 
 
@@ -73,7 +73,7 @@ def test_the_front_page_is_503_without_its_products(away: Away, page_client: Cli
         assert page_client.get("/").status_code == 503
 
 
-def test_a_visitor_who_is_logged_in_sees_the_same(away: Away, admin_client: Client) -> None:
+def test_a_logged_in_visitor_sees_the_same_page(away: Away, admin_client: Client) -> None:
     admin_client.raise_request_exception = False
     with away():
         answer = admin_client.get("/admin/orders/order/")
@@ -81,7 +81,7 @@ def test_a_visitor_who_is_logged_in_sees_the_same(away: Away, admin_client: Clie
     assert "Nothing is lost" in answer.content.decode()
 
 
-def test_no_answer_tells_of_the_database(away: Away, page_client: Client, api: Api, make_body: MakeBody) -> None:
+def test_no_response_mentions_the_database(away: Away, page_client: Client, api: Api, make_body: MakeBody) -> None:
     with away():
         answers = [api.post(make_body()), page_client.get("/")]
     for answer in answers:

@@ -1,4 +1,4 @@
-"""Placing an order and reading it, as a program sees it."""
+"""Placement and reading of orders over the API."""
 
 import json
 from uuid import uuid4
@@ -23,7 +23,7 @@ LINES = [
 ]
 
 
-def test_an_order_is_answered_in_the_promised_shape(api: Api, make_body: MakeBody) -> None:
+def test_the_response_has_the_documented_fields(api: Api, make_body: MakeBody) -> None:
     answer = api.post(make_body())
     assert answer.status_code == 201
     assert answer["Content-Type"] == "application/json"
@@ -79,7 +79,7 @@ def test_order_contact_and_event_are_stored_together(api: Api, make_body: MakeBo
     assert (step.event, step.event_id, step.after) == ("OrderPlaced", row.event_id, "placed")
 
 
-def test_personal_data_stands_in_the_contact_and_nowhere_else(api: Api, make_body: MakeBody) -> None:
+def test_only_the_contact_has_personal_data(api: Api, make_body: MakeBody) -> None:
     answer = api.post(make_body())
     stored = [
         json.dumps(row, default=str) for model in (Order, IdempotencyKey, Outbox) for row in model.objects.values()
@@ -89,7 +89,7 @@ def test_personal_data_stands_in_the_contact_and_nowhere_else(api: Api, make_bod
             assert personal not in text
 
 
-def test_what_may_be_left_out_may_be_left_out(api: Api, make_body: MakeBody) -> None:
+def test_optional_fields_may_be_missing(api: Api, make_body: MakeBody) -> None:
     body = make_body(shipping_address={name: value for name, value in ADDRESS.items() if name != "line2"})
     del body["phone"]
     assert api.post(body).status_code == 201
@@ -97,9 +97,9 @@ def test_what_may_be_left_out_may_be_left_out(api: Api, make_body: MakeBody) -> 
     assert (contact.phone, contact.line2) == ("", "")
 
 
-def test_the_same_key_and_body_give_the_same_answer_and_one_order(api: Api, make_body: MakeBody) -> None:
+def test_a_repeated_request_gets_the_same_response_and_places_one_order(api: Api, make_body: MakeBody) -> None:
     first = api.post(make_body(), key="k-1")
-    # Another order of names and other white space are the same request.
+    # The order of fields and white space do not change the request.
     again = api.post(json.dumps(dict(reversed(make_body().items())), indent=3).encode(), key="k-1")
     assert (again.status_code, again.content, again["Location"]) == (201, first.content, first["Location"])
     assert "Idempotency-Replayed" not in first
@@ -107,7 +107,7 @@ def test_the_same_key_and_body_give_the_same_answer_and_one_order(api: Api, make
     assert count_everything() == {"Order": 1, "IdempotencyKey": 1, "Contact": 1, "Outbox": 1}
 
 
-def test_the_same_answer_is_given_after_the_order_and_its_prices_have_moved_on(
+def test_a_repeated_request_gets_the_same_response_after_order_and_prices_change(
     api: Api, make_body: MakeBody, place: PlaceOrder
 ) -> None:
     first = api.post(make_body(), key="k-1").json()
@@ -134,7 +134,7 @@ def test_the_same_key_with_another_body_is_refused(api: Api, make_body: MakeBody
     assert Order.objects.count() == 1
 
 
-def test_another_key_is_another_order(api: Api, make_body: MakeBody) -> None:
+def test_a_different_key_places_a_different_order(api: Api, make_body: MakeBody) -> None:
     numbers = {api.post(make_body(), key=f"k-{n}").json()["number"] for n in range(3)}
     assert len(numbers) == Order.objects.count() == 3
 
@@ -162,7 +162,7 @@ def test_prices_and_names_come_from_the_catalogue(api: Api, make_body: MakeBody)
     assert api.post(make_body(lines=[{"sku": "LAMP", "quantity": 1, "unit_price": 1}])).status_code == 400
 
 
-def test_the_dearest_order_there_can_be_fits(api: Api, make_body: MakeBody) -> None:
+def test_the_largest_possible_total_fits(api: Api, make_body: MakeBody) -> None:
     category = Product.objects.get(sku="LAMP").category
     skus = [f"GOLD-{n}" for n in range(50)]
     for sku in skus:
@@ -185,7 +185,7 @@ def test_an_order_is_read_with_its_token(api: Api, make_body: MakeBody) -> None:
     }
 
 
-def test_an_order_that_moved_on_is_read_as_it_is_now(api: Api, place: PlaceOrder) -> None:
+def test_the_response_shows_the_current_state_of_an_order(api: Api, place: PlaceOrder) -> None:
     confirmed = place(*CONFIRMED)
     answer = api.get(confirmed.pk, sign_order(confirmed.pk)).json()
     assert (answer["status"], answer["reason"]) == ("confirmed", "")
@@ -197,7 +197,7 @@ def test_an_order_that_moved_on_is_read_as_it_is_now(api: Api, place: PlaceOrder
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", "käse", "x" * 5000])
-def test_without_its_token_an_order_is_not_there(api: Api, make_body: MakeBody, token: str | None) -> None:
+def test_an_order_is_not_found_without_its_token(api: Api, make_body: MakeBody, token: str | None) -> None:
     placed = api.post(make_body()).json()
     answer = api.get(placed["id"], token)
     assert answer.status_code == 404
@@ -205,23 +205,23 @@ def test_without_its_token_an_order_is_not_there(api: Api, make_body: MakeBody, 
     assert "X-Order-Token" in answer.json()["detail"]
 
 
-def test_the_token_of_another_order_opens_nothing(api: Api, make_body: MakeBody) -> None:
+def test_the_token_of_another_order_gives_no_access(api: Api, make_body: MakeBody) -> None:
     placed, other = api.post(make_body()).json(), api.post(make_body()).json()
     assert api.get(placed["id"], other["access_token"]).status_code == 404
 
 
-def test_an_order_that_never_was_is_told_apart_from_none(api: Api) -> None:
+def test_an_unknown_order_is_not_found(api: Api) -> None:
     unknown = uuid4()
     assert api.get(unknown, sign_order(unknown)).status_code == 404
     assert api.get(unknown, "wrong").status_code == 404
 
 
-def test_the_addresses_columns_hold_what_the_api_lets_in() -> None:
+def test_the_columns_of_an_address_are_as_long_as_the_api_allows() -> None:
     fields = ShippingAddress().fields
     for name in ("name", "line1", "line2", "postal_code", "city"):
         column = Contact._meta.get_field(name)
         assert (name, getattr(column, "max_length", None)) == (name, getattr(fields[name], "max_length", None))
 
 
-def test_the_currency_is_the_shops(api: Api, make_body: MakeBody) -> None:
+def test_orders_have_the_shops_currency(api: Api, make_body: MakeBody) -> None:
     assert api.post(make_body()).json()["currency"] == settings.SHOP_CURRENCY

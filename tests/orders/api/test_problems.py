@@ -1,4 +1,4 @@
-"""Whatever is asked below /api/, an error is a problem."""
+"""Every error below /api/ is a problem (RFC 9457)."""
 
 import pytest
 from django.test import Client
@@ -56,7 +56,7 @@ def test_an_error_is_a_problem(client: Client, method: str, path: str, status: i
     ],
 )
 @pytest.mark.parametrize("path", ["/api/v1/orders/", "/api/v1/tokens/", "/api/v1/accounts/"])
-def test_a_request_that_is_none_is_a_problem(
+def test_a_malformed_request_gets_a_problem(
     client: Client, path: str, headers: dict[str, str], body: bytes, status: int
 ) -> None:
     kind, others = headers["Content-Type"], {name: value for name, value in headers.items() if name != "Content-Type"}
@@ -65,7 +65,7 @@ def test_a_request_that_is_none_is_a_problem(
     assert answer.json()["status"] == status
 
 
-def test_a_mistake_of_the_shop_is_a_problem_too(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unhandled_exception_is_a_problem_too(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     client.raise_request_exception = False
 
     def fail(*_: object) -> None:
@@ -77,7 +77,7 @@ def test_a_mistake_of_the_shop_is_a_problem_too(client: Client, monkeypatch: pyt
     assert "secret" not in answer.content.decode()
 
 
-def test_below_other_addresses_people_get_a_page(client: Client) -> None:
+def test_outside_the_api_an_error_is_an_html_page(client: Client) -> None:
     answer = client.get("/nothing/here/")
     assert answer.status_code == 404
     assert answer["Content-Type"].startswith("text/html")

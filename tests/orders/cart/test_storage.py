@@ -1,4 +1,4 @@
-"""Carts: every change holds, an order takes its cart once, log-in merges, and nobody opens another customer's."""
+"""Stored carts: concurrent changes, orders, log-ins, access and expiry."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ def held(cart_id: UUID | str) -> dict[str, int]:
 
 
 class CartApi:
-    """Calls the API of carts."""
+    """A client of the carts API."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -52,7 +52,7 @@ def carts(client: Client) -> CartApi:
     return CartApi(client)
 
 
-def test_a_cart_is_made_filled_changed_and_deleted(carts: CartApi) -> None:
+def test_a_cart_can_be_created_filled_changed_and_deleted(carts: CartApi) -> None:
     made = carts("POST")
     assert made.status_code == 201
     cart_id = made.json()["id"]
@@ -96,7 +96,7 @@ def test_a_cart_is_made_filled_changed_and_deleted(carts: CartApi) -> None:
         ({"sku": "MUG"}, "quantity"),
     ],
 )
-def test_what_can_not_be_put_in_is_told_by_field(carts: CartApi, body: dict[str, Any], field: str) -> None:
+def test_a_product_that_can_not_be_added_is_reported_by_field(carts: CartApi, body: dict[str, Any], field: str) -> None:
     cart_id = carts("POST").json()["id"]
     answer = carts("POST", f"{cart_id}/lines/", body)
     assert answer.status_code == 400
@@ -124,7 +124,7 @@ def order_cart(make_body: MakeBody, cart_id: UUID, **changes: Any) -> dict[str, 
     return body
 
 
-def test_a_price_that_changed_since_it_was_put_in_is_told_and_never_taken_in_silence(
+def test_a_price_change_since_the_product_was_added_is_refused_first(
     api: Api, carts: CartApi, make_body: MakeBody
 ) -> None:
     cart_id = create_cart()
@@ -133,7 +133,7 @@ def test_a_price_that_changed_since_it_was_put_in_is_told_and_never_taken_in_sil
     change_quantity(cart_id, None, "MUG", 1, add=True)
     answer = api.post(order_cart(make_body, cart_id))
     assert answer.status_code == 409
-    assert answer.json()["errors"] == [{"field": "lines[0].unit_price", "message": "MUG costs €13.00 now, not €12.50."}]
+    assert answer.json()["errors"] == [{"field": "lines[0].unit_price", "message": "MUG now costs €13.00, not €12.50."}]
     shown = carts("GET", f"{cart_id}/").json()
     assert (shown["lines"][0]["previous_unit_price"], shown["total"]) == (1250, 6500)
     assert api.post(order_cart(make_body, cart_id, expected_total=shown["total"])).status_code == 201
@@ -162,7 +162,7 @@ def test_another_customers_cart_is_not_found(client: Client, carts: CartApi, mak
 
 
 @pytest.mark.django_db(transaction=True)
-def test_changes_at_once_all_hold() -> None:
+def test_concurrent_changes_are_all_kept() -> None:
     cart_id = create_cart()
     calls: list[Any] = [lambda: change_quantity(cart_id, None, "MUG", 1, add=True)] * 20
     calls += [lambda: change_quantity(cart_id, None, "LAMP", 2, add=True)] * 20
@@ -171,7 +171,7 @@ def test_changes_at_once_all_hold() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_cart_ordered_by_many_at_once_is_one_order(make_body: MakeBody) -> None:
+def test_concurrent_orders_of_one_cart_place_one_order(make_body: MakeBody) -> None:
     cart_id = create_cart()
     change_quantity(cart_id, None, "MUG", 1)
     body = order_cart(make_body, cart_id)
@@ -199,7 +199,7 @@ def test_log_in_adds_the_guests_cart_to_the_customers_own(products: None) -> Non
     assert Cart.objects.count() == 1
 
 
-def test_log_in_without_a_cart_takes_the_guests_over_up_to_fifty_products() -> None:
+def test_log_in_without_a_cart_takes_up_to_fifty_products_from_the_guest() -> None:
     ada = User.objects.create(username="ada")
     assert merge_carts(None, ada) is None
     assert merge_carts(uuid4(), ada) is None
@@ -224,7 +224,7 @@ def test_another_customers_cart_can_not_be_merged() -> None:
     assert held(cart_id) == {"MUG": 1}
 
 
-def test_a_cart_that_nobody_came_back_to_is_deleted() -> None:
+def test_an_expired_cart_is_deleted() -> None:
     old, new = create_cart(), create_cart()
     Cart.objects.filter(pk=old).update(changed_at=timezone.now() - timedelta(days=31))
     Cart.objects.filter(pk=new).update(changed_at=timezone.now() - timedelta(days=29))
@@ -247,12 +247,12 @@ def test_more_expired_carts_than_fit_into_a_transaction_are_all_deleted(monkeypa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_cart_that_is_being_merged_holds_up_no_clearing_and_is_kept() -> None:
+def test_the_sweep_skips_a_cart_during_a_merge() -> None:
     ada = User.objects.create(username="ada")
     own, guest, other = create_cart(ada.pk), create_cart(), create_cart()
     expire(own, guest, other)
     with transaction.atomic():
-        Cart.objects.select_for_update().get(pk=guest)  # as merge_carts does first
+        Cart.objects.select_for_update().get(pk=guest)  # the first lock of merge_carts()
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(clear_in_thread).result(timeout=10) == 2
         assert Cart.objects.filter(pk=guest).exists()
@@ -261,14 +261,14 @@ def test_a_cart_that_is_being_merged_holds_up_no_clearing_and_is_kept() -> None:
 def clear_in_thread() -> int:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("set statement_timeout = '5s'")  # so that one that waits ends
+            cursor.execute("set statement_timeout = '5s'")  # a wait for a lock fails
         return delete_expired_carts()
     finally:
         connection.close()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_log_ins_during_the_clearing_lose_nothing_and_no_one_gets_an_error() -> None:
+def test_concurrent_log_ins_and_sweep_raise_no_error_and_lose_no_line() -> None:
     users = [User.objects.create(username=f"user-{number}") for number in range(40)]
     owns = [create_cart(user.pk) for user in users]
     guests = [create_cart() for _ in users]
@@ -280,7 +280,7 @@ def test_log_ins_during_the_clearing_lose_nothing_and_no_one_gets_an_error() -> 
     ]
     clearings: list[Any] = [delete_expired_carts] * 40
     run_together([call for pair in zip(merges, clearings, strict=True) for call in pair], threads=8)
-    for user in users:  # either the merge came first, and all is there, or the clearing, and nothing is
+    for user in users:  # all lines are there if the merge was first, and none if the sweep was first
         cart = Cart.objects.filter(customer=user).first()
         assert cart is None or held(cart.pk) in ({}, {"MUG": 2})
     assert not Cart.objects.filter(customer=None).exists()

@@ -1,4 +1,4 @@
-"""One customer gets so many of a capped product and no more, however many orders come at once."""
+"""A buyer never gets more of a capped product than its cap, even with concurrent orders."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -23,21 +23,21 @@ def _cap(products: None) -> None:
     Product.objects.filter(sku="LAMP").update(most_per_customer=3)
 
 
-def test_what_goes_past_the_cap_is_told_with_what_was_bought_before(api: Api, make_body: MakeBody) -> None:
+def test_an_order_over_the_cap_is_refused_with_the_quantity_bought_before(api: Api, make_body: MakeBody) -> None:
     assert api.post(make_body(lines=TWO_LAMPS)).status_code == 201
     answer = api.post(make_body(lines=TWO_LAMPS, email="ADA@example.org"))
     assert answer.status_code == 400
     assert answer.json()["errors"] == [
         {
             "field": "lines[0].quantity",
-            "message": "We sell at most 3 of Lamp to each customer, and you have ordered 2 already.",
+            "message": "We sell at most 3 of Lamp to each customer, and you have already ordered 2.",
         }
     ]
     assert api.post(make_body(lines=TWO_LAMPS, email="grace@example.org")).status_code == 201
     assert Order.objects.count() == 2
 
 
-def test_a_customer_is_known_by_the_account_whatever_the_address(make_body: MakeBody) -> None:
+def test_a_customers_cap_counts_by_account_not_by_address(make_body: MakeBody) -> None:
     ada = User.objects.create(username="ada")
     place_order(idempotency_key="k-1", request=make_body(lines=TWO_LAMPS), caller=ada)
     with pytest.raises(CapExceeded):
@@ -51,7 +51,7 @@ def test_a_cancelled_order_does_not_count(make_body: MakeBody) -> None:
     assert not place_order(idempotency_key="k-2", request=make_body(lines=TWO_LAMPS)).replayed
 
 
-def test_the_address_is_kept_as_a_keyed_hash_alone(api: Api, make_body: MakeBody) -> None:
+def test_only_a_keyed_hash_of_the_address_is_stored(api: Api, make_body: MakeBody) -> None:
     api.post(make_body(lines=TWO_LAMPS))
     assert len(CappedPurchase.objects.get().buyer) == 64
 

@@ -1,4 +1,4 @@
-"""A key is its caller's own, is kept for a week, and makes a retry safe whatever became of the first COMMIT."""
+"""Idempotency keys: separate for each caller, kept for a week, and safe for retries after an unknown COMMIT."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,28 +33,28 @@ def test_the_same_key_of_two_customers_and_a_guest_places_three_orders(make_body
     assert owners == callers
 
 
-def test_a_guest_can_not_name_a_customers_key(api: Api, make_body: MakeBody) -> None:
+def test_a_guest_can_not_use_a_customers_key(api: Api, make_body: MakeBody) -> None:
     user = make_user("ada")
     place_order(idempotency_key="k-1", request=make_body(), caller=user)
     assert api.post(make_body(), key=f"{user.pk} k-1").status_code == 400
     assert Order.objects.count() == 1
 
 
-def test_a_request_that_was_refused_leaves_its_key_free(api: Api, make_body: MakeBody) -> None:
+def test_a_refused_request_leaves_its_key_free(api: Api, make_body: MakeBody) -> None:
     wrong_bodies = [make_body(email="nobody"), make_body(lines=[{"sku": "NONE", "quantity": 1}])]
     assert [api.post(body, key="k-1").status_code for body in wrong_bodies] == [400, 400]
     assert count_everything() == NOTHING
     assert api.post(make_body(), key="k-1").status_code == 201
 
 
-def test_the_access_token_is_derived_again_and_stored_nowhere(api: Api, make_body: MakeBody) -> None:
+def test_the_access_token_is_computed_and_never_stored(api: Api, make_body: MakeBody) -> None:
     first = api.post(make_body(), key="k-1").json()
     stored = IdempotencyKey.objects.get()
     assert stored.answer == {name: value for name, value in first.items() if name != "access_token"}
     assert api.post(make_body(), key="k-1").json() == first
 
 
-def test_a_key_is_kept_for_seven_days_and_forgotten_soon_after(api: Api, make_body: MakeBody) -> None:
+def test_a_key_is_kept_for_seven_days_and_then_deleted(api: Api, make_body: MakeBody) -> None:
     first = api.post(make_body(), key="k-1")
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(days=7, minutes=1))
     tasks.forget_old_keys()
@@ -68,10 +68,10 @@ def test_a_key_is_kept_for_seven_days_and_forgotten_soon_after(api: Api, make_bo
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("committed", [False, True], ids=["before the commit", "after the commit"])
 @pytest.mark.parametrize("code", ["", "SPRING"], ids=["in one statement", "in a transaction"])
-def test_a_connection_that_dies_at_the_commit_makes_the_retry_place_one_order(
+def test_a_retry_after_a_connection_lost_at_the_commit_places_one_order(
     api: Api, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch, committed: bool, code: str
 ) -> None:
-    """The server's side of the connection is ended for real; the client can't tell the two cases apart."""
+    """The server closes the connection before or after the COMMIT. The client can't distinguish the two cases."""
     make_promotion("SPRING", uses=1)
     body = make_body(promotion_code=code)
     backend: Any = type(connections["default"])
@@ -89,7 +89,7 @@ def test_a_connection_that_dies_at_the_commit_makes_the_retry_place_one_order(
             patch.setattr(backend, "_commit", lambda self: die_at(lambda: commit(self)))
         else:
             patch.setattr("orders.checkout.statement.run_prepared", lambda *asked: die_at(lambda: run_prepared(*asked)))
-            patch.setattr("shop.statements._has_ended", lambda server: False)  # it ends after the look at it
+            patch.setattr("shop.statements._has_ended", lambda server: False)  # the connection ends after this check
         lost = api.post(body, key="k-1")
     assert (lost.status_code, int(lost["Retry-After"]) > 0) == (503, True)
     connection.close()
@@ -102,7 +102,7 @@ def test_a_connection_that_dies_at_the_commit_makes_the_retry_place_one_order(
 
 
 def end_backend(pid: int) -> None:
-    """End a connection on the server's side, and wait until it is gone."""
+    """Terminate a connection on the server, and wait until its backend has ended."""
     other = connections.create_connection("default")
     with other.cursor() as cursor:
         cursor.execute("select pg_terminate_backend(%s, 5000)", [pid])

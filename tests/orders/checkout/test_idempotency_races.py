@@ -1,4 +1,4 @@
-"""The same key at once: one order, and everybody gets the same answer."""
+"""Concurrent requests with one key place one order, and all of them get the same response."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ KEYS, CALLS = 20, 10
 
 
 def run_together(calls: list[Any], threads: int = CALLS) -> list[Any]:
-    """Run the calls in threads that begin together, each on a connection of its own, and return their results."""
+    """Run the calls in threads that start together, each with its own connection. Return the results."""
     barrier = threading.Barrier(threads)
 
     def run_in_turn(turn: int) -> list[Any]:
@@ -39,7 +39,7 @@ def test_ten_parallel_calls_with_each_of_twenty_keys_give_twenty_orders(make_bod
     def place(key: str) -> tuple[str, Placement]:
         return key, place_order(idempotency_key=key, request=make_body())
 
-    # One key after the other, so that its ten calls fall together.
+    # Sorted by key, so that the ten calls with one key run together.
     calls = [lambda key=f"k-{n // CALLS}": place(key) for n in range(KEYS * CALLS)]
     answers: dict[str, list[Placement]] = defaultdict(list)
     for key, placement in run_together(calls):
@@ -79,8 +79,8 @@ def test_a_first_attempt_that_rolls_back_leaves_the_key_free(
     assert api.post(make_body(), key="k-1").status_code == 201
 
 
-def test_who_waits_for_an_attempt_that_rolls_back_places_the_order(make_body: MakeBody) -> None:
-    """The second call waits on the first one's key; when that disappears, it must not take it for an answer."""
+def test_a_request_that_waits_for_a_rolled_back_attempt_places_the_order(make_body: MakeBody) -> None:
+    """The second request waits for the first one's key. After the rollback it must place the order, not replay it."""
     first_holds_the_key, first_may_end = threading.Event(), threading.Event()
 
     def roll_back() -> None:
@@ -103,7 +103,7 @@ def test_who_waits_for_an_attempt_that_rolls_back_places_the_order(make_body: Ma
         first = pool.submit(roll_back)
         assert first_holds_the_key.wait(10)
         second = pool.submit(place)
-        wait_until_somebody_waits()
+        wait_for_blocked_session()
         first_may_end.set()
         first.result()
         placement = second.result()
@@ -113,8 +113,8 @@ def test_who_waits_for_an_attempt_that_rolls_back_places_the_order(make_body: Ma
     assert Outbox.objects.count() == 1
 
 
-def wait_until_somebody_waits() -> None:
-    """Return as soon as a session of this database waits for a lock."""
+def wait_for_blocked_session() -> None:
+    """Return when a session of this database waits for a lock."""
     for _ in range(500):
         with connection.cursor() as cursor:
             cursor.execute(

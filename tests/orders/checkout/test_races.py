@@ -1,4 +1,4 @@
-"""Many at once by HTTP, on the web server that serves the shop: one order for each key, and never an answer of 5xx."""
+"""Concurrent HTTP requests to a running web server: one order for each key, and no response with a 5xx status."""
 
 import json
 import os
@@ -20,13 +20,13 @@ SEED = int(os.environ["SEED"])
 
 
 class Line:
-    """One connection that is kept open, as a browser's or a program's."""
+    """A persistent HTTP connection."""
 
     def __init__(self, shop: RunningShop) -> None:
         self._connection = HTTPConnection(urlsplit(shop.base_url).netloc, timeout=60)
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """Send a request and return status and body."""
+        """Send a request. Return the status and the body."""
         data = None if body is None else json.dumps(body)
         self._connection.request(method, f"/api/v1/{path}", data, {"Content-Type": "application/json", **headers})
         answer = self._connection.getresponse()
@@ -35,7 +35,7 @@ class Line:
 
 
 def run_on_lines(shop: RunningShop, count: int, work: Any) -> list[Any]:
-    """Run `work(line, number)` on `count` connections that begin together."""
+    """Run `work(line, number)` in `count` threads that start together, each with its own connection."""
     barrier = threading.Barrier(count)
 
     def run(number: int) -> Any:
@@ -50,7 +50,7 @@ def run_on_lines(shop: RunningShop, count: int, work: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("keys", "calls"), [(10, 20), pytest.param(200, 50, marks=pytest.mark.long)], ids=["a sample", "all"]
 )
-def test_each_key_gives_one_order_however_many_send_it_at_once(
+def test_each_key_places_one_order_for_many_concurrent_requests(
     running_shop: RunningShop, keys: int, calls: int
 ) -> None:
     prefix = f"race-{uuid4()}"
@@ -73,15 +73,15 @@ def test_each_key_gives_one_order_however_many_send_it_at_once(
 
 
 def find_skus(shop: RunningShop, count: int) -> list[str]:
-    """Some products of the running shop."""
+    """Return the SKUs of `count` products of the running shop."""
     _, answer = Line(shop).send("GET", f"products/?page_size={count}")
     return [product["sku"] for product in answer["results"]]
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("rounds", [2, pytest.param(60, marks=pytest.mark.long)], ids=["a sample", "all"])
-def test_sixteen_threads_of_crossed_carts_get_no_5xx(running_shop: RunningShop, rounds: int) -> None:
-    """Every cart holds several of the same few products, each in an order of its own."""
+def test_concurrent_carts_of_the_same_products_get_no_5xx(running_shop: RunningShop, rounds: int) -> None:
+    """The carts hold the same few products in different orders."""
     skus = find_skus(running_shop, 5)
 
     def shop_around(line: Line, number: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Orders that nobody answers end at their deadline, which stands in the database."""
+"""The sweep cancels orders without answers after their deadline."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -25,12 +25,12 @@ def make_overdue(order: Order) -> Order:
     return order
 
 
-def test_an_order_is_given_a_deadline(place: PlaceOrder) -> None:
+def test_a_new_order_has_a_deadline(place: PlaceOrder) -> None:
     order = place()
     assert order.deadline_at - order.placed_at == timedelta(hours=24)
 
 
-def test_the_sweep_cancels_what_is_overdue_and_nothing_else(place: PlaceOrder) -> None:
+def test_the_sweep_cancels_only_overdue_orders(place: PlaceOrder) -> None:
     overdue, half = make_overdue(place()), make_overdue(place(H.STOCK_RESERVED))
     waiting, confirmed = place(), make_overdue(place(*CONFIRMED))
     cancel_overdue_orders()
@@ -44,7 +44,7 @@ def test_the_sweep_cancels_what_is_overdue_and_nothing_else(place: PlaceOrder) -
         assert order.status == status
 
 
-def test_many_are_cancelled_with_as_many_statements_as_one(place: PlaceOrder) -> None:
+def test_the_number_of_statements_does_not_depend_on_the_number_of_orders(place: PlaceOrder) -> None:
     def sweep(count: int) -> int:
         for _ in range(count):
             make_overdue(place())
@@ -56,7 +56,7 @@ def test_many_are_cancelled_with_as_many_statements_as_one(place: PlaceOrder) ->
     assert set(Order.objects.values_list("status", flat=True)) == {"cancelled"}
 
 
-def test_an_order_that_can_not_be_cancelled_holds_up_no_other(
+def test_an_order_that_can_not_be_cancelled_does_not_stop_the_others(
     place: PlaceOrder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, bad = [make_overdue(place()) for _ in range(3)], make_overdue(place())
@@ -73,7 +73,7 @@ def test_an_order_that_can_not_be_cancelled_holds_up_no_other(
     assert [record.order_id for record in caplog.records if "not cancelled" in record.message] == [bad.pk]  # type: ignore[attr-defined]
 
 
-def test_a_sweep_goes_on_until_nothing_is_overdue(place: PlaceOrder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_continues_until_no_order_is_overdue(place: PlaceOrder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "TOGETHER", 2)
     make_overdue(place(*CONFIRMED))
     overdue = {make_overdue(place()) for _ in range(5)}
@@ -82,7 +82,7 @@ def test_a_sweep_goes_on_until_nothing_is_overdue(place: PlaceOrder, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_order_that_is_being_answered_is_left_to_its_answer(place: PlaceOrder) -> None:
+def test_the_sweep_skips_an_order_that_a_consumer_has_locked(place: PlaceOrder) -> None:
     order, other = make_overdue(place()), make_overdue(place())
     answering = connection.copy()
     try:

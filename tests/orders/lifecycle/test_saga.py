@@ -1,4 +1,4 @@
-"""Every pair of a state and a happening, pinned: whoever changes the saga changes this table too."""
+"""The saga's decision for every pair of state and happening. A change of the saga must change this table, too."""
 
 from dataclasses import replace
 from itertools import permutations, product
@@ -9,9 +9,9 @@ from orders.lifecycle.saga import TABLE, Decision, Happening, ImpossibleTransiti
 from orders.models import Order
 
 H = Happening
-# Each column is a happening, in the order of the class; each cell says what it does in that state:
-#   note     it is written down, nothing else                .   nothing changes, nothing is published
-#   confirm, ship, deliver, or why it is cancelled           !   can't happen, so it raises
+# Each column is a happening, in the order of the class. Each cell is the decision in the row's state:
+#   note     the state records it, no event                  .   no change, no event
+#   confirm, ship, deliver, or the reason to cancel          !   impossible: decide() raises
 PINS = """
 state     stock    payment    | reserved rejected authorized declined captured voided refunded partly cancel by_staff deadline shipped delivered
 placed    pending  pending    | note     stock    note       money    !        !      !        !      asked  staff    late     !       !
@@ -38,7 +38,7 @@ cancelled rejected pending    | !        !        note       note     !        n
 cancelled rejected authorized | !        !        !          !        !        note   !        !      .      .        .        !       !
 cancelled rejected declined   | !        !        !          !        !        !      !        !      .      .        .        !       !
 cancelled rejected voided     | !        !        !          !        !        !      !        !      .      .        .        !       !
-"""  # noqa: E501 - a table is read by its columns
+"""  # noqa: E501 - a table needs its columns
 REASONS = {
     "stock": "out_of_stock",
     "money": "payment_declined",
@@ -66,7 +66,7 @@ CANCELS = (H.CANCEL_REQUESTED, H.CANCELLED_BY_STAFF)
 
 
 def read_pins() -> dict[State, list[str]]:
-    """The table as state -> cells, in the order of Happening."""
+    """Return the cells of PINS by state, in the order of Happening."""
     rows = [row.split("|") for row in PINS.strip().splitlines()[1:]]
     return {State(*left.split()): right.split() for left, right in rows}
 
@@ -75,7 +75,7 @@ PINNED = read_pins()
 
 
 def make_decision(state: State, happening: Happening, cell: str) -> Decision:
-    """What a cell means."""
+    """Return the decision that `cell` means."""
     if cell == ".":
         return Decision(state)
     known = replace(state, **KNOWN.get(happening, {}))
@@ -88,7 +88,7 @@ def make_decision(state: State, happening: Happening, cell: str) -> Decision:
 
 
 def find_outcome(state: State, happening: Happening) -> str:
-    """Which of decided, no-op and raises it is."""
+    """Return the kind of the decision: decided, no-op or raises."""
     try:
         decision = decide(state, happening)
     except ImpossibleTransition:
@@ -97,7 +97,7 @@ def find_outcome(state: State, happening: Happening) -> str:
 
 
 def follow(*happenings: Happening) -> list[str | None]:
-    """Let one thing after the other happen to a new order and return what is published after each."""
+    """Apply `happenings` to a new order. Return the event that each of them publishes, or None."""
     state, published = State(), []
     for happening in happenings:
         decision = decide(state, happening)
@@ -107,7 +107,7 @@ def follow(*happenings: Happening) -> list[str | None]:
 
 
 @pytest.mark.parametrize("state", PINNED, ids=lambda state: f"{state.status}-{state.stock}-{state.payment}")
-def test_each_pair_of_a_reachable_state_is_decided_as_the_table_says(state: State) -> None:
+def test_each_reachable_state_decides_as_pinned(state: State) -> None:
     for happening, cell in zip(Happening, PINNED[state], strict=True):
         if cell == "!":
             with pytest.raises(ImpossibleTransition, match=f"{happening.value} can't happen while {state.status}"):
@@ -116,18 +116,18 @@ def test_each_pair_of_a_reachable_state_is_decided_as_the_table_says(state: Stat
             assert decide(state, happening) == make_decision(state, happening, cell), happening
 
 
-def test_the_pins_hold_every_state_that_an_order_can_get_into() -> None:
+def test_the_pins_contain_every_reachable_state() -> None:
     assert {State(), *(decision.state for decision in TABLE.values())} == set(PINNED)
     assert set(PINNED) <= set(ALL_STATES)
 
 
-def test_in_every_other_state_that_the_columns_could_hold_everything_raises() -> None:
+def test_in_every_unreachable_state_each_happening_raises() -> None:
     for state in set(ALL_STATES) - set(PINNED):
         for happening in Happening:
             assert find_outcome(state, happening) == "raises"
 
 
-def test_every_pair_there_is_has_one_of_three_outcomes() -> None:
+def test_every_pair_has_one_of_three_outcomes() -> None:
     outcomes = [find_outcome(state, happening) for state, happening in product(ALL_STATES, Happening)]
     assert {outcome: outcomes.count(outcome) for outcome in outcomes} == {
         "decided": 52,
@@ -137,7 +137,7 @@ def test_every_pair_there_is_has_one_of_three_outcomes() -> None:
 
 
 @pytest.mark.parametrize("answers", list(permutations([H.STOCK_RESERVED, H.PAYMENT_AUTHORIZED])))
-def test_both_good_answers_confirm_in_either_order(answers: tuple[Happening, ...]) -> None:
+def test_two_positive_answers_confirm_in_either_order(answers: tuple[Happening, ...]) -> None:
     assert follow(*answers) == [None, "OrderConfirmed"]
 
 
@@ -149,7 +149,7 @@ def test_both_good_answers_confirm_in_either_order(answers: tuple[Happening, ...
         *permutations([H.STOCK_REJECTED, H.PAYMENT_DECLINED]),
     ],
 )
-def test_a_bad_answer_cancels_exactly_once_in_either_order(answers: tuple[Happening, ...]) -> None:
+def test_a_negative_answer_cancels_exactly_once_in_either_order(answers: tuple[Happening, ...]) -> None:
     assert follow(*answers).count("OrderCancelled") == 1
     assert "OrderConfirmed" not in follow(*answers)
 
@@ -157,7 +157,7 @@ def test_a_bad_answer_cancels_exactly_once_in_either_order(answers: tuple[Happen
 @pytest.mark.parametrize("end", [*CANCELS, H.DEADLINE_PASSED])
 @pytest.mark.parametrize("stock", [H.STOCK_RESERVED, H.STOCK_REJECTED])
 @pytest.mark.parametrize("payment", [H.PAYMENT_AUTHORIZED, H.PAYMENT_DECLINED, H.PAYMENT_VOIDED])
-def test_answers_that_come_after_the_end_are_noted_and_change_nothing(
+def test_answers_after_the_cancellation_are_recorded_and_change_nothing(
     end: Happening, stock: Happening, payment: Happening
 ) -> None:
     for answers in permutations([stock, payment]):
@@ -166,21 +166,21 @@ def test_answers_that_come_after_the_end_are_noted_and_change_nothing(
 
 @pytest.mark.parametrize("cancel", CANCELS)
 @pytest.mark.parametrize("moment", range(len(GOOD) + 1))
-def test_it_may_be_cancelled_at_any_moment_before_it_is_shipped(cancel: Happening, moment: int) -> None:
+def test_an_order_can_be_cancelled_in_every_state_before_it_is_shipped(cancel: Happening, moment: int) -> None:
     assert follow(*GOOD[:moment], cancel)[-1] == "OrderCancelled"
     for then in ([H.MARKED_SHIPPED], [H.MARKED_SHIPPED, H.MARKED_DELIVERED]):
         with pytest.raises(ImpossibleTransition):
             follow(*GOOD, *then, cancel)
 
 
-def test_a_capture_that_was_under_way_at_the_end_is_refunded() -> None:
+def test_a_capture_during_the_cancellation_is_refunded() -> None:
     assert follow(*GOOD[:2], H.CANCEL_REQUESTED, H.PAYMENT_CAPTURED, H.PAYMENT_REFUNDED)[2:] == [
         *("OrderCancelled", None, None)
     ]
 
 
 @pytest.mark.parametrize("cancel", CANCELS)
-def test_an_order_is_refunded_once_all_of_its_money_went_back_also_if_that_was_before_it_was_cancelled(
+def test_a_full_refund_before_the_cancellation_makes_the_order_refunded(
     cancel: Happening,
 ) -> None:
     state = State()
@@ -189,21 +189,21 @@ def test_an_order_is_refunded_once_all_of_its_money_went_back_also_if_that_was_b
     assert state == State("cancelled", "reserved", "refunded")
 
 
-def test_nothing_is_shipped_after_all_of_the_money_went_back() -> None:
+def test_a_fully_refunded_order_can_not_be_shipped() -> None:
     with pytest.raises(ImpossibleTransition, match="payment refunded"):
         follow(*GOOD, H.PAYMENT_REFUNDED, H.MARKED_SHIPPED)
     assert follow(*GOOD, H.PAYMENT_PARTLY_REFUNDED, H.MARKED_SHIPPED)[-1] == "OrderShipped"
     assert follow(*GOOD, H.MARKED_SHIPPED, H.PAYMENT_REFUNDED, H.MARKED_DELIVERED)[-1] == "OrderDelivered"
 
 
-def test_nothing_is_shipped_before_the_money_is_there() -> None:
+def test_an_order_can_not_be_shipped_before_its_payment_is_captured() -> None:
     with pytest.raises(ImpossibleTransition, match="payment authorized"):
         follow(*GOOD[:2], H.MARKED_SHIPPED)
     assert follow(*GOOD, H.MARKED_SHIPPED)[-1] == "OrderShipped"
 
 
-def test_an_order_ends_once_whatever_comes_in_whatever_order() -> None:
-    """Every order of every choice of one answer each and a deadline."""
+def test_an_order_ends_once_in_every_order_of_answers() -> None:
+    """Test every permutation of one answer of inventory, one of payments, and a deadline."""
     for stock in (H.STOCK_RESERVED, H.STOCK_REJECTED):
         for payment in (H.PAYMENT_AUTHORIZED, H.PAYMENT_DECLINED):
             for happenings in permutations([stock, payment, H.DEADLINE_PASSED]):

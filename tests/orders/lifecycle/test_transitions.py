@@ -1,4 +1,4 @@
-"""Moving an order through its life: two answers at once, and what is written down."""
+"""The writes that apply the saga to orders: concurrent answers, events, history and batches."""
 
 import json
 import threading
@@ -47,7 +47,7 @@ def advance(order: Order, happening: Happening, event_id: UUID | None = None) ->
 
 @pytest.mark.django_db(transaction=True)
 def test_both_answers_at_once_confirm_exactly_once(place: PlaceOrder) -> None:
-    """Without the lock each thread sees the other's answer as pending, and the order is never confirmed."""
+    """Without the lock, each thread reads the other's answer as pending, and the order is never confirmed."""
     orders = [place() for _ in range(20)]
     barrier = threading.Barrier(2)
 
@@ -69,7 +69,7 @@ def test_both_answers_at_once_confirm_exactly_once(place: PlaceOrder) -> None:
         assert name_events(order) == ["OrderPlaced", "OrderConfirmed"]
 
 
-def test_each_step_publishes_its_event_and_keeps_its_time(place: PlaceOrder) -> None:
+def test_each_step_publishes_its_event_and_stores_its_time(place: PlaceOrder) -> None:
     order = place(*PAID, H.MARKED_SHIPPED, H.MARKED_DELIVERED)
     _, confirmed, shipped, delivered = read_events(order)
     about: dict[str, Any] = {"order_id": order.pk, "number": order.number, "contact_id": order.contact_id}
@@ -95,7 +95,7 @@ def test_each_step_publishes_its_event_and_keeps_its_time(place: PlaceOrder) -> 
         (H.DEADLINE_PASSED, "deadline_passed"),
     ],
 )
-def test_a_cancelled_order_says_why(place: PlaceOrder, happening: Happening, reason: str) -> None:
+def test_a_cancelled_order_shows_the_reason(place: PlaceOrder, happening: Happening, reason: str) -> None:
     order = place(happening)
     _, cancelled = read_events(order)
     assert isinstance(cancelled, OrderCancelled)
@@ -103,7 +103,7 @@ def test_a_cancelled_order_says_why(place: PlaceOrder, happening: Happening, rea
     assert (order.status, order.reason, order.cancelled_at) == ("cancelled", reason, cancelled.occurred_at)
 
 
-def test_the_history_tells_every_step_and_its_cause(place: PlaceOrder) -> None:
+def test_the_history_has_every_step_and_its_cause(place: PlaceOrder) -> None:
     order = place()
     causes = [uuid4(), uuid4(), uuid4()]
     for happening, cause in zip(PAID, causes, strict=True):
@@ -120,7 +120,7 @@ def test_the_history_tells_every_step_and_its_cause(place: PlaceOrder) -> None:
     ]
 
 
-def test_a_late_answer_is_written_down_and_publishes_nothing(place: PlaceOrder) -> None:
+def test_a_late_answer_is_recorded_and_publishes_nothing(place: PlaceOrder) -> None:
     order = place(H.CANCEL_REQUESTED)
     cause = uuid4()
     advance(order, H.PAYMENT_AUTHORIZED, cause)
@@ -130,7 +130,7 @@ def test_a_late_answer_is_written_down_and_publishes_nothing(place: PlaceOrder) 
     assert order.history.get(event_id=cause).after == "cancelled"
 
 
-def test_what_can_not_happen_changes_nothing(place: PlaceOrder) -> None:
+def test_an_impossible_transition_changes_nothing(place: PlaceOrder) -> None:
     order = place(*CONFIRMED)
     before = Order.objects.values().get(pk=order.pk), Transition.objects.count(), Outbox.objects.count()
     for happening in (H.MARKED_DELIVERED, H.MARKED_SHIPPED, H.STOCK_RESERVED):
@@ -139,19 +139,19 @@ def test_what_can_not_happen_changes_nothing(place: PlaceOrder) -> None:
     assert (Order.objects.values().get(pk=order.pk), Transition.objects.count(), Outbox.objects.count()) == before
 
 
-def test_cancelling_twice_is_cancelling_once(place: PlaceOrder) -> None:
+def test_a_second_cancellation_changes_nothing(place: PlaceOrder) -> None:
     order = place(H.CANCEL_REQUESTED)
     advance(order, H.CANCEL_REQUESTED)
     assert name_events(order) == ["OrderPlaced", "OrderCancelled"]
     assert order.history.count() == 2
 
 
-def test_an_order_that_is_not_there_can_not_be_advanced() -> None:
+def test_an_unknown_order_can_not_be_advanced() -> None:
     with pytest.raises(Order.DoesNotExist), transaction.atomic():
         advance_order(uuid4(), H.STOCK_RESERVED, uuid4())
 
 
-def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
+def test_each_event_of_inventory_and_payments_reaches_the_saga(place: PlaceOrder) -> None:
     confirmed, stock_out, unpaid = place(), place(), place()
 
     def money(order: Order) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def test_each_event_of_the_others_reaches_the_saga(place: PlaceOrder) -> None:
     assert (unpaid.status, unpaid.reason) == ("cancelled", "payment_declined")
 
 
-def test_refunds_in_parts_leave_an_order_captured_until_nothing_is_left(place: PlaceOrder) -> None:
+def test_partial_refunds_leave_an_order_captured_until_nothing_is_left(place: PlaceOrder) -> None:
     order = place(*PAID)
     for amount, left, known in ((100, order.total - 100, "captured"), (order.total - 100, 0, "refunded")):
         event = PaymentRefunded(order_id=order.pk, amount=amount, currency="EUR", left=left)
@@ -193,9 +193,7 @@ def test_refunds_in_parts_leave_an_order_captured_until_nothing_is_left(place: P
 
 
 @pytest.mark.parametrize(("part", "known"), [(0, "refunded"), (1, "captured")])
-def test_a_refund_that_did_not_tell_what_was_left_is_taken_for_all_if_it_is_as_much_as_the_order(
-    place: PlaceOrder, part: int, known: str
-) -> None:
+def test_a_version_1_refund_is_full_if_it_equals_the_orders_total(place: PlaceOrder, part: int, known: str) -> None:
     order = place(*PAID, H.CANCEL_REQUESTED)
     money = {"order_id": str(order.pk), "amount": order.total - part, "currency": "EUR"}
     stamp = {"event_id": str(uuid4()), "occurred_at": "2026-05-04T12:34:56Z"}
@@ -206,8 +204,8 @@ def test_a_refund_that_did_not_tell_what_was_left_is_taken_for_all_if_it_is_as_m
     assert order.payment == known
 
 
-def test_orders_of_before_learn_from_their_history_whether_all_of_their_money_went_back(place: PlaceOrder) -> None:
-    """What the migration runs: before it, the first part made a cancelled order refunded, and no other one."""
+def test_the_migration_computes_full_refunds_from_the_history(place: PlaceOrder) -> None:
+    """The statement of migration 0006. Before it, only the first partial refund of a cancelled order counted."""
     wholly, partly, shipped = place(*PAID), place(*PAID, H.CANCEL_REQUESTED), place(*PAID, H.MARKED_SHIPPED)
     unknown = place(*PAID, H.CANCEL_REQUESTED)
     parts = {wholly: (100, wholly.total - 100), partly: (100,), shipped: (shipped.total,)}
@@ -232,7 +230,7 @@ def make_transition(order: Order, event_id: UUID) -> None:
     Transition.objects.create(order=order, event="PaymentRefunded", event_id=event_id, before="x", after="x", at=now)
 
 
-def test_many_orders_are_advanced_together_each_by_its_own_state(place: PlaceOrder) -> None:
+def test_a_batch_advances_each_order_by_its_own_state(place: PlaceOrder) -> None:
     paid, unpaid, ended = place(H.PAYMENT_AUTHORIZED), place(), place(H.CANCEL_REQUESTED)
     causes = {order.pk: uuid4() for order in (paid, unpaid, ended)}
     with transaction.atomic():
@@ -244,7 +242,7 @@ def test_many_orders_are_advanced_together_each_by_its_own_state(place: PlaceOrd
         assert order.history.get(event_id=causes[order.pk]).after == order.status
 
 
-def test_both_answers_of_an_order_that_come_together_confirm_it_once(place: PlaceOrder) -> None:
+def test_both_answers_in_one_batch_confirm_an_order_once(place: PlaceOrder) -> None:
     order = place()
     reserved = StockReserved(order_id=order.pk)
     authorized = PaymentAuthorized(order_id=order.pk, amount=order.total, currency=order.currency)
@@ -260,8 +258,8 @@ def test_both_answers_of_an_order_that_come_together_confirm_it_once(place: Plac
     ]
 
 
-def test_one_that_can_not_be_advanced_keeps_the_whole_batch_back(place: PlaceOrder) -> None:
-    """The consumer then finds it by bisection and parks its key alone."""
+def test_one_impossible_move_rolls_the_whole_batch_back(place: PlaceOrder) -> None:
+    """The consumer then finds the failing event by bisection, and parks only its key."""
     good, bad = place(), place(H.STOCK_RESERVED)
     with pytest.raises(ImpossibleTransition), transaction.atomic():
         advance_orders([Move(order.pk, H.STOCK_RESERVED, uuid4()) for order in (good, bad)])

@@ -1,3 +1,3 @@
-"""The catalogue's visitor and products, for the pages of orders."""
+"""The catalogue's fixtures for the pages of orders."""
 
 from tests.catalogue.conftest import cart, mug, tent  # noqa: F401

@@ -1,4 +1,4 @@
-"""The cart lives in the database, its id in the visitor's cookie; prices live in the catalogue."""
+"""The pages of the cart. The cookie has only the cart's id; prices come from the catalogue."""
 
 from hashlib import sha256
 from typing import Any
@@ -18,20 +18,20 @@ HTMX = {"HX-Request": "true"}
 
 
 def read(answer: Any) -> str:
-    """The HTML after following redirects."""
+    """Return the HTML of the response."""
     assert answer.status_code == 200, answer.status_code
     html: str = answer.content.decode()
     return html
 
 
 def held(client: Client) -> dict[str, int]:
-    """What the cart holds."""
+    """Return the quantities in the cart by SKU."""
     cart_id = client.session.get("cart_id", "00000000-0000-0000-0000-000000000000")
     return dict(CartLine.objects.filter(cart_id=cart_id).values_list("sku", "quantity"))
 
 
-def test_an_empty_cart_shows_a_way_on(client: Client) -> None:
-    assert "Nothing in it yet" in read(client.get("/cart/"))
+def test_an_empty_cart_links_to_the_shop(client: Client) -> None:
+    assert "Your cart is empty" in read(client.get("/cart/"))
 
 
 def test_adding_twice_adds_up_and_shows_totals(client: Client, mug: Product, tent: Product) -> None:
@@ -45,14 +45,14 @@ def test_adding_twice_adds_up_and_shows_totals(client: Client, mug: Product, ten
     assert 'id="cart-count">4<' in html
 
 
-def test_prices_are_always_todays(cart: Client) -> None:
+def test_prices_are_always_current(cart: Client) -> None:
     Product.objects.filter(sku="TENT").update(price=100)
     assert "€29.00" in read(cart.get("/cart/"))
 
 
-def test_htmx_gets_the_answer_and_the_new_count_alone(client: Client, mug: Product) -> None:
+def test_htmx_gets_only_the_message_and_the_new_count(client: Client, mug: Product) -> None:
     html = read(client.post("/cart/add/", {"sku": "MUG", "quantity": 2}, headers=HTMX))
-    assert "Enamel Mug in your cart." in html
+    assert "Enamel Mug to your cart." in html
     assert 'id="cart-count" hx-swap-oob="true">2<' in html
     assert "<html" not in html
 
@@ -69,19 +69,19 @@ def test_a_line_can_be_changed_and_removed(cart: Client) -> None:
 
 
 @pytest.mark.parametrize("quantity", ["", "two", "1.5", "-1", "1e3", "٣", "9" * 400, "\0"])
-def test_what_is_no_quantity_changes_nothing_and_is_told(cart: Client, quantity: str) -> None:
+def test_an_invalid_quantity_changes_nothing_and_is_reported(cart: Client, quantity: str) -> None:
     html = read(cart.post("/cart/lines/MUG/", {"quantity": quantity}, follow=True))
-    assert "Give a quantity from 1 to 999" in html
+    assert "Enter a quantity from 1 to 999" in html
     read(cart.post("/cart/add/", {"sku": "MUG", "quantity": quantity}, follow=True))
     assert held(cart) == {"MUG": 2, "TENT": 1}
 
 
-def test_adding_none_is_told(client: Client, mug: Product) -> None:
-    assert "Give a quantity" in read(client.post("/cart/add/", {"sku": "MUG", "quantity": "0"}, headers=HTMX))
+def test_adding_0_pieces_is_reported(client: Client, mug: Product) -> None:
+    assert "Enter a quantity" in read(client.post("/cart/add/", {"sku": "MUG", "quantity": "0"}, headers=HTMX))
     assert held(client) == {}
 
 
-def test_more_than_999_becomes_999_and_is_told(cart: Client) -> None:
+def test_more_than_999_becomes_999_and_is_reported(cart: Client) -> None:
     html = read(cart.post("/cart/add/", {"sku": "MUG", "quantity": "998"}, follow=True))
     assert held(cart)["MUG"] == 999
     assert "We changed the quantity to 999" in html
@@ -94,19 +94,19 @@ def test_an_unknown_product_is_not_added(client: Client, mug: Product, sku: str)
     assert held(client) == {}
 
 
-def test_a_line_that_is_not_there_is_not_made(client: Client, mug: Product) -> None:
+def test_changing_a_missing_line_does_not_create_it(client: Client, mug: Product) -> None:
     client.post("/cart/lines/MUG/", {"quantity": "3"})
     assert held(client) == {}
 
 
-def test_what_is_no_longer_sold_leaves_the_cart_with_a_word(cart: Client) -> None:
+def test_the_cart_drops_products_that_are_no_longer_sold_with_a_message(cart: Client) -> None:
     Product.objects.filter(sku="TENT").update(is_active=False)
-    assert "no longer sold" in read(cart.get("/cart/"))
+    assert "no longer sell" in read(cart.get("/cart/"))
     assert held(cart) == {"MUG": 2}
-    assert "no longer sold" not in read(cart.get("/cart/"))
+    assert "no longer sell" not in read(cart.get("/cart/"))
 
 
-def test_a_full_cart_takes_no_51st_product_and_the_cookie_holds_its_id_alone(client: Client, db: None) -> None:
+def test_a_full_cart_refuses_a_51st_product_and_the_cookie_has_only_its_id(client: Client, db: None) -> None:
     longest = [sha256(str(n).encode()).hexdigest()[:32].upper() for n in range(MOST_LINES + 1)]
     for sku in longest:
         make_product(sku, "A thing", 100, "Kitchen")
@@ -119,13 +119,13 @@ def test_a_full_cart_takes_no_51st_product_and_the_cookie_holds_its_id_alone(cli
     assert len(held(client)) == MOST_LINES
 
 
-def test_the_cart_changes_by_post_alone(client: Client, mug: Product) -> None:
+def test_the_cart_changes_only_by_post(client: Client, mug: Product) -> None:
     assert client.get("/cart/add/?sku=MUG").status_code == 405
     assert client.get("/cart/lines/MUG/").status_code == 405
     assert Client(enforce_csrf_checks=True).post("/cart/add/", {"sku": "MUG"}).status_code == 403
 
 
-def test_every_change_is_said_with_the_quantity_after_it(cart: Client) -> None:
+def test_every_change_publishes_the_new_quantity(cart: Client) -> None:
     Outbox.objects.all().delete()
     cart.post("/cart/lines/MUG/", {"quantity": "5"})
     cart.post("/cart/lines/MUG/", {"quantity": "5"})
@@ -134,7 +134,7 @@ def test_every_change_is_said_with_the_quantity_after_it(cart: Client) -> None:
     assert [(event.sku, event.quantity) for event in events] == [("MUG", 5), ("TENT", 0)]
 
 
-def test_the_cart_changes_even_when_that_cannot_be_recorded(
+def test_the_cart_changes_even_if_the_activity_can_not_be_recorded(
     client: Client, mug: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(event: CartChanged) -> None:

@@ -1,4 +1,4 @@
-"""The checkout's page shows what the order costs before it is placed, and says when that has changed."""
+"""The checkout page shows the amounts before the order, and reports changed prices."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -36,7 +36,7 @@ def test_shipping_tax_and_total_are_shown_before_ordering(visitor: Client) -> No
     assert not Order.objects.exists()
 
 
-def test_a_code_is_shown_with_what_it_takes_off_and_then_used(visitor: Client) -> None:
+def test_a_code_is_shown_with_its_discount_and_then_used(visitor: Client) -> None:
     make_promotion("SPRING", uses=1, kind="amount", value=500)
     html = send(visitor, update="1", promotion_code="spring").content.decode()
     assert "\N{MINUS SIGN}€5.00" in html
@@ -45,7 +45,7 @@ def test_a_code_is_shown_with_what_it_takes_off_and_then_used(visitor: Client) -
     assert (Order.objects.get().discount, Order.objects.get().total) == (500, 2490)
 
 
-def test_an_unusable_code_is_told_beside_it_and_nothing_is_ordered(visitor: Client) -> None:
+def test_an_unusable_code_has_an_error_next_to_it_and_no_order_is_placed(visitor: Client) -> None:
     assert "There is no code NOPE." in send(visitor, update="1", promotion_code="NOPE").content.decode()
     answer = send(visitor, promotion_code="NOPE", expected_total="2990")
     assert answer.status_code == 409
@@ -54,21 +54,21 @@ def test_an_unusable_code_is_told_beside_it_and_nothing_is_ordered(visitor: Clie
     assert CartLine.objects.get().quantity == 2
 
 
-def test_a_price_that_changed_is_told_and_accepted_by_sending_the_page_again(visitor: Client) -> None:
+def test_a_changed_price_is_shown_and_accepted_by_a_second_send(visitor: Client) -> None:
     Product.objects.filter(sku="MUG").update(price=1500)
-    assert "it was €12.50 when you put it in" in visitor.get("/cart/").content.decode()
+    assert "the price was €12.50 when you added it" in visitor.get("/cart/").content.decode()
     key = str(uuid4())
     answer = send(visitor, idempotency_key=key, expected_total="2990")
     html = answer.content.decode()
     assert answer.status_code == 409
-    assert "The total is €34.90 now. Nothing is ordered yet" in html
+    assert "The total is now €34.90. You have not ordered yet" in html
     assert 'name="expected_total" value="3490"' in html
     assert not Order.objects.exists()
     assert send(visitor, idempotency_key=key, expected_total="3490").status_code == 302
     assert Order.objects.get().total == 3490
 
 
-def test_more_than_a_customer_may_have_is_told(visitor: Client) -> None:
+def test_an_order_over_the_cap_shows_an_error(visitor: Client) -> None:
     Product.objects.filter(sku="MUG").update(most_per_customer=1)
     answer = send(visitor, expected_total="2990")
     assert answer.status_code == 409
@@ -77,7 +77,7 @@ def test_more_than_a_customer_may_have_is_told(visitor: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_clicks_at_the_same_moment_both_hold(visitor: Client) -> None:
+def test_two_concurrent_clicks_are_both_kept(visitor: Client) -> None:
     cookie = visitor.cookies["sessionid"].value
 
     def click(sku: str) -> None:
@@ -91,7 +91,7 @@ def test_two_clicks_at_the_same_moment_both_hold(visitor: Client) -> None:
     assert dict(CartLine.objects.values_list("sku", "quantity")) == {"MUG": 10, "LAMP": 8}
 
 
-def test_the_cart_goes_with_the_visitor_who_logs_in(visitor: Client) -> None:
+def test_a_log_in_keeps_the_cart(visitor: Client) -> None:
     ada = User.objects.create(username="ada")
     visitor.force_login(ada)
     session = visitor.session

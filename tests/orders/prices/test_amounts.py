@@ -1,4 +1,4 @@
-"""What an order costs is computed by the server, shown before ordering, and never changed in silence."""
+"""The server computes the amounts of an order. A total that the customer did not see is refused."""
 
 from typing import Any
 from uuid import uuid4
@@ -25,19 +25,19 @@ ONE_MUG = [{"sku": "MUG", "quantity": 1}]
     ("gross", "country", "tax"),
     [(11900, "DE", 1900), (12550, "FI", 2550), (1, "DE", 0), (3, "DE", 0), (4, "DE", 1), (5000, "US", 0), (0, "DE", 0)],
 )
-def test_the_tax_in_a_price_is_its_countrys_rounded_to_the_nearest_unit(gross: int, country: str, tax: int) -> None:
+def test_the_included_tax_is_rounded_to_the_nearest_unit(gross: int, country: str, tax: int) -> None:
     assert find_tax(gross, country) == tax
 
 
 @pytest.mark.parametrize(
     ("subtotal", "discount", "shipping"), [(4999, 0, 490), (5000, 0, 0), (5000, 1, 490), (9000, 4000, 0)]
 )
-def test_shipping_is_flat_and_free_from_the_limit_on(subtotal: int, discount: int, shipping: int) -> None:
+def test_shipping_has_a_flat_price_and_is_free_from_a_limit(subtotal: int, discount: int, shipping: int) -> None:
     amounts = add_up(subtotal, "DE", discount)
     assert (amounts.shipping, amounts.total) == (shipping, subtotal - discount + shipping)
 
 
-def test_the_answer_the_order_and_the_event_tell_the_same_amounts(api: Api, make_body: MakeBody) -> None:
+def test_response_order_and_event_have_the_same_amounts(api: Api, make_body: MakeBody) -> None:
     make_promotion("SPRING", uses=1)
     address = {**ADDRESS, "country": "DE"}
     placed = api.post(make_body(lines=ONE_MUG, promotion_code="spring", shipping_address=address)).json()
@@ -51,14 +51,12 @@ def test_the_answer_the_order_and_the_event_tell_the_same_amounts(api: Api, make
     assert {name: detail[name] for name in ("subtotal", *amounts)} == {"subtotal": 1250, **amounts}
 
 
-def test_an_order_at_another_total_than_was_shown_is_refused_until_the_new_one_is_sent(
-    api: Api, make_body: MakeBody
-) -> None:
+def test_an_order_with_an_outdated_total_is_refused_until_the_new_one_is_sent(api: Api, make_body: MakeBody) -> None:
     body = make_body(lines=ONE_MUG, expected_total=1740)
     Product.objects.filter(sku="MUG").update(price=1300)
     answer = api.post(body, key="k-1")
     assert (answer.status_code, answer["Content-Type"]) == (409, "application/problem+json")
-    assert answer.json()["errors"] == [{"field": "expected_total", "message": "The total is €17.90 now, not €17.40."}]
+    assert answer.json()["errors"] == [{"field": "expected_total", "message": "The total is now €17.90, not €17.40."}]
     assert count_everything() == NOTHING
     assert api.post({**body, "expected_total": 1790}, key="k-1").status_code == 201
 
@@ -73,7 +71,7 @@ def test_an_order_at_another_total_than_was_shown_is_refused_until_the_new_one_i
         ({"most_per_customer": 3}, 201),
     ],
 )
-def test_what_is_remembered_of_a_product_is_never_taken_for_the_catalogue(
+def test_an_outdated_price_in_the_cache_is_never_used(
     api: Api, make_body: MakeBody, change: dict[str, Any], status: int
 ) -> None:
     lines = [{"sku": "MUG", "quantity": 3}]
@@ -86,7 +84,7 @@ def test_what_is_remembered_of_a_product_is_never_taken_for_the_catalogue(
         assert (line["unit_price"], line["name"]) == (change.get("price", 1250), change.get("name", "Mug"))
 
 
-def test_a_usual_order_asks_the_database_once(api: Api, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_common_order_takes_one_query(api: Api, make_body: MakeBody, monkeypatch: pytest.MonkeyPatch) -> None:
     api.post(make_body())
     asked: list[str] = []
 
@@ -105,7 +103,7 @@ def test_a_usual_order_asks_the_database_once(api: Api, make_body: MakeBody, mon
         assert cursor.fetchone() == (1,), "it is planned once"
 
 
-def test_a_repeated_answer_from_before_there_were_amounts_is_still_whole(api: Api, make_body: MakeBody) -> None:
+def test_an_answer_stored_before_there_were_amounts_is_complete(api: Api, make_body: MakeBody) -> None:
     placed = place_order(idempotency_key="k-1", request=read(make_body()))
     stored = IdempotencyKey.objects.get()
     for name in ("subtotal", "discount", "shipping", "tax"):
@@ -117,13 +115,13 @@ def test_a_repeated_answer_from_before_there_were_amounts_is_still_whole(api: Ap
 
 
 def read(body: dict[str, object]) -> dict[str, object]:
-    """The body as the API reads it."""
+    """Return the body as the API validates it."""
     request = OrderRequest(data=body)
     request.is_valid(raise_exception=True)
     return dict(request.validated_data)
 
 
-def test_neither_lines_nor_a_cart_and_both_are_told(api: Api, make_body: MakeBody) -> None:
+def test_a_request_needs_either_lines_or_a_cart(api: Api, make_body: MakeBody) -> None:
     body = make_body(cart=str(uuid4()))
     assert [error["field"] for error in api.post(body).json()["errors"]] == ["cart"]
     del body["lines"], body["cart"], body["email"]

@@ -1,4 +1,4 @@
-"""A code's uses are never overdrawn, and come back with the order that is cancelled."""
+"""Orders never use a code more often than allowed. A cancelled order frees its use."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("products")]
     ("kind", "value", "discount"),
     [("percent", 10, 874), ("percent", 33, 2884), ("percent", 100, 8740), ("amount", 500, 500), ("amount", 9999, 8740)],
 )
-def test_a_code_takes_off_its_part_and_never_more_than_there_is(
+def test_the_discount_is_never_more_than_the_goods(
     api: Api, make_body: MakeBody, kind: str, value: int, discount: int
 ) -> None:
     make_promotion("SPRING", uses=1, kind=kind, value=value)
@@ -43,7 +43,7 @@ def test_a_code_takes_off_its_part_and_never_more_than_there_is(
         ({"code": "AUTUMN"}, "There is no code SPRING"),
     ],
 )
-def test_a_code_that_can_not_be_used_is_told_and_nothing_is_ordered(
+def test_an_unusable_code_is_reported_and_no_order_is_placed(
     api: Api, make_body: MakeBody, changes: dict[str, Any], words: str
 ) -> None:
     make_promotion(**{"code": "SPRING", "uses": 1, **changes})
@@ -56,7 +56,7 @@ def test_a_code_that_can_not_be_used_is_told_and_nothing_is_ordered(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sixteen_threads_that_want_ten_uses_get_ten(make_body: MakeBody) -> None:
+def test_sixteen_threads_get_exactly_ten_uses(make_body: MakeBody) -> None:
     make_promotion("SPRING", uses=10)
 
     def place(number: int) -> str:
@@ -73,7 +73,7 @@ def test_sixteen_threads_that_want_ten_uses_get_ten(make_body: MakeBody) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_last_use_under_one_key_at_once_is_one_order_and_one_answer(make_body: MakeBody) -> None:
+def test_concurrent_requests_with_one_key_for_the_last_use_get_one_order(make_body: MakeBody) -> None:
     make_promotion("SPRING", uses=1)
     request = make_body(promotion_code="SPRING")
     results = run_together([lambda: place_order(idempotency_key="k-1", request=request)] * 16, threads=16)
@@ -82,7 +82,7 @@ def test_the_last_use_under_one_key_at_once_is_one_order_and_one_answer(make_bod
 
 
 @pytest.mark.django_db(transaction=True)
-def test_uses_come_back_once_while_others_take_them(make_body: MakeBody) -> None:
+def test_cancellations_free_each_use_once_during_concurrent_orders(make_body: MakeBody) -> None:
     make_promotion("SPRING", uses=8)
     request = make_body(promotion_code="SPRING")
     orders = [place_order(idempotency_key=f"k-{n}", request=request).answer["id"] for n in range(8)]
@@ -111,8 +111,8 @@ def test_uses_come_back_once_while_others_take_them(make_body: MakeBody) -> None
     assert list(find_promotion_differences()) == []
 
 
-def test_a_use_that_took_nothing_off_comes_back_too(api: Api, make_body: MakeBody) -> None:
-    """One per cent of fifty cents is nothing, and has used the code all the same."""
+def test_a_use_with_a_discount_of_0_is_freed_too(api: Api, make_body: MakeBody) -> None:
+    """One per cent of fifty cents is a discount of 0, which counts as a use."""
     make_promotion("SPRING", uses=1, value=1)
     Product.objects.filter(sku="MUG").update(price=50)
     body = make_body(promotion_code="SPRING", lines=[{"sku": "MUG", "quantity": 1}])
@@ -123,21 +123,21 @@ def test_a_use_that_took_nothing_off_comes_back_too(api: Api, make_body: MakeBod
     assert list(find_promotion_differences()) == []
 
 
-def test_verification_finds_a_use_that_was_not_given_back(api: Api, make_body: MakeBody) -> None:
+def test_verification_finds_wrong_counts_of_uses(api: Api, make_body: MakeBody) -> None:
     make_promotion("SPRING", uses=3)
     api.post(make_body(promotion_code="SPRING"))
     number = Order.objects.get().number
     Order.objects.update(status="cancelled", discount=1)
     Promotion.objects.update(used=2)
     assert list(find_promotion_differences()) == [
-        "promotion SPRING counts 2 uses, its orders hold 1",
-        f"order {number} has a discount of 1, its promotion took 874 off",
+        "promotion SPRING counts 2 uses, but its orders hold 1",
+        f"order {number} has a discount of 1, but its redemption has 874",
     ]
     Order.objects.update(discount=874)
-    assert f"order {number} is cancelled, the use of its promotion is still held" in find_promotion_differences()
+    assert f"order {number} is cancelled, but the use of its promotion is still held" in find_promotion_differences()
 
 
-def test_staff_make_a_code_in_the_admin_and_can_not_make_a_senseless_one(admin_client: Client) -> None:
+def test_staff_can_create_a_code_but_not_an_invalid_one(admin_client: Client) -> None:
     form = {
         "code": "WINTER",
         "kind": "percent",
