@@ -1,6 +1,7 @@
 """The client of Stripe: an authorization is a PaymentIntent with manual capture, and `reference` is its id.
 
-The shop sets the timeouts of Stripe's library and switches off its retries: the shop looks up unanswered calls later. Stripe has no lookup by idempotency key, so every object carries its key in its metadata.
+The shop sets the timeouts of Stripe's library and switches off its retries: the shop looks up unanswered calls later.
+Stripe has no lookup by idempotency key, so every object carries its key in its metadata.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -33,7 +33,7 @@ def make_hint(payment: Payment, operation: str = "authorize", hint_id: str = "ev
 @pytest.fixture
 def waiting(place: Any, monkeypatch: pytest.MonkeyPatch) -> Payment:
     """Return a payment whose authorization succeeded but whose answer was lost. It is due again in two seconds."""
-    monkeypatch.setattr(hooks, "tell", lambda *args: None)
+    monkeypatch.setattr(hooks, "schedule_webhook", lambda *args: None)
     payment: Payment = place("tok_webhook")
     settle_payments()
     wait_for_late_calls()
@@ -148,7 +148,9 @@ def test_the_sandbox_sends_the_webhooks_of_the_tokens_script(
     place: Any, monkeypatch: pytest.MonkeyPatch, token: str, told: list[tuple[str, float]]
 ) -> None:
     sent: list[tuple[str, float]] = []
-    monkeypatch.setattr(hooks, "tell", lambda key, what, event_id, after: sent.append((what.split(".")[1], after)))
+    monkeypatch.setattr(
+        hooks, "schedule_webhook", lambda key, what, event_id, after: sent.append((what.split(".")[1], after))
+    )
     place(token)
     settle_payments()
     assert sent == told

@@ -130,7 +130,7 @@ def assert_nothing_moved_twice() -> None:
 
 
 def assert_fates_were_met(fates: dict[UUID, str]) -> None:
-    """Assert that cancelled orders hold no money and all other orders hold the full amount."""
+    """Assert that cancelled orders keep no money and kept orders keep the full amount."""
     with connection.cursor() as cursor:
         cursor.execute("select id, status, captured_amount - refunded_amount, amount from payments_payment")
         for payment_id, status, ours, amount in cursor.fetchall():
