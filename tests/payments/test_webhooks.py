@@ -97,8 +97,8 @@ def test_an_old_signature_is_refused(waiting: Payment, client: Client, age: floa
         ("nonsense", "has no valid time"),
         ("t=soon,v1=00", "has no valid time"),
         ("t=²,v1=00", "has no valid time"),
-        ("t=1,v1=é", "does not fit"),
-        ("t=1780000000,v1=" + "0" * 64, "does not fit"),
+        ("t=1,v1=é", "does not match"),
+        ("t=1780000000,v1=" + "0" * 64, "does not match"),
     ],
 )
 def test_another_signature_is_refused(waiting: Payment, client: Client, signature: str, complaint: str) -> None:
