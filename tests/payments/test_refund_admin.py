@@ -75,7 +75,7 @@ def test_a_refund_without_a_reason_is_refused(admin_client: Client, captured: Pa
 def test_each_refund_is_of_one_payment(admin_client: Client, captured: Payment, place: Any) -> None:
     chosen = [str(captured.pk), str(place().pk)]
     answer = admin_client.post(reverse(PAYMENTS), {"action": "give_back", "_selected_action": chosen}, follow=True)
-    assert "Choose one payment" in answer.content.decode()
+    assert "Select exactly one payment" in answer.content.decode()
 
 
 def test_staff_with_read_access_only_cannot_refund(client: Client, captured: Payment, django_user_model: Any) -> None:
