@@ -1,4 +1,4 @@
-"""What analytics has counted, to be read."""
+"""Read-only admin pages of the analytics counters."""
 
 from django.contrib import admin
 
@@ -8,7 +8,7 @@ from shop.catalogue.money import format_money
 
 
 class CountAdmin(ReadOnly):
-    """Rows that are written by events alone: to be read, never edited."""
+    """A read-only admin page for rows that only event handlers write."""
 
     date_hierarchy = "minute"
 

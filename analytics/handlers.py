@@ -1,4 +1,4 @@
-"""What analytics counts: sales and visitors' activity, in the minute in which they happened, not that of arrival."""
+"""Handlers that count sales and visitors' activity by the minute in which an event occurred, not when it arrived."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from shop.events import ActivityEvent, CartChanged, OrderCancelled, OrderConfirm
 
 
 def forget_counts() -> None:
-    """Empty the tables for a rebuild: all that stands in them follows from the events."""
+    """Empty the tables before a rebuild, which fills them again from the events."""
     for model in (Sale, SalesMinute, ActivityMinute):
         model.objects.all().delete()
 
@@ -27,7 +27,7 @@ ACTIVITIES: dict[type[ActivityEvent], ActivityMinute.Kind] = {
 
 @consumer.on(OrderPlaced, OrderConfirmed, OrderCancelled, many=True)
 def count_orders(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) -> None:
-    """Write each event's Sale and add it to its minute, in one statement, so that neither exists without the other."""
+    """Insert a Sale for each event and add it to its minute's counter, both in one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -58,13 +58,13 @@ def count_orders(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]
 
 
 def count_units(event: OrderPlaced | OrderConfirmed | OrderCancelled) -> int:
-    """Return how many pieces the order has."""
+    """Return the number of pieces in the order."""
     return sum(line.quantity for line in event.lines) if isinstance(event, OrderPlaced) else event.units
 
 
 @consumer.on(ProductViewed, CartChanged, many=True)
 def count_activity(events: Sequence[ActivityEvent]) -> None:
-    """Add each event to the count of its kind and minute."""
+    """Add each event to the counter of its kind and minute."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -82,5 +82,5 @@ def count_activity(events: Sequence[ActivityEvent]) -> None:
 
 
 def cut_to_minute(moment: datetime) -> datetime:
-    """Return the beginning of the minute, in UTC, that `moment` lies in."""
+    """Return the start of the minute that contains `moment`, in UTC."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)

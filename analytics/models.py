@@ -1,10 +1,10 @@
-"""Counts per minute of event time. Every sale is kept as a row, so that its counter can be recounted."""
+"""Counters per minute of event time. Each sale is also stored as a row, so that the counters can be verified."""
 
 from django.db import models
 
 
 class Kind(models.TextChoices):
-    """What happened to the order that is counted."""
+    """The kind of order event that is counted."""
 
     PLACED = "placed"
     CONFIRMED = "confirmed"
@@ -12,7 +12,7 @@ class Kind(models.TextChoices):
 
 
 class Sale(models.Model):
-    """The effect of one order event. `minute` is the event's own time cut to the minute; `revenue` in minor units."""
+    """The effect of one order event. `minute` is the start of the event's minute; `revenue` is in minor units."""
 
     event_id = models.UUIDField(primary_key=True)
     kind = models.CharField(max_length=9, choices=Kind)
@@ -53,7 +53,7 @@ class SalesMinute(models.Model):
 
 
 class ActivityMinute(models.Model):
-    """How often visitors did something in one minute."""
+    """The number of visitors' activities of one kind in one minute."""
 
     class Kind(models.TextChoices):
         VIEWED = "viewed"

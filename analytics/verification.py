@@ -1,4 +1,4 @@
-"""Are the counters right? Each difference is told in one sentence; none is repaired."""
+"""The verification of counters against the stored sales. Differences are reported as sentences and not repaired."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,9 @@ from django.db import connection
 
 
 def find_sales_differences() -> Iterator[str]:
-    """Yield a sentence for every minute, kind and currency whose counter differs from the sum of its sales.
+    """Yield a sentence for each minute, kind and currency whose counter differs from the sum of its sales.
 
-    It is one statement, so it looks at one moment and may run while orders come in.
+    A single statement sees one consistent snapshot, so this may run while orders arrive.
     """
     with connection.cursor() as cursor:
         cursor.execute("""
@@ -28,11 +28,11 @@ def find_sales_differences() -> Iterator[str]:
         rows = cursor.fetchall()
     for minute, kind, currency, *counts in rows:
         yield (
-            f"sales {kind} at {minute:%Y-%m-%d %H:%M} in {currency}: counted {tell_counts(*counts[:3])}, "
-            f"but the sales add up to {tell_counts(*counts[3:])}"
+            f"sales {kind} at {minute:%Y-%m-%d %H:%M} in {currency}: counted {describe_counts(*counts[:3])}, "
+            f"but the sales add up to {describe_counts(*counts[3:])}"
         )
 
 
-def tell_counts(orders: int, units: int, revenue: int) -> str:
-    """Say a counter in words."""
+def describe_counts(orders: int, units: int, revenue: int) -> str:
+    """Return the values of a counter as text."""
     return f"{orders} orders, {units} units, revenue {revenue}"

@@ -1,4 +1,4 @@
-"""Messages for staff: read-only, with an action to send the failed ones again, and the way to the local mailbox."""
+"""The read-only admin page of messages, with an action to resend failed messages and a link to the local mailbox."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -22,14 +22,14 @@ class MessageAdmin(ReadOnly):
     actions = ["send_again"]
     actions_list = ["open_mailbox"]
 
-    @action(description="Send the failed ones again", permissions=["act"])  # type: ignore[untyped-decorator]
+    @action(description="Send failed messages again", permissions=["act"])  # type: ignore[untyped-decorator]
     def send_again(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
-        """Give each failed message among the chosen ones all its attempts again."""
+        """Queue the failed messages of `queryset` again, with all their attempts."""
         count = retry_failed(queryset)
         ring(send_messages)
         self.message_user(request, f"{count} messages will be sent again")
 
     @action(description="Local mailbox", icon="inbox")  # type: ignore[untyped-decorator]
     def open_mailbox(self, request: HttpRequest) -> HttpResponseRedirect:
-        """Show the e-mail and SMS that were delivered on this machine."""
+        """Redirect to the local mailbox."""
         return redirect("notifications:mailbox")

@@ -1,4 +1,4 @@
-"""The shop's messages to a customer, by the API: those about one order, or about all of one's own."""
+"""REST API of the shop's messages to customers: the messages about one order, or about all own orders."""
 
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ _EXAMPLE = OpenApiExample(
         "order_id": "01a2042b-51d4-7575-8be7-d5e5de9df91a",
         "kind": "shipped",
         "subject": "Your order EVV9DXXJZG is on its way",
-        "body": "Your parcel has left our house.",
+        "body": "Your order EVV9DXXJZG is on its way to you. Fjord & Pine",
         "created_at": "2026-11-22T16:51:22.696635Z",
     },
     response_only=True,
@@ -47,14 +47,14 @@ class MessageAnswer(serializers.ModelSerializer[Message]):
 
 
 class MessageQuery(serializers.Serializer[Any]):
-    """What may be asked of the lists."""
+    """Query parameters of the lists."""
 
     kind = serializers.ChoiceField(Message.Kind.choices, required=False)
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=MAX_PAGE_SIZE)
 
 
 class MessagePages(CursorPages):
-    """The newest first."""
+    """Cursor pagination, newest messages first."""
 
     ordering = ("-created_at", "-id")
 
@@ -64,7 +64,7 @@ class _Messages(generics.ListAPIView[Message]):
     pagination_class = MessagePages
 
     def select(self) -> QuerySet[Message]:
-        """The messages as they stand in the shop; letters and texts say the same."""
+        """Return the messages of the channel `shop`, filtered by `kind` if requested."""
         query = MessageQuery(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
         messages = Message.objects.filter(channel=Message.Channel.shop)
@@ -73,7 +73,7 @@ class _Messages(generics.ListAPIView[Message]):
 
 @method_decorator(never_cache, name="dispatch")
 class OwnMessages(_Messages):
-    """Messages about all orders of whoever is logged in."""
+    """Messages about all orders of the logged-in customer."""
 
     permission_classes = [IsAuthenticated]
 
@@ -106,7 +106,7 @@ class OrderMessages(_Messages):
         responses={
             **_ANSWERS,
             200: MessageAnswer(many=True),
-            404: OpenApiResponse(Problem, "There is no such order, or it is somebody else's."),
+            404: OpenApiResponse(Problem, "The order does not exist or belongs to another customer."),
         },
     )
     def get(self, request: Request, order_id: UUID) -> Response:

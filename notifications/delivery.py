@@ -1,4 +1,4 @@
-"""A batch of messages on its way out: one after the other, each with a result of its own."""
+"""Delivery of a batch of messages: the messages are sent one after another, each with its own result."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,20 +8,21 @@ from notifications.providers import SMTP_TIMEOUT_SECONDS, Providers, Undeliverab
 from notifications.queue import CLAIM_SECONDS, SendResult, claim_messages, record_results
 from shop.contacts.models import Contact
 
+#: Maximum number of messages per batch.
 MOST_MESSAGES = 50
 
 
 def send_due_messages() -> int:
-    """Send the messages that are due longest, and return how many those were."""
+    """Send the messages that have been due longest, and return the number of claimed messages."""
     messages = claim_messages(MOST_MESSAGES)
     record_results(list(deliver(messages)))
     return len(messages)
 
 
 def deliver(messages: Sequence[Message]) -> Iterator[SendResult]:
-    """Send the claimed messages to their contacts and yield how each went.
+    """Send the claimed messages to their contacts and yield a result for each.
 
-    None is begun that might end after its claim. No transaction may be open: this can take seconds.
+    No message is started that might outlast its claim. Call this outside a transaction, because it can take seconds.
     """
     begin_by = time.monotonic() + CLAIM_SECONDS - 2 * SMTP_TIMEOUT_SECONDS
     contacts = Contact.objects.in_bulk([message.contact_id for message in messages])

@@ -1,4 +1,4 @@
-"""What customers are told when their orders change: the messages are written down here and sent by Celery."""
+"""Handlers that store messages to customers when their orders change. Celery workers send the messages."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,20 +13,20 @@ from relay.arrays import to_array
 from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShipped
 from shop.workqueue.doorbell import ring
 
-# Nobody waits for a letter as for a page: fewer, larger batches.
+# Letters are less urgent than pages, so a longer pace gives fewer and larger batches.
 consumer = Consumer("notifications", pace_ms=200)
 Channel, Kind = Message.Channel, Message.Kind
 
 
 Announced = OrderConfirmed | OrderShipped | OrderDelivered | OrderCancelled
-#: The kind of message about an event.
+#: The kind of message for each class of event.
 KINDS: dict[type[Announced], Message.Kind] = {
     OrderConfirmed: Kind.confirmed,
     OrderShipped: Kind.shipped,
     OrderDelivered: Kind.delivered,
     OrderCancelled: Kind.cancelled,
 }
-# The message in the shop is sent by being there.
+# A message in the shop needs no delivery, so it is stored as sent.
 _WRITE = """
 insert into notifications_message (id, order_id, event_id, contact_id, kind, channel, subject, body, status, attempts,
                                    error, sent_at)
@@ -39,9 +39,7 @@ from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text
 
 @consumer.on(*KINDS, many=True)
 def write_messages(events: Sequence[Announced]) -> None:
-    """Write an e-mail, a message in the shop and, when the contact has a telephone, an SMS for each; ring for the
-    senders.
-    """
+    """Store an e-mail, a message in the shop and, if the contact has a telephone, an SMS for each event; then ring."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select id from contacts_contact where id = any(%s::uuid[]) and phone <> ''",
@@ -54,7 +52,7 @@ def write_messages(events: Sequence[Announced]) -> None:
 
 
 def make_rows(event: Announced, *, has_phone: bool) -> Iterator[tuple[object, ...]]:
-    """Yield a row for each channel through which the event is announced."""
+    """Yield one row of the table of messages for each channel."""
     kind = KINDS[type(event)]
     texts = write_texts(kind, event.number, event.reason if isinstance(event, OrderCancelled) else "")
     for channel in [Channel.email, Channel.shop, *([Channel.sms] if has_phone else [])]:

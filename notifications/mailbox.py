@@ -1,4 +1,4 @@
-"""Stand-ins for mail and SMS on this machine: what they deliver can be read on a staff page."""
+"""Local replacements of a mail server and an SMS provider. A staff page shows the delivered messages."""
 
 from collections.abc import Sequence
 from email.utils import make_msgid
@@ -11,10 +11,10 @@ from notifications.models import Message
 
 
 class EmailBackend(BaseEmailBackend):
-    """Delivers e-mail into the mailbox, each Message-ID once."""
+    """A mail backend that delivers into the local mailbox, once per Message-ID."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Deliver every message and return their number."""
+        """Deliver the messages and return their number."""
         for mail in email_messages:
             header = str(mail.extra_headers.get("Message-ID") or make_msgid())
             message_id = header.strip("<>").partition("@")[0]
@@ -23,18 +23,18 @@ class EmailBackend(BaseEmailBackend):
 
 
 class SandboxSms:
-    """Delivers SMS into the mailbox, each message id once."""
+    """An SMS provider that delivers into the local mailbox, once per message id."""
 
     def send(self, message_id: str, to: str, text: str) -> None:
-        """Deliver `text`; the number is not kept."""
+        """Deliver `text` without storing the telephone number."""
         put_into_mailbox(Message.Channel.sms, message_id, text)
 
 
 def put_into_mailbox(channel: Message.Channel, message_id: str, body: str, *, subject: str = "") -> None:
-    """Keep what was sent. A message id that is there already is passed over.
+    """Store a delivery unless its message id is already known.
 
-    Nobody waits for the disk: the shop's own record of it stands later in the same write-ahead log, so that a crash
-    can't keep the record and lose the delivery.
+    The commit does not wait for the disk. The shop's own record follows later in the same write-ahead log, so a crash
+    cannot keep the record and lose the delivery.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""What the shop tells a customer. No address, name or number of a person stands here: those are asked of contacts."""
+"""Messages to customers. They contain no name, address or telephone number: contacts holds personal data."""
 
 from django.db import models
 from django.db.models import Q
@@ -7,10 +7,10 @@ from uuid_utils.compat import uuid7
 
 
 class Message(models.Model):
-    """One message about an order through one channel: the row is the queue of what is still to be sent.
+    """One message about an order through one channel. A pending message is also a row of the sending queue.
 
-    A worker may send it only while it holds the claim; claims and pauses run by the database's clock. The id is also
-    the idempotency key towards the provider and the Message-ID of an e-mail, the same on every attempt.
+    A worker sends a message only while it holds the claim. Claims and pauses use the database's clock. On every attempt
+    the id serves as the provider's idempotency key and as the Message-ID of an e-mail.
     """
 
     class Kind(models.TextChoices):
@@ -31,7 +31,7 @@ class Message(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order_id = models.UUIDField(db_index=True)
-    event_id = models.UUIDField(help_text="The event that caused it.")
+    event_id = models.UUIDField(help_text="Id of the order event.")
     contact_id = models.UUIDField()
     kind = models.CharField(max_length=10, choices=Kind)
     channel = models.CharField(max_length=5, choices=Channel)
@@ -40,8 +40,8 @@ class Message(models.Model):
     body = models.TextField()
     attempts = models.PositiveIntegerField(default=0)
     error = models.CharField(max_length=200, blank=True, help_text="Why the last attempt failed.")
-    claimed_until = models.DateTimeField(null=True, blank=True, help_text="Until then one worker alone may send it.")
-    due_at = models.DateTimeField(db_default=Now(), help_text="When the sweep looks at it again.")
+    claimed_until = models.DateTimeField(null=True, blank=True, help_text="Until then only one worker may send it.")
+    due_at = models.DateTimeField(db_default=Now(), help_text="When a worker may claim it.")
     created_at = models.DateTimeField(db_default=Now())
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -58,10 +58,10 @@ class Message(models.Model):
 
 
 class SandboxDelivery(models.Model):
-    """What the local stand-ins for mail and SMS have delivered. It holds no address either."""
+    """A message delivered by the local replacements of mail and SMS. It contains no address."""
 
     channel = models.CharField(max_length=5, choices=Message.Channel)
-    message_id = models.CharField(max_length=255, unique=True, help_text="The key it was sent under; a repeat is lost.")
+    message_id = models.CharField(max_length=255, unique=True, help_text="Idempotency key; a repeat is dropped.")
     subject = models.CharField(max_length=255, blank=True)
     body = models.TextField()
     delivered_at = models.DateTimeField(db_default=Now())

@@ -1,4 +1,4 @@
-"""How messages leave the house: e-mail through Django's backend, SMS through the provider that the settings name."""
+"""Providers: e-mail goes through Django's mail backend, SMS through the provider in settings.SMS_PROVIDER."""
 
 from contextlib import suppress
 from email.utils import parseaddr
@@ -14,23 +14,26 @@ from django.utils.module_loading import import_string
 from notifications.models import Message
 from shop.contacts.models import Contact
 
-#: A mail server that says nothing for so long is given up.
+#: Timeout of a mail server, in seconds.
 SMTP_TIMEOUT_SECONDS = 10
 
 
 class Undeliverable(Exception):
-    """There is nobody to send to. Trying again changes nothing."""
+    """The message has no recipient, so a retry would fail too."""
 
 
 class SmsProvider(Protocol):
-    """Sends text messages. A message id that it has seen before is not sent again."""
+    """A provider of text messages. A repeated message id is not sent again."""
 
     def send(self, message_id: str, to: str, text: str) -> None:
-        """Send `text` to the telephone number `to`, or raise: whether it was sent is then unknown."""
+        """Send `text` to the telephone number `to`.
+
+        :raises Exception: any error of the provider; it is then unknown whether the text was sent.
+        """
 
 
 class Providers:
-    """The ways out. The way to the mail server is opened for the first e-mail and kept for those that follow."""
+    """The providers of one batch. The connection to the mail server opens with the first e-mail and stays open."""
 
     def __init__(self) -> None:
         self._mail: BaseEmailBackend | None = None
@@ -43,7 +46,7 @@ class Providers:
         """Send one message.
 
         :raises Undeliverable: the contact is erased or has no telephone number.
-        :raises Exception: whatever the provider raises; whether the message was sent is then unknown.
+        :raises Exception: any error of the provider; it is then unknown whether the message was sent.
         """
         if contact is None:
             raise Undeliverable("contact erased")
@@ -59,21 +62,21 @@ class Providers:
         self._mail.send_messages([EmailMessage(message.subject, message.body, to=[contact.email], headers=headers)])
 
     def hang_up(self) -> None:
-        """Close the way to the mail server. After an error the next e-mail opens a new one."""
+        """Close the connection to the mail server. The next e-mail opens a new connection."""
         if self._mail is not None:
             mail, self._mail = self._mail, None
-            with suppress(Exception):  # what was sent is sent
+            with suppress(Exception):  # an error on closing does not affect the sent e-mail
                 mail.close()
 
 
 def describe_failure(error: Exception) -> str:
-    """Say what went wrong without the error's own text: providers like to quote the address there."""
+    """Return the type of an error without its text, because providers quote the recipient's address in it."""
     name = type(error).__name__
     return f"{name} {error.smtp_code}" if isinstance(error, SMTPResponseException) else name
 
 
 def sender_domain() -> str:
-    """Return the domain that the shop sends its mail from."""
+    """Return the domain of settings.DEFAULT_FROM_EMAIL."""
     return _read_domain(settings.DEFAULT_FROM_EMAIL)
 
 

@@ -1,7 +1,7 @@
-"""The steps by which messages are sent: claim them, hand each to its provider, record how that went.
+"""The queue of messages: claim due messages before sending, and record the results afterwards.
 
-It is safe to die anywhere: what was not recorded is sent again under the same message id, which the provider, or the
-reader's mail program, recognises.
+A worker may die at any point. The next worker sends an unrecorded message again with the same message id, by which the
+SMS provider, or the recipient's mail program, can recognise a duplicate.
 """
 
 import logging
@@ -16,9 +16,9 @@ from notifications.models import Message
 
 logger = logging.getLogger(__name__)
 
-#: How long a worker may hold messages. Sending must be over by then.
+#: Duration of a claim in seconds. Sending must end within it.
 CLAIM_SECONDS = 30
-#: The pauses double from 5 seconds to an hour: a mail server may be away for two hours before messages fail.
+#: The pauses between attempts double from 5 seconds to an hour, so messages survive an outage of two hours.
 MAX_ATTEMPTS = 12
 MAX_PAUSE_SECONDS = 3600
 
@@ -37,7 +37,7 @@ set claimed_until = statement_timestamp() + make_interval(secs => %(seconds)s),
 from due where message.id = due.id
 returning message.*
 """
-# Those that lost their claim to another worker meanwhile are left as they are. The rows are locked in one order.
+# A message whose claim was lost to another worker stays unchanged. Rows are locked in order of id to avoid deadlocks.
 _RECORD = """
 with told as (
     select * from unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::int[], %s::float8[])
@@ -57,9 +57,9 @@ from held join told using (id) where message.id = held.id
 
 @dataclass(frozen=True)
 class SendResult:
-    """How sending a claimed message went: sent when there is no problem, else why not, and whether that is for good.
+    """The result of sending a claimed message. An empty `problem` means sent; `for_good` means that a retry is useless.
 
-    What was not tried does not count as an attempt and is due again at once.
+    A message with `tried` false is due again at once and its attempt does not count.
     """
 
     message: Message
@@ -69,7 +69,7 @@ class SendResult:
 
     @property
     def status(self) -> Message.Status:
-        """What becomes of the message."""
+        """Return the new status of the message."""
         if not self.tried:
             return Status.pending
         if not self.problem:
@@ -78,31 +78,31 @@ class SendResult:
 
     @property
     def attempts(self) -> int:
-        """How often it was tried."""
+        """Return the number of counted attempts."""
         return self.message.attempts - (not self.tried)
 
     @property
     def pause(self) -> float:
-        """Seconds until it is tried again."""
+        """Return the time in seconds until the message is due again."""
         return min(5.0 * 2 ** max(self.attempts - 1, 0), MAX_PAUSE_SECONDS) if self.tried else 0.0
 
 
 def claim_messages(limit: int) -> list[Message]:
-    """Claim up to `limit` messages that wait to be sent and that nobody holds, longest due first."""
+    """Claim and return at most `limit` due messages that no worker holds, longest due first."""
     return list(Message.objects.raw(_CLAIM, {"limit": limit, "seconds": CLAIM_SECONDS}))
 
 
 def record_results(results: Sequence[SendResult]) -> None:
-    """Write down how sending went, and give the claims back. A worker that slept past its claim records nothing."""
+    """Store the results and release the claims. The result of a message whose claim has ended is dropped."""
     rows = [
-        (told.message.pk, told.message.claimed_until, told.status, told.problem[:200], told.attempts, told.pause)
-        for told in results
+        (sent.message.pk, sent.message.claimed_until, sent.status, sent.problem[:200], sent.attempts, sent.pause)
+        for sent in results
     ]
     if not rows:
         return
-    for told in results:
-        if told.problem:
-            about = {"message_id": told.message.pk, "status": told.status, "why": told.problem}
+    for sent in results:
+        if sent.problem:
+            about = {"message_id": sent.message.pk, "status": sent.status, "why": sent.problem}
             logger.warning("message not sent", extra=about)
     with connection.cursor() as cursor:
         cursor.execute(_RECORD, [list(column) for column in zip(*rows, strict=True)])
@@ -111,7 +111,7 @@ def record_results(results: Sequence[SendResult]) -> None:
 
 
 def retry_failed(messages: QuerySet[Message]) -> int:
-    """Make the failed ones of `messages` wait to be sent again, with all their attempts, and return their number."""
+    """Queue the failed messages among `messages` again, with all their attempts, and return their number."""
     with transaction.atomic():
         chosen = messages.order_by("pk").select_for_update().filter(status=Status.failed)
         ids = list(chosen.values_list("pk", flat=True))

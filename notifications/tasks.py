@@ -1,4 +1,4 @@
-"""What Celery runs for notifications. A task lost or run twice does no harm: the messages' rows say what to do."""
+"""Celery tasks of notifications. A lost or duplicate task does no harm, because the work is stored in the messages."""
 
 from celery import shared_task
 
@@ -6,12 +6,12 @@ from notifications.delivery import send_due_messages
 from shop.workqueue.doorbell import ring
 from shop.workqueue.shift import Shift
 
-# Each has a way to the mail server of its own, and mostly waits for its answers.
+# Each worker has its own connection to the mail server and mostly waits for answers.
 _shift = Shift(workers=4, pace_seconds=0.2)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def send_messages() -> None:
-    """Send what is due, until nothing is. Beat rings, too: a ring may be lost, a worker die, a pause end."""
+    """Send due messages until none is due. Celery beat rings too, for lost rings, dead workers and ended pauses."""
     if not _shift.work(send_due_messages):
         ring(send_messages)

@@ -1,4 +1,4 @@
-"""The words that customers read, from the templates in templates/notifications/texts. No personal data in them."""
+"""The texts of messages, rendered from templates/notifications/texts. They contain no personal data."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,21 @@ from django.template.loader import render_to_string
 
 from notifications.models import Message
 
-#: Why an order was cancelled, as its OrderCancelled says it, and as a person reads it.
+#: Sentences for customers, by the reason in OrderCancelled.
 REASONS = {
-    "out_of_stock": "Something you ordered sold out just before we could set it aside.",
+    "out_of_stock": "A product you ordered sold out before we could reserve it for you.",
     "payment_declined": "Your payment was declined.",
-    "cancelled_on_request": "It was cancelled on request.",
+    "cancelled_on_request": "We received a request to cancel it.",
     "cancelled_by_staff": "We had to cancel it, and we are sorry about that.",
     "deadline_passed": "We could not complete it in time, and we are sorry about that.",
 }
+#: The sentence for any other reason.
 OTHER_REASON = "We could not complete it, and we are sorry about that."
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """A message for each channel: `body` goes by e-mail, `short` by SMS and in the shop."""
+    """The texts of one message: `subject` and `body` for e-mail, `short` for SMS and the shop's page."""
 
     subject: str
     body: str
@@ -28,7 +29,7 @@ class Texts:
 
 
 def write_texts(kind: Message.Kind, number: str, reason: str = "") -> Texts:
-    """Write what is to be said about order `number`. The first line of the e-mail's template is its subject."""
+    """Return the texts about the order `number`. The first line of the e-mail's template is the subject."""
     context = {
         "number": number,
         "shop_name": settings.SHOP_NAME,

@@ -1,4 +1,4 @@
-"""Was every message sent, and sent once? Each difference is a sentence that names message and order."""
+"""The verification that each message was sent exactly once. Differences are sentences that name message and order."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -13,12 +13,12 @@ Channel, Status = Message.Channel, Message.Status
 
 
 def find_messages_in_flight() -> int:
-    """Count the messages that are still to be sent."""
+    """Return the number of messages that are not sent yet."""
     return Message.objects.filter(status=Status.pending).count()
 
 
 def find_message_differences() -> Iterator[str]:
-    """Compare the messages with what the local stand-ins for mail and SMS delivered, where those are used."""
+    """Yield a sentence for each difference between messages and local deliveries, for channels delivered locally."""
     for row in Message.objects.order_by().values("event_id", "channel").annotate(times=Count("pk")).filter(times__gt=1):
         yield f"event {row['event_id']} has {row['times']} messages for channel {row['channel']}, not one"
     for channel in sandbox_channels():
@@ -27,7 +27,7 @@ def find_message_differences() -> Iterator[str]:
 
 
 def sandbox_channels() -> list[Message.Channel]:
-    """The channels whose deliveries are kept on this machine and so can be compared."""
+    """Return the channels that the local mailbox delivers, according to the settings."""
     used = {
         Channel.email: settings.EMAIL_BACKEND == "notifications.mailbox.EmailBackend",
         Channel.sms: settings.SMS_PROVIDER == "notifications.mailbox.SandboxSms",
@@ -36,7 +36,7 @@ def sandbox_channels() -> list[Message.Channel]:
 
 
 def find_undelivered(channel: Message.Channel) -> Iterator[str]:
-    """Name messages that are said to be sent but were not, or that are said to have failed but were sent."""
+    """Yield messages with status sent but without a delivery, and messages with status failed but with a delivery."""
     delivered = Exists(SandboxDelivery.objects.filter(channel=channel, message_id=Cast(OuterRef("pk"), CharField())))
     messages = Message.objects.filter(channel=channel)
     for message in messages.filter(~delivered, status=Status.sent):
@@ -46,7 +46,7 @@ def find_undelivered(channel: Message.Channel) -> Iterator[str]:
 
 
 def find_unexplained(channel: Message.Channel) -> Iterator[str]:
-    """Name deliveries under the id of a message that does not exist."""
+    """Yield deliveries with the id of a message that does not exist."""
     message = Message.objects.filter(channel=channel).annotate(key=Cast("pk", CharField()))
     explained = Exists(message.filter(key=OuterRef("message_id")))
     for delivery in SandboxDelivery.objects.filter(~explained, channel=channel):
@@ -55,7 +55,7 @@ def find_unexplained(channel: Message.Channel) -> Iterator[str]:
 
 
 def is_message_id(key: str) -> bool:
-    """Tell a message's id from the Message-ID of a mail that Django sent for other reasons."""
+    """Return whether `key` can be a message's id. Django sends other mail with other Message-IDs."""
     try:
         UUID(key)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The messages of an order for its customer, and the local mailbox for staff."""
+"""Pages: the messages of an order for its customer, and the local mailbox for staff."""
 
 from typing import Any
 from uuid import UUID
@@ -22,9 +22,9 @@ DELIVERIES_PER_PAGE = 25
 @require_safe
 @cache_control(private=True, no_store=True)
 def show_order_messages(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """The messages in the shop about one order, newest first: a fragment for the order's page.
+    """Return an HTML fragment for the order's page with the messages about the order, newest first.
 
-    :raises Http404: the visitor may not see the order, or it does not exist; the two look the same.
+    :raises Http404: the order does not exist or the visitor may not see it. Visitors cannot distinguish the two.
     """
     if not may_see_order(request, order_id):
         raise Http404
@@ -36,7 +36,7 @@ def show_order_messages(request: HttpRequest, order_id: UUID) -> HttpResponse:
 @never_cache
 @staff_member_required
 def show_mailbox(request: HttpRequest) -> HttpResponse:
-    """What the local stand-ins for mail and SMS delivered, newest first; ``channel`` and ``q`` narrow it down."""
+    """Return a page of the local mailbox, newest deliveries first, filtered by the parameters ``channel`` and ``q``."""
     channel, query = request.GET.get("channel", ""), request.GET.get("q", "").strip().replace("\0", "")
     deliveries = SandboxDelivery.objects.all()
     if channel in Message.Channel.values:
@@ -55,9 +55,9 @@ def show_mailbox(request: HttpRequest) -> HttpResponse:
 
 
 def address_letters(deliveries: list[SandboxDelivery]) -> list[dict[str, Any]]:
-    """Put each delivery, its order and its recipient together, for the template.
+    """Return for each delivery a dictionary with the delivery, its order's id and its recipient.
 
-    The recipient is asked of the contacts now: it is "erased" when the person is gone.
+    The recipient is read from the current contacts, and is "erased" if the contact was erased.
     """
     ids = [delivery.message_id for delivery in deliveries if is_message_id(delivery.message_id)]
     messages = {str(message.pk): message for message in Message.objects.filter(pk__in=ids)}
@@ -77,7 +77,7 @@ def address_letters(deliveries: list[SandboxDelivery]) -> list[dict[str, Any]]:
 
 
 def describe_recipient(delivery: SandboxDelivery, contact: Contact | None) -> str:
-    """Say whom a delivery went to."""
+    """Return the name and the address or number of a delivery's recipient, or "erased"."""
     if contact is None:
         return "erased"
     return f"{contact.name}, {contact.phone if delivery.channel == Message.Channel.sms else contact.email}"

@@ -1,4 +1,4 @@
-"""Payments for staff: what was asked of the gateway and what it said. A refund is all that is done by hand."""
+"""The admin pages of payments and cases. Staff can refund a payment and close a case; everything else is read-only."""
 
 from django.contrib import admin, messages
 from django.db import transaction
@@ -45,19 +45,19 @@ class PaymentAdmin(ReadOnly):
 
     @admin.display(description="amount", ordering="amount")
     def shown_amount(self, payment: Payment) -> str:
-        """The amount as people write it."""
+        """Return the amount with its currency sign, for example €12.50."""
         return format_money(payment.amount, payment.currency)
 
     @admin.display(description="refunded", ordering="refunded_amount")
     def shown_refunded(self, payment: Payment) -> str:
-        """What went back, as people write it."""
+        """Return the refunded amount with its currency sign, or "" if nothing was refunded."""
         return format_money(payment.refunded_amount, payment.currency) if payment.refunded_amount else ""
 
     @admin.action(description="Give money back", permissions=["act"])
     def give_back(self, request: HttpRequest, payments: QuerySet[Payment]) -> TemplateResponse | None:
-        """Ask for amount and reason, then write the refund down; the gateway is asked afterwards."""
+        """Show a form for amount and reason, then store the refund. A worker calls the gateway later."""
         if payments.count() != 1:
-            self.message_user(request, "Choose one payment: each refund has an amount of its own.", messages.ERROR)
+            self.message_user(request, "Select exactly one payment: each refund has its own amount.", messages.ERROR)
             return None
         if "give_back" not in request.POST:
             return self._ask_amount(request, payments.get())
@@ -82,7 +82,7 @@ class PaymentAdmin(ReadOnly):
                 ring(settle_payments)
         except (NotRefundable, ValueError) as error:
             return self._ask_amount(request, payments.get(), problem=str(error))
-        self.message_user(request, f"{format_money(refund.amount, payment.currency)} will be given back.")
+        self.message_user(request, f"{format_money(refund.amount, payment.currency)} will be refunded.")
         return None
 
     def _ask_amount(self, request: HttpRequest, payment: Payment, problem: str = "") -> TemplateResponse:
@@ -100,7 +100,7 @@ class PaymentAdmin(ReadOnly):
 
 @admin.register(Case)
 class CaseAdmin(ReadOnly):
-    """What `reconcile_payments` found."""
+    """The cases that `reconcile_payments` has opened."""
 
     list_display = ["id", "kind", "description", "opened_at", "last_seen_at", "closed_at", "closed_by"]
     list_filter = [("closed_at", admin.EmptyFieldListFilter), "kind"]
@@ -110,7 +110,7 @@ class CaseAdmin(ReadOnly):
 
     @admin.action(description="Close", permissions=["act"])
     def close(self, request: HttpRequest, cases: QuerySet[Case]) -> TemplateResponse | None:
-        """Ask what was done about them, then close them."""
+        """Show a form for a note about the solution, then close the selected cases."""
         note = request.POST.get("reason", "").strip()
         if not note:
             return ask_reason(self, request, cases, "Close these cases")

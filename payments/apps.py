@@ -5,5 +5,5 @@ class PaymentsConfig(AppConfig):
     name = "payments"
 
     def ready(self) -> None:
-        """Register the checks."""
+        """Register the system checks of payments."""
         from payments import checks  # noqa: F401

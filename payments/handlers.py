@@ -1,4 +1,4 @@
-"""What payments does when orders change: it writes down what is wanted and rings for Celery, nothing else."""
+"""Handlers for order events: they store what each payment needs next and ring for a worker, which calls the gateway."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -22,7 +22,7 @@ Status, Wanted = Payment.Status, Payment.Wanted
 
 
 class PaymentNotAuthorized(Exception):
-    """An order was confirmed although its payment is not authorized, or is wanted for something else."""
+    """An order was confirmed, but its payment is not authorized or already has another operation to do."""
 
 
 _OPEN = """
@@ -39,11 +39,12 @@ where id = any(%s::uuid[])
 
 @consumer.on(OrderPlaced, OrderConfirmed, OrderCancelled, many=True)
 def follow_orders(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) -> None:
-    """Write down what the orders want: an authorization once placed, a capture once confirmed, all back once cancelled.
+    """Store the next operation of each order's payment.
 
-    The payments that change are locked first, in the order of their orders.
+    A placed order needs an authorization, a confirmed order a capture, a cancelled order a void or a refund. Existing
+    payments are locked first, sorted by order id.
 
-    :raises PaymentNotAuthorized: nothing is held for a confirmed order, which the saga rules out.
+    :raises PaymentNotAuthorized: a confirmed order has no authorized payment; the saga prevents this.
     :raises Payment.DoesNotExist: an order has no payment.
     """
     open_payments([event for event in events if isinstance(event, OrderPlaced)])
@@ -56,7 +57,7 @@ def follow_orders(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled
 
 
 def open_payments(events: Sequence[OrderPlaced]) -> None:
-    """Write the payments down, to be authorized."""
+    """Insert a payment to authorize for each placed order, and ring."""
     if events:
         rows = [(uuid7(), e.order_id, e.event_id, e.total, e.currency, e.payment_token) for e in events]
         with connection.cursor() as cursor:
@@ -65,9 +66,9 @@ def open_payments(events: Sequence[OrderPlaced]) -> None:
 
 
 def want_captures(payments: Sequence[Payment]) -> None:
-    """Take the money that is held. The payments are locked.
+    """Request a capture for each of the locked `payments`.
 
-    :raises PaymentNotAuthorized: nothing is held for one of them.
+    :raises PaymentNotAuthorized: a payment is not authorized or already has another operation to do.
     """
     for payment in payments:
         if (payment.status, payment.wanted) != (Status.authorized, Wanted.nothing):
@@ -76,10 +77,11 @@ def want_captures(payments: Sequence[Payment]) -> None:
 
 
 def give_back(locked: Sequence[Payment], causes: Mapping[UUID, str]) -> None:
-    """Void what is held, refund what is taken; or what a call that was begun may turn out to hold or take.
+    """Request a void for held money and a refund for captured money of the `locked` payments.
 
-    A payment that the gateway was never asked for ends here, and so does a capture that it was never asked for.
-    `causes` has the event id of each order's cancellation.
+    A started authorization counts as held and a started capture as captured, because only the gateway knows their
+    outcome. A payment with no call to the gateway ends at once. `causes` maps an order's id to the id of its
+    cancellation event.
     """
     if not locked:
         return
@@ -94,7 +96,7 @@ def give_back(locked: Sequence[Payment], causes: Mapping[UUID, str]) -> None:
 
 
 def find_begun(payments: Sequence[Payment]) -> set[UUID]:
-    """Say for which of the locked `payments` the gateway was, or is being, asked for what they want."""
+    """Return the ids of the locked `payments` whose authorization or wanted operation has an attempt at the gateway."""
     begun = Attempt.objects.filter(
         Q(payment__status=Status.pending) | Q(operation=F("payment__wanted")), payment__in=payments
     )
@@ -102,9 +104,9 @@ def find_begun(payments: Sequence[Payment]) -> set[UUID]:
 
 
 def lock_orders(events: Sequence[OrderConfirmed | OrderCancelled]) -> list[Payment]:
-    """Lock the payments of the events' orders, in the order of the orders, and return them so.
+    """Lock and return the payments of the events' orders, sorted by order id.
 
-    :raises Payment.DoesNotExist: one of the orders has none.
+    :raises Payment.DoesNotExist: an order has no payment.
     """
     orders = [event.order_id for event in events]
     payments = lock_payments("order_id", orders)
@@ -114,7 +116,7 @@ def lock_orders(events: Sequence[OrderConfirmed | OrderCancelled]) -> list[Payme
 
 
 def want(payments: Sequence[Payment], wanted: Payment.Wanted) -> None:
-    """Write down on the locked `payments` what the gateway shall do, and ring. A call under way reads it at its end."""
+    """Store the `wanted` operation on the locked `payments` and ring. A running call reads it when it is recorded."""
     if payments:
         with connection.cursor() as cursor:
             cursor.execute(_WANT, [wanted, to_array(payment.pk for payment in payments)])
@@ -122,7 +124,7 @@ def want(payments: Sequence[Payment], wanted: Payment.Wanted) -> None:
 
 
 def end_untried(payments: Sequence[Payment]) -> None:
-    """End the locked `payments` as voided: the gateway holds nothing and will never be asked."""
+    """Set the locked `payments` to voided without a call: the gateway has never received one for them."""
     chosen = Payment.objects.filter(pk__in=[payment.pk for payment in payments])
     chosen.update(status=Status.voided, wanted=Wanted.nothing, payment_token="", updated_at=Now())
     publish_many([PaymentVoided(order_id=p.order_id, amount=0, currency=p.currency) for p in payments])

@@ -1,4 +1,4 @@
-"""The payment is the queue: `wanted` says what is still to be asked of the gateway, `status` what it has done."""
+"""Payments, refunds and cases. A payment is also a queue row: `wanted` is its next operation at the gateway."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 
 class Operation(models.TextChoices):
-    """What the gateway can be asked to do."""
+    """An operation at the gateway."""
 
     authorize = "authorize"
     capture = "capture"
@@ -18,13 +18,12 @@ class Operation(models.TextChoices):
 
 
 class Payment(models.Model):
-    """The money of one order, in minor units of `currency`. It is refunded when everything that was captured went back.
+    """The payment of one order. Its status is `refunded` when the whole captured amount was refunded.
 
-    A payment that wants a refund has one in `refunds` that is wanted or pending; if it is only authorized, a capture
-    was begun: that is brought to its end first, because only the gateway knows whether the money is taken.
+    A payment that wants a refund has an open row in `refunds`. If its status is still `authorized`, a capture was
+    started; the worker completes the capture first, because only the gateway knows its outcome.
 
-    A worker may call the gateway for a payment only while it holds the claim; claims and pauses run by the database's
-    clock.
+    A worker calls the gateway for a payment only while it holds the claim. Claims and pauses use the database's clock.
     """
 
     class Status(models.TextChoices):
@@ -44,18 +43,18 @@ class Payment(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order_id = models.UUIDField(unique=True)
-    event_id = models.UUIDField(unique=True, help_text="The OrderPlaced that caused it.")
+    event_id = models.UUIDField(unique=True, help_text="Id of the OrderPlaced event.")
     amount = models.PositiveBigIntegerField(help_text="In minor units, for example cents.")
     currency = models.CharField(max_length=3)
-    payment_token = models.CharField(max_length=255, blank=True, help_text="Forgotten once the gateway has answered.")
+    payment_token = models.CharField(max_length=255, blank=True, help_text="Deleted after the gateway's answer.")
     status = models.CharField(max_length=10, choices=Status, default=Status.pending)
     wanted = models.CharField(max_length=10, choices=Wanted, default=Wanted.authorize)
     reason = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined.")
     captured_amount = models.PositiveBigIntegerField(default=0, db_default=0, help_text="In minor units.")
-    refunded_amount = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Of what was captured.")
+    refunded_amount = models.PositiveBigIntegerField(default=0, db_default=0, help_text="In minor units.")
     gateway_reference = models.CharField(max_length=100, blank=True)
-    claimed_until = models.DateTimeField(null=True, blank=True, help_text="Until then one worker alone may call.")
-    due_at = models.DateTimeField(db_default=Now(), help_text="When the sweep looks at it again.")
+    claimed_until = models.DateTimeField(null=True, blank=True, help_text="Until then only one worker may call.")
+    due_at = models.DateTimeField(db_default=Now(), help_text="When a worker may claim it.")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -81,9 +80,9 @@ class Payment(models.Model):
 
 
 class Refund(models.Model):
-    """A part of a captured payment, or all of it, that is to go back. The gateway is asked for the one due first.
+    """A refund of a part or all of a captured payment. A worker sends the one that is due first.
 
-    One that is pending was taken by the gateway and has neither come through nor failed: it is looked up now and then.
+    The gateway has accepted a pending refund, but its outcome is open: a worker looks it up from time to time.
     """
 
     class Status(models.TextChoices):
@@ -93,12 +92,12 @@ class Refund(models.Model):
         declined = "declined"
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    number = models.PositiveIntegerField(help_text="Counts a payment's refunds from 1.")
+    number = models.PositiveIntegerField(help_text="Position among the payment's refunds, from 1.")
     amount = models.PositiveBigIntegerField(help_text="In minor units of the payment's currency.")
     reason = models.CharField(max_length=200)
-    requested_by = models.CharField(max_length=150, help_text="Who of the staff, or the event that caused it.")
+    requested_by = models.CharField(max_length=150, help_text="A staff member, or the id of an event.")
     status = models.CharField(max_length=10, choices=Status, default=Status.wanted)
-    due_at = models.DateTimeField(db_default=Now(), help_text="When the gateway is asked for it, or about it, again.")
+    due_at = models.DateTimeField(db_default=Now(), help_text="When a worker may send it or look it up.")
     answer = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined.")
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -117,7 +116,7 @@ class Refund(models.Model):
 
 
 class Case(models.Model):
-    """Something about money that a person should look at. The same finding of another day is the same case."""
+    """A problem with money for staff to solve. The same finding on a later day belongs to the same case."""
 
     class Kind(models.TextChoices):
         differs = "differs"
@@ -143,17 +142,17 @@ class Case(models.Model):
 
 
 class ReconcilingTurn(models.Model):
-    """Whose turn it is to reconcile: one row. A turn ends at `until`; the last thorough one began at `thorough_at`."""
+    """The lock of reconciliation, one row. A turn ends at `until`; the last full comparison began at `thorough_at`."""
 
     until = models.DateTimeField()
     thorough_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"a turn until {self.until:%Y-%m-%d %H:%M:%S}"
+        return f"turn until {self.until:%Y-%m-%d %H:%M:%S}"
 
 
 class Hint(models.Model):
-    """A webhook that was taken, so that it is not taken again."""
+    """The id of a received webhook, stored to recognise duplicates."""
 
     id = models.CharField(primary_key=True, max_length=255)
     received_at = models.DateTimeField(db_default=Now())
@@ -163,13 +162,13 @@ class Hint(models.Model):
 
 
 class Attempt(models.Model):
-    """One operation at the gateway, stored before it is called. Its key is the same on every retry."""
+    """One operation at the gateway, stored before the first call. Every retry uses the same idempotency key."""
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts")
     refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="attempts", null=True, blank=True)
     operation = models.CharField(max_length=10, choices=Operation)
     idempotency_key = models.CharField(max_length=64, unique=True)
-    calls = models.PositiveIntegerField(default=0, help_text="How often the gateway was asked.")
+    calls = models.PositiveIntegerField(default=0, help_text="Number of calls to the gateway.")
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=300, blank=True)

@@ -1,4 +1,4 @@
-"""Refunds are written down here and nowhere else, on locked payments: never more than what was captured and is left."""
+"""Creation of refunds, on locked payments. The refunds of a payment never exceed its captured amount."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -12,22 +12,23 @@ Status, Wanted = Payment.Status, Payment.Wanted
 
 
 class NotRefundable(Exception):
-    """So much can't be given back. The message says what is asked for, and what could be."""
+    """A refund is not possible. The message names the reason, with amounts in minor units."""
 
 
 def refund_rest(payments: Sequence[Payment], *, reason: str, requested_by: Mapping[UUID, str]) -> list[Payment]:
-    """Want back all that is captured of the locked `payments`, or about to be, less what is going back already.
+    """Request a refund of the whole remaining amount of each of the locked `payments`.
 
-    `requested_by` names for each payment who asked. Return those for which that is more than nothing.
+    A started capture counts as captured. `requested_by` maps a payment's id to the staff member or event. Return the
+    payments with a new refund.
     """
     promised = read_promised(payments)
     refunds = []
     for payment in payments:
         number, total = promised.get(payment.pk, (0, 0))
-        rest = find_refundable(payment) - total
-        if rest:
+        remainder = find_refundable(payment) - total
+        if remainder:
             by = requested_by[payment.pk]
-            refunds.append(Refund(payment=payment, number=number + 1, amount=rest, reason=reason, requested_by=by))
+            refunds.append(Refund(payment=payment, number=number + 1, amount=remainder, reason=reason, requested_by=by))
     Refund.objects.bulk_create(refunds)
     changed = [refund.payment for refund in refunds]
     want_refunds(changed)
@@ -35,18 +36,19 @@ def refund_rest(payments: Sequence[Payment], *, reason: str, requested_by: Mappi
 
 
 def refund_part(payment: Payment, amount: int, *, reason: str, requested_by: str, number: int | None = None) -> Refund:
-    """Want `amount`, in minor units, of the locked captured `payment` back.
+    """Request a refund of `amount` (minor units) of the locked, captured `payment`, and return the refund.
 
-    `number` is the number that the refund is to get, so that a form that is sent twice gives back once.
-    :raises NotRefundable: the amount is not positive, or more than is left; nothing is captured; no reason is given;
-        there is a refund with that number.
+    `number` is the expected number of the new refund, so that a form submitted twice refunds once.
+
+    :raises NotRefundable: `amount` is not positive or exceeds the remaining amount, `reason` is empty, or a refund with
+        `number` exists.
     """
     last, total = read_promised([payment]).get(payment.pk, (0, 0))
     if number not in (None, last + 1):
-        raise NotRefundable(f"refund {number} was asked for before: {last} there are")
+        raise NotRefundable(f"refund {number} exists already: this payment has {last}; open the form again")
     left = payment.captured_amount - total
     if not 0 < amount <= left:
-        raise NotRefundable(f"{amount} can't be given back: of {payment.captured_amount} captured {left} is left")
+        raise NotRefundable(f"{amount} can't be refunded: {left} of the captured {payment.captured_amount} is left")
     if not reason.strip():
         raise NotRefundable("a refund needs a reason")
     refund = Refund.objects.create(
@@ -57,12 +59,12 @@ def refund_part(payment: Payment, amount: int, *, reason: str, requested_by: str
 
 
 def find_refundable(payment: Payment) -> int:
-    """Return what is captured, or will be when a capture that was begun has ended."""
+    """Return the captured amount, or the amount to be captured by a started capture, in minor units."""
     return payment.amount if payment.status == Status.authorized else payment.captured_amount
 
 
 def read_promised(payments: Sequence[Payment]) -> dict[UUID, tuple[int, int]]:
-    """Return the last number of each payment's refunds, and the sum of those that are not declined."""
+    """Return, by payment id, the last refund's number and the sum of the refunds that are not declined."""
     rows = (
         Refund.objects.filter(payment__in=payments)
         .values_list("payment_id")
@@ -72,6 +74,6 @@ def read_promised(payments: Sequence[Payment]) -> dict[UUID, tuple[int, int]]:
 
 
 def want_refunds(payments: Sequence[Payment]) -> None:
-    """Write down on the locked `payments` that they want their refunds. A call under way reads it at its end."""
+    """Store on the locked `payments` that they have refunds to send. A running call reads it when it is recorded."""
     chosen = Payment.objects.filter(pk__in=[payment.pk for payment in payments])
     chosen.update(wanted=Wanted.refund, updated_at=Now(), due_at=Now())

@@ -1,4 +1,4 @@
-"""What Celery runs for payments. Lost, repeated or doubled, a task does no harm: the payments' rows say what to do."""
+"""Celery tasks of payments. A lost or duplicate task does no harm, because the work is stored in the payments' rows."""
 
 from celery import shared_task
 
@@ -12,7 +12,7 @@ _shift = Shift(workers=2)
 
 @shared_task  # type: ignore[untyped-decorator]
 def settle_payments() -> None:
-    """Ask the gateway for what is due, until nothing is. Beat rings, too: a ring may be lost, or a worker die."""
+    """Settle due payments until none is due. Celery beat rings too, in case a ring is lost or a worker dies."""
     if not _shift.work(settle_due_payments):
         ring(settle_payments)
 

@@ -1,4 +1,4 @@
-"""Webhooks are hints: signed, taken once, and never believed. What they name is asked about at the gateway."""
+"""Webhooks are hints: a signed, new webhook only makes a payment due for a lookup at the gateway."""
 
 import logging
 from datetime import timedelta
@@ -20,21 +20,21 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 MOST_ID = 255
-#: A hint is known for so long; its signature is refused as too old long before.
+#: A hint's id is stored this long. Its signature is too old after five minutes.
 KEPT = timedelta(days=1)
 
 
 @csrf_exempt
 @require_POST
 def receive_hint(request: HttpRequest) -> JsonResponse:
-    """Take a hint of the gateway: 200 when it is genuine, also when it is known already or of no use."""
+    """Accept a webhook of the gateway. Answer 200 if its signature is valid, even for a duplicate or an unknown key."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-        return JsonResponse({"error": f"the body has {length:.20} bytes, {MAX_BODY_BYTES} at most"}, status=413)
+        return JsonResponse({"error": f"the body has {length:.20} bytes, the limit is {MAX_BODY_BYTES}"}, status=413)
     try:
         hint_id, key = load_gateway().read_hint(request.headers, request.body)
         if not 0 < len(hint_id) <= MOST_ID or "\0" in hint_id + key:
-            raise BadHint(f"the hint's id {hint_id!r:.100} or key {key!r:.100} can't be one")
+            raise BadHint(f"the webhook's id {hint_id!r:.100} or key {key!r:.100} is invalid")
     except BadHint as error:
         logger.warning("webhook refused", extra={"why": str(error)})
         return JsonResponse({"error": str(error)}, status=400)
@@ -43,9 +43,9 @@ def receive_hint(request: HttpRequest) -> JsonResponse:
 
 @transaction.atomic
 def take_hint(hint_id: str, key: str) -> bool:
-    """Have the payment that the idempotency `key` belongs to asked about now, if it still wants something.
+    """Make the payment of the idempotency `key` due now, if it has an operation to do, and ring.
 
-    Return whether there is one, and the hint came for the first time.
+    Return whether a payment became due; a duplicate hint changes nothing.
     """
     _, is_new = Hint.objects.get_or_create(id=hint_id)
     if not is_new:

@@ -1,4 +1,4 @@
-"""A customer of the running shop: places orders by the API and does not give up before it has an answer."""
+"""A customer of the running shop, who places orders by the API and retries until there is an answer."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ ADDRESS = {"name": "Ada Test", "line1": "Testweg 1", "postal_code": "10115", "ci
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. `seconds` is how long the client waited for it."""
+    """An HTTP answer. `seconds` is the client's waiting time."""
 
     status: int
     body: Any
@@ -24,9 +24,9 @@ class Answer:
 
 
 def call(method: str, url: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 15) -> Answer:
-    """Send a request; an HTTP error is an answer, too.
+    """Send a request and return the answer, which may be an HTTP error.
 
-    :raises OSError: there was no answer, so its outcome is unknown.
+    :raises OSError: there was no answer, so the outcome is unknown.
     """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
@@ -47,7 +47,7 @@ def _read(status: int, body: bytes, headers: dict[str, str], began: float) -> An
 
 
 def make_order(*lines: tuple[str, int], token: str = "tok_ok", **fields: Any) -> dict[str, Any]:
-    """Build the body of an order."""
+    """Return the body of a request to place an order with `lines` of (sku, quantity)."""
     return {
         "email": "ada@example.com",
         "shipping_address": ADDRESS,
@@ -59,22 +59,25 @@ def make_order(*lines: tuple[str, int], token: str = "tok_ok", **fields: Any) ->
 
 @dataclass
 class Customer:
-    """Knows the shop's address."""
+    """A customer of the shop at `base_url`."""
 
     base_url: str
 
     def place(self, body: dict[str, Any], key: str | None = None, timeout: float = 15) -> Answer:
-        """POST an order."""
+        """Place an order and return the answer."""
         headers = {"Idempotency-Key": key or str(uuid4())}
         return call("POST", f"{self.base_url}/api/v1/orders/", body, headers, timeout)
 
     def read(self, placed: Answer) -> Any:
-        """GET an order that was placed."""
+        """Return the current state of a placed order."""
         url = f"{self.base_url}/api/v1/orders/{placed.body['id']}/"
         return call("GET", url, headers={"X-Order-Token": placed.body["access_token"]}).body
 
     def wait_for(self, placed: Answer, *statuses: str, seconds: float = 30) -> Any:
-        """Read an order until it has one of `statuses`; return it as it is then."""
+        """Read an order until it has one of `statuses`, and return it.
+
+        :raises AssertionError: the order has another status after `seconds`.
+        """
         deadline = time.monotonic() + seconds
         while True:
             order = self.read(placed)
@@ -87,7 +90,10 @@ class Customer:
 
 @dataclass
 class OrderStream:
-    """Orders that keep coming in while something else happens. Unknown answers are retried with the same key."""
+    """A stream of orders while the block runs. An unknown outcome is retried with the same idempotency key.
+
+    `told` maps the key of each accepted order to its id.
+    """
 
     customer: Customer
     body: dict[str, Any]
@@ -117,7 +123,7 @@ class OrderStream:
             self._stopping.wait(self.threads / self.per_second)
 
     def _order(self, key: str) -> None:
-        """Ask until there is an answer, also when stopping: an unknown outcome is not left behind."""
+        """Place an order and retry until its outcome is known, even if the stream is stopping."""
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             try:

@@ -1,4 +1,4 @@
-"""One copy of the whole shop runs for all tests; the tests that need a database use a second one in its PostgreSQL."""
+"""Fixtures for all tests. One running shop serves all tests; its PostgreSQL also contains Django's test database."""
 
 import os
 from collections.abc import Generator, Iterator
@@ -16,22 +16,22 @@ from tests.emptying import empty_filled_tables
 from tests.gateway import serve_gateway
 from tests.running_shop import RunningShop
 
-#: Tables that are only added to, and their triggers that refuse TRUNCATE.
+#: Append-only tables, with the triggers that refuse TRUNCATE.
 NOT_TRUNCATED = {
     "audit_staffaction": "staffaction_not_truncated",
     "relay_intervention": "intervention_not_truncated",
 }
-# The cheap tests first, those that pull plugs last.
+# Cheap tests run first, tests that kill services last.
 ORDER = ["relay", "flows", "browser", "embedded", "faults"]
 
 
 def pytest_configure() -> None:
-    """Spare each test the emptying of empty tables."""
+    """Let Django's cleanup after a test skip empty tables."""
     TransactionTestCase._fixture_teardown = empty_filled_tables  # type: ignore[attr-defined]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the folders of ORDER after all others, in that order; long tests only with LONG=all."""
+    """Move the folders of ORDER to the end, in that order, and deselect long tests unless LONG=all."""
     if os.environ.get("LONG") != "all":
         items[:] = [item for item in items if not item.get_closest_marker("long")]
 
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def needs_whole_shop(item: pytest.Item) -> bool:
-    """Return whether the test uses all processes of a shop; `make test` runs these tests in a worker of their own."""
+    """Return whether the test uses all processes of a shop. `make test` runs these tests in a separate worker."""
     fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
     return item.path.parent.name in ("embedded", "faults") or "running_shop" in fixtures
 
@@ -60,7 +60,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session", autouse=True)
 def pages_are_never_old() -> None:
-    """Let each request in this process look for a new version of the catalogue."""
+    """Let each request in this process check for a new version of the catalogue."""
     from shop.catalogue import shared_pages
 
     shared_pages.CHECK_SECONDS = 0
@@ -68,7 +68,7 @@ def pages_are_never_old() -> None:
 
 @pytest.fixture(scope="session")
 def running_shop() -> Iterator[RunningShop]:
-    """The whole shop, started by `manage.py up` with an empty folder."""
+    """Yield the whole shop, started by `manage.py up` with an empty folder."""
     shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]))
     shop.end_leftovers()
     shop.start(timeout=240)
@@ -78,7 +78,7 @@ def running_shop() -> Iterator[RunningShop]:
 
 @pytest.fixture(scope="session")
 def parts(request: pytest.FixtureRequest) -> Iterator[RunningShop]:
-    """PostgreSQL, Kafka and Valkey: those of the running shop, or just these when no chosen test needs all of it."""
+    """Yield the running shop if a selected test needs it, or a shop with only PostgreSQL, Kafka and Valkey."""
     if any("running_shop" in item.fixturenames for item in request.session.items if isinstance(item, pytest.Function)):
         yield request.getfixturevalue("running_shop")
         return
@@ -93,16 +93,16 @@ def parts(request: pytest.FixtureRequest) -> Iterator[RunningShop]:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(parts: RunningShop) -> None:
-    """Have PostgreSQL up before pytest-django makes its test database there."""
-    # The doorbell of unit tests rings where the running shop's Celery does not listen.
+    """Start PostgreSQL before pytest-django creates its test database there."""
+    # Unit tests ring on a Valkey database that the running shop's Celery does not use.
     celery_app.conf.broker_url = celery_app.conf.broker_url.removesuffix("/0") + "/1"
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Serve the sandbox gateway's books of the test database, and close them before that is dropped.
+    """Serve the sandbox gateway with its ledger in the test database, and close its connections at the end.
 
-    A test that commits is cleaned up by TRUNCATE, which two tables refuse that are only added to.
+    The triggers of append-only tables that refuse TRUNCATE are disabled, so that a cleanup may truncate these tables.
     """
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         for table, trigger in NOT_TRUNCATED.items():
@@ -114,7 +114,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def workers_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that a test calls ends when nothing is due, instead of waiting for more."""
+    """Let a task that a test calls end as soon as nothing is due."""
     monkeypatch.setattr("shop.workqueue.shift.LINGER_SECONDS", 0.0)
     for app in ("payments", "notifications"):
         monkeypatch.setattr(f"{app}.tasks._shift._pace_seconds", 0.0)

@@ -1,18 +1,18 @@
-"""Empties the database after a test that commits. To empty every table, as Django does, takes longer than most do."""
+"""The cleanup after a test that commits. Emptying only filled tables is faster than Django's own cleanup."""
 
 from functools import cache
 
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
-# Filled by Django for every test alike.
+# Django fills these tables once for all tests.
 KEPT = {"django_content_type", "auth_permission"}
 
 
 def empty_filled_tables(case: TransactionTestCase) -> None:
-    """Delete every row of the tables that have any, past foreign keys and triggers."""
+    """Delete all rows of filled tables, without foreign key checks and triggers."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(ask_for_filled_tables())
+        cursor.execute(make_filled_tables_query())
         filled = [table for (table,) in cursor.fetchall()]
         cursor.execute("set local session_replication_role = replica")
         for table in filled:
@@ -20,7 +20,7 @@ def empty_filled_tables(case: TransactionTestCase) -> None:
 
 
 @cache
-def ask_for_filled_tables() -> str:
-    """Return the statement that returns the name of every model's table that has rows."""
+def make_filled_tables_query() -> str:
+    """Return the statement that selects the names of the models' tables with rows."""
     tables = sorted({*connection.introspection.django_table_names(only_existing=True)} - KEPT)
     return " union all ".join(f"select '{table}' where exists (select from {table})" for table in tables)  # noqa: S608

@@ -1,4 +1,4 @@
-"""The sandbox gateway in a thread of the tests, on the books of their database."""
+"""The sandbox gateway in a thread of the test process, with its ledger in the test database."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def serve_gateway() -> Iterator[str]:
-    """Serve it on a free port, and give its address."""
+    """Serve the gateway on a free port and yield its address."""
     with make_server("127.0.0.1", 0, application, _Server, _Quiet) as server:
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -1,6 +1,7 @@
-"""Gives this run of the tests a copy of the shop of its own: ports and folder, set before Django reads its settings.
+"""A pytest plugin that selects the ports and the folder of this run's shop before Django reads its settings.
 
-Sets the seed of all tests that draw samples as well. It is fixed, so that each run draws what CI draws.
+The plugin also sets the seed of tests that use random samples. The default seed is fixed, so local runs use the same
+samples as CI.
 """
 
 import os
@@ -10,7 +11,7 @@ from zlib import crc32
 
 
 def is_free(port: int) -> bool:
-    """Tell whether the port, and those of the parts that follow from it (see shop/settings.py), can be listened on."""
+    """Return whether `port` and the ports derived from it in shop/settings.py are free."""
     parts = 10000 + port * 16 % 22000
     for number in (port, *range(parts, parts + 12)):
         with socket.socket() as probe:
@@ -22,7 +23,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-# With pytest-xdist each worker process ("gw0", "gw1") has a copy.
+# Each worker process of pytest-xdist ("gw0", "gw1") has a separate shop.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300 + 100 * int(WORKER.removeprefix("gw"))
 
@@ -30,7 +31,7 @@ FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300 + 100 * int(WORKER.r
 def choose_port(lowest: int) -> int:
     """Return a free port from `lowest` to `lowest` + 299.
 
-    Each checkout and worker begins at another port: two that start at the same moment do not choose the same one.
+    The search begins at another port in each checkout and worker, so simultaneous runs do not select the same port.
     """
     return next(port for n in range(300) if is_free(port := lowest + (FIRST + n) % 300))
 
@@ -41,12 +42,12 @@ for variable in ("DEBUG", "PRODUCTION", "BROKERS", *PORTS, "EMAIL_URL"):
 os.environ["PORT"] = str(choose_port(8700))
 FOLDER = "test" if WORKER == "gw0" else f"test-{WORKER}"
 os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / FOLDER)
-# All tests come from one address.
+# All requests of tests come from one address and would exceed its rate limits.
 os.environ["RATE_LIMITS"] = "off"
 os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
 os.environ["SEED"] = os.environ.get("SEED") or "1"
 
 
 def pytest_report_header() -> str:
-    """Return the line with the seed for the header of the run."""
+    """Return a line with the seed for pytest's header."""
     return f"SEED={os.environ['SEED']} (SEED=$RANDOM draws other samples)"

@@ -1,6 +1,6 @@
-"""Runs commands in the running shop's environment without paying for Python's start-up each time.
+"""Commands in the running shop's environment without the start-up time of Python and Django.
 
-A process that has Django loaded forks a child for each command; the child's own connections are made after the fork.
+A process that has loaded Django forks a child for each command. The child opens its own connections after the fork.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 class Prefork:
-    """The loaded process. One command runs at a time."""
+    """A process that has loaded Django. It runs one command at a time."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -30,9 +30,9 @@ class Prefork:
         )
 
     def run(self, *arguments: str, point: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        """Run a management command, or `celery …`; with `point` it fails there (tests.faults.failing).
+        """Run a management command or `celery …` and return its result. Kill the command after `timeout` seconds.
 
-        The command is killed after `timeout` seconds.
+        With `point` the command fails at this point (see tests.faults.failing).
         """
         assert self._process.stdin and self._process.stdout
         with tempfile.NamedTemporaryFile("r") as output, tempfile.NamedTemporaryFile("r") as errors:
@@ -41,11 +41,11 @@ class Prefork:
             self._process.stdin.write(json.dumps(request | files) + "\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
-            assert answer, "the preloaded process has died"
+            assert answer, "the preloaded process has ended unexpectedly"
             return subprocess.CompletedProcess(arguments, json.loads(answer), output.read(), errors.read())
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         self._process.wait(10)
@@ -53,7 +53,7 @@ class Prefork:
 
 
 def serve() -> None:
-    """Answer each request on standard input with the exit code of its command; negative means killed by a signal."""
+    """Run the command of each request on standard input and print its exit code, negative after a signal."""
     import django
 
     django.setup()
@@ -75,7 +75,7 @@ def run_child(request: dict[str, Any]) -> None:
     for descriptor, name in ((1, request["output"]), (2, request["errors"])):
         os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), descriptor)
     os.setsid()
-    signal.alarm(int(request["timeout"]) + 1)  # its default action ends the process
+    signal.alarm(int(request["timeout"]) + 1)  # SIGALRM ends the process
     code = 1
     try:
         if request["point"]:

@@ -1,4 +1,4 @@
-"""The whole shop in a folder and on ports of its own, run by `manage.py up` as anybody would run it."""
+"""A whole shop with its own folder and ports, run by `manage.py up`."""
 
 import json
 import os
@@ -17,10 +17,10 @@ _LAST_LINES = 40
 
 
 class RunningShop:
-    """A copy of the shop. Its screen is the file `var_dir` with .log behind it."""
+    """A copy of the shop. Its output goes to the file `<var_dir>.log`."""
 
     def __init__(self, port: int, var_dir: Path, *, only: tuple[str, ...] = (), **env: str) -> None:
-        """Describe it. `only` starts just these parts; `env` is set in every command's environment."""
+        """Describe a shop. `only` limits its parts; `env` is added to the environment of each command."""
         self.base_url = f"http://127.0.0.1:{port}"
         self.var_dir = Path(var_dir)
         self.screen = self.var_dir.with_name(f"{self.var_dir.name}.log")
@@ -30,16 +30,16 @@ class RunningShop:
         self._prefork: Prefork | None = None
 
     def start(self, timeout: float = 120) -> None:
-        """Start it and wait until everything is healthy.
+        """Start the shop and wait until all parts are healthy.
 
-        :raises AssertionError: it ended, or was not healthy within `timeout` seconds. What it printed is told.
+        :raises AssertionError: the shop ended or is not healthy after `timeout` seconds. The message shows its output.
         """
         self.begin()
         self.wait_until_ready(timeout)
 
     def begin(self) -> None:
-        """Start it without waiting for anything."""
-        self.ready_file.unlink(missing_ok=True)  # an earlier run that was killed may have left it
+        """Start the shop without waiting."""
+        self.ready_file.unlink(missing_ok=True)  # a killed earlier run may have left this file
         self.screen.parent.mkdir(parents=True, exist_ok=True)
         with self.screen.open("wb") as screen:
             self._process = subprocess.Popen(
@@ -53,9 +53,9 @@ class RunningShop:
             )
 
     def wait_until_ready(self, timeout: float) -> None:
-        """Wait until everything is healthy.
+        """Wait until all parts are healthy.
 
-        :raises AssertionError: it ended, or was not healthy within `timeout` seconds. What it printed is told.
+        :raises AssertionError: the shop ended or is not healthy after `timeout` seconds. The message shows its output.
         """
         assert self._process
         deadline = time.monotonic() + timeout
@@ -70,27 +70,27 @@ class RunningShop:
 
     @property
     def ready_file(self) -> Path:
-        """Exists while everything has become healthy."""
+        """Return the path of the file that exists once all parts are healthy."""
         return self.var_dir / "run" / "ready"
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where the parts are."""
+        """Return the addresses of the parts by name."""
         addresses: dict[str, str] = json.loads(self.ready_file.read_text())
         return addresses
 
     @property
     def supervisor_pid(self) -> int:
-        """The process number of `manage.py up`."""
+        """Return the process id of `manage.py up`."""
         assert self._process, "the shop was not started"
         return self._process.pid
 
     def stop(
         self, timeout: float = 60, *, signum: signal.Signals = signal.SIGTERM, in_haste: bool = False
     ) -> int | None:
-        """Ask it to stop and return the exit code; after `timeout` seconds kill the supervisor.
+        """Stop the shop with `signum` and return the exit code. Kill the supervisor after `timeout` seconds.
 
-        In haste it is asked twice, and kills what has not stopped by then.
+        With `in_haste` send the signal twice, after which the supervisor kills the remaining parts.
         """
         if self._prefork is not None:
             self._prefork.close()
@@ -112,13 +112,13 @@ class RunningShop:
             self._process = None
 
     def kill_supervisor(self) -> None:
-        """kill -9 of the supervisor alone: everything it started lives on."""
+        """Kill the supervisor with SIGKILL. The parts that it started continue to run."""
         assert self._process
         self._process.kill()
         self._process.wait()
 
     def end_leftovers(self) -> None:
-        """End what an earlier run on this folder has left, its supervisor included, and remove its data."""
+        """End the supervisor and the parts of an earlier run in this folder, and remove its data."""
         with suppress(OSError, ValueError):
             os.kill(int((self.var_dir / "run" / "lock").read_text()), signal.SIGTERM)
         for _attempt in range(100):
@@ -126,33 +126,33 @@ class RunningShop:
             if reset.returncode == 0:
                 return
             time.sleep(0.3)
-        raise AssertionError(f"the former run can't be ended: {reset.stderr}")
+        raise AssertionError(f"the earlier run can't be stopped: {reset.stderr}")
 
     def manage(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` with `arguments` in the shop's environment."""
         return self.run(*arguments, timeout=timeout)
 
     def run(self, *arguments: str, point: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        """Run a management command or `celery …`; with `point` it fails there (see tests.faults.failing)."""
+        """Run a management command or `celery …`. With `point` it fails at this point (see tests.faults.failing)."""
         if self._prefork is None:
             self._prefork = Prefork(self.environment)
         return self._prefork.run(*arguments, point=point, timeout=timeout)
 
     def list_parts(self) -> dict[str, dict[str, Any]]:
-        """Return every part's state, pid and restarts, as the supervisor tells them now."""
+        """Return the current state, pid and restarts of each part, as the supervisor reports them."""
         parts: dict[str, dict[str, Any]] = json.loads((self.var_dir / "run" / "parts.json").read_text())
         return parts
 
     def part_stop(self, name: str) -> None:
-        """Pull a plug and wait until the part is stopped."""
+        """Stop a part and wait until it has stopped."""
         self._part("stop", name)
 
     def part_start(self, name: str) -> None:
-        """Put the plug back and wait until the part is well."""
+        """Start a part and wait until it is healthy."""
         self._part("start", name)
 
     def part_kill(self, name: str) -> None:
-        """kill -9; the supervisor starts the part again by itself."""
+        """Kill a part with SIGKILL. The supervisor restarts it."""
         self._part("kill", name)
 
     def _part(self, action: str, name: str) -> None:

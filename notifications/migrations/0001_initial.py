@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("order_id", models.UUIDField(db_index=True)),
-                ("event_id", models.UUIDField(help_text="The event that caused it.")),
+                ("event_id", models.UUIDField(help_text="Id of the order event.")),
                 ("contact_id", models.UUIDField()),
                 (
                     "kind",
@@ -55,13 +55,13 @@ class Migration(migrations.Migration):
                 ("error", models.CharField(blank=True, help_text="Why the last attempt failed.", max_length=200)),
                 (
                     "claimed_until",
-                    models.DateTimeField(blank=True, help_text="Until then one worker alone may send it.", null=True),
+                    models.DateTimeField(blank=True, help_text="Until then only one worker may send it.", null=True),
                 ),
                 (
                     "due_at",
                     models.DateTimeField(
                         db_default=django.db.models.functions.datetime.Now(),
-                        help_text="When the sweep looks at it again.",
+                        help_text="When a worker may claim it.",
                     ),
                 ),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -90,9 +90,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "message_id",
-                    models.CharField(
-                        help_text="The key it was sent under; a repeat is lost.", max_length=255, unique=True
-                    ),
+                    models.CharField(help_text="Idempotency key; a repeat is dropped.", max_length=255, unique=True),
                 ),
                 ("subject", models.CharField(blank=True, max_length=255)),
                 ("body", models.TextField()),

@@ -1,1 +1,1 @@
-"""Payment gateways as the shop calls them: one protocol, two implementations."""
+"""Clients of payment gateways: one protocol, two implementations."""

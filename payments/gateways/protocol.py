@@ -1,4 +1,4 @@
-"""What a payment gateway must do, and what an answer must look like before it is believed."""
+"""The protocol of a payment gateway, and the check of its answers."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -8,28 +8,28 @@ import msgspec
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-#: How long the gateway may take for an answer.
+#: Upper limit for one call to the gateway, in seconds. Claims are long enough for a lookup and a call.
 CALL_SECONDS = 10
-#: How many characters a reference may have: as many as Payment.gateway_reference.
+#: Maximum length of a reference in characters, equal to the length of Payment.gateway_reference.
 MOST_REFERENCE = 100
-#: A refund may be pending for days, until the bank has taken it or sent it back.
+#: A refund can be pending for days, until the bank accepts or rejects it.
 Outcome = Literal["approved", "declined", "pending"]
 
 
 class GatewayUnavailable(Exception):
-    """The gateway gave no answer. Whether it did what it was asked is unknown."""
+    """The gateway gave no usable answer. It may or may not have carried out the call."""
 
 
 class MalformedAnswer(Exception):
-    """The gateway's answer is not one that could be meant for this call; the message names the wrong value."""
+    """The gateway's answer cannot belong to this call. The message names the wrong value."""
 
 
 class BadHint(Exception):
-    """A webhook that the gateway has not sent, or not now; the message says why."""
+    """A webhook is too old, malformed, or not signed by the gateway. The message names the reason."""
 
 
 class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway did. `reference` names the authorization; `amount` is in minor units of `currency`."""
+    """The gateway's answer to one call. `reference` names the authorization; `amount` is in minor units."""
 
     outcome: Outcome
     reference: str
@@ -39,7 +39,7 @@ class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the gateway's own books."""
+    """One entry of the gateway's ledger. `amount` is in minor units of `currency`."""
 
     idempotency_key: str
     operation: str
@@ -51,65 +51,76 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-# Made here, once: msgspec crashes the process when threads make it at the same moment.
+# Create the decoders at import: msgspec crashes the process when two threads create the same one at the same time.
 for _struct in (GatewayAnswer, LedgerEntry):
     msgspec.json.Decoder(_struct)
 
 
 class Gateway(Protocol):
-    """A payment gateway. A key that it has seen before gets the same answer again and moves no money.
+    """A payment gateway. A repeated idempotency key gets the same answer again and moves no money.
 
-    Many threads call it at once. Every call returns within CALL_SECONDS or raises GatewayUnavailable.
+    Many threads call one gateway at the same time. Every call returns within CALL_SECONDS or raises
+    GatewayUnavailable. Amounts are in minor units.
     """
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
-        """Hold `amount` on the card behind `token`."""
+        """Hold `amount` on the card that `token` represents."""
 
     def capture(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """Take `amount` of what is held under `reference`."""
+        """Capture `amount` of the authorization `reference`."""
 
     def void(self, key: str, reference: str) -> GatewayAnswer:
-        """Give back everything that is held under `reference`."""
+        """Release the whole authorization `reference`."""
 
     def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """Give back `amount` of what was captured under `reference`."""
+        """Refund `amount` of the captured authorization `reference`."""
 
     def lookup(self, key: str, reference: str) -> GatewayAnswer | None:
-        """Return the answer that was given under `key`, about `reference` ("" for an authorization), None for none."""
+        """Return the answer to the earlier call with `key`, or None if the gateway does not know the call.
+
+        `reference` is the authorization that the call was about, "" if the call was an authorization.
+        """
 
     def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
-        """Return a webhook's own id and the idempotency key that it is about ("" for none), or raise BadHint."""
+        """Return a webhook's own id and the idempotency key of the call that it is about ("" for none).
+
+        :raises BadHint: the webhook is too old, malformed, or not signed by the gateway.
+        """
 
     def read_ledger(self, since: datetime | None) -> Iterator[LedgerEntry]:
-        """Yield what the gateway has booked, in any order, or raise GatewayUnavailable.
+        """Yield the entries of the gateway's ledger in any order.
 
-        With `since` it may leave out what it booked before then, and how an authorization of before then ended.
+        With `since` a gateway may omit older entries, and the capture or void of an older authorization.
+
+        :raises GatewayUnavailable: the gateway does not return its ledger.
         """
 
 
 def load_gateway() -> Gateway:
-    """Return the gateway that settings.PAYMENT_GATEWAY names."""
+    """Return a client of the gateway that settings.PAYMENT_GATEWAY names."""
     return cast(Gateway, import_string(settings.PAYMENT_GATEWAY)())
 
 
 def check_answer(answer: object, *, reference: str, amount: int, currency: str) -> GatewayAnswer:
-    """Return `answer` if it can belong to a call about `amount` of `currency` under `reference` ("" when new).
+    """Return `answer` as a GatewayAnswer if it fits the call.
 
-    :raises MalformedAnswer: it has another shape, amount, currency or reference; the message holds the value.
+    `reference` is the authorization that the call was about, "" if the call was an authorization.
+
+    :raises MalformedAnswer: the answer has a wrong shape, amount, currency or reference.
     """
     try:
         checked = msgspec.convert(answer, GatewayAnswer, from_attributes=True)
     except msgspec.ValidationError as error:
-        raise MalformedAnswer(f"the answer has a wrong shape: {error}, got {answer!r:.200}") from error
+        raise MalformedAnswer(f"the answer has a wrong shape: {error}, received {answer!r:.200}") from error
     if checked.amount != amount:
-        raise MalformedAnswer(f"the answer is about an amount of {checked.amount}, asked was {amount}")
+        raise MalformedAnswer(f"the answer has the amount {checked.amount}, expected {amount}")
     if checked.currency != currency:
-        raise MalformedAnswer(f"the answer is in currency {checked.currency!r}, asked was {currency!r}")
+        raise MalformedAnswer(f"the answer has the currency {checked.currency!r}, expected {currency!r}")
     if len(checked.reference) > MOST_REFERENCE or "\0" in checked.reference + checked.reason:
-        # PostgreSQL could not store it, nor what the other calls of the batch were answered.
-        raise MalformedAnswer(f"the answer's words can't be stored: {checked.reference + checked.reason!r:.200}")
+        # PostgreSQL would reject this text, and with it the results of the whole batch.
+        raise MalformedAnswer(f"the answer's text can't be stored: {checked.reference + checked.reason!r:.200}")
     if checked.outcome == "approved" and not checked.reference:
         raise MalformedAnswer("the answer is approved, but its reference is empty")
     if reference and checked.reference != reference:
-        raise MalformedAnswer(f"the answer is about reference {checked.reference!r}, asked was {reference!r}")
+        raise MalformedAnswer(f"the answer has the reference {checked.reference!r}, expected {reference!r}")
     return checked

@@ -1,4 +1,4 @@
-"""The shop's side of the sandbox gateway: HTTP over kept connections, within time-outs, nothing sent twice."""
+"""The client of the sandbox gateway: HTTP over kept connections, with timeouts and without retries."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -22,42 +22,42 @@ from payments.gateways.protocol import (
 from payments.gateways.signatures import check_signature
 
 MAX_ANSWER_BYTES = 2_000_000
-#: The gateway's threads that ask at once, and a few for those that were left to themselves.
+#: Connections kept open: one for each of the 64 threads that call the gateway, and some spare ones.
 CONNECTIONS = 80
 
 
 class SandboxGateway:
-    """The gateway at settings.SANDBOX_URL. What its tokens do stands in payments/sandbox/scripts.py."""
+    """The gateway at settings.SANDBOX_URL. payments/sandbox/scripts.py describes the effect of each token."""
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
-        """Hold `amount`, unless the token is to be declined.
+        """Hold `amount`, unless the gateway declines the token.
 
-        :raises GatewayUnavailable: no answer; the outcome is unknown.
-        :raises MalformedAnswer: the answer belongs to another key or has another shape.
+        :raises GatewayUnavailable: the gateway gave no usable answer; the outcome is unknown.
+        :raises MalformedAnswer: the answer belongs to another key or has a wrong shape.
         """
         return self._act("authorize", key, {"token": token, "amount": amount, "currency": currency})
 
     def capture(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """Take what is held: once, and never more than that. Raises as `authorize` does."""
+        """Capture `amount` of the authorization, which can be captured once. Raises the errors of `authorize`."""
         return self._act("capture", key, {"reference": reference, "amount": amount})
 
     def void(self, key: str, reference: str) -> GatewayAnswer:
-        """Give back what is held, unless it was captured or given back before. Raises as `authorize` does."""
+        """Release the authorization unless it was captured or voided before. Raises the errors of `authorize`."""
         return self._act("void", key, {"reference": reference})
 
     def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """Give back what was captured, in parts or at once, never more than that. Raises as `authorize` does."""
+        """Refund `amount` of the captured money, in parts or at once. Raises the errors of `authorize`."""
         return self._act("refund", key, {"reference": reference, "amount": amount})
 
     def lookup(self, key: str, reference: str = "") -> GatewayAnswer | None:
-        """Return the answer that was given under `key`, None when there was none. Raises as `authorize` does."""
+        """Return the answer to the call with `key`, or None if it is unknown. Raises the errors of `authorize`."""
         status, body = ask("GET", f"/v1/answers/{quote(key, safe='')}")
         return None if status == 404 else read_answer(key, status, body)
 
     def read_ledger(self, since: datetime | None = None) -> Iterator[LedgerEntry]:
-        """Yield every entry, or those from `since` on, oldest first.
+        """Yield all entries, or only entries from `since` on, oldest first.
 
-        :raises GatewayUnavailable: the books can't be read.
+        :raises GatewayUnavailable: the gateway does not return its ledger.
         """
         number, begin = 0, quote(since.isoformat(), safe="") if since else ""
         while True:
@@ -71,26 +71,26 @@ class SandboxGateway:
             number = page[-1][0]
 
     def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
-        """Return a webhook's own id and the idempotency key that it is about.
+        """Return a webhook's own id and the idempotency key of the call that it is about.
 
-        :raises BadHint: it is not signed by the gateway, too old, or has another shape.
+        :raises BadHint: the webhook is too old, malformed, or not signed by the gateway.
         """
         check_signature(headers.get("Sandbox-Signature", ""), body, settings.PAYMENT_WEBHOOK_SECRET, time.time())
         try:
             hint = msgspec.json.decode(body, type=dict[str, str])
             return hint["id"], hint["key"]
         except (msgspec.DecodeError, KeyError) as error:
-            raise BadHint(f"the hint has a wrong shape: {error}") from error
+            raise BadHint(f"the webhook has a wrong shape: {error}") from error
 
-    def _act(self, operation: str, key: str, asked: dict[str, Any]) -> GatewayAnswer:
-        status, body = ask("POST", f"/v1/{operation}", key, msgspec.json.encode(asked))
+    def _act(self, operation: str, key: str, parameters: dict[str, Any]) -> GatewayAnswer:
+        status, body = ask("POST", f"/v1/{operation}", key, msgspec.json.encode(parameters))
         return read_answer(key, status, body)
 
 
 def ask(method: str, path: str, key: str = "", body: bytes | None = None) -> tuple[int, bytes]:
-    """Send one request and return the status and the body of its answer.
+    """Send one request and return the status and the body of the answer.
 
-    :raises GatewayUnavailable: there is no whole answer within the time-outs.
+    :raises GatewayUnavailable: no complete answer arrived within the timeouts.
     """
     headers = {"Authorization": f"Bearer {settings.SANDBOX_KEY}", "Idempotency-Key": key}
     pool = open_pool(settings.SANDBOX_URL)
@@ -101,7 +101,7 @@ def ask(method: str, path: str, key: str = "", body: bytes | None = None) -> tup
         try:
             content = read_body(answer, until)
         finally:
-            # A body that was not read to its end would be taken for the next call's answer.
+            # On a reused connection the next call would read the remainder of this body as its own answer.
             answer.release_conn() if answer.length_remaining == 0 else answer.close()
     except urllib3.exceptions.HTTPError as error:
         raise GatewayUnavailable(str(error)) from error
@@ -109,31 +109,33 @@ def ask(method: str, path: str, key: str = "", body: bytes | None = None) -> tup
 
 
 def read_body(answer: urllib3.BaseHTTPResponse, until: float) -> bytes:
-    """Return the answer's body. A time-out is that of a piece: one that comes in drops would take for ever.
+    """Return the answer's body, read in chunks until `until` (monotonic clock, seconds).
 
-    :raises GatewayUnavailable: it is too long, or not whole by `until`, of the monotonic clock.
+    The read timeout holds for one chunk only, so a body that arrives in small chunks needs this deadline.
+
+    :raises GatewayUnavailable: the body has more than MAX_ANSWER_BYTES or is incomplete at `until`.
     """
     content = bytearray()
-    while piece := answer.read1(65536):
-        content += piece
+    while chunk := answer.read1(65536):
+        content += chunk
         if len(content) > MAX_ANSWER_BYTES:
             raise GatewayUnavailable(f"the gateway's answer has more than {MAX_ANSWER_BYTES} bytes")
         if answer.length_remaining != 0 and time.monotonic() > until:
-            raise GatewayUnavailable(f"the gateway's answer has not ended after {len(content)} bytes")
+            raise GatewayUnavailable(f"the gateway's answer is incomplete at the deadline, after {len(content)} bytes")
     return bytes(content)
 
 
 @lru_cache(maxsize=8)
 def open_pool(url: str) -> urllib3.HTTPConnectionPool:
-    """Return the connections that are kept to `url`."""
+    """Return the connection pool of `url`."""
     return urllib3.connection_from_url(url, maxsize=CONNECTIONS)
 
 
 def read_answer(key: str, status: int, body: bytes) -> GatewayAnswer:
-    """Return the answer that `body` holds, which must name `key`: one that came twice may be another call's.
+    """Return the answer in `body`, which must name `key`: a connection may deliver the answer to another call.
 
-    :raises GatewayUnavailable: the status is no success.
-    :raises MalformedAnswer: the body has another shape, or belongs to another key.
+    :raises GatewayUnavailable: `status` is not 200.
+    :raises MalformedAnswer: the body has a wrong shape or names another key.
     """
     if status != 200:
         raise GatewayUnavailable(f"the gateway answered {status}: {body.decode(errors='replace'):.200}")
@@ -142,7 +144,7 @@ def read_answer(key: str, status: int, body: bytes) -> GatewayAnswer:
         named = answer.pop("key")
         known = msgspec.convert(answer, GatewayAnswer)
     except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as error:
-        raise MalformedAnswer(f"the answer has a wrong shape: {error}, got {body!r:.200}") from error
+        raise MalformedAnswer(f"the answer has a wrong shape: {error}, received {body!r:.200}") from error
     if named != key:
-        raise MalformedAnswer(f"the answer belongs to key {named!r}, asked was {key!r}")
+        raise MalformedAnswer(f"the answer belongs to the key {named!r}, expected {key!r}")
     return known

@@ -1,7 +1,7 @@
-"""Stripe, through its own library: an authorization is a PaymentIntent with manual capture; `reference` is its id.
+"""The client of Stripe: an authorization is a PaymentIntent with manual capture, and `reference` is its id.
 
-The library's time-outs and retries are switched off for the shop's: what got no answer is looked up later. Stripe knows
-no look-up by idempotency key, so that every object carries its key in its metadata.
+The shop sets the timeouts of Stripe's library and switches off its retries: the shop looks up unanswered calls later.
+Stripe has no lookup by idempotency key, so every object carries its key in its metadata.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,56 +17,61 @@ from django.conf import settings
 from payments.gateways.protocol import BadHint, GatewayAnswer, GatewayUnavailable, LedgerEntry
 from payments.gateways.signatures import TOLERANCE_SECONDS
 
+#: Objects per page of a list.
 PAGE = 100
-#: Clocks may differ by so much when an intent is looked for by the time of its payment.
+#: A search by time begins this long before the payment, because the clocks of Stripe and the shop may differ.
 CLOCKS_DIFFER = timedelta(minutes=10)
-#: Stripe keeps idempotency keys for a day at least.
+#: Stripe keeps idempotency keys for at least 24 hours. Within this time a repeated call is safe.
 KEYS_KEPT = timedelta(hours=23)
+#: Maximum number of intents that a search reads while Stripe still knows the key.
 MOST_LISTED = 1000
 
 
 class StripeGateway:
-    """Asks Stripe at settings.STRIPE_URL with settings.STRIPE_KEY. A payment token is the id of a PaymentMethod.
+    """Stripe at settings.STRIPE_URL, called with settings.STRIPE_KEY. A payment token is the id of a PaymentMethod.
 
-    Every call raises GatewayUnavailable when there is no answer, or none that says what was done.
+    Every call raises GatewayUnavailable if the outcome at Stripe is unknown.
     """
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
-        """Hold `amount`. A card that wants its owner to confirm is declined: nobody is there who could."""
+        """Hold `amount`. A card that requires confirmation by its owner is declined: the customer is not present."""
         intent: Any = {
             **{"amount": amount, "currency": currency.lower(), "payment_method": token, "metadata": {"key": key}},
             **{"payment_method_types": ["card"], "capture_method": "manual", "confirm": True},
         }
-        made = ask(lambda client, options: client.v1.payment_intents.create(intent, options), key)
-        if isinstance(made, str):
-            return decline(made, "", amount, currency)
-        return read_authorization(made)
+        result = ask(lambda client, options: client.v1.payment_intents.create(intent, options), key)
+        if isinstance(result, str):
+            return decline(result, "", amount, currency)
+        return read_authorization(result)
 
     def capture(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """Take `amount` of what is held."""
+        """Capture `amount` of the authorization."""
         wanted: Any = {"amount_to_capture": amount}
-        made = ask(lambda client, options: client.v1.payment_intents.capture(reference, wanted, options), key)
-        return self._answer(made, reference, amount)
+        result = ask(lambda client, options: client.v1.payment_intents.capture(reference, wanted, options), key)
+        return self._answer(result, reference, amount)
 
     def void(self, key: str, reference: str) -> GatewayAnswer:
-        """Give back everything that is held."""
-        made = ask(lambda client, options: client.v1.payment_intents.cancel(reference, {}, options), key)
-        return self._answer(made, reference, None)
+        """Release the whole authorization."""
+        result = ask(lambda client, options: client.v1.payment_intents.cancel(reference, {}, options), key)
+        return self._answer(result, reference, None)
 
     def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """Give back `amount` of what was captured."""
+        """Refund `amount` of the captured money."""
         wanted: Any = {"payment_intent": reference, "amount": amount, "metadata": {"key": key}}
-        made = ask(lambda client, options: client.v1.refunds.create(wanted, options), key)
-        return self._answer(made, reference, amount) if isinstance(made, str) else read_refund(made, reference)
+        result = ask(lambda client, options: client.v1.refunds.create(wanted, options), key)
+        return self._answer(result, reference, amount) if isinstance(result, str) else read_refund(result, reference)
 
-    def _answer(self, made: Any, reference: str, amount: int | None) -> GatewayAnswer:
-        if isinstance(made, str):
+    def _answer(self, result: Any, reference: str, amount: int | None) -> GatewayAnswer:
+        if isinstance(result, str):
             intent = retrieve(reference)
-            return decline(made, reference, intent.amount if amount is None else amount, intent.currency)
-        return approve(reference, made.amount if amount is None else read_captured(made), made.currency)
+            return decline(result, reference, intent.amount if amount is None else amount, intent.currency)
+        return approve(reference, result.amount if amount is None else read_captured(result), result.currency)
 
     def lookup(self, key: str, reference: str = "") -> GatewayAnswer | None:
-        """Return what was done under `key`, None when nothing was. All but an authorization need its `reference`."""
+        """Return the answer to the call with `key`, or None if Stripe has no result of the call.
+
+        `reference` is required unless the call was an authorization.
+        """
         operation = key.split(":")[1]
         if operation == "authorize":
             found = find_intent(key)
@@ -81,9 +86,9 @@ class StripeGateway:
         return approve(reference, read_captured(intent) if operation == "capture" else intent.amount, intent.currency)
 
     def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
-        """Return a webhook's own id and the key in its object's metadata.
+        """Return a webhook's own id and the idempotency key in the metadata of its object.
 
-        :raises BadHint: it is not signed by Stripe, too old, or has another shape.
+        :raises BadHint: the webhook is too old, malformed, or not signed by Stripe.
         """
         header, secret = headers.get("Stripe-Signature", ""), settings.STRIPE_WEBHOOK_SECRET
         try:
@@ -93,7 +98,7 @@ class StripeGateway:
             raise BadHint(str(error)) from error
 
     def read_ledger(self, since: datetime | None = None) -> Iterator[LedgerEntry]:
-        """Yield what Stripe has booked for intents of the shop; with `since`, intents and refunds made from then on."""
+        """Yield the entries of the shop's intents and refunds, with `since` only of objects created from then on."""
         for intent in read_pages(lambda client, page: client.v1.payment_intents.list(page), since):
             if key := read_key(intent):
                 yield from read_intent_entries(intent, key)
@@ -104,7 +109,7 @@ class StripeGateway:
 
 @lru_cache(maxsize=8)
 def open_client(key: str, url: str, connect: float, read: float) -> stripe.StripeClient:
-    """Return a client that waits for `connect` and `read` seconds at most, and never asks again by itself."""
+    """Return a client with the timeouts `connect` and `read` (seconds) and without retries."""
     return stripe.StripeClient(
         key,
         base_addresses={"api": url},
@@ -114,9 +119,9 @@ def open_client(key: str, url: str, connect: float, read: float) -> stripe.Strip
 
 
 def ask(call: Callable[[stripe.StripeClient, Any], Any], key: str = "") -> Any:
-    """Return what Stripe made, or the words with which it refused for good.
+    """Return the object that Stripe returned, or the reason as a string if Stripe refused the call for good.
 
-    :raises GatewayUnavailable: whether anything was done is unknown, or the shop may not ask.
+    :raises GatewayUnavailable: the outcome is unknown, or Stripe refuses the shop's key.
     """
     connect, read = settings.GATEWAY_CONNECT_SECONDS, settings.GATEWAY_READ_SECONDS
     client = open_client(settings.STRIPE_KEY, settings.STRIPE_URL, connect, read)
@@ -133,42 +138,42 @@ def ask(call: Callable[[stripe.StripeClient, Any], Any], key: str = "") -> Any:
 
 
 def retrieve(reference: str) -> Any:
-    """Return the intent `reference`.
+    """Return the PaymentIntent `reference`.
 
-    :raises GatewayUnavailable: it can't be had.
+    :raises GatewayUnavailable: Stripe does not return it.
     """
     intent = ask(lambda client, options: client.v1.payment_intents.retrieve(reference, {}, options))
     if isinstance(intent, str):
-        raise GatewayUnavailable(f"intent {reference!r} can't be had: {intent}")
+        raise GatewayUnavailable(f"Stripe does not return the intent {reference!r}: {intent}")
     return intent
 
 
 def read_pages(
     fetch: Callable[[stripe.StripeClient, Any], Any], since: datetime | None = None, **wanted: str
 ) -> Iterator[Any]:
-    """Yield the objects of a list, newest first, page by page, and those from `since` on only.
+    """Yield the objects of a list, newest first, with `since` only objects created from then on.
 
-    :raises GatewayUnavailable: a page can't be had.
+    :raises GatewayUnavailable: Stripe does not return a page.
     """
     after: dict[str, str] = {}
     while True:
         page = ask(lambda client, _: fetch(client, {"limit": PAGE, **wanted, **after}))  # noqa: B023 - called at once
         if isinstance(page, str):
-            raise GatewayUnavailable(f"a list can't be had: {page}")
-        for made in page.data:
-            if since and made.created < int(since.timestamp()):
+            raise GatewayUnavailable(f"Stripe does not return a list: {page}")
+        for result in page.data:
+            if since and result.created < int(since.timestamp()):
                 return
-            yield made
+            yield result
         if not page.has_more or not page.data:
             return
         after = {"starting_after": page.data[-1].id}
 
 
 def find_intent(key: str) -> Any:
-    """Return the intent that carries `key`. They are listed newest first, and none is older than its payment.
+    """Return the PaymentIntent with `key` in its metadata, or None. The search ends at the time of the payment.
 
-    In a busy shop that can be many more than a call has time for. While Stripe still knows the key, MOST_LISTED are
-    enough: sending it again gets the same answer and holds nothing twice.
+    In a busy shop the list can be too long for one call. While Stripe still knows the key, the search reads only
+    MOST_LISTED intents: a repeated authorization gets the same answer and holds no money twice.
     """
     moment = datetime.fromtimestamp((UUID(key.partition(":")[0]).int >> 80) / 1000, UTC)
     most = MOST_LISTED if datetime.now(UTC) - moment < KEYS_KEPT else None
@@ -176,13 +181,16 @@ def find_intent(key: str) -> Any:
     return next((intent for intent in islice(intents, most) if read_key(intent) == key), None)
 
 
-def read_key(made: Any) -> str:
-    """Return the idempotency key in the metadata of one of Stripe's objects, "" for none."""
-    return str(getattr(getattr(made, "metadata", None), "key", ""))
+def read_key(result: Any) -> str:
+    """Return the idempotency key in the metadata of a Stripe object, or "" if it has none."""
+    return str(getattr(getattr(result, "metadata", None), "key", ""))
 
 
 def read_authorization(intent: Any) -> GatewayAnswer:
-    """Say what the intent came to: held, also when it was captured or cancelled later, declined, or neither yet."""
+    """Return the answer of an authorization: approved, declined or pending.
+
+    An intent that was captured or cancelled later still has an approved authorization.
+    """
     if intent.status in ("requires_capture", "succeeded", "canceled"):
         return approve(intent.id, intent.amount, intent.currency)
     if intent.status in ("requires_payment_method", "requires_action", "requires_confirmation"):
@@ -193,12 +201,12 @@ def read_authorization(intent: Any) -> GatewayAnswer:
 
 
 def read_captured(intent: Any) -> int:
-    """Return what was taken, in minor units."""
+    """Return the captured amount in minor units."""
     return int(getattr(intent, "amount_received", None) or intent.amount)
 
 
 def read_refund(refund: Any, reference: str) -> GatewayAnswer:
-    """Say what a refund came to: it came through, it failed, or neither yet."""
+    """Return the answer of a refund: approved, declined or pending."""
     if refund.status in ("failed", "canceled"):
         reason = getattr(refund, "failure_reason", None) or refund.status
         return decline(str(reason), reference, refund.amount, refund.currency)
@@ -208,26 +216,26 @@ def read_refund(refund: Any, reference: str) -> GatewayAnswer:
 
 
 def approve(reference: str, amount: int, currency: str) -> GatewayAnswer:
-    """Return the answer that it was done."""
+    """Return an approved answer."""
     return GatewayAnswer(outcome="approved", reference=reference, amount=amount, currency=currency.upper())
 
 
 def decline(reason: str, reference: str, amount: int, currency: str) -> GatewayAnswer:
-    """Return the answer that it was refused for good."""
+    """Return a declined answer, which is final."""
     return GatewayAnswer(
         outcome="declined", reference=reference, amount=amount, currency=currency.upper(), reason=reason
     )
 
 
 def postpone(reason: str, reference: str, amount: int, currency: str) -> GatewayAnswer:
-    """Return the answer that it is not decided yet."""
+    """Return a pending answer: Stripe has not decided yet."""
     return GatewayAnswer(
         outcome="pending", reference=reference, amount=amount, currency=currency.upper(), reason=reason
     )
 
 
 def read_intent_entries(intent: Any, key: str) -> Iterator[LedgerEntry]:
-    """Yield the entries of an intent: its authorization, and how that ended."""
+    """Yield the ledger entries of an intent: its authorization, then its capture or void if there is one."""
     authorization = read_authorization(intent)
     yield make_entry(key, "authorize", authorization, intent.created)
     ends = {"succeeded": ("capture", read_captured(intent)), "canceled": ("void", intent.amount)}
@@ -238,7 +246,7 @@ def read_intent_entries(intent: Any, key: str) -> Iterator[LedgerEntry]:
 
 
 def make_entry(key: str, operation: str, answer: GatewayAnswer, created: int) -> LedgerEntry:
-    """Return a line of the books."""
+    """Return a ledger entry. `created` is in seconds since 1970."""
     return LedgerEntry(
         idempotency_key=key,
         operation=operation,

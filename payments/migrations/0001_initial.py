@@ -22,12 +22,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("order_id", models.UUIDField(unique=True)),
-                ("event_id", models.UUIDField(help_text="The OrderPlaced that caused it.", unique=True)),
+                ("event_id", models.UUIDField(help_text="Id of the OrderPlaced event.", unique=True)),
                 ("amount", models.PositiveBigIntegerField(help_text="In minor units, for example cents.")),
                 ("currency", models.CharField(max_length=3)),
                 (
                     "payment_token",
-                    models.CharField(blank=True, help_text="Forgotten once the gateway has answered.", max_length=255),
+                    models.CharField(blank=True, help_text="Deleted after the gateway's answer.", max_length=255),
                 ),
                 (
                     "status",
@@ -60,13 +60,13 @@ class Migration(migrations.Migration):
                 ("gateway_reference", models.CharField(blank=True, max_length=100)),
                 (
                     "claimed_until",
-                    models.DateTimeField(blank=True, help_text="Until then one worker alone may call.", null=True),
+                    models.DateTimeField(blank=True, help_text="Until then only one worker may call.", null=True),
                 ),
                 (
                     "due_at",
                     models.DateTimeField(
                         db_default=django.db.models.functions.datetime.Now(),
-                        help_text="When the sweep looks at it again.",
+                        help_text="When a worker may claim it.",
                     ),
                 ),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("idempotency_key", models.CharField(max_length=64, unique=True)),
-                ("calls", models.PositiveIntegerField(default=0, help_text="How often the gateway was asked.")),
+                ("calls", models.PositiveIntegerField(default=0, help_text="Number of calls to the gateway.")),
                 ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("outcome", models.CharField(blank=True, max_length=300)),

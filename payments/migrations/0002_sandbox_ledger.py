@@ -1,4 +1,4 @@
-"""The sandbox gateway's books, in a schema of their own: nothing of the shop refers to them."""
+"""Create the sandbox gateway's ledger in its own schema. No table of the shop refers to it."""
 
 from django.db import migrations
 

@@ -1,4 +1,4 @@
-"""Refunds, and how much of a payment was captured and given back. What is captured already was captured whole."""
+"""Create refunds, and the captured and refunded amounts of payments. All earlier captures were of the full amount."""
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
@@ -21,12 +21,12 @@ class Migration(migrations.Migration):
             name="Refund",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField(help_text="Counts a payment's refunds from 1.")),
+                ("number", models.PositiveIntegerField(help_text="Position among the payment's refunds, from 1.")),
                 ("amount", models.PositiveBigIntegerField(help_text="In minor units of the payment's currency.")),
                 ("reason", models.CharField(max_length=200)),
                 (
                     "requested_by",
-                    models.CharField(help_text="Who of the staff, or the event that caused it.", max_length=150),
+                    models.CharField(help_text="A staff member, or the id of an event.", max_length=150),
                 ),
                 (
                     "status",
@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="payment",
             name="refunded_amount",
-            field=models.PositiveBigIntegerField(db_default=0, default=0, help_text="Of what was captured."),
+            field=models.PositiveBigIntegerField(db_default=0, default=0, help_text="In minor units."),
         ),
         migrations.RunSQL(
             "update payments_payment set captured_amount = amount where status = 'captured'", migrations.RunSQL.noop

@@ -1,4 +1,4 @@
-"""The sandbox becomes a service: an authorization ends once, by a unique index, and scripts count a key's calls."""
+"""Let an authorization end only once, by a unique index, and count the calls of each idempotency key for scripts."""
 
 from django.db import migrations
 

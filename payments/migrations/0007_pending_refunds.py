@@ -1,4 +1,4 @@
-"""A refund may be pending at the gateway for days, and is due by itself."""
+"""Let a refund be pending at the gateway for days, with its own due time."""
 
 import django.db.models.functions.datetime
 from django.db import migrations, models
@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             name="due_at",
             field=models.DateTimeField(
                 db_default=django.db.models.functions.datetime.Now(),
-                help_text="When the gateway is asked for it, or about it, again.",
+                help_text="When a worker may send it or look it up.",
             ),
         ),
     ]

@@ -1,4 +1,4 @@
-"""What payments and the gateway's books disagree about is a case: opened once, closed when it is gone, or by staff."""
+"""Cases: opened for each difference to the gateway's ledger, closed when the difference is gone, or by staff."""
 
 import logging
 from collections.abc import Generator, Iterator
@@ -19,17 +19,18 @@ from payments.reconciliation.ledger import Scope, TookTooLong, make_scope
 
 logger = logging.getLogger(__name__)
 
-#: The gateway was asked for the first time so long ago, and the payment still wants it: somebody should look.
+#: An unfinished attempt that started longer ago than this opens a case.
 STUCK_AFTER = timedelta(minutes=15)
-#: So long a bank may take for a refund.
+#: The same limit for pending refunds: a bank may take several days.
 PENDING_FOR = timedelta(days=10)
-#: What beat compares every hour, and once a day WINDOW_DAYS.
+#: Beat compares the payments of this many days every hour, and of WINDOW_DAYS once per THOROUGH_EVERY.
 RECENT_DAYS = 3
 THOROUGH_EVERY = timedelta(days=1)
-#: Less than the ten minutes after which Celery's broker hands an unfinished task to another worker.
+#: Time limit of the Celery task: less than the ten minutes after which Celery's broker redelivers an unfinished task.
 TASK_SECONDS = 480
+#: Time limit of the command.
 COMMAND_SECONDS = 3600
-#: When there are more of a kind, something is wrong with all of them: nobody needs a case for each.
+#: Maximum number of findings per search. More findings have a common cause, so one case for each does not help.
 MOST_CASES = 1000
 
 Kind = Case.Kind
@@ -44,12 +45,12 @@ returning until
 
 
 class AlreadyReconciling(Exception):
-    """Another process compares payments with the gateway's ledger now."""
+    """Another process is reconciling payments at the moment."""
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """The open cases, those of them that are new, and how many were closed because nothing differs any more."""
+    """The result: all open cases, the number of cases opened, and the number closed because their cause is gone."""
 
     open: list[Case]
     opened: int
@@ -57,7 +58,7 @@ class Reconciliation:
 
 
 def reconcile_regularly() -> None:
-    """Reconcile the last days, and once a day WINDOW_DAYS; leave it to whoever is at it already."""
+    """Reconcile RECENT_DAYS, and once a day WINDOW_DAYS. Log and return if another process reconciles."""
     try:
         with take_turn(TASK_SECONDS) as until:
             found = compare_and_record(find_due_days(), TASK_SECONDS, until)
@@ -68,12 +69,12 @@ def reconcile_regularly() -> None:
 
 
 def reconcile(days: int | None = WINDOW_DAYS, seconds: float = COMMAND_SECONDS) -> Reconciliation:
-    """Compare the payments of `days` (None: all) with the gateway's ledger; open a case for each difference.
+    """Compare the payments of the last `days` (None: all) with the gateway's ledger, and open and close cases.
 
-    Cases whose differences are gone are closed.
+    A new difference opens a case. A case whose difference is gone is closed.
 
-    :raises GatewayUnavailable: the ledger can't be read, or not within `seconds`. Nothing is opened or closed.
-    :raises AlreadyReconciling: somebody else is at it.
+    :raises GatewayUnavailable: the ledger can't be read and compared within `seconds`. No case changes.
+    :raises AlreadyReconciling: another process is reconciling.
     """
     with take_turn(seconds) as until:
         return compare_and_record(days, seconds, until)
@@ -81,15 +82,15 @@ def reconcile(days: int | None = WINDOW_DAYS, seconds: float = COMMAND_SECONDS) 
 
 @contextmanager
 def take_turn(seconds: float) -> Iterator[datetime]:
-    """Be the only one who reconciles until the turn is given back, or ends after `seconds`, which is told.
+    """Hold the turn to reconcile inside the block, for at most `seconds`, and yield the time at which it ends.
 
-    :raises AlreadyReconciling: another turn has not ended.
+    :raises AlreadyReconciling: another process holds the turn.
     """
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_TURN, [seconds])
         row = cursor.fetchone()
     if row is None:
-        raise AlreadyReconciling("somebody else compares the payments with the gateway's ledger at the moment")
+        raise AlreadyReconciling("another process is reconciling payments at the moment")
     try:
         yield row[0]
     finally:
@@ -97,42 +98,42 @@ def take_turn(seconds: float) -> Iterator[datetime]:
 
 
 def find_due_days() -> int:
-    """Return how many days are to be compared now. A thorough comparison that fails is not tried again every hour."""
+    """Return the number of days to compare: WINDOW_DAYS once per THOROUGH_EVERY, even if that comparison fails."""
     due = ReconcilingTurn.objects.filter(thorough_at__lt=Now() - THOROUGH_EVERY)
     return WINDOW_DAYS if due.update(thorough_at=Now()) else RECENT_DAYS
 
 
 def compare_and_record(days: int | None, seconds: float, until: datetime) -> Reconciliation:
-    """Do what :func:`reconcile` does, within the turn that ends at `until`."""
+    """Compare and change cases as :func:`reconcile` describes, within the turn that ends at `until`."""
     scope = make_scope(days, seconds)
     found: dict[str, Finding] = {}
     is_complete = True
     for find in (find_stuck, find_declined_refunds, find_differing):
         with closing(find(scope)) as findings:
-            some = list(islice(findings, MOST_CASES))
-        found |= {make_fingerprint(finding): finding for finding in some}
-        is_complete &= len(some) < MOST_CASES
+            first = list(islice(findings, MOST_CASES))
+        found |= {make_fingerprint(finding): finding for finding in first}
+        is_complete &= len(first) < MOST_CASES
     with transaction.atomic():
-        # Who slept past the end of the turn would open or close what the next one has found to be otherwise.
+        # After the end of its turn this process could overwrite the newer findings of the next one.
         if not ReconcilingTurn.objects.select_for_update().filter(until=until, until__gt=Now()).exists():
-            raise TookTooLong("the turn to reconcile has ended meanwhile")
+            raise TookTooLong("the turn to reconcile ended during the comparison")
         known = (
             Case.objects.select_for_update(of=("self",))
             .filter(Q(closed_at=None) | Q(fingerprint__in=found))
             .order_by("pk")
         )
-        standing = {case.fingerprint: case for case in known.select_related("payment")}
-        fresh = [make_case(fingerprint, *found[fingerprint]) for fingerprint in found.keys() - standing.keys()]
+        stored = {case.fingerprint: case for case in known.select_related("payment")}
+        fresh = [make_case(fingerprint, *found[fingerprint]) for fingerprint in found.keys() - stored.keys()]
         Case.objects.bulk_create(fresh, ignore_conflicts=True)
         again = [
             case.pk
-            for fingerprint, case in standing.items()
+            for fingerprint, case in stored.items()
             if fingerprint in found and case.closed_at and is_lasting(case)
         ]
         Case.objects.filter(pk__in=again).update(closed_at=None, closed_by="", note="")
         gone = [
             case.pk
-            for fingerprint, case in standing.items()
+            for fingerprint, case in stored.items()
             if fingerprint not in found and is_over(case, scope) and is_complete
         ]
         Case.objects.filter(pk__in=gone).update(closed_at=Now(), closed_by="reconcile_payments", note="gone")
@@ -141,12 +142,12 @@ def compare_and_record(days: int | None, seconds: float, until: datetime) -> Rec
 
 
 def is_lasting(case: Case) -> bool:
-    """Tell whether closing it by hand does not make it go away. A declined refund has been dealt with."""
+    """Return whether a closed case opens again when it is found again. A declined refund stays closed."""
     return case.kind != Kind.refund_declined
 
 
 def is_over(case: Case, scope: Scope) -> bool:
-    """Tell whether an open case that was not found in `scope` is over: it would have been, if it still were so."""
+    """Return whether a case that was not found in `scope` is solved, because `scope` would have included it."""
     if case.kind == Kind.stuck:
         return case.closed_at is None
     if case.closed_at or case.kind == Kind.refund_declined:
@@ -158,7 +159,7 @@ def is_over(case: Case, scope: Scope) -> bool:
 
 
 def find_stuck(scope: Scope) -> Generator[Finding, None, None]:
-    """Yield what waits for too long, however old it is."""
+    """Yield the attempts that have been unfinished for too long, of payments of any age."""
     stuck = Q(started_at__lt=Now() - STUCK_AFTER) & ~Q(refund__status=Refund.Status.pending)
     waiting = Attempt.objects.filter(stuck | Q(started_at__lt=Now() - PENDING_FOR), finished_at=None)
     for attempt in waiting.exclude(payment__wanted="nothing").select_related("payment").iterator(1000):
@@ -167,7 +168,7 @@ def find_stuck(scope: Scope) -> Generator[Finding, None, None]:
 
 
 def find_declined_refunds(scope: Scope) -> Generator[Finding, None, None]:
-    """Yield the refunds that the gateway declined lately."""
+    """Yield the declined refunds that were created or finished within `scope`."""
     declined = Refund.objects.filter(status=Refund.Status.declined)
     if scope.since:
         declined = declined.filter(Q(created_at__gte=scope.since) | Q(finished_at__gte=scope.since))
@@ -177,22 +178,22 @@ def find_declined_refunds(scope: Scope) -> Generator[Finding, None, None]:
 
 
 def find_differing(scope: Scope) -> Generator[Finding, None, None]:
-    """Yield what differs from the gateway's ledger."""
+    """Yield the differences between payments and the gateway's ledger."""
     for difference in find_differences(scope):
         yield Kind.differs if difference.payment_id else Kind.unknown_entry, difference
 
 
 def make_fingerprint(finding: Finding) -> str:
-    """Return what makes a finding the same as one of an earlier day."""
+    """Return a hash that is equal for the same finding on different days."""
     kind, difference = finding
     return sha256(f"{kind} {difference.payment_id} {difference.text}".encode()).hexdigest()
 
 
 def make_case(fingerprint: str, kind: Case.Kind, difference: Difference) -> Case:
-    """Return the case of a finding."""
+    """Return an unsaved case for a finding."""
     return Case(fingerprint=fingerprint, kind=kind, payment_id=difference.payment_id, description=difference.text)
 
 
 def close_case(case_id: int, *, by: str, note: str) -> None:
-    """Close an open case. It opens again when the next reconciliation finds the same difference."""
+    """Close an open case. The next reconciliation reopens it if the difference still exists."""
     Case.objects.filter(pk=case_id, closed_at=None).update(closed_at=Now(), closed_by=by, note=note[:500])

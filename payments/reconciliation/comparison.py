@@ -1,4 +1,4 @@
-"""Do the payments and the gateway's books say the same? Each difference is a sentence that names payment and order."""
+"""The comparison of payments with the gateway's ledger. Each difference is a sentence that names payment and order."""
 
 import math
 from collections import defaultdict
@@ -18,38 +18,38 @@ from payments.reconciliation.ledger import (
     read_settled,
 )
 
-#: Payments of so many days are compared in whole, of older ones what moved since. An authorization lasts a week at
-#: most, and a refund fails within a month.
+#: Payments of this many days are compared completely, older payments only if they changed since then. An
+#: authorization lasts at most a week, and a refund fails within a month.
 WINDOW_DAYS = 35
-#: More entries of no payment than anybody reads are not told.
+#: Maximum number of reported ledger entries without a payment.
 MOST_FOREIGN = 1000
 
 
 def find_money_in_flight() -> int:
-    """Count the payments that still want something of the gateway; they are not compared."""
+    """Return the number of payments with an operation to do at the gateway. The comparison skips these payments."""
     return Payment.objects.exclude(wanted=Payment.Wanted.nothing).count()
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs, as a sentence, and the payment that it is about if there is one."""
+    """A difference as a sentence, with the id of its payment if there is one."""
 
     payment_id: UUID | None
     text: str
 
 
 def find_money_differences() -> Iterator[str]:
-    """Compare the settled payments of WINDOW_DAYS with the gateway's books, and the books with the payments.
+    """Compare the settled payments of WINDOW_DAYS with the gateway's ledger and yield a sentence for each difference.
 
-    :raises GatewayUnavailable: the books can't be read.
+    :raises GatewayUnavailable: the ledger can't be read.
     """
     yield from (difference.text for difference in find_differences(make_scope(WINDOW_DAYS, math.inf)))
 
 
 def find_differences(scope: Scope) -> Iterator[Difference]:
-    """Yield what `find_money_differences` tells, each with its payment.
+    """Yield the differences within `scope`.
 
-    :raises GatewayUnavailable: the books can't be read, or not in time.
+    :raises GatewayUnavailable: the ledger can't be read and compared within the time of `scope`.
     """
     with copy_ledger(scope):
         yield from (Difference(None, describe_foreign(entry)) for entry in read_foreign(MOST_FOREIGN))
@@ -58,7 +58,7 @@ def find_differences(scope: Scope) -> Iterator[Difference]:
 
 
 def compare_all(payments: Sequence[Payment], scope: Scope) -> Iterator[Difference]:
-    """Compare `payments` with the copied ledger."""
+    """Yield the differences between `payments` and the copied ledger."""
     books: dict[UUID, list[LedgerEntry]] = defaultdict(list)
     for payment_id, entry in read_entries(payments):
         books[payment_id].append(entry)
@@ -67,7 +67,7 @@ def compare_all(payments: Sequence[Payment], scope: Scope) -> Iterator[Differenc
         refunds[refund.payment_id].append(refund)
     found = {p: list(compare(p, refunds[p.pk], books[p.pk], scope)) for p in payments}
     suspects = [payment for payment, texts in found.items() if texts]
-    # One that moved on meanwhile is in flight, not different.
+    # A payment that has changed since it was read is in flight, not different.
     unmoved = set(Payment.objects.filter(pk__in=[p.pk for p in suspects]).values_list("pk", "updated_at"))
     for payment in suspects:
         if (payment.pk, payment.updated_at) in unmoved:
@@ -75,18 +75,18 @@ def compare_all(payments: Sequence[Payment], scope: Scope) -> Iterator[Differenc
 
 
 def describe_foreign(entry: LedgerEntry) -> str:
-    """Say of an entry that it belongs to no payment."""
+    """Return a sentence about a ledger entry that belongs to no payment."""
     payment_id = read_payment_id(entry)
     if payment_id is None:
-        return f"the gateway's {describe(entry)} carries the key {entry.idempotency_key!r}, which is no payment's"
+        return f"the gateway's {describe(entry)} has the key {entry.idempotency_key!r}, which names no payment"
     return f"the gateway's {describe(entry)} belongs to payment {payment_id}, which does not exist"
 
 
 def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[LedgerEntry], scope: Scope) -> Iterator[str]:
-    """Name where a settled payment with its refunds and the gateway's entries under its keys differ.
+    """Yield the differences between a settled payment with its refunds and the ledger entries of its keys.
 
-    A refusal may be missing, because no money moved: Stripe keeps none of what it found wrong. Of a payment that is
-    older than the scope everything may be missing but the refunds made since.
+    A declined entry may be missing: no money moved, and Stripe does not keep calls that it rejected as invalid. For a
+    payment older than `scope` only the refunds created within `scope` are required.
     """
     who = f"payment {payment.pk} of order {payment.order_id} is {payment.status}, but"
     booked: dict[str, list[LedgerEntry]] = defaultdict(list)
@@ -112,7 +112,7 @@ def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[Ledge
 
 
 def must_be_seen(name: str, payment: Payment, refunds: Sequence[Refund], scope: Scope) -> bool:
-    """Tell whether the ledger of the scope must hold the payment's entry `name`."""
+    """Return whether the ledger of `scope` must contain the payment's entry `name`."""
     if name.startswith("declined "):
         return False
     if scope.since is None or payment.pk >= scope.first_id:
@@ -123,7 +123,10 @@ def must_be_seen(name: str, payment: Payment, refunds: Sequence[Refund], scope: 
 def compare_sums(
     payment: Payment, refunds: Sequence[Refund], booked: Mapping[str, Sequence[LedgerEntry]], who: str
 ) -> Iterator[str]:
-    """Name sums that can't be: more taken than held, more given back than taken, or other sums in our own books."""
+    """Yield sums that contradict each other, in the ledger or among the payment's own amounts.
+
+    A capture cannot exceed the authorization, and refunds cannot exceed the capture.
+    """
     sums: dict[str, int] = defaultdict(int)
     for entries in booked.values():
         for entry in entries:
@@ -134,7 +137,7 @@ def compare_sums(
         yield f"{who} {sums['refund']} is refunded of {sums['capture']} captured"
     done = sum(refund.amount for refund in refunds if refund.status == Refund.Status.done)
     if payment.refunded_amount != done:
-        yield f"{who} {payment.refunded_amount} is refunded, its refunds add up to {done}"
+        yield f"{who} {payment.refunded_amount} is refunded, while its refunds add up to {done}"
     taken = payment.status in (Payment.Status.captured, Payment.Status.refunded)
     if payment.captured_amount != (payment.amount if taken else 0):
         yield f"{who} {payment.captured_amount} is captured of {payment.amount}"
@@ -143,7 +146,7 @@ def compare_sums(
 
 
 def name_entry(entry: LedgerEntry) -> str:
-    """Return ``authorize``, ``capture``, ``void`` or ``refund <number>``, after its outcome if that is not approved."""
+    """Return ``authorize``, ``capture``, ``void`` or ``refund <number>``, with its outcome in front if not approved."""
     name = entry.operation
     if name == Operation.refund:
         name = f"refund {entry.idempotency_key.rpartition(':')[2]}"
@@ -151,7 +154,7 @@ def name_entry(entry: LedgerEntry) -> str:
 
 
 def expected_entries(payment: Payment, refunds: Sequence[Refund]) -> dict[str, int]:
-    """Say which entries the books must hold for a settled payment, each exactly once, and no others: name -> amount."""
+    """Return the entries that the ledger must contain for a settled payment, each exactly once: name -> amount."""
     held = ["authorize"] if payment.gateway_reference else []
     names = {
         Payment.Status.declined: ["declined authorize"],
@@ -167,5 +170,5 @@ def expected_entries(payment: Payment, refunds: Sequence[Refund]) -> dict[str, i
 
 
 def describe(entry: LedgerEntry) -> str:
-    """Say in words what the entry is."""
+    """Return a short description of `entry`, for example "approved capture of 5000 EUR"."""
     return f"{entry.outcome} {entry.operation} of {entry.amount} {entry.currency}"

@@ -1,6 +1,6 @@
-"""The gateway's ledger, copied into a temporary table: however long it is, comparing it takes little memory.
+"""The gateway's ledger, copied into a temporary table, so that the comparison needs little memory.
 
-Payments go by the thousand, in the order of their ids, which begin with the time at which they were made.
+Payments are read in chunks of CHUNK, sorted by their ids, which begin with the time of creation.
 """
 
 import time
@@ -19,7 +19,7 @@ from payments.gateways.protocol import GatewayUnavailable, LedgerEntry, load_gat
 from payments.models import Payment
 
 CHUNK = 1000
-#: The ledger is read from so long before the first payment: the gateway's clock and ours may differ.
+#: The ledger is read from this long before the first payment, because the gateway's clock may differ from ours.
 OVERLAP = timedelta(hours=1)
 
 _CREATE = """
@@ -39,7 +39,7 @@ where not exists (select from payments_payment where id = entry.payment_id)
 order by created_at limit %s
 """  # noqa: S608 - names of our own columns
 _OF_PAYMENTS = f"select payment_id, {', '.join(_COLUMNS)} from gateway_ledger where payment_id = any(%s)"  # noqa: S608
-#: Older payments that something was booked for, or given back of, since.
+#: The older payments with a ledger entry, or with a refund created or finished since.
 _TOUCHED = """
 select payment_id from gateway_ledger union
 select payment_id from payments_refund where created_at >= %s or finished_at >= %s
@@ -47,14 +47,14 @@ select payment_id from payments_refund where created_at >= %s or finished_at >= 
 
 
 class TookTooLong(GatewayUnavailable):
-    """The ledger could not be compared within the time that there was."""
+    """The comparison with the ledger did not finish within its time limit."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is compared: payments made from `since` on (None: all), in whole; of older ones what moved since then.
+    """The payments to compare: those created from `since` on (None: all), and the changes of older ones since then.
 
-    `began` is when it began, by the database's clock; `until` is when it must be over, by the monotonic one.
+    `began` is the start of the comparison by the database's clock, `until` its deadline by the monotonic clock.
     """
 
     since: datetime | None
@@ -63,20 +63,20 @@ class Scope:
 
     @property
     def first_id(self) -> UUID:
-        """No payment made from `since` on has a lower id."""
+        """Return the lowest id that a payment created at or after `since` can have."""
         return UUID(int=0) if self.since is None else UUID(int=int(self.since.timestamp() * 1000) << 80)
 
     def check_time(self) -> None:
-        """Go on if there is time.
+        """Check the deadline.
 
-        :raises TookTooLong: there is none.
+        :raises TookTooLong: the deadline has passed.
         """
         if time.monotonic() > self.until:
-            raise TookTooLong("comparing the gateway's ledger took too long: compare fewer days")
+            raise TookTooLong("the comparison with the gateway's ledger took too long: compare fewer days")
 
 
 def make_scope(days: int | None, seconds: float) -> Scope:
-    """Return the scope that begins `days` ago (None: with the first payment) and must be over in `seconds`."""
+    """Return the scope that begins `days` ago (None: with the first payment) and ends in `seconds` from now."""
     with connection.cursor() as cursor:
         cursor.execute("select clock_timestamp()")
         [(now,)] = cursor.fetchall()
@@ -85,9 +85,9 @@ def make_scope(days: int | None, seconds: float) -> Scope:
 
 @contextmanager
 def copy_ledger(scope: Scope) -> Iterator[None]:
-    """Have the gateway's ledger of the scope in the table `gateway_ledger` of this connection.
+    """Copy the gateway's ledger of `scope` into the temporary table `gateway_ledger`, and drop the table at the end.
 
-    :raises GatewayUnavailable: it can't be read.
+    :raises GatewayUnavailable: the ledger can't be read.
     """
     entries = load_gateway().read_ledger(scope.since and scope.since - OVERLAP)
     with connection.cursor() as cursor:
@@ -101,12 +101,12 @@ def copy_ledger(scope: Scope) -> Iterator[None]:
             cursor.execute("analyze gateway_ledger")
             yield
         finally:
-            with suppress(Error):  # the connection may have gone, and the table with it
+            with suppress(Error):  # a lost connection has dropped the table already
                 cursor.execute("drop table gateway_ledger")
 
 
 def read_payment_id(entry: LedgerEntry) -> UUID | None:
-    """Return the payment that an idempotency key such as ``<payment id>:capture`` belongs to."""
+    """Return the payment's id from an idempotency key like ``<payment id>:capture``, or None if there is none."""
     try:
         return UUID(entry.idempotency_key.partition(":")[0])
     except ValueError:
@@ -114,7 +114,7 @@ def read_payment_id(entry: LedgerEntry) -> UUID | None:
 
 
 def read_foreign(limit: int) -> Iterator[LedgerEntry]:
-    """Yield copied entries of no payment, `limit` at most."""
+    """Yield at most `limit` copied entries that belong to no payment, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(_FOREIGN, [limit])
         for row in cursor.fetchall():
@@ -122,7 +122,7 @@ def read_foreign(limit: int) -> Iterator[LedgerEntry]:
 
 
 def read_entries(payments: Sequence[Payment]) -> Iterator[tuple[UUID, LedgerEntry]]:
-    """Yield the copied entries of `payments`, each with its payment's id."""
+    """Yield the copied entries of `payments`, each with the id of its payment."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_PAYMENTS, [[payment.pk for payment in payments]])
         for payment_id, *row in cursor.fetchall():
@@ -130,9 +130,9 @@ def read_entries(payments: Sequence[Payment]) -> Iterator[tuple[UUID, LedgerEntr
 
 
 def read_settled(scope: Scope) -> Iterator[list[Payment]]:
-    """Yield, CHUNK at a time, the payments to be compared.
+    """Yield the settled payments of `scope` in lists of at most CHUNK.
 
-    Those that want something, or have moved since the ledger was begun to be read, are in flight and left out.
+    A payment with an operation to do, or changed since the comparison began, is in flight and left out.
     """
     settled = Payment.objects.filter(wanted=Payment.Wanted.nothing, updated_at__lt=scope.began).order_by("pk")
     yield from read_chunks(settled, UUID(int=max(scope.first_id.int - 1, 0)), scope)
@@ -142,7 +142,7 @@ def read_settled(scope: Scope) -> Iterator[list[Payment]]:
 
 
 def read_chunks(payments: QuerySet[Payment], after: UUID, scope: Scope) -> Iterator[list[Payment]]:
-    """Yield `payments` with ids above `after`, CHUNK at a time."""
+    """Yield the `payments` with ids above `after` in lists of at most CHUNK."""
     while chunk := list(payments.filter(pk__gt=after)[:CHUNK]):
         yield chunk
         after = chunk[-1].pk

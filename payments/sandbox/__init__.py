@@ -1,4 +1,4 @@
-"""A payment gateway for this machine: a service of its own, with books of its own, scripted by the payment token.
+"""The sandbox gateway: a separate process with its own ledger. The payment token selects its behaviour.
 
-`client` is what the shop calls it with; the rest is the service, and nothing else of the shop imports it.
+The shop calls it through `payments.gateways.sandbox` and imports nothing else of this service.
 """

@@ -1,6 +1,7 @@
-"""The sandbox gateway's ledger, in a schema of its own that nothing but the gateway writes.
+"""The sandbox gateway's ledger, in its own database schema. Only the gateway writes to the schema.
 
-Its connections commit by themselves, as a real gateway's books do: whether the shop then records them or crashes.
+Each statement is committed at once. As at a real gateway, an entry remains even if the shop crashes before it records
+the answer.
 """
 
 from collections import deque
@@ -19,10 +20,10 @@ from payments.sandbox.scripts import find_refusal, make_reference
 Connection = psycopg.Connection[Any]
 Address = tuple[Any, ...]
 
-# Nobody waits for the disk: the shop's record of an answer stands later in the same write-ahead log, so that a crash
-# can't keep the record and lose the booking.
+# Without a wait for the disk a commit is faster and still safe: the shop's record of the answer follows in the same
+# write-ahead log, so a crash cannot keep the record and lose the entry.
 _OPTIONS = "-c statement_timeout=4s -c synchronous_commit=off"
-#: A connection for each call would cost more than the call.
+#: Idle connections for reuse. A new connection for each call would cost more than the call.
 _idle: deque[tuple[Address, Connection]] = deque()
 
 _ANSWER = "outcome, reference, amount, currency, reason"
@@ -30,8 +31,8 @@ _BOOK = f"""
 insert into sandbox_gateway.ledger (idempotency_key, operation, reference, amount, currency, outcome, reason)
 values (%s, %s, %s, %s, %s, %s, %s) on conflict (idempotency_key) do nothing returning {_ANSWER}
 """  # noqa: S608 - names of our own columns
-# A unique index lets an authorization end once, so that nothing has to be locked. Without a row coming back something
-# stands in the way: the key is known, the authorization has ended, or there is none.
+# A unique index lets an authorization end only once, so this statement needs no lock. It returns no row if the key is
+# known, the authorization has ended, or the authorization does not exist.
 _END_HOLD = f"""
 insert into sandbox_gateway.ledger (idempotency_key, operation, reference, amount, currency, outcome, reason)
 select %(key)s, %(operation)s, reference, coalesce(%(amount)s, amount), currency,
@@ -49,9 +50,9 @@ class KeyReused(Exception):
 
 @contextmanager
 def open_books() -> Iterator[Connection]:
-    """Lend a connection that is the gateway's own, where each statement commits by itself.
+    """Yield a connection of the gateway in autocommit mode, and keep it for reuse afterwards.
 
-    :raises psycopg.OperationalError: PostgreSQL is away.
+    :raises psycopg.OperationalError: PostgreSQL is not reachable.
     """
     parameters = connections["default"].get_connection_params()
     address = (parameters["dbname"], parameters.get("host"), parameters.get("port"))
@@ -67,12 +68,12 @@ def open_books() -> Iterator[Connection]:
             raise
         _idle.append((address, books))
     except psycopg.OperationalError:
-        close_idle_books()  # the server may have gone: none of them is to be believed
+        close_idle_books()  # the server may have restarted, so the idle connections may be broken too
         raise
 
 
 def _take_idle(address: Address) -> Connection | None:
-    """Take the connection that was used last, if there is one to this address."""
+    """Return the most recently used idle connection to `address`, or None."""
     with suppress(IndexError):
         while True:
             known_address, books = _idle.pop()
@@ -83,16 +84,16 @@ def _take_idle(address: Address) -> Connection | None:
 
 
 def close_idle_books() -> None:
-    """Close the connections that nobody has borrowed."""
+    """Close all idle connections."""
     with suppress(IndexError):
         while True:
             _idle.pop()[1].close()
 
 
 def authorize(books: Connection, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
-    """Book that `amount` is held, or why not, or return what was answered under this key before.
+    """Store an approved or declined authorization of `amount` and return the answer. A known key gets its old answer.
 
-    :raises KeyReused: the key stands for something else.
+    :raises KeyReused: the key belongs to another call.
     """
     refusal = find_refusal(token)
     reference = "" if refusal else make_reference(token)
@@ -100,9 +101,9 @@ def authorize(books: Connection, key: str, token: str, amount: int, currency: st
 
 
 def end_hold(books: Connection, key: str, operation: str, reference: str, amount: int | None) -> GatewayAnswer:
-    """Capture `amount`, or void all of it (None), or book why that can't be done.
+    """Store a capture of `amount`, or a void (`amount` None), approved or declined, and return the answer.
 
-    :raises KeyReused: the key stands for something else.
+    :raises KeyReused: the key belongs to another call.
     """
     values = {"key": key, "operation": operation, "reference": reference, "amount": amount}
     if answer := _read(books, _END_HOLD, values):
@@ -114,12 +115,12 @@ def end_hold(books: Connection, key: str, operation: str, reference: str, amount
 
 
 def refund(books: Connection, key: str, reference: str, amount: int) -> GatewayAnswer:
-    """Book that `amount` goes back, in parts or at once, never more than was captured.
+    """Store a refund of `amount`, declined if more than the remaining captured amount, and return the answer.
 
-    :raises KeyReused: the key stands for something else.
+    :raises KeyReused: the key belongs to another call.
     """
     with books.transaction():
-        # Two refunds at once would both find the same rest.
+        # Without the lock, two concurrent refunds could both use the same remaining amount.
         books.execute(
             "select from sandbox_gateway.ledger where reference = %s and operation = 'authorize' for update",
             [reference],
@@ -130,7 +131,7 @@ def refund(books: Connection, key: str, reference: str, amount: int) -> GatewayA
 
 
 def find_answer(books: Connection, key: str) -> GatewayAnswer | None:
-    """Return what was answered under `key`."""
+    """Return the answer to the earlier call with `key`, or None."""
     return _read(books, _FIND, [key])
 
 
@@ -154,13 +155,13 @@ def _book(
 
 
 def _read_again(books: Connection, key: str, operation: str, reference: str, amount: int | None) -> GatewayAnswer:
-    """Return what was answered under `key`, which must have been about the same.
+    """Return the answer to the earlier call with `key`.
 
-    :raises KeyReused: it stands for another operation, reference or amount.
+    :raises KeyReused: that call had another operation, reference or amount.
     """
     booked = books.execute("select operation from sandbox_gateway.ledger where idempotency_key = %s", [key]).fetchone()
     answer = find_answer(books, key)
-    assert booked and answer, "a key that conflicted has gone, but nothing is ever deleted here"
+    assert booked and answer, "the entry of a conflicting key is missing, but entries are never deleted"
     same_reference = operation == "authorize" or answer.reference == reference
     if booked[0] != operation or answer.amount != (amount or answer.amount) or not same_reference:
         raise KeyReused(f"{key!r} was used for {booked[0]} of {answer.amount}, now for {operation} of {amount}")
@@ -168,7 +169,7 @@ def _read_again(books: Connection, key: str, operation: str, reference: str, amo
 
 
 def find_obstacle(books: Connection, reference: str) -> str:
-    """Say why an authorization can be neither captured nor voided."""
+    """Return the reason why the authorization `reference` can be neither captured nor voided."""
     ended = books.execute(
         "select operation from sandbox_gateway.ledger"
         " where reference = %s and operation in ('capture', 'void') and outcome = 'approved'",
@@ -180,7 +181,7 @@ def find_obstacle(books: Connection, reference: str) -> str:
 
 
 def find_refundable(books: Connection, reference: str) -> tuple[int, str]:
-    """Return what was captured under `reference` and not yet given back, in minor units, and its currency."""
+    """Return the captured and not refunded amount of `reference` in minor units, and its currency."""
     row = books.execute(
         "select coalesce(sum(case operation when 'capture' then amount when 'refund' then -amount end), 0)::bigint,"
         " coalesce(min(currency), '') from sandbox_gateway.ledger where reference = %s and outcome = 'approved'",
@@ -190,7 +191,7 @@ def find_refundable(books: Connection, reference: str) -> tuple[int, str]:
 
 
 def count_call(books: Connection, key: str) -> int:
-    """Return how often `key` was called, this time included."""
+    """Count a call with `key` and return the number of its calls, including this one."""
     row = books.execute(
         "insert into sandbox_gateway.call as known (idempotency_key, calls) values (%s, 1)"
         " on conflict (idempotency_key) do update set calls = known.calls + 1 returning calls",
@@ -202,7 +203,7 @@ def count_call(books: Connection, key: str) -> int:
 def read_page(
     books: Connection, after: int, limit: int, since: datetime | None = None
 ) -> list[tuple[int, LedgerEntry]]:
-    """Return up to `limit` entries with their numbers, from `since` on and above the number `after`, oldest first."""
+    """Return at most `limit` pairs (number, entry) with numbers above `after`, created from `since` on, in order."""
     rows = books.execute(
         "select id, idempotency_key, operation, reference, amount, currency, outcome, reason, created_at"
         " from sandbox_gateway.ledger where id > %s and created_at >= coalesce(%s::timestamptz, '-infinity')"

@@ -1,4 +1,4 @@
-"""The sandbox's webhooks: signed, told by a thread of its own, and lost with the process, as hints may be."""
+"""The sandbox gateway's webhooks, signed and sent by one thread. Unsent webhooks are lost when the process ends."""
 
 import heapq
 import logging
@@ -20,8 +20,11 @@ _changed = threading.Condition()
 _thread: threading.Thread | None = None
 
 
-def tell(key: str, happened: str, event_id: str, after_seconds: float) -> None:
-    """Send a webhook about the call under `key` after a while; the same `event_id` makes it a doubled one."""
+def schedule_webhook(key: str, happened: str, event_id: str, after_seconds: float) -> None:
+    """Queue a webhook about the call with `key`, to be sent in `after_seconds`.
+
+    Two webhooks with the same `event_id` are duplicates for the shop.
+    """
     global _thread
     body = {"id": event_id, "type": happened, "key": key}
     with _changed:
@@ -43,7 +46,7 @@ def _send_all() -> None:
 
 
 def make_sender() -> urllib3.PoolManager:
-    """Return what posts webhooks: it waits for a bounded time, and sends none twice."""
+    """Return an HTTP client with timeouts and without retries."""
     return urllib3.PoolManager(timeout=urllib3.Timeout(connect=1, read=5), retries=False)
 
 
@@ -57,7 +60,7 @@ def _pop_due_hint() -> bytes:
 
 
 def send(sender: urllib3.PoolManager, body: bytes) -> None:
-    """Post `body` to the shop, signed with the time."""
+    """Post `body` to the shop, signed with the current time."""
     headers = {
         "Content-Type": "application/json",
         "Sandbox-Signature": sign(body, settings.PAYMENT_WEBHOOK_SECRET, time.time()),

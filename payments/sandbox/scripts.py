@@ -1,24 +1,27 @@
-"""What each token does. A script disturbs the first call of every idempotency key, and no later one.
+"""The test tokens and their scripts. A script disturbs the first call with each idempotency key, and no later call.
 
-The script goes on into captures and refunds, because the authorization's reference carries its name. `tok_ok`,
-`tok_declined` and `tok_insufficient_funds` behave; all others are approved in the end.
+The authorization's reference contains the script's name, so the script also applies to captures and refunds. `tok_ok`,
+`tok_declined` and `tok_insufficient_funds` have no script. With all other tokens an authorization succeeds in the end.
 """
 
 import os
 import secrets
 
-#: How long a call hangs that is to time out: longer than any client waits.
+#: Duration of a call that hangs: longer than the read timeout of any client.
 HANG_SECONDS = float(os.environ.get("SANDBOX_HANG_SECONDS", "8"))
 SLOW_SECONDS = 3.0
-#: When a webhook comes: once the shop has noted that it got no answer, or when it may have asked again.
+#: Delay of a webhook: soon is after the shop has recorded the failed call, late is after the shop may have retried.
 SOON_SECONDS, LATE_SECONDS = 0.3, 4.0
 
-#: Why a token is declined.
+#: Reasons of the tokens that are declined.
 DECLINED = {"tok_declined": "card declined", "tok_insufficient_funds": "insufficient funds"}
-#: slow: answers after SLOW_SECONDS, when authorizing.
-#: timeout-before, error: hangs or answers 500, nothing is booked.   timeout-after: books, then hangs.
-#: wrong-amount: books what was asked, and answers with one cent more.   twice: books, sends a body with two answers.
-#: webhook…: books, answers 500, and tells by webhook: at once, late, twice, or two of them in the wrong order.
+#: slow: answers after SLOW_SECONDS (authorizations only).
+#: timeout-before, error: stores nothing and hangs, or answers 500.
+#: timeout-after: stores the entry, then hangs.
+#: wrong-amount: stores the entry and answers with one minor unit more.
+#: twice: stores the entry and sends two answers in one body.
+#: webhook, -late, -doubled, -disordered: stores the entry, answers 500 and sends a webhook soon, late, twice, or
+#: before an older webhook.
 SCRIPTS = (
     *("slow", "timeout-before", "timeout-after", "error", "wrong-amount", "twice"),
     *("webhook", "webhook-late", "webhook-doubled", "webhook-disordered"),
@@ -27,22 +30,22 @@ TOKENS = ("tok_ok", *DECLINED, *(f"tok_{script.replace('-', '_')}" for script in
 
 
 def find_refusal(token: str) -> str | None:
-    """Return why an authorization with `token` is declined; None when it is approved."""
+    """Return the reason why an authorization with `token` is declined, or None if it is approved."""
     return DECLINED.get(token, None if token in TOKENS else "no such token")
 
 
 def find_script(token: str) -> str:
-    """Return the name of the script that `token` stands for, "" for those that behave."""
+    """Return the script's name of `token`, or "" if the token has no script."""
     script = token.removeprefix("tok_").replace("_", "-")
     return script if script in SCRIPTS else ""
 
 
 def make_reference(token: str) -> str:
-    """Return a new reference that carries the script of `token`, unless that is for authorizing only."""
+    """Return a new reference with the script's name of `token`. The script `slow` is for authorizations only."""
     script = find_script(token)
     return f"auth_{script}_{secrets.token_hex(12)}" if script and script != "slow" else f"auth_{secrets.token_hex(12)}"
 
 
 def read_script(reference: str) -> str:
-    """Return the name of the script that `reference` carries, "" for none."""
+    """Return the script's name in `reference`, or "" if there is none."""
     return reference.removeprefix("auth_").rpartition("_")[0]

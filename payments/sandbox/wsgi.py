@@ -1,7 +1,7 @@
-"""The sandbox gateway as a service over HTTP: `granian --interface wsgi payments.sandbox.wsgi:application`.
+"""The sandbox gateway's HTTP service: `granian --interface wsgi payments.sandbox.wsgi:application`.
 
-POST /v1/authorize, capture, void, refund with an Idempotency-Key; GET /v1/answers/<key> and
-/v1/ledger?after=<number>&since=<time>.
+Requests: POST /v1/authorize, /v1/capture, /v1/void and /v1/refund with the header Idempotency-Key; GET
+/v1/answers/<key>; GET /v1/ledger?after=<number>&since=<time>.
 """
 
 import hmac
@@ -30,7 +30,7 @@ MAX_BODY_BYTES = 16 * 1024
 PAGE = 1000
 
 
-class Asked(msgspec.Struct, forbid_unknown_fields=True):
+class Parameters(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a POST. Amounts are in minor units of `currency`."""
 
     token: str = ""
@@ -39,16 +39,16 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True):
     currency: str = ""
 
 
-# Made here, once: msgspec crashes the process when threads make it at the same moment.
-msgspec.json.Decoder(Asked)
+# Create the decoder at import: msgspec crashes the process when two threads create the same one at the same time.
+msgspec.json.Decoder(Parameters)
 
 
 class Refused(Exception):
-    """The request is not one that is answered: the status and the words that say why."""
+    """The request is refused. The arguments are the HTTP status and the reason."""
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer a request; whatever goes wrong here is a 5xx, after which nobody knows what was done."""
+    """Answer a request. After an internal error (5xx) the client does not know whether an entry was stored."""
     try:
         status, body = route(environ)
     except Refused as refusal:
@@ -64,9 +64,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 
 def route(environ: dict[str, Any]) -> tuple[HTTPStatus, Any]:
-    """Find out what is asked and do it.
+    """Process a request and return the status and the body of the answer.
 
-    :raises Refused: the address, the credentials or the body are wrong.
+    :raises Refused: the path, the credentials or the body are wrong.
     """
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
     if path == "/healthz":
@@ -74,18 +74,18 @@ def route(environ: dict[str, Any]) -> tuple[HTTPStatus, Any]:
             connection.execute("select")
         return HTTPStatus.OK, {"status": "ok"}
     if not hmac.compare_digest(environ.get("HTTP_AUTHORIZATION", ""), f"Bearer {settings.SANDBOX_KEY}"):
-        raise Refused(HTTPStatus.UNAUTHORIZED, "no such merchant")
+        raise Refused(HTTPStatus.UNAUTHORIZED, "unknown merchant: check SANDBOX_KEY")
     if method == "POST" and (operation := path.removeprefix("/v1/")) in ("authorize", "capture", "void", "refund"):
         return act(environ, operation)
     if method == "GET" and path.startswith("/v1/answers/"):
         return look_up(unquote(path.removeprefix("/v1/answers/")))
     if method == "GET" and path == "/v1/ledger":
         return HTTPStatus.OK, read_page(environ["QUERY_STRING"])
-    raise Refused(HTTPStatus.NOT_FOUND, f"{method} {path} is not known here")
+    raise Refused(HTTPStatus.NOT_FOUND, f"{method} {path} is not supported")
 
 
 def look_up(key: str) -> tuple[HTTPStatus, Any]:
-    """Return what was answered under `key`."""
+    """Return the answer to the earlier call with `key`, with status 404 if there is none."""
     with books.open_books() as connection:
         answer = books.find_answer(connection, key)
     if answer is None:
@@ -94,9 +94,12 @@ def look_up(key: str) -> tuple[HTTPStatus, Any]:
 
 
 def read_page(query: str) -> list[Any]:
-    """Return a page of the ledger behind the entry with the number `after`, from `since` on: [number, entry] each."""
-    asked = parse_qs(query)
-    after, since = asked.get("after", ["0"])[0], asked.get("since", [""])[0]
+    """Return a page of the ledger as a list of (number, entry), after the number `after` and from `since` on.
+
+    :raises Refused: `after` is not a number or `since` is not a time.
+    """
+    parameters = parse_qs(query)
+    after, since = parameters.get("after", ["0"])[0], parameters.get("since", [""])[0]
     if not after.isdecimal():
         raise Refused(HTTPStatus.BAD_REQUEST, f"after is {after!r}, not a number")
     try:
@@ -108,59 +111,61 @@ def read_page(query: str) -> list[Any]:
 
 
 def act(environ: dict[str, Any], operation: str) -> tuple[HTTPStatus, Any]:
-    """Do what is asked, disturbed by the script of its token or reference if this is the key's first call."""
-    key, asked = read_request(environ)
-    script = scripts.find_script(asked.token) if operation == "authorize" else scripts.read_script(asked.reference)
+    """Store the entry and return the answer. The script of the token or reference disturbs the key's first call."""
+    key, parameters = read_request(environ)
+    is_new = operation == "authorize"
+    script = scripts.find_script(parameters.token) if is_new else scripts.read_script(parameters.reference)
     if not script:
-        return HTTPStatus.OK, describe(key, book(operation, key, asked))
+        return HTTPStatus.OK, describe(key, book(operation, key, parameters))
     with books.open_books() as connection:
         if books.count_call(connection, key) > 1:
             script = ""
     disturb_before(script)
-    body = describe(key, book(operation, key, asked))
+    body = describe(key, book(operation, key, parameters))
     disturb_after(script, key, operation, body)
     return HTTPStatus.OK, [body, body] if script == "twice" else body
 
 
-def read_request(environ: dict[str, Any]) -> tuple[str, Asked]:
-    """Return the idempotency key and the body.
+def read_request(environ: dict[str, Any]) -> tuple[str, Parameters]:
+    """Return the idempotency key and the decoded body.
 
-    :raises Refused: one of them is missing, too large or has another shape.
+    :raises Refused: the key or the body is missing, too large or malformed.
     """
     key, length = environ.get("HTTP_IDEMPOTENCY_KEY", ""), environ.get("CONTENT_LENGTH") or "0"
     if not 0 < len(key) <= 255:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"the Idempotency-Key has {len(key)} characters, not 1 to 255")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the Idempotency-Key has {len(key)} characters, expected 1 to 255")
     if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has {length} bytes, {MAX_BODY_BYTES} at most")
+        too_long = f"the body has {length} bytes, the limit is {MAX_BODY_BYTES}"
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_long)
     try:
-        asked = msgspec.json.decode(environ["wsgi.input"].read(int(length)), type=Asked)
+        parameters = msgspec.json.decode(environ["wsgi.input"].read(int(length)), type=Parameters)
     except msgspec.DecodeError as error:
         raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
-    if asked.amount < 0:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"the amount {asked.amount} is negative")
-    return key, asked
+    if parameters.amount < 0:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the amount {parameters.amount} is negative")
+    return key, parameters
 
 
-def book(operation: str, key: str, asked: Asked) -> GatewayAnswer:
-    """Book it and return the answer."""
+def book(operation: str, key: str, parameters: Parameters) -> GatewayAnswer:
+    """Store the entry in the ledger and return the answer."""
     with books.open_books() as connection:
         if operation == "authorize":
-            return books.authorize(connection, key, asked.token, asked.amount, asked.currency)
+            return books.authorize(connection, key, parameters.token, parameters.amount, parameters.currency)
         if operation == "refund":
-            return books.refund(connection, key, asked.reference, asked.amount)
-        amount = asked.amount if operation == "capture" else None
-        return books.end_hold(connection, key, operation, asked.reference, amount)
+            return books.refund(connection, key, parameters.reference, parameters.amount)
+        amount = parameters.amount if operation == "capture" else None
+        return books.end_hold(connection, key, operation, parameters.reference, amount)
 
 
 def describe(key: str, answer: GatewayAnswer) -> dict[str, Any]:
-    """Return the answer as it goes out: it names the key that it belongs to."""
+    """Return the answer's body, which names the idempotency key of its call."""
     return {"key": key, **msgspec.structs.asdict(answer)}
 
 
 def disturb_before(script: str) -> None:
-    """Do what the script wants before anything is booked.
+    """Run the part of `script` before the entry is stored.
 
-    :raises Refused: nothing will be booked.
+    :raises Refused: the call ends without an entry.
     """
     if script == "slow":
         time.sleep(scripts.SLOW_SECONDS)
@@ -172,9 +177,9 @@ def disturb_before(script: str) -> None:
 
 
 def disturb_after(script: str, key: str, operation: str, body: dict[str, Any]) -> None:
-    """Do what the script wants after it was booked.
+    """Run the part of `script` after the entry is stored.
 
-    :raises Refused: the answer is lost.
+    :raises Refused: the client gets no answer.
     """
     if script == "timeout-after":
         time.sleep(scripts.HANG_SECONDS)
@@ -182,15 +187,16 @@ def disturb_after(script: str, key: str, operation: str, body: dict[str, Any]) -
     if script == "wrong-amount":
         body["amount"] += 1
     elif script.startswith("webhook"):
-        tell_by_webhook(script, key, operation)
+        send_webhooks(script, key, operation)
         raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "scripted")
 
 
-def tell_by_webhook(script: str, key: str, operation: str) -> None:
-    """Tell the shop what its call came to, as the script wants it."""
+def send_webhooks(script: str, key: str, operation: str) -> None:
+    """Schedule the webhooks of `script` about the call with `key`."""
     event_id, soon = f"evt_{key}", scripts.SOON_SECONDS
-    hooks.tell(key, f"{operation}.booked", event_id, scripts.LATE_SECONDS if script.endswith("late") else soon)
+    delay = scripts.LATE_SECONDS if script.endswith("late") else soon
+    hooks.schedule_webhook(key, f"{operation}.booked", event_id, delay)
     if script.endswith("doubled"):
-        hooks.tell(key, f"{operation}.booked", event_id, soon)
+        hooks.schedule_webhook(key, f"{operation}.booked", event_id, soon)
     elif script.endswith("disordered"):
-        hooks.tell(key, f"{operation}.received", f"{event_id}:0", 2 * soon)
+        hooks.schedule_webhook(key, f"{operation}.received", f"{event_id}:0", 2 * soon)

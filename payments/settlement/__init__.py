@@ -1,1 +1,1 @@
-"""Settlement of payments: claim due payments, call the gateway, record the results."""
+"""Settlement: claim due payments, call the gateway, record the results."""

@@ -1,6 +1,6 @@
-"""Many calls to the gateway at once, each in a thread of its own; one that is slow holds up no other.
+"""Concurrent calls to the gateway, each in its own thread, so that a slow call delays no other.
 
-Claims and records go by the batch; the call in between is each payment's own, under its own idempotency key.
+Payments are claimed and recorded in batches. Each payment has its own call with its own idempotency key.
 """
 
 import logging
@@ -25,25 +25,26 @@ from payments.settlement.results import FinishedCall, record_calls
 
 logger = logging.getLogger(__name__)
 
+#: Maximum number of payments per batch, and of late calls at any time.
 MOST_CALLS = 100
-#: Each waits for an answer most of its time: a gateway that takes half a second is asked 128 times a second.
+#: Threads mostly wait for answers. If a call takes half a second, 64 threads make 128 calls per second.
 THREADS = 64
-#: A batch whose calls make no progress for so long is left: what is still under way is recorded when it ends.
+#: A batch ends when no call finishes for this long. Its running calls are then late and recorded when they end.
 PATIENCE_SECONDS = 0.5
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gateway")
-# What was left is recorded by one thread, all that has ended at once. Were it done by the calls' own threads, the next
-# calls would wait for these, and be left in their turn: once begun, that went on for as long as there was a queue.
+# One thread records all late calls that have ended. If the calls' own threads recorded them, new calls would wait for
+# these threads and become late themselves, for as long as the queue is not empty.
 _recorder = ThreadPoolExecutor(1, thread_name_prefix="late")
 _late: set[Future[FinishedCall]] = set()
 _late_changed = threading.Condition()
 
 
 def settle_due_payments() -> int:
-    """Claim what is due, call, and record what the gateway answered; return how many payments were claimed.
+    """Claim due payments, call the gateway and record the answers. Return the number of claimed payments.
 
-    Returning does not mean that each has its answer: slow calls go on without a caller, within their claims. While
-    there are MOST_CALLS of those nothing more is claimed.
+    Slow calls continue after the return, within their claims, and are recorded when they end. With MOST_CALLS late
+    calls no payment is claimed.
     """
     with _late_changed:
         _late_changed.wait_for(lambda: len(_late) < MOST_CALLS, PATIENCE_SECONDS)
@@ -54,33 +55,33 @@ def settle_due_payments() -> int:
     while running:
         done, running = wait(running, PATIENCE_SECONDS)
         if not done:
-            leave(running)
+            record_later(running)
             break
         record_calls([future.result() for future in done])
     return len(calls)
 
 
 def make_call(call: Call, begin_by: float) -> FinishedCall:
-    """Call the gateway, unless the monotonic clock says that the claim might end meanwhile, and say how it went."""
+    """Call the gateway, unless `begin_by` (monotonic clock) has passed, and return the finished call."""
     if time.monotonic() > begin_by:
-        return FinishedCall(call, problem="not called: the gateway is too slow for so many")
+        return FinishedCall(call, problem="not called: the gateway is too slow for the batch")
     try:
         return FinishedCall(call, answer=ask(call))
     except (GatewayUnavailable, MalformedAnswer) as error:
         return FinishedCall(call, problem=f"{type(error).__name__}: {error}")
     except Exception as error:
-        logger.exception("the gateway's client failed", extra={"payment": call.payment_id})
+        logger.exception("gateway client failed", extra={"payment": call.payment_id})
         return FinishedCall(call, problem=f"{type(error).__name__}: {error}")
 
 
 def ask(call: Call) -> GatewayAnswer:
-    """Return the gateway's answer, checked.
+    """Return the gateway's checked answer to `call`.
 
-    An attempt that was begun before may have been carried out, so it is looked up first. When the gateway does not
-    know it, it is sent again under the same key: the first request may still be on its way.
+    The gateway may have carried out an earlier call of the attempt, so a retry begins with a lookup. If the lookup
+    finds nothing, the call is sent again with the same key, because the first request may still be on its way.
 
-    :raises GatewayUnavailable: no answer; what the gateway did is unknown.
-    :raises MalformedAnswer: an answer that cannot be meant for this call.
+    :raises GatewayUnavailable: no usable answer; the outcome is unknown.
+    :raises MalformedAnswer: the answer cannot belong to this call.
     """
     gateway = load_gateway()
     answer = gateway.lookup(call.key, call.reference) if call.calls > 1 else None
@@ -97,8 +98,8 @@ def ask(call: Call) -> GatewayAnswer:
     return check_answer(answer, reference=call.reference, amount=call.amount, currency=call.currency)
 
 
-def leave(running: Iterable[Future[FinishedCall]]) -> None:
-    """Have these calls recorded when they end."""
+def record_later(running: Iterable[Future[FinishedCall]]) -> None:
+    """Let the recorder thread record the `running` calls when they end."""
     for future in running:
         with _late_changed:
             _late.add(future)
@@ -106,16 +107,16 @@ def leave(running: Iterable[Future[FinishedCall]]) -> None:
 
 
 def record_late() -> None:
-    """Record all that were left and have ended. A failure here is a worker's death: claims end and are looked up."""
+    """Record all late calls that have ended. After a failure their claims end and another worker looks them up."""
     with _late_changed:
         ended = {future for future in _late if future.done()}
     if not ended:
-        return  # recorded with another one
+        return  # already recorded together with another call
     try:
         close_old_connections()
         record_calls([future.result() for future in ended if not future.exception()])
     except Exception:
-        logger.exception("calls that took long are not recorded", extra={"calls": len(ended)})
+        logger.exception("late calls not recorded", extra={"calls": len(ended)})
     finally:
         connection.close()
         with _late_changed:

@@ -1,7 +1,7 @@
-"""Which call to the gateway is made by whom: a claim, with the attempt stored before anything is called.
+"""Claims of payments. A worker claims a payment and stores its attempt before it calls the gateway.
 
-It is safe to die anywhere: what was not recorded is asked for again under the same idempotency key, so the gateway
-gives the same answer and no money moves twice.
+A worker may die at any point. The next worker repeats an unrecorded call with the same idempotency key, so the gateway
+returns the same answer and no money moves twice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,12 +15,11 @@ from django.db import connection
 from payments.models import Operation, Payment
 from relay.arrays import to_array
 
-#: How long a worker may hold a payment. Looking up and calling must be over by then, with an answer or without.
+#: Duration of a claim in seconds. A lookup and a call must end within it.
 CLAIM_SECONDS = 30
 
-# A payment cancelled after its authorization was begun is authorized to the end, because only the gateway knows
-# whether money is held; then it is given back. So is one cancelled after its capture was begun. The attempts are
-# stored by the statement that claims. A refund that was written after this statement's snapshot is left for the next.
+# A started authorization or capture of a cancelled order is completed first, because only the gateway knows its
+# outcome; then the money is voided or refunded. A refund newer than this statement's snapshot waits for the next claim.
 _CLAIM = """
 with due as (
     select id from payments_payment
@@ -57,7 +56,7 @@ attempted as (
 select id, operation, key, payment_token, gateway_reference, asked_amount, currency, calls, claimed_until, refund_id
 from asked join attempted on idempotency_key = key
 """
-# Columns that are not needed are left out: those of times cost most to read.
+# Unused columns are omitted, because parsing timestamps is slow.
 _LOCK = """
 select id, order_id, amount, currency, payment_token, status, wanted, reason, captured_amount, refunded_amount,
        gateway_reference, claimed_until
@@ -67,7 +66,7 @@ from payments_payment where {column} = any(%s::uuid[]) order by order_id for upd
 
 @dataclass(frozen=True)
 class Call:
-    """A call to the gateway that one worker alone may make, until `claimed_until`. `calls` counts this one, too."""
+    """A call to the gateway. Only one worker may make it, until `claimed_until`. `calls` includes this call."""
 
     payment_id: UUID
     operation: Operation
@@ -82,19 +81,19 @@ class Call:
 
 
 def claim_calls(limit: int) -> list[Call]:
-    """Claim up to `limit` payments that want something and that nobody holds, longest due first; store the attempts."""
+    """Claim at most `limit` due payments that no worker holds, longest due first, and store and return their calls."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"limit": max(limit, 0), "seconds": CLAIM_SECONDS})
         return [Call(row[0], Operation(row[1]), *row[2:]) for row in cursor.fetchall()]
 
 
 def lock_claimed(calls: Sequence[Call]) -> dict[UUID, Payment]:
-    """Lock the calls' payments whose claims still stand, in the order of their orders, as the handlers do."""
+    """Lock the calls' payments and return, by id, those whose claims are still valid."""
     claims = {call.payment_id: call.claimed_until for call in calls}
     locked = lock_payments("id", claims)
     return {payment.pk: payment for payment in locked if payment.claimed_until == claims[payment.pk]}
 
 
 def lock_payments(column: Literal["id", "order_id"], values: Iterable[UUID]) -> list[Payment]:
-    """Lock the payments whose `column` is one of `values`, in the order of their orders, and return them so."""
+    """Lock and return the payments whose `column` is in `values`, sorted by order id to avoid deadlocks."""
     return list(Payment.objects.raw(_LOCK.format(column=column), [to_array(values)]))

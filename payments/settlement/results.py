@@ -1,4 +1,4 @@
-"""What the gateway answered is written down, and told to the others, in one short transaction after the calls."""
+"""Results of calls: answers are recorded and published as events in one short transaction after the calls."""
 
 import logging
 from collections.abc import Sequence
@@ -15,8 +15,9 @@ from shop.events import PaymentAuthorized, PaymentCaptured, PaymentDeclined, Pay
 
 logger = logging.getLogger(__name__)
 
+#: Maximum pause after a failed call. The pauses double.
 MAX_PAUSE_SECONDS = 60
-#: A refund that is pending may be so for days.
+#: Maximum pause between two lookups of a pending refund, which can be pending for days.
 MAX_PENDING_PAUSE_SECONDS = 3600
 
 Status, Wanted = Payment.Status, Payment.Wanted
@@ -46,7 +47,7 @@ set outcome = told.outcome,
 from unnest(%s::text[], %s::text[], %s::bool[]) as told (key, outcome, finished)
 where attempt.idempotency_key = told.key
 """
-# Without a status there was no answer: then it is only due later.
+# A null status means no answer: the refund only becomes due again later.
 _RECORD_REFUNDS = """
 update payments_refund as refund
 set status = coalesce(told.status, refund.status), answer = coalesce(told.answer, refund.answer),
@@ -55,7 +56,7 @@ set status = coalesce(told.status, refund.status), answer = coalesce(told.answer
 from unnest(%s::bigint[], %s::text[], %s::text[], %s::float8[]) as told (id, status, answer, pause)
 where refund.id = told.id
 """
-#: What the gateway may answer for good, by operation.
+#: The final outcomes of each operation. After any other outcome the operation is retried.
 _FINAL = {
     Operation.authorize: ("approved", "declined"),
     Operation.capture: ("approved",),
@@ -66,7 +67,7 @@ _FINAL = {
 
 @dataclass(frozen=True)
 class FinishedCall:
-    """A call that has ended: the gateway's answer, or the problem that left it without a valid one."""
+    """A call that has ended, with the gateway's answer or the problem that prevented a valid answer."""
 
     call: Call
     answer: GatewayAnswer | None = None
@@ -75,9 +76,10 @@ class FinishedCall:
 
 @dataclass(frozen=True)
 class Result:
-    """What is to be written about a payment: its attempt's outcome, the event, or the seconds until it is due again.
+    """The changes to store for one call: the payment, its attempt's outcome, and the event to publish.
 
-    `answer` is the gateway's last word on the attempt; there is none yet for one that failed or is pending.
+    `answer` is the gateway's final answer, or None after a failure or for a pending refund. `pause` is the time in
+    seconds until the payment or the refund is due again.
     """
 
     payment: Payment
@@ -91,9 +93,9 @@ class Result:
 
 @transaction.atomic
 def record_calls(finished: Sequence[FinishedCall]) -> None:
-    """Write down what the gateway did and tell the others. What still wants something is due again.
+    """Store the results of the `finished` calls and publish their events.
 
-    A worker that slept past its claim records nothing: whoever claimed after it gets the same answer.
+    A call whose claim has ended is not recorded: the worker with the next claim gets the same answer.
     """
     held = lock_claimed([done.call for done in finished])
     more = find_further_refunds([done.call for done in finished])
@@ -109,7 +111,7 @@ def record_calls(finished: Sequence[FinishedCall]) -> None:
 
 
 def find_further_refunds(calls: Sequence[Call]) -> set[UUID]:
-    """Say which of the calls' locked payments have an open refund besides the one that was called for."""
+    """Return the ids of the calls' payments that have another open refund than the called one."""
     refunds = [call for call in calls if call.operation == Operation.refund]
     if not refunds:
         return set()
@@ -118,10 +120,10 @@ def find_further_refunds(calls: Sequence[Call]) -> set[UUID]:
 
 
 def apply_call(payment: Payment, done: FinishedCall, *, wants_more: bool) -> Result:
-    """Change the locked `payment` as the gateway's answer says; a problem makes it wait for a growing pause.
+    """Change the locked `payment` according to the gateway's answer, and return the result to store.
 
-    `wants_more` says that another refund is open. One that the gateway declines is over; a capture or void is not. One
-    that is pending stays wanted, and is looked up after longer pauses.
+    `wants_more` is true if another refund is open. A declined refund is final, while a declined capture or void is
+    retried. Failed calls are retried, and pending refunds looked up, after growing pauses.
     """
     call, answer, problem = done.call, done.answer, done.problem
     if answer and answer.outcome == "pending" and call.operation == Operation.refund:
@@ -145,7 +147,10 @@ def apply_call(payment: Payment, done: FinishedCall, *, wants_more: bool) -> Res
 
 
 def apply_authorization(payment: Payment, answer: GatewayAnswer) -> Event:
-    """Note that the money is held, or why not. A cancellation that came during the call stays wanted."""
+    """Set the payment to authorized or declined and return the event.
+
+    A void that was requested during the call is kept as the next operation.
+    """
     payment.payment_token = ""
     if answer.outcome == "declined":
         payment.status, payment.wanted, payment.reason = Status.declined, Wanted.nothing, answer.reason[:200]
@@ -159,7 +164,10 @@ def apply_authorization(payment: Payment, answer: GatewayAnswer) -> Event:
 
 
 def apply_capture_or_void(payment: Payment, operation: Operation, answer: GatewayAnswer) -> Event:
-    """Note that what was held is ours, or was given back. A refund wanted during the capture stays wanted."""
+    """Set the payment to captured or voided and return the event.
+
+    A refund that was requested during the capture is kept as the next operation.
+    """
     if operation == Operation.void:
         payment.status, payment.wanted = Status.voided, Wanted.nothing
         return PaymentVoided(order_id=payment.order_id, amount=answer.amount, currency=payment.currency)
@@ -170,10 +178,10 @@ def apply_capture_or_void(payment: Payment, operation: Operation, answer: Gatewa
 
 
 def give_up_capture(payment: Payment) -> None:
-    """Note of a capture that the gateway declined that nothing is taken: if the order is cancelled, void what is held.
+    """After a declined capture, replace the refund of a cancelled order by a void, because no money was captured.
 
-    The refunds that were written down in case it had been taken were never asked for. Without a cancellation the
-    capture stays wanted.
+    The refund rows are deleted, as they were never sent to the gateway. If the order is not cancelled, the capture is
+    retried.
     """
     if payment.wanted == Wanted.refund:
         payment.wanted = Wanted.void
@@ -181,7 +189,7 @@ def give_up_capture(payment: Payment) -> None:
 
 
 def apply_refund(payment: Payment, answer: GatewayAnswer, *, wants_more: bool) -> Event | None:
-    """Note that a part of what was captured, or all of it, was given back; nothing is told of a declined one."""
+    """Add the refund to the payment's refunded amount and return the event, or None if the refund was declined."""
     payment.wanted = Wanted.refund if wants_more else Wanted.nothing
     if answer.outcome == "declined":
         logger.error("refund declined", extra={"payment": payment.pk, "why": answer.reason})
@@ -194,19 +202,19 @@ def apply_refund(payment: Payment, answer: GatewayAnswer, *, wants_more: bool) -
 
 
 def write_results(results: Sequence[Result]) -> None:
-    """Write the changed payments, their refunds, and what is noted on their attempts; give the claims back."""
+    """Store the changed payments, refunds and attempts, and release the claims."""
     columns = [[getattr(result.payment, field) for result in results] for field in _WRITTEN]
     attempts = [(result.call.key, result.outcome, result.answer is not None) for result in results]
     refunds = [describe_refund(result) for result in results if result.call.refund_id]
     with connection.cursor() as cursor:
-        if refunds:  # first: a payment is due when the first of its open refunds is
+        if refunds:  # before the payments, whose due times depend on the due times of their open refunds
             cursor.execute(_RECORD_REFUNDS, [list(column) for column in zip(*refunds, strict=True)])
         cursor.execute(_RECORD, [*columns, [result.pause for result in results]])
         cursor.execute(_NOTE_ATTEMPTS, [list(column) for column in zip(*attempts, strict=True)])
 
 
 def describe_refund(result: Result) -> tuple[int | None, str | None, str | None, float]:
-    """Return a refund's id, its new status and the gateway's words if it answered, and the seconds until it is due."""
+    """Return the refund's id, its new status and reason (None if unchanged), and the seconds until it is due."""
     refund_id, pause = result.call.refund_id, result.pause
     if result.is_pending:
         return refund_id, Refund.Status.pending, None, pause

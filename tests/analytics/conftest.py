@@ -1,4 +1,4 @@
-"""Events as analytics hears of them: each is handled in a transaction of its own, as the consumer does."""
+"""A fixture that creates order and activity events and lets analytics handle each in its own transaction."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ E = TypeVar("E")
 
 
 class Shop:
-    """Says what happens at a moment, and lets analytics count it."""
+    """Creates an event that occurs at a given time, and lets analytics count it."""
 
     def place(self, at: datetime, quantities: list[int], total: int, currency: str = "EUR") -> OrderPlaced:
         event = OrderPlaced(

@@ -1,4 +1,4 @@
-"""Orders, units and revenue per minute of event time; views and cart changes likewise."""
+"""Counters of orders, units, revenue, views and cart changes per minute of event time."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ LATER = NOON + timedelta(minutes=1)
 
 
 def sales_by_minute() -> dict[tuple[datetime, str, str], tuple[int, int, int]]:
-    """Every counter: (minute, kind, currency) to (orders, units, revenue)."""
+    """Return all counters: (minute, kind, currency) -> (orders, units, revenue)."""
     rows = SalesMinute.objects.values_list("minute", "kind", "currency", "orders", "units", "revenue")
     return {(minute, kind, currency): (n, units, revenue) for minute, kind, currency, n, units, revenue in rows}
 
@@ -37,7 +37,7 @@ def test_orders_of_one_minute_add_up(shop: Shop) -> None:
 
 
 @pytest.mark.django_db
-def test_placed_confirmed_and_cancelled_are_counted_apart(shop: Shop) -> None:
+def test_placed_confirmed_and_cancelled_are_counted_separately(shop: Shop) -> None:
     shop.place(NOON, [3], 300)
     shop.confirm(NOON, 2, 200)
     shop.cancel(NOON, 1, 100)
@@ -81,7 +81,7 @@ def test_the_minute_is_the_same_in_every_time_zone(shop: Shop) -> None:
 
 
 @pytest.mark.django_db
-def test_views_and_cart_changes_are_counted_apart(shop: Shop) -> None:
+def test_views_and_cart_changes_are_counted_separately(shop: Shop) -> None:
     for moment in (NOON, NOON + timedelta(seconds=5), LATER):
         shop.view(moment)
     shop.change_cart(NOON)
@@ -94,7 +94,7 @@ def test_views_and_cart_changes_are_counted_apart(shop: Shop) -> None:
 
 
 @pytest.mark.django_db
-def test_a_sale_carries_the_id_of_its_event_and_stands_only_once(shop: Shop) -> None:
+def test_a_sale_has_the_id_of_its_event_and_is_stored_once(shop: Shop) -> None:
     event = shop.confirm(NOON, 2, 200)
 
     sale = Sale.objects.get()

@@ -1,4 +1,4 @@
-"""Staff read what was counted, and change none of it."""
+"""The admin pages of the counters are read-only."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Every breakage by hand is named."""
+"""The verification of counters names each difference that was created by hand."""
 
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ def some_sales(shop: Shop) -> None:
     shop.confirm(NOON, 2, 200)
 
 
-def test_counters_that_fit_their_sales_have_no_differences() -> None:
+def test_counters_that_match_their_sales_have_no_differences() -> None:
     assert list(find_sales_differences()) == []
 
 
@@ -33,7 +33,7 @@ def test_counters_that_fit_their_sales_have_no_differences() -> None:
         ("update analytics_sale set revenue = 9 where revenue = 100", "placed", (2, 3, 300), (2, 3, 209)),
     ],
 )
-def test_a_breakage_by_hand_is_named(
+def test_a_changed_counter_or_sale_is_named(
     breakage: str, kind: str, counted: tuple[int, int, int], sold: tuple[int, int, int]
 ) -> None:
     with connection.cursor() as cursor:
@@ -46,7 +46,7 @@ def test_a_breakage_by_hand_is_named(
     )
 
 
-def test_a_sale_moved_to_another_minute_is_named_at_both() -> None:
+def test_a_sale_moved_to_another_minute_is_named_at_both_minutes() -> None:
     with connection.cursor() as cursor:
         cursor.execute("update analytics_sale set minute = '2026-05-04 12:01Z' where kind = 'confirmed'")
     differences = list(find_sales_differences())

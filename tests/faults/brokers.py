@@ -1,4 +1,4 @@
-"""A shop with three brokers, what is done to them, and the processes that come and go beside it."""
+"""A shop with three brokers, faults of the brokers, and additional processes that are killed and restarted."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ TOPIC = "shop.orders"
 
 
 def make_cluster_shop() -> RunningShop:
-    """A shop of its own with BROKERS=3 (replication 3, min.insync.replicas 2), from wheels alone, not started."""
+    """Return a separate shop with BROKERS=3 (replication 3, min.insync.replicas 2), from wheels only, not started."""
     port = choose_port(9700)
     var_dir = Path(os.environ["VAR_DIR"])
     folder = var_dir.with_name(f"{var_dir.name}-brokers")
@@ -31,9 +31,9 @@ def make_cluster_shop() -> RunningShop:
 
 
 def wait_until(reached: Callable[[], bool], what: str, seconds: float) -> None:
-    """Wait for something to become true.
+    """Wait until `reached` returns true.
 
-    :raises AssertionError: it did not within `seconds`.
+    :raises AssertionError: `reached` returns false for `seconds`. The message contains `what`.
     """
     deadline = time.monotonic() + seconds
     while not reached():
@@ -50,7 +50,7 @@ class Cluster:
 
     @contextmanager
     def admin(self) -> Iterator[Any]:
-        """A client for what the brokers know of themselves."""
+        """Yield an admin client of the brokers."""
         admin = KafkaAdminClient(bootstrap_servers=self.servers, bootstrap_timeout_ms=5000, request_timeout_ms=5000)
         try:
             yield admin
@@ -58,7 +58,7 @@ class Cluster:
             admin.close()
 
     def describe(self, topic: str = TOPIC, *, seconds: float = 90) -> list[dict[str, Any]]:
-        """Every partition's number, leader and replicas in sync, asked again while a broker is away."""
+        """Return each partition's number, leader and in-sync replicas. Retry for `seconds` while a broker is away."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -71,12 +71,12 @@ class Cluster:
             time.sleep(0.3)
 
     def name_leader(self, topic: str = TOPIC, partition: int = 0) -> str:
-        """The broker that leads a partition."""
+        """Return the name of the broker that leads a partition."""
         leaders = {found["partition_index"]: found["leader_id"] for found in self.describe(topic)}
         return f"kafka-{leaders[partition]}"
 
     def wait_until_in_sync(self, *, seconds: float = 180) -> None:
-        """Wait until every partition of TOPIC has three replicas in sync: until then, another stop is an outage."""
+        """Wait until each partition of TOPIC has three in-sync replicas. Before, a second fault would be an outage."""
         wait_until(
             lambda: all(len(partition["isr_nodes"]) == len(BROKERS) for partition in self.describe()),
             f"every replica of {TOPIC} is in sync",
@@ -84,7 +84,7 @@ class Cluster:
         )
 
     def kill(self, broker: str) -> None:
-        """kill -9; the supervisor starts it again."""
+        """Kill a broker with SIGKILL and wait until the supervisor has restarted it."""
         before = self.shop.list_parts()[broker]["pid"]
         os.kill(before, signal.SIGKILL)
 
@@ -96,7 +96,7 @@ class Cluster:
         self.wait_until_in_sync()
 
     def freeze(self, broker: str, seconds: float) -> None:
-        """Stop the process for so long: its connections stay open, and nobody answers."""
+        """Suspend a broker for `seconds`: its connections stay open without answers."""
         pid = self.shop.list_parts()[broker]["pid"]
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -106,7 +106,7 @@ class Cluster:
         self.wait_until_in_sync()
 
     def restart_all(self) -> None:
-        """A rolling restart, as an upgrade does it."""
+        """Restart the brokers one after another, as in an upgrade."""
         for broker in BROKERS:
             self.shop.part_stop(broker)
             self.shop.part_start(broker)
@@ -114,7 +114,7 @@ class Cluster:
 
 
 class Crowd:
-    """Processes of these commands, of which one is killed and started again every few seconds."""
+    """Processes of `commands`. One of them is killed and restarted about every `every_seconds`."""
 
     def __init__(self, shop: RunningShop, commands: list[str], random: Random, *, every_seconds: float) -> None:
         self.kills = 0

@@ -1,4 +1,4 @@
-"""Known bugs, each as a function that patches it into the product's code of this process."""
+"""Known bugs of outbox relays and consumers. Each function patches one bug into the code of this process."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ patch = setattr
 
 
 def read_by_position() -> None:
-    """The relay remembers how far it has come: a row that commits late has a lower position."""
+    """The relay reads only above the last position. A row that commits late has a lower position and is lost."""
     read = reader.Reader.read
 
     def read_on(self: reader.Reader, *args: Any) -> tuple[list[reader.Row], bool]:
@@ -29,7 +29,7 @@ def read_by_position() -> None:
 
 
 def skip_locked() -> None:
-    """Relays share the rows by SKIP LOCKED instead of by key: a later event of a key overtakes an earlier one."""
+    """Relays share rows by SKIP LOCKED instead of by key. A later event of a key overtakes an earlier one."""
     columns = reader._READ[: reader._READ.index("from (select")]
     unlocked = (
         f"{columns} from relay_outbox where published_at is null order by position limit 10 for update skip locked"
@@ -55,13 +55,13 @@ def skip_locked() -> None:
 
 
 def ignore_failed_futures() -> None:
-    """Whatever was handed to the producer counts as sent."""
+    """The relay counts each record as sent as soon as the producer has it."""
     patch(producer.Sending, "done", True)
     patch(producer.Sending, "error", None)
 
 
 def commit_offset_before_effect() -> None:
-    """The consumer commits what it has received, then applies it."""
+    """The consumer commits the offsets of received events before it applies the events."""
     poll = subscription.Source.poll
 
     def poll_and_commit(source: subscription.Source, **kwargs: Any) -> list[Delivery]:
@@ -74,7 +74,7 @@ def commit_offset_before_effect() -> None:
 
 
 def ignore_cursor() -> None:
-    """The consumer takes every delivery for a new one."""
+    """The consumer treats each delivery as new and ignores its cursor."""
     take = consumer.Consumer._take
 
     def take_again(self: consumer.Consumer, cursor: LockedCursor, arrival: Arrival) -> bool:
@@ -85,7 +85,7 @@ def ignore_cursor() -> None:
 
 
 def commit_by_itself() -> None:
-    """The client's defaults: it commits what it has handed out, from time to time and when it is closed."""
+    """The Kafka client's default: it commits delivered offsets periodically and on close, before they are applied."""
 
     class AutoCommitting(KafkaConsumer):  # type: ignore[misc]
         def __init__(self, *topics: str, **options: Any) -> None:
@@ -99,7 +99,7 @@ def commit_by_itself() -> None:
 
 
 def reset_to_latest() -> None:
-    """The client's default: a group without an offset begins with what comes next."""
+    """The Kafka client's default: a group without an offset starts at the end of the log."""
 
     class StartingAtTheEnd(KafkaConsumer):  # type: ignore[misc]
         def __init__(self, *topics: str, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a run of the harness got wrong, as sentences: lost, twice, or out of order, in Kafka's log or in the effects."""
+"""The check after a run of the harness: sentences about lost, duplicate or reordered events, in Kafka or in effects."""
 
 from collections import Counter, defaultdict
 from uuid import UUID
@@ -9,13 +9,13 @@ from relay.operations import cluster
 
 
 def find_wrong(topic: str) -> list[str]:
-    """Compare the outbox with the log of `topic` and with the effects; an empty list means that all is well."""
+    """Return the differences between the outbox, the log of `topic` and the effects."""
     committed = read_committed(topic)
     return [*find_lost_or_inverted(committed, topic), *_check_effects(committed)]
 
 
 def read_committed(topic: str) -> dict[str, dict[int, UUID]]:
-    """Every committed event by key and sequence, without the keys that Kafka refuses: they wait for a person."""
+    """Return the ids of committed events by key and sequence, without keys that have a refused row."""
     events: dict[str, dict[int, UUID]] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -29,13 +29,13 @@ def read_committed(topic: str) -> dict[str, dict[int, UUID]]:
 
 
 def find_lost_or_inverted(committed: dict[str, dict[int, UUID]], topic: str) -> list[str]:
-    """Compare the outbox with the log of `topic`."""
+    """Return the lost and reordered events of `committed` in the log of `topic`."""
     log: dict[str, list[int]] = defaultdict(list)
     for delivery in cluster.read_log([topic]):
         log[delivery.key].append(delivery.sequence)
     wrong = []
     for key, events in committed.items():
-        first = list(dict.fromkeys(log[key]))  # repeats are allowed: at least once on the wire
+        first = list(dict.fromkeys(log[key]))  # duplicates are allowed, as delivery is at least once
         if lost := sorted(events.keys() - set(first)):
             wrong.append(f"lost: {key} has {lost} in the outbox, never in the log")
         if first != sorted(first):

@@ -1,4 +1,4 @@
-"""FAULTS=all runs the long forms (`make faults`); without it a sample is drawn. SEED=... draws another sample."""
+"""Fixtures for fault tests. FAULTS=all runs the long forms (`make faults`); otherwise SEED selects a sample."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.running_shop import RunningShop
 
 @pytest.fixture
 def parcels(settings: Settings) -> Iterator[None]:
-    """Let the relay know parcels and nothing else."""
+    """Register ParcelMoved as the relay's only event."""
     settings.RELAY = {**settings.RELAY, "EVENTS": ["tests.faults.parcels"], "PARTITIONS": 3, "CANARY_SECONDS": 0}
     known_events.cache_clear()
     yield
@@ -25,7 +25,7 @@ def parcels(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def stream(running_shop: RunningShop) -> Iterator[OrderStream]:
-    """A shop that is well, and a stream of orders to be started."""
+    """Yield a stream of orders to start, in a shop with enough stock."""
     sku = find_sku(running_shop)
     give_stock(running_shop, sku)
     yield OrderStream(Customer(running_shop.base_url), make_order((sku, 1)))
@@ -33,7 +33,7 @@ def stream(running_shop: RunningShop) -> Iterator[OrderStream]:
 
 @pytest.fixture(scope="session")
 def cluster_shop() -> Iterator[RunningShop]:
-    """A shop of its own with three brokers. It takes a while to start: other tests go on meanwhile."""
+    """Yield a separate shop with three brokers that may still be starting. Other tests run during its start."""
     shop = make_cluster_shop()
     shop.end_leftovers()
     shop.begin()
@@ -43,13 +43,13 @@ def cluster_shop() -> Iterator[RunningShop]:
 
 @pytest.fixture(scope="module")
 def cluster_shop_meanwhile(request: pytest.FixtureRequest) -> None:
-    """Let that shop start beside the tests of this module, if it is needed afterwards."""
+    """Start the shop with three brokers during the tests of this module if later tests need it."""
     if any("cluster_shop" in getattr(item, "fixturenames", ()) for item in request.session.items):
         request.getfixturevalue("cluster_shop")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the seed and, after the long forms, each case with its seconds."""
+    """Print the seed and, after the long forms, the duration of each case."""
     reports = [report for status in ("passed", "failed") for report in terminalreporter.getreports(status)]
     cases = [report for report in reports if report.when == "call" and "tests/faults/" in report.nodeid]
     if not cases:

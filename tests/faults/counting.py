@@ -1,4 +1,4 @@
-"""What the client was told against what the shop has, and whether everything adds up."""
+"""The comparison of the client's answers with the shop's database."""
 
 import json
 from typing import Any
@@ -15,14 +15,14 @@ def connect(shop: RunningShop) -> psycopg.Connection[Any]:
 
 
 def give_stock(shop: RunningShop, sku: str) -> None:
-    """Make sure that there is enough to sell."""
+    """Receive 5,000 pieces of `sku`."""
     code = f"from inventory.services import receive_stock; receive_stock({sku!r}, 5000, 'test')"
     result = shop.manage("shell", "-c", code)
     assert result.returncode == 0, result.stderr
 
 
 def assert_nothing_lost(shop: RunningShop, stream: OrderStream, *, wait: int = 90) -> None:
-    """What the client was told equals what the database has, and everything adds up after at most `wait` seconds."""
+    """Assert that the client and the database have the same orders, and that `verify` passes within `wait` seconds."""
     with connect(shop) as connection:
         rows = connection.execute(
             "select key, order_id::text from orders_idempotencykey where key like %s", [f"{stream.prefix}-%"]

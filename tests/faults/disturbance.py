@@ -1,4 +1,4 @@
-"""What is done to a relay or a consumer of the harness: it is slow at labelled points, and dies at some of them."""
+"""Disturbances of the harness's relays and consumers: delays at labelled points and crashes at some of them."""
 
 import os
 import signal
@@ -11,14 +11,15 @@ from django.db import OperationalError
 
 from relay.consumer import subscription
 
-# Where a process's first, second … life ends; later ones last.
+# The labels at which the first, second … process of a role ends. Later processes do not crash.
 CRASHES = {"relay": ["relay.sent", "relay.fetched"], "consumer": 3 * ["consumer.applied", "consumer.processed"]}
 
 
 def make_disturbance(role: str, life: int, random: Random, *, crashes: bool) -> Callable[[str], None]:
-    """Return a hook that is slow at random labels and, if it `crashes`, ends the first lives at the labels of CRASHES.
+    """Return a hook that delays at random and, if `crashes`, ends the first processes at the labels of CRASHES.
 
-    A consumer's first end is a stop while the database is away, so that what it has received can't be applied any more.
+    `life` counts the earlier processes. The first consumer is stopped while the database is away, so it can't apply the
+    events it has received.
     """
     labels = CRASHES[role][life : life + 1] if crashes else []
     left = random.randint(1, 4)
@@ -42,7 +43,7 @@ _sources: list[subscription.Source] = []
 
 
 def remember_sources() -> None:
-    """Let `die` find the clients of this process."""
+    """Record the Kafka clients of this process for `die`."""
     init = subscription.Source.__init__
 
     def remember(source: subscription.Source, *args: Any, **kwargs: Any) -> None:
@@ -53,7 +54,7 @@ def remember_sources() -> None:
 
 
 def die() -> NoReturn:
-    """kill -9 in all but this: the group learns at once, instead of after the session's ten seconds."""
+    """Kill this process with SIGKILL, after closing its Kafka clients: the group need not wait ten seconds."""
     for source in _sources:
         source.close()
     os.kill(os.getpid(), signal.SIGKILL)

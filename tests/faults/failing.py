@@ -1,7 +1,6 @@
-"""Makes a command fail at a point where that is worst.
+"""Faults of a command at a critical point.
 
-A point is a label of relay.process.failpoint, or gateway.charged: after the gateway has charged, before that is written
-down.
+A point is a label of relay.process.failpoint, or `gateway.charged`: after a charge and before its record.
 """
 
 import os
@@ -13,22 +12,22 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 
-# The long one outlasts a relay's lease and a consumer's session: others have taken over when the process wakes up.
+# Seconds. The long freeze exceeds a relay's lease and a consumer's session, so other processes take over.
 FREEZE_SECONDS = {"freeze": 5, "long-freeze": 13}
-# A process that goes on after its fault is told to stop after this: long enough to do the harm it can.
+# A process that continues after its fault is stopped after this time, in seconds: long enough to cause damage.
 GOES_ON_SECONDS = 1.5
 
 
 class Fault(RuntimeError):
-    """An exception that no code expects."""
+    """An unexpected exception."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where and how a process fails: `label`, kill, exception, freeze or long-freeze, before or after.
+    """The place and the kind of a fault: a label; kill, exception, freeze or long-freeze; before or after.
 
-    Before: when the label is reached, so between the step before it and the one that follows. After: when the same
-    thread reaches its next label, so directly after the step that follows.
+    A fault `before` happens at the label, before the next step. A fault `after` happens after that step, when the same
+    thread reaches its next label.
     """
 
     label: str
@@ -40,24 +39,24 @@ class Point:
 
     @classmethod
     def parse(cls, text: str) -> "Point":
-        """Read `label` or `label/kind/when`."""
+        """Return the point of a text `label` or `label/kind/when`."""
         return cls(*text.split("/"))
 
 
 def kill_self() -> NoReturn:
-    """kill -9: nothing is flushed, closed or rolled back by this process."""
+    """Kill this process with SIGKILL, without flushing, closing or rolling back."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("still alive")
 
 
 def freeze_self(seconds: int) -> None:
-    """Stop the whole process, as a machine that swaps or a paused container does, and go on after `seconds`."""
+    """Suspend the whole process for `seconds`, like a swapping machine or a paused container."""
     subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -CONT {os.getpid()}"], start_new_session=True)
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def fail_at(text: str) -> None:
-    """Install the fault in this process. That it has happened is told by the file `fault` in VAR_DIR/run."""
+    """Install the fault of the point `text` in this process. The fault creates the file `fault` in VAR_DIR/run."""
     if text == "gateway.charged":
         _die_after_charging()
         return
@@ -110,7 +109,7 @@ def _die_after_charging() -> None:
 
 
 def run_command(command: str, *arguments: str) -> None:
-    """Run a management command, or a command of Celery, as its own command line would."""
+    """Run a management command or a Celery command in this process, like its command line."""
     if command == "celery":
         from shop.celery import app
 

@@ -1,6 +1,6 @@
-"""Writers, relays and a consumer as processes that are slow and crash at labelled points; then everything is counted.
+"""A harness of writer, relay and consumer processes with delays and crashes at labelled points.
 
-Every decision follows from the seed, apart from what the machine decides: who runs when.
+The seed determines each decision except the scheduling of the processes.
 """
 
 import os
@@ -29,18 +29,18 @@ LONGEST_SECONDS = 120.0
 
 
 class RolledBack(Exception):
-    """A writer changes its mind."""
+    """A writer rolls its transaction back."""
 
 
 def do_nothing() -> None:
-    """The code as it is: no bug."""
+    """Patch nothing: the code without a bug."""
 
 
 @dataclass
 class Run:
-    """One run. `bug` patches the product's code in every process.
+    """One run. `bug` patches the code under test in each process.
 
-    It ends when everything is applied, or after nothing has moved for `quiet_seconds`.
+    A run ends when all events are applied, or after `quiet_seconds` without progress.
     """
 
     seed: int
@@ -58,7 +58,7 @@ class Run:
         self.topic = ParcelMoved.topic
 
     def play(self) -> None:
-        """Run it to its end."""
+        """Start the processes and wait for the end of the run."""
         cluster.create_topics([self.topic])
         with connection.cursor() as cursor:
             cursor.execute("drop table if exists effect")
@@ -68,8 +68,8 @@ class Run:
         try:
             for number in range(self.relays):
                 self._fork("relay", number)
-            self._wait_until_published()  # a group that comes later begins with the first record all the same
-            # Now that a relay reads: what commits late must do so between two reads.
+            self._wait_until_published()  # a later consumer group still begins with the first record
+            # Writers start only when a relay reads, so that late commits happen between two reads.
             for number in range(self.writers):
                 self._fork("writer", number)
             self._fork("consumer", 0)
@@ -93,7 +93,7 @@ class Run:
             time.sleep(0.05)
 
     def _wait_until_published(self, seconds: float = 20.0) -> None:
-        """Wait until a first row is published, perhaps not by the first relays."""
+        """Wait until a row is published. The first relays may crash before that."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self._restart_the_dead()
@@ -126,7 +126,7 @@ class Run:
                 time.sleep(0.02)
 
     def _fork(self, role: str, number: int, life: int = 0) -> None:
-        connection.close()  # a connection that a child inherits would be shared
+        connection.close()  # parent and child would share an inherited connection
         pid = os.fork()
         if pid:
             self._children[pid] = (role, number, life)
@@ -135,7 +135,7 @@ class Run:
         try:
             random = Random(f"{self.seed} {role} {number} {life}")
             self.bug()
-            # A relay that was killed is replaced after a second.
+            # Short leases let another relay take over one second after a kill.
             lease.LEASE_SECONDS, lease.RENEW_SECONDS = 1, 0.2
             if role == "writer":
                 self._write(random)
@@ -164,7 +164,7 @@ class Run:
 
         outbox.MAX_EVENT_BYTES = 4_000_000
         for number in range(self.transactions):
-            # Many keys end early: what is lost at the end of a key is not revealed, and healed, by a later event.
+            # Many keys are short: no later event reveals and heals a loss at the end of a key.
             short = random.random() < 0.4
             key = f"{random.random()}" if short else f"{number // 8}-{random.randrange(KEYS_AT_A_TIME)}"
             try:
@@ -180,20 +180,17 @@ class Run:
             with transaction.atomic():
                 # Random text does not compress below the broker's limit.
                 publish(ParcelMoved(parcel=f"oversized-{random.random()}", padding=os.urandom(1_000_000).hex()))
-                publish(ParcelMoved(parcel="small", padding="sent beside it"))
+                publish(ParcelMoved(parcel="small", padding="sent next to it"))
 
 
 def note_effect(event: ParcelMoved) -> None:
-    """The consumer's handler."""
+    """Handle an event by inserting its effect."""
     with connection.cursor() as cursor:
         cursor.execute("insert into effect (key, event_id) values (%s, %s)", [event.key, event.event_id])
 
 
 def read_progress(topic: str) -> tuple[int, int, int]:
-    """Return how many rows are not published, how many are committed, and how many events have an effect.
-
-    Keys that Kafka refuses are left out: they wait for a person.
-    """
+    """Return the numbers of unpublished rows, committed rows and events with an effect. Omit keys with refused rows."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select count(*) filter (where published_at is null), count(*),"

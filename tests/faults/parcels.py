@@ -1,4 +1,4 @@
-"""The event of the seeded bugs' tests: a parcel moves, and is delivered in the order of its moves."""
+"""The event of the fault tests: a parcel moves. The moves of one parcel are delivered in order."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from relay import Event
 
 
 class ParcelMoved(Event, frozen=True, kw_only=True):
-    """A parcel came to another place. Each run has a topic of its own."""
+    """A parcel moved to another place. Each run uses a separate topic."""
 
     topic: ClassVar[str] = "test.parcels"
     parcel: str

@@ -1,4 +1,4 @@
-"""Every labelled point of relay and consumers x kill -9, exception, freeze x before, after, while orders come in."""
+"""Each labelled point of relay and consumers x kill, exception, freeze x before, after, while orders arrive."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ from tests.faults.failing import Point
 from tests.prefork import Prefork
 from tests.running_shop import BASE_DIR, RunningShop
 
-# In the order of the steps.
+# The labels in the order in which a process reaches them.
 LABELS = (
     "relay.leased",
     "relay.fetched",
@@ -38,7 +38,7 @@ SEED = os.environ["SEED"]
 
 
 def choose() -> list[Point]:
-    """All points, or a sample: a kill of the relay, one of a consumer, and two others that don't take long."""
+    """Return all points, or a sample: a kill of a relay, a kill of a consumer, and two short other faults."""
     if os.environ.get("FAULTS") == "all":
         return ALL
     random = Random(SEED)
@@ -49,7 +49,7 @@ def choose() -> list[Point]:
 
 @pytest.fixture(scope="module")
 def faulty(running_shop: RunningShop) -> Iterator[Prefork]:
-    """Runs what is to fail, while the shop's own commands run beside it."""
+    """Yield a second command process, so that the shop's own commands can run during a fault."""
     prefork = Prefork(running_shop.environment)
     yield prefork
     prefork.close()
@@ -62,14 +62,14 @@ def test_a_process_fails(running_shop: RunningShop, faulty: Prefork, stream: Ord
     print(f"{part}, SEED={SEED}")
     happened = running_shop.var_dir / "run" / "fault"
     happened.unlink(missing_ok=True)
-    with ThreadPoolExecutor(1) as beside, stream:
+    with ThreadPoolExecutor(1) as executor, stream:
         running_shop.part_stop(part)
-        ended = beside.submit(faulty.run, command, point=str(point), timeout=60)
+        ended = executor.submit(faulty.run, command, point=str(point), timeout=60)
         deadline = time.monotonic() + 30
         while not happened.exists():
-            assert time.monotonic() < deadline and not ended.done(), f"{command} never came to {point}: {ended}"
+            assert time.monotonic() < deadline and not ended.done(), f"{command} never reached {point}: {ended}"
             time.sleep(0.02)
-        # The healthy process takes over while the frozen one sleeps, and is at work when it wakes up.
+        # The healthy process takes over during the freeze and works when the frozen process continues.
         running_shop.part_start(part)
         result = ended.result()
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""The checks that find nothing in the relay find each of the bugs that such programs are known to have."""
+"""The checks find no error in the relay, and find each known bug that a test plants in it."""
 
 import os
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_a_known_bug_is_found(bug: Callable[[], None]) -> None:
         run = Run(
             seed,
             bug,
-            # A relay that takes over reads some rows again, and so finds what the first one has missed.
+            # A relay that takes over reads some rows again and would find the rows that the first relay missed.
             relays_crash=bug is not bugs.read_by_position,
             relays=1 if bug is bugs.read_by_position else 2,
             oversized=bug is bugs.ignore_failed_futures,

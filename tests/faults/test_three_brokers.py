@@ -1,4 +1,4 @@
-"""Three brokers, two relays and two inventory consumers: brokers and processes fail in turn while orders come in."""
+"""Three brokers, two relays and two inventory consumers: brokers and processes fail in turn while orders arrive."""
 
 import os
 import time
@@ -27,21 +27,21 @@ pytestmark = pytest.mark.timeout(1200)
 
 @pytest.fixture
 def shop(cluster_shop: RunningShop) -> RunningShop:
-    """The shop with three brokers, healthy."""
+    """Return the shop with three brokers when it is ready."""
     cluster_shop.wait_until_ready(240)
     return cluster_shop
 
 
 @pytest.fixture
 def cluster(shop: RunningShop, settings: Settings) -> Cluster:
-    """Its brokers, where relay.consumer.subscription of this process looks for them, too."""
+    """Return the shop's brokers, and let the Kafka clients of this process use them too."""
     cluster = Cluster(shop)
     settings.RELAY = {**settings.RELAY, "BOOTSTRAP_SERVERS": cluster.servers}
     return cluster
 
 
 def read_first_occurrences(topics: list[str]) -> dict[tuple[str, str], list[int]]:
-    """The sequence numbers of every key as the log has them, repeats left out."""
+    """Return the sequence numbers of each (topic, key) in the order of the log, without duplicates."""
     found: dict[tuple[str, str], dict[int, None]] = defaultdict(dict)
     for delivery in read_log(topics):
         found[delivery.topic, delivery.key].setdefault(delivery.sequence)
@@ -86,7 +86,7 @@ def test_nothing_is_lost_while_brokers_relays_and_consumers_fail(shop: RunningSh
 
 
 def publish_to_each(shop: RunningShop, topic: str, sequence: int) -> None:
-    """Commit one event for each of twelve keys of `topic`, as publish() does it."""
+    """Commit one event for each of twelve keys of `topic`, like publish()."""
     with connect(shop) as connection, connection.transaction():
         for key in map(str, range(12)):
             connection.execute(
@@ -103,7 +103,7 @@ def publish_to_each(shop: RunningShop, topic: str, sequence: int) -> None:
 
 
 def find_published(shop: RunningShop, topic: str, sequence: int) -> set[str]:
-    """The keys whose event number `sequence` is marked."""
+    """Return the keys whose event with number `sequence` is published."""
     with connect(shop) as connection:
         rows = connection.execute(
             "select key from relay_outbox where topic = %s and sequence = %s and published_at is not null",
@@ -113,8 +113,8 @@ def find_published(shop: RunningShop, topic: str, sequence: int) -> set[str]:
 
 
 @pytest.mark.skipif(not LONG, reason="a long form: make faults")
-def test_a_partition_without_a_leader_holds_up_nothing_else(shop: RunningShop, cluster: Cluster) -> None:
-    """Each partition of this topic is on one broker only, so that the loss of one leaves its partition without."""
+def test_a_partition_without_a_leader_delays_no_other_partition(shop: RunningShop, cluster: Cluster) -> None:
+    """Each partition of the topic is on one broker only, so a lost broker leaves its partition without a leader."""
     topic, lost = "test.leaderless", 2
     with cluster.admin() as admin:
         admin.create_topics({topic: {"assignments": {n: [n + 1] for n in range(3)}}}, wait_for_metadata=True)
@@ -135,7 +135,7 @@ def test_a_partition_without_a_leader_holds_up_nothing_else(shop: RunningShop, c
 
 
 def test_a_shop_from_wheels_alone_confirms_an_order(shop: RunningShop) -> None:
-    """Nothing needs to be installed: kept also where PostgreSQL and Java are."""
+    """The shop can use PostgreSQL and Java from Python wheels. This test runs even if both are installed."""
     customer = Customer(shop.base_url)
     placed = customer.place(make_order((find_sku(shop), 1)))
     customer.wait_for(placed, "confirmed")

@@ -1,4 +1,4 @@
-"""Relays that go through anything in any order have passed by no row, and keep every key in order."""
+"""Relays with random faults in random order skip no row and keep each key in order."""
 
 import os
 
@@ -24,7 +24,7 @@ HURRIED = {
     "relay.forwarder.queues.LONGEST_PAUSE": 0.05,
     "relay.forwarder.forwarder.DELIVERY_TIMEOUT_SECONDS": 0.04,
 }
-# Every limit of a read, a batch and of memory is reached.
+# Small values let the walk reach each limit of a read, a batch and the buffer.
 CRAMPED = {
     "relay.forwarder.reader.READ_ROWS": 8,
     "relay.forwarder.buffer.READ_ROWS": 8,
@@ -36,9 +36,7 @@ CRAMPED = {
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + WALKS))
-def test_whatever_happens_in_whatever_order_every_row_is_published_and_no_key_out_of_order(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_row_is_published_in_order_after_random_faults(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (HURRIED | (CRAMPED if seed % 2 else {})).items():
         monkeypatch.setattr(name, value)
     ParcelMoved.topic = f"test.parcels-walk-{seed}-{os.urandom(3).hex()}"

@@ -1,7 +1,7 @@
-"""Up to three relays driven at random by one hand: they never go past a row that is neither published nor refused.
+"""A random walk of up to three relays in one process. No relay skips a row that is neither published nor refused.
 
-They are killed, stopped and frozen, their shards change hands, partitions give no answer, batches fail, records are
-refused and redriven, and transactions commit late, all of it at any moment.
+Random steps kill, stop and freeze relays, move shards, silence partitions, fail batches, refuse and redrive records,
+and commit transactions late.
 """
 
 import time
@@ -22,7 +22,7 @@ from shop.management.verification.outbox import find_rows_left_behind
 from tests.faults.parcels import ParcelMoved
 from tests.relay.forwarding import end_leases, publish_committed, publish_late
 
-# How often each step is taken, among all steps; each walk leaves some of them out and exaggerates others.
+# The relative frequency of each step. Each walk omits some steps and increases the frequency of others.
 WEIGHTS = {
     "forward": 200,
     "write": 40,
@@ -40,7 +40,7 @@ WEIGHTS = {
 
 
 class Walk:
-    """One walk. Lanes are `silent` until a step, keys `poisoned` until they are redriven."""
+    """One walk. `silent` maps a lane to the step until which it gives no answer; `poisoned` keys are refused."""
 
     def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.random = Random(seed)
@@ -72,7 +72,7 @@ class Walk:
         return completion
 
     def take(self, steps: int) -> None:
-        """Take so many steps, and look after each 10."""
+        """Take `steps` random steps and check for skipped rows after each ten."""
         for _ in range(steps):
             self.step += 1
             getattr(self, self.random.choices([*self.weights], [*self.weights.values()])[0])()
@@ -80,7 +80,7 @@ class Walk:
                 assert list(find_rows_left_behind()) == [], f"after step {self.step}"
 
     def forward(self, relay: Forwarder | None = None) -> None:
-        """One round of a relay that is awake. What goes wrong it takes as `Forwarder.run` does."""
+        """Run one round of a relay that is not frozen, with the error handling of `Forwarder.run`."""
         relay = relay or self.choose_relay()
         if relay is None or self.asleep.get(relay, 0) > self.step:
             return
@@ -90,67 +90,70 @@ class Walk:
             relay._forget()
 
     def write(self) -> None:
-        """A few events are committed."""
+        """Commit three events."""
         publish_committed(*[ParcelMoved(parcel=key) for key in sorted(self.random.sample(self.keys, 3))])
 
     def write_slowly(self) -> None:
-        """An event has its position, and is committed much later, or never."""
+        """Insert an event whose transaction ends later."""
         self.late.append(publish_late(ParcelMoved(parcel=f"{self.random.random()}")))
 
     def commit_late(self) -> None:
-        """One of those ends."""
+        """Commit or roll back one of the open transactions."""
         if self.late:
             late = self.late.pop(self.random.randrange(len(self.late)))
             late.commit() if self.random.random() < 0.8 else late.rollback()
             late.close()
 
     def silence(self) -> None:
-        """A partition gives no answer for a while."""
+        """Let a partition give no answer for a random number of steps."""
         self.silent[self.random.randrange(3)] = self.step + self.random.randint(20, 120)
 
     def fail(self) -> None:
-        """The next batches fail."""
+        """Let the next one to three batches fail."""
         self.failing = self.random.randint(1, 3)
 
     def refuse(self) -> None:
-        """Kafka does not like the records of a key."""
+        """Let Kafka refuse the records of a key."""
         self.poisoned.add(self.random.choice(self.keys).encode())
 
     def redrive(self) -> None:
-        """Kafka likes every key again, and staff have been told."""
+        """Let Kafka accept all keys again and redrive the refused rows."""
         self.poisoned.clear()
         Outbox.objects.exclude(refused_reason=None).update(refused_reason=None)
 
     def choose_relay(self) -> Forwarder | None:
-        """Any of those that run."""
+        """Return a random relay, or None if there is none."""
         return self.random.choice(self.relays) if self.relays else None
 
     def start(self) -> None:
-        """One more relay, up to three."""
+        """Start a relay if there are fewer than three."""
         if len(self.relays) < 3:
             self.relays.append(Forwarder())
 
     def kill(self) -> None:
-        """kill -9 of a relay, and the time of its leases passes."""
+        """Remove a relay as SIGKILL does, and end its leases."""
         if relay := self.choose_relay():
             self.relays.remove(relay)
-            relay._forget()  # which its process would take with it
+            relay._forget()  # a killed process loses its memory
             end_leases(relay.leases.owner)
 
     def stop(self) -> None:
-        """A relay is asked to stop."""
+        """Stop a relay cleanly."""
         if relay := self.choose_relay():
             self.relays.remove(relay)
             relay.stop()
 
     def freeze(self) -> None:
-        """A relay is frozen until its leases are over, and wakes up later."""
+        """Freeze a relay for a random number of steps, and end its leases."""
         if relay := self.choose_relay():
             self.asleep[relay] = self.step + self.random.randint(10, 60)
             end_leases(relay.leases.owner)
 
     def end(self, seconds: float = 20) -> None:
-        """Everything is well again, and everything is published."""
+        """End all faults and wait until each row is published.
+
+        :raises AssertionError: rows are unpublished after `seconds`, or a relay has skipped a row.
+        """
         self.silent.clear()
         self.asleep.clear()
         self.failing = 0
@@ -166,7 +169,7 @@ class Walk:
                 self.forward(relay)
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Stop the relays and close the open transactions."""
         for relay in self.relays:
             with suppress(*TRANSIENT, LeaseLost):
                 relay.stop()

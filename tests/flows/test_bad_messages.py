@@ -1,4 +1,4 @@
-"""What somebody else writes into our topics parks its key with the reason, and stops nothing else."""
+"""A malformed message in the shop's topics parks its key with a reason and stops no other key."""
 
 import json
 import time
@@ -22,7 +22,7 @@ def send_raw(shop: RunningShop, key: bytes | None, value: bytes, headers: Header
 
 
 def wait_for_parked(shop: RunningShop, key: str, reason: str) -> None:
-    """Wait until every consumer of the topic has parked the key."""
+    """Wait until each consumer of the topic has parked `key`, with a reason that contains `reason`."""
     code = (
         "from relay.models import ParkedKey; import json; "
         f"print(json.dumps(list(ParkedKey.objects.filter(key={key!r}).exclude(parked_at=None)"
@@ -47,7 +47,7 @@ def wait_for_parked(shop: RunningShop, key: str, reason: str) -> None:
         (b"{}", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"7")], "after sequence 0 Kafka delivered 7"),
     ],
 )
-def test_a_bad_message_parks_its_key_and_orders_go_on(
+def test_a_bad_message_parks_its_key_and_other_orders_continue(
     running_shop: RunningShop, value: bytes, headers: Headers, reason: str
 ) -> None:
     key = f"stranger-{uuid4()}"
@@ -60,7 +60,7 @@ def test_a_bad_message_parks_its_key_and_orders_go_on(
 
 
 def read_parked(shop: RunningShop) -> dict[str, int]:
-    """Parked keys by consumer, as `status` tells them."""
+    """Return the number of parked keys of each consumer, as in the output of `status`."""
     consumers = json.loads(shop.manage("status", "--json").stdout)["consumers"]
     return {name: consumer["parked"] for name, consumer in consumers.items()}
 

@@ -1,6 +1,6 @@
-"""Orders by HTTP over every token, kept or cancelled at any moment, while the running shop's gateway is killed.
+"""Orders by HTTP with every token, some of them cancelled at random, while the running shop's gateway is killed.
 
-Afterwards orders, payments, events and the gateway's ledger are the same, and nothing was captured twice.
+Afterwards orders, payments, events and the gateway's ledger agree, and no money was captured twice.
 """
 
 import json
@@ -29,7 +29,7 @@ from tests.running_shop import RunningShop
 SEED = int(os.environ["SEED"])
 CUSTOMERS = 32
 FATES = ("keep", "keep", "cancel at once", "cancel")
-#: A call of these never succeeds at once, whether the gateway is killed or not.
+#: Tokens whose first call never succeeds, even if the gateway is not killed.
 REPEATED = set(TOKENS) - {"tok_ok", "tok_slow", *DECLINED}
 _FACTS = """
 with booked as (
@@ -55,7 +55,7 @@ where o.id = any(%s::uuid[])
 
 @dataclass(frozen=True)
 class Plan:
-    """An order to be: how it is paid, and what its customer does after so many seconds."""
+    """A planned order: its token, and what its customer does after `patience` seconds."""
 
     number: int
     token: str
@@ -65,7 +65,7 @@ class Plan:
 
 
 def make_plans(orders: int, chance: random.Random) -> list[Plan]:
-    """Every token equally often, in any order, with any fate."""
+    """Return `orders` plans in random order, with each token equally often and random fates."""
     tokens = [TOKENS[number % len(TOKENS)] for number in range(orders)]
     chance.shuffle(tokens)
     return [
@@ -75,10 +75,10 @@ def make_plans(orders: int, chance: random.Random) -> list[Plan]:
 
 
 @contextmanager
-def killed_again_and_again(shop: RunningShop, chance: random.Random, least: int) -> Iterator[list[float]]:
-    """kill -9 the gateway at random moments and leave it dead for a while, at least so often; lend the times of death.
+def kill_gateway_repeatedly(shop: RunningShop, chance: random.Random, least: int) -> Iterator[list[float]]:
+    """Kill the gateway at random times, at least `least` times, and yield the list of these times in seconds.
 
-    It lives when the block is over.
+    The gateway runs again when the block ends.
     """
     over, deaths, raised = threading.Event(), list[float](), list[BaseException]()
     began = time.monotonic()
@@ -88,7 +88,7 @@ def killed_again_and_again(shop: RunningShop, chance: random.Random, least: int)
             while not over.wait(chance.uniform(0.2, 4)) or len(deaths) < least:
                 shop.part_kill("gateway")
                 deaths.append(time.monotonic() - began)
-                shop.part_stop("gateway")  # the supervisor would start it at once
+                shop.part_stop("gateway")  # otherwise the supervisor restarts it at once
                 time.sleep(chance.uniform(0, 2))
                 shop.part_start("gateway")
         except BaseException as error:
@@ -106,7 +106,7 @@ def killed_again_and_again(shop: RunningShop, chance: random.Random, least: int)
 
 
 def buy(shop: RunningShop, sku: str, plan: Plan, key: str) -> Answer:
-    """Place the order and do with it what is planned."""
+    """Place the planned order, cancel it if planned, and return the answer to the placement."""
     placed = Customer(shop.base_url).place(make_order((sku, plan.pieces), token=plan.token), key, timeout=60)
     assert placed.status == 201, placed
     if plan.fate != "cancel at once":
@@ -120,16 +120,14 @@ def buy(shop: RunningShop, sku: str, plan: Plan, key: str) -> Answer:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("orders", "kills"), [(26, 2), pytest.param(1000, 10, marks=pytest.mark.long)])
-def test_ledger_equals_payments_whatever_dies_behind_the_running_shop(
-    running_shop: RunningShop, orders: int, kills: int
-) -> None:
+def test_ledger_equals_payments_after_kills_of_the_gateway(running_shop: RunningShop, orders: int, kills: int) -> None:
     print(f"SEED={SEED} repeats the choices")
     chance, prefix, began = random.Random(SEED), f"campaign-{uuid4()}", time.monotonic()
     sku = find_sku(running_shop)
     give_stock(running_shop, sku)
     plans = {f"{prefix}-{plan.number}": plan for plan in make_plans(orders, chance)}
     with (
-        killed_again_and_again(running_shop, random.Random(SEED), least=kills) as deaths,
+        kill_gateway_repeatedly(running_shop, random.Random(SEED), least=kills) as deaths,
         ThreadPoolExecutor(CUSTOMERS) as customers,
     ):
         answers = customers.map(lambda key: buy(running_shop, sku, plans[key], key), plans)
@@ -139,19 +137,19 @@ def test_ledger_equals_payments_whatever_dies_behind_the_running_shop(
     assert_all_add_up(running_shop)
     with connect(running_shop) as database:
         facts = read_facts(database, placed)
-        assert_no_booking_is_strange(database)
+        assert_entries_belong_to_payments(database)
     repeated = sum(fact["calls"] > 1 for fact in facts if placed[fact["order_id"]].token in ("tok_ok", *DECLINED))
     seconds = time.monotonic() - began
-    print(f"{orders} orders, {len(deaths)} kills in {placing:.0f} s; after {seconds:.0f} s everything had drained")
-    print(f"{repeated} were asked for again only because of a kill; {Counter(fact['payment'] for fact in facts)}")
+    print(f"{orders} orders, {len(deaths)} kills in {placing:.0f} s; drained after {seconds:.0f} s")
+    print(f"{repeated} payments were repeated because of a kill; {Counter(fact['payment'] for fact in facts)}")
     for fact in facts:
         assert_money_is_right(placed[fact["order_id"]], fact)
     assert sum(fact["hints"] for fact in facts) > 0
-    assert repeated > 0 or orders < 1000, "no call was cut: the kills have not met anything"
+    assert repeated > 0 or orders < 1000, "no kill has interrupted a call"
 
 
 def assert_all_add_up(shop: RunningShop) -> None:
-    """Nothing is in flight and nothing differs after everything has drained."""
+    """Assert that `verify` finds nothing in flight and no difference after the shop has drained."""
     result = shop.manage("verify", "--wait", "300", "--json", timeout=500)
     assert result.stdout, result.stderr
     report = json.loads(result.stdout)
@@ -159,15 +157,15 @@ def assert_all_add_up(shop: RunningShop) -> None:
 
 
 def read_facts(database: psycopg.Connection[Any], placed: dict[str, Plan]) -> list[dict[str, Any]]:
-    """What orders, payments, events and the ledger say about each of the orders."""
+    """Return for each order a row with the state of the order, its payment, its events and its ledger entries."""
     with database.cursor(row_factory=dict_row) as cursor:
         facts = cursor.execute(_FACTS, [list(placed)]).fetchall()
     assert {fact["order_id"] for fact in facts} == set(placed)
     return facts
 
 
-def assert_no_booking_is_strange(database: psycopg.Connection[Any]) -> None:
-    """No authorization was ended twice, and every booking belongs to a payment."""
+def assert_entries_belong_to_payments(database: psycopg.Connection[Any]) -> None:
+    """Assert that no authorization ended twice and that each ledger entry belongs to a payment."""
     twice = database.execute(
         "select reference from sandbox_gateway.ledger where outcome = 'approved' and operation in ('capture', 'void')"
         " group by reference having count(*) > 1"
@@ -180,7 +178,7 @@ def assert_no_booking_is_strange(database: psycopg.Connection[Any]) -> None:
 
 
 def assert_money_is_right(plan: Plan, fact: dict[str, Any]) -> None:
-    """The order ended as planned, and the gateway has moved exactly what the payment says, once."""
+    """Assert that the order ended as planned and that the gateway moved exactly the payment's amounts, once."""
     ours = (fact["captured_amount"], fact["refunded_amount"])
     assert ours == (fact["taken"], fact["given_back"]), (plan, fact)
     assert fact["captures"] == fact["told"] == (1 if fact["taken"] else 0), (plan, fact)

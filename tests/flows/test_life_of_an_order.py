@@ -1,4 +1,4 @@
-"""Orders through the running shop: real HTTP, PostgreSQL, relay, Kafka, five consumers and Celery."""
+"""Orders in the running shop, with HTTP, PostgreSQL, a relay, Kafka, five consumers and Celery."""
 
 import json
 from uuid import uuid4
@@ -8,7 +8,7 @@ from tests.running_shop import RunningShop
 
 
 def find_sku(shop: RunningShop, *, sold_out: bool = False) -> str:
-    """A SKU that is (not) to be had, as the shop's own stock page tells."""
+    """Return a SKU that is in stock (or sold out) according to the shop's stock page."""
     for product in call("GET", f"{shop.base_url}/api/v1/products/?page_size=100").body["results"]:
         stock = call("GET", f"{shop.base_url}/stock/?sku={product['sku']}").body
         if ("stock--out" if sold_out else "stock--ok") in stock:
@@ -17,7 +17,7 @@ def find_sku(shop: RunningShop, *, sold_out: bool = False) -> str:
 
 
 def assert_adds_up(shop: RunningShop) -> None:
-    """Nothing differs after everything has drained."""
+    """Assert that `verify` finds no difference after the shop has drained."""
     result = shop.manage("verify", "--wait", "60", "--json")
     assert result.stdout, result.stderr
     report = json.loads(result.stdout)
@@ -37,14 +37,14 @@ def test_an_order_ends_confirmed_and_captured(running_shop: RunningShop) -> None
     assert_adds_up(running_shop)
 
 
-def test_a_declined_payment_cancels_the_order_and_gives_the_stock_back(running_shop: RunningShop) -> None:
+def test_a_declined_payment_cancels_the_order_and_releases_the_stock(running_shop: RunningShop) -> None:
     customer = Customer(running_shop.base_url)
     placed = customer.place(make_order((find_sku(running_shop), 1), token="tok_declined"))
     assert customer.wait_for(placed, "cancelled")["reason"] == "payment_declined"
     assert_adds_up(running_shop)
 
 
-def test_a_sold_out_product_cancels_the_order_and_gives_the_money_back(running_shop: RunningShop) -> None:
+def test_a_sold_out_product_cancels_the_order_and_releases_the_money(running_shop: RunningShop) -> None:
     customer = Customer(running_shop.base_url)
     placed = customer.place(make_order((find_sku(running_shop, sold_out=True), 1)))
     assert placed.status == 201
@@ -66,7 +66,7 @@ def test_a_slow_gateway_does_not_slow_the_customer(running_shop: RunningShop) ->
     customer.wait_for(placed, "confirmed")
 
 
-def test_the_same_key_gives_the_same_answer_whatever_has_happened_since(running_shop: RunningShop) -> None:
+def test_the_same_key_gets_the_same_answer_after_later_changes(running_shop: RunningShop) -> None:
     customer = Customer(running_shop.base_url)
     key, body = str(uuid4()), make_order((find_sku(running_shop), 1))
     placed = customer.place(body, key)

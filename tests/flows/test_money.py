@@ -1,4 +1,4 @@
-"""Money in the running shop: an order cancelled late. What a gateway can do to it: test_gateway_campaign.py."""
+"""The refund of an order that is cancelled after its capture. For gateway faults see test_gateway_campaign.py."""
 
 import psycopg
 
@@ -8,7 +8,7 @@ from tests.running_shop import RunningShop
 
 
 def read_status(shop: RunningShop, placed: Answer) -> str:
-    """The status of an order's payment."""
+    """Return the status of an order's payment."""
     with psycopg.connect(shop.addresses["postgres"]) as connection:
         select = "select status from payments_payment where order_id = %s"
         row = connection.execute(select, [placed.body["id"]]).fetchone()

@@ -1,4 +1,4 @@
-"""`manage.py verify` on the running shop names what was broken by hand."""
+"""`manage.py verify` on the running shop names each error that a test creates by hand."""
 
 import json
 import time
@@ -19,7 +19,7 @@ Connection = psycopg.Connection[Any]
 
 @pytest.fixture
 def order(running_shop: RunningShop) -> dict[str, Any]:
-    """A confirmed order in a shop in which everything adds up."""
+    """Return a confirmed order in a shop without differences."""
     customer = Customer(running_shop.base_url)
     placed = customer.place(make_order((find_sku(running_shop), 2)))
     confirmed: dict[str, Any] = customer.wait_for(placed, "confirmed")
@@ -35,7 +35,7 @@ def database(running_shop: RunningShop) -> Iterator[Connection]:
 
 @contextmanager
 def deleted(database: Connection, table: str, where: str, *parameters: Any) -> Iterator[None]:
-    """Take rows away, and put them back afterwards."""
+    """Delete rows inside the block and insert them again afterwards."""
     schema, _, name = table.rpartition(".")
     identifier = Identifier(schema, name) if schema else Identifier(name)
     query = SQL("with gone as (delete from {} where {} returning *) select row_to_json(gone)::text from gone")
@@ -51,7 +51,7 @@ def deleted(database: Connection, table: str, where: str, *parameters: Any) -> I
 
 @contextmanager
 def changed(database: Connection, forth: str, back: str, *parameters: Any) -> Iterator[None]:
-    """Change something, and change it back afterwards."""
+    """Run the statement `forth` before the block and the statement `back` after it."""
     assert database.execute(forth, parameters).rowcount == 1
     try:
         yield
@@ -118,7 +118,8 @@ def test_verify_names_what_is_broken(
     deadline = time.monotonic() + 20
     with break_it(database, order):
         result = running_shop.manage("verify", "--json")
-        while not result.returncode and time.monotonic() < deadline:  # what Kafka's offsets do not cover is in flight
+        # Events above Kafka's committed offsets are in flight, so verify may report the error a little later.
+        while not result.returncode and time.monotonic() < deadline:
             result = running_shop.manage("verify", "--json")
     assert result.returncode == 1
     found = [d["difference"] for d in json.loads(result.stdout)["differences"] if d["rule"] == rule]

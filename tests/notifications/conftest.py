@@ -1,4 +1,4 @@
-"""A customer to write to, an order that changes, and a doorbell that only notes what was rung for."""
+"""Fixtures for notifications: a customer with an order, local delivery, and a doorbell that only records rings."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from shop.events import OrderCancelled, OrderConfirmed
 
 
 class Shopper:
-    """Somebody who ordered; hears of the order as notifications does."""
+    """A customer with one order. Events of the order are handled as in the notifications consumer."""
 
     def __init__(self, phone: str) -> None:
         self.order_id = uuid4()
@@ -30,7 +30,7 @@ class Shopper:
         )
 
     def hear(self, event_class: type[Any], **fields: Any) -> UUID:
-        """Do what notifications does on such an event, and return the event's id."""
+        """Let notifications handle an event of `event_class` about the order, and return the event's id."""
         if event_class in (OrderConfirmed, OrderCancelled):
             fields = {"currency": "EUR", "total": 4999, "units": 2, **fields}
         event = event_class(order_id=self.order_id, number="FP-1001", contact_id=self.contact.pk, **fields)
@@ -40,27 +40,27 @@ class Shopper:
         return event_id
 
     def erase(self) -> None:
-        """Do what erasing a person is: erase the contact's row."""
+        """Erase the customer's personal data by deleting the contact."""
         Contact.objects.filter(pk=self.contact.pk).delete()
 
     def message(self, channel: str) -> Message:
-        """The newest message through a channel."""
+        """Return the newest message of a channel."""
         return Message.objects.filter(order_id=self.order_id, channel=channel).latest("created_at")
 
     def send_all(self) -> None:
-        """Do what Celery does for everything that waits."""
+        """Send all due messages, as a Celery worker does."""
         send_messages()
 
 
 @pytest.fixture(autouse=True)
 def local_mail(settings: Any) -> None:
-    """Use the local stand-ins; Django's test runner would put its own backend in their place."""
+    """Use the shop's local mail backend instead of the backend of Django's test runner."""
     settings.EMAIL_BACKEND = "notifications.mailbox.EmailBackend"
 
 
 @pytest.fixture(autouse=True)
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tasks that the doorbell was rung for; nothing goes to a broker."""
+    """Return the names of the rung tasks. No ring reaches a broker."""
     names: list[str] = []
     monkeypatch.setattr("shop.workqueue.doorbell._ring_now", lambda task: names.append(task.name.rpartition(".")[2]))
     return names
@@ -68,6 +68,6 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def shopper(request: pytest.FixtureRequest) -> Callable[..., Shopper]:
-    """A function that makes a shopper, with a telephone unless told otherwise."""
+    """Return a function that creates a shopper, by default with a telephone number."""
     request.getfixturevalue("transactional_db" if "transactional_db" in request.fixturenames else "db")
     return lambda phone="+4915112345678": Shopper(phone)

@@ -1,4 +1,4 @@
-"""Who is told what, through which channel, when an order changes."""
+"""The messages that notifications stores when an order changes: recipients, channels and texts."""
 
 from typing import Any
 
@@ -22,19 +22,19 @@ EVENTS: list[tuple[type[Any], dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("event_class", "fields"), EVENTS)
-def test_each_change_is_told_through_every_channel(
+def test_each_change_has_a_message_in_every_channel(
     shopper: Any, event_class: type[Any], fields: dict[str, str]
 ) -> None:
     ada = shopper()
     event_id = ada.hear(event_class, **fields)
-    told = Message.objects.filter(event_id=event_id).order_by("channel")
+    messages = Message.objects.filter(event_id=event_id).order_by("channel")
     kind = event_class.__name__.removeprefix("Order").lower()
-    assert list(told.values_list("channel", "status", "kind")) == [
+    assert list(messages.values_list("channel", "status", "kind")) == [
         ("email", "pending", kind),
         ("shop", "sent", kind),
         ("sms", "pending", kind),
     ]
-    assert all("FP-1001" in message.subject and "FP-1001" in message.body for message in told)
+    assert all("FP-1001" in message.subject and "FP-1001" in message.body for message in messages)
     assert ada.message("shop").sent_at is not None
 
 
@@ -46,7 +46,7 @@ def test_without_a_telephone_there_is_no_sms(shopper: Any) -> None:
 @pytest.mark.parametrize(
     "reason", ["out_of_stock", "payment_declined", "cancelled_on_request", "cancelled_by_staff", "deadline_passed"]
 )
-def test_a_cancellation_says_why_in_words_for_people(shopper: Any, reason: str) -> None:
+def test_a_cancellation_gives_the_reason_in_plain_words(shopper: Any, reason: str) -> None:
     ada = shopper()
     ada.hear(OrderCancelled, reason=reason)
     for channel in ("email", "sms", "shop"):
@@ -55,7 +55,7 @@ def test_a_cancellation_says_why_in_words_for_people(shopper: Any, reason: str) 
         assert reason not in body
 
 
-def test_a_cancellation_says_what_becomes_of_the_money_in_each_state_it_can_be_in() -> None:
+def test_a_cancellation_explains_the_refund_for_each_possible_payment_state() -> None:
     sentences = {
         "authorized": "If your bank has only blocked the amount, we release it",
         "captured": "If we have already charged the amount, we refund all of it",
@@ -70,7 +70,7 @@ def test_a_cancellation_says_what_becomes_of_the_money_in_each_state_it_can_be_i
         assert sentences[payment] in write_texts(Message.Kind.cancelled, "FP-1001", reason).body
 
 
-def test_a_reason_that_nobody_has_words_for_is_not_shown_as_it_is() -> None:
+def test_an_unknown_reason_is_not_shown_to_customers() -> None:
     texts = write_texts(Message.Kind.cancelled, "FP-1001", "E_4711_internal")
     assert OTHER_REASON in texts.body
     assert "4711" not in texts.body + texts.short + texts.subject
@@ -87,7 +87,7 @@ def test_the_texts_are_plain_and_an_sms_is_short(kind: str, settings: Any) -> No
     assert len(texts.short) <= 160
 
 
-def test_a_transaction_rings_once_for_all_that_is_to_be_sent(
+def test_a_transaction_with_many_messages_rings_once(
     shopper: Any, rung: list[str], django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
@@ -96,7 +96,7 @@ def test_a_transaction_rings_once_for_all_that_is_to_be_sent(
     assert rung == ["send_messages"]
 
 
-def test_many_orders_are_told_of_at_once_each_through_its_own_channels(shopper: Any) -> None:
+def test_a_batch_of_events_uses_the_channels_of_each_contact(shopper: Any) -> None:
     ada, without_phone = shopper(), shopper(phone="")
     write_messages(
         [
@@ -107,9 +107,9 @@ def test_many_orders_are_told_of_at_once_each_through_its_own_channels(shopper: 
         ]
     )
     for who, number, channels in [(ada, "FP-1", ["email", "shop", "sms"]), (without_phone, "FP-2", ["email", "shop"])]:
-        told = Message.objects.filter(order_id=who.order_id).order_by("channel")
-        assert [message.channel for message in told] == channels
-        assert all(number in message.body for message in told)
+        messages = Message.objects.filter(order_id=who.order_id).order_by("channel")
+        assert [message.channel for message in messages] == channels
+        assert all(number in message.body for message in messages)
 
 
 def test_an_event_has_at_most_one_message_per_channel(shopper: Any) -> None:
@@ -137,5 +137,5 @@ def test_no_personal_data_is_in_messages_events_or_task_arguments(
         assert planted not in everything
 
 
-def test_notifications_listens_to_orders_alone() -> None:
+def test_notifications_subscribes_only_to_orders() -> None:
     assert consumer.topics == ["shop.orders"]

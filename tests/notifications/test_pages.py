@@ -1,4 +1,4 @@
-"""The order page's messages, the staff's mailbox, and the admin."""
+"""Pages of notifications: an order's messages, the local mailbox for staff, and the admin."""
 
 from typing import Any
 from uuid import uuid4
@@ -80,7 +80,7 @@ def test_the_mailbox_says_when_the_recipient_is_erased(shopper: Any, admin_clien
     assert "planted" not in page
 
 
-def test_the_mailbox_is_narrowed_by_channel_and_words(shopper: Any, admin_client: Client) -> None:
+def test_the_mailbox_is_filtered_by_channel_and_words(shopper: Any, admin_client: Client) -> None:
     ada = shopper()
     ada.hear(OrderConfirmed)
     ada.hear(OrderCancelled, reason="out_of_stock")
@@ -116,7 +116,7 @@ def test_the_mailbox_escapes_what_it_shows(admin_client: Client, db: None) -> No
 
 
 @pytest.mark.parametrize("who", ["nobody", "customer"])
-def test_the_mailbox_is_for_staff_alone(client: Client, db: None, who: str) -> None:
+def test_the_mailbox_is_only_for_staff(client: Client, db: None, who: str) -> None:
     if who == "customer":
         client.force_login(User.objects.create_user("ada"))
     answer = client.get(MAILBOX)
@@ -167,7 +167,7 @@ def test_a_sent_message_is_not_sent_again_by_the_action(shopper: Any, admin_clie
     assert ada.message("email").status == "sent"
 
 
-def test_staff_who_only_look_cannot_send_again(shopper: Any, client: Client) -> None:
+def test_staff_with_read_access_only_cannot_send_again(shopper: Any, client: Client) -> None:
     ada = shopper()
     ada.hear(OrderConfirmed)
     Message.objects.filter(channel="email").update(status="failed")

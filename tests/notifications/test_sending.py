@@ -1,4 +1,4 @@
-"""How a message leaves the house: once, also when workers die, meet, or the provider is away."""
+"""Sending of messages: once each, even with dying workers, concurrent workers or an unavailable provider."""
 
 import smtplib
 import threading
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing after it runs."""
+    """A stand-in for `kill -9`: no code of the worker runs after it."""
 
 
 def die(*args: object, **named: object) -> None:
@@ -31,7 +31,7 @@ def die(*args: object, **named: object) -> None:
 
 
 def let_claims_expire() -> None:
-    """What half a minute would do."""
+    """Set the end of all claims and the due times to the past."""
     past = Now() - timedelta(seconds=1)
     Message.objects.filter(status="pending").update(claimed_until=past, due_at=past)
 
@@ -124,7 +124,7 @@ def test_two_workers_send_a_message_once(shopper: Any, monkeypatch: pytest.Monke
     assert len(calls) == 1
 
 
-def test_a_provider_that_is_away_is_tried_again_after_growing_pauses_and_given_up_in_the_end(
+def test_an_unavailable_provider_is_retried_after_growing_pauses_until_the_last_attempt(
     shopper: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = shopper(phone="")
@@ -149,7 +149,7 @@ def refuse(*args: object) -> None:
     raise ConnectionRefusedError("nobody at ada.planted@mail.example")
 
 
-def test_a_refusal_that_quotes_the_address_does_not_bring_it_into_rows_or_logs(
+def test_an_address_in_a_providers_error_is_neither_stored_nor_logged(
     shopper: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def quote_address(*args: object) -> None:
@@ -164,7 +164,7 @@ def test_a_refusal_that_quotes_the_address_does_not_bring_it_into_rows_or_logs(
     assert "planted" not in "".join(f"{vars(record)}" for record in caplog.records)
 
 
-def test_a_message_to_an_erased_contact_fails_and_says_so(shopper: Any) -> None:
+def test_a_message_to_an_erased_contact_fails_with_a_reason(shopper: Any) -> None:
     ada = shopper()
     ada.hear(OrderConfirmed)
     ada.erase()
@@ -174,7 +174,7 @@ def test_a_message_to_an_erased_contact_fails_and_says_so(shopper: Any) -> None:
     assert not SandboxDelivery.objects.exists()
 
 
-def test_an_order_of_an_erased_contact_still_changes(shopper: Any) -> None:
+def test_an_erased_contact_still_gets_messages_in_the_shop(shopper: Any) -> None:
     ada = shopper()
     ada.erase()
     ada.hear(OrderConfirmed)
@@ -183,7 +183,7 @@ def test_an_order_of_an_erased_contact_still_changes(shopper: Any) -> None:
     assert ada.message("shop").status == "sent"
 
 
-def test_a_number_that_was_taken_away_fails_the_sms(shopper: Any) -> None:
+def test_an_sms_to_a_removed_number_fails(shopper: Any) -> None:
     ada = shopper()
     ada.hear(OrderConfirmed)
     ada.contact.phone = ""
@@ -202,7 +202,7 @@ def test_a_worker_that_slept_past_its_claim_records_nothing(shopper: Any) -> Non
     assert (ada.message("email").status, ada.message("email").error) == ("sent", "")
 
 
-def test_a_batch_opens_one_way_to_the_mail_server_and_another_after_an_error(
+def test_a_batch_uses_one_mail_connection_and_a_new_one_after_an_error(
     shopper: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shoppers = [shopper(phone="") for _ in range(4)]
@@ -226,19 +226,17 @@ def test_a_batch_opens_one_way_to_the_mail_server_and_another_after_an_error(
     assert len(opened) == 2
 
 
-def test_a_mail_server_that_hangs_uses_up_no_attempt_of_those_behind(
-    shopper: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hanging_mail_server_costs_later_messages_no_attempt(shopper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         shopper(phone="").hear(OrderConfirmed)
     clock = iter([0, 1, 12, 12])
     monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     sender.send_due_messages()
-    told = sorted(Message.objects.filter(channel="email").values_list("status", "attempts", "claimed_until"))
-    assert told == [("pending", 0, None), ("pending", 0, None), ("sent", 1, None)]
+    found = sorted(Message.objects.filter(channel="email").values_list("status", "attempts", "claimed_until"))
+    assert found == [("pending", 0, None), ("pending", 0, None), ("sent", 1, None)]
 
 
-def test_the_mailbox_takes_a_message_id_once(db: None) -> None:
+def test_the_mailbox_stores_a_message_id_once(db: None) -> None:
     for text in ("first", "second"):
         SandboxSms().send("m1", "+49", text)
     assert list(SandboxDelivery.objects.values_list("body", flat=True)) == ["first"]

@@ -1,4 +1,4 @@
-"""A payment to test with, the gateway's books, and a doorbell that only notes what was rung for."""
+"""Fixtures for payments: a payment in several states, the gateway's ledger, and a doorbell that only records rings."""
 
 from collections.abc import Callable
 from uuid import UUID, uuid4
@@ -21,7 +21,7 @@ ReadBooks = Callable[[], list[tuple[str, str, int]]]
 
 @pytest.fixture(autouse=True)
 def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tasks that the doorbell was rung for; nothing goes to a broker, unless the test takes `real_doorbell`."""
+    """Return the names of the rung tasks. No ring reaches a broker unless the test uses `real_doorbell`."""
     names: list[str] = []
     if "real_doorbell" not in request.fixturenames:
         monkeypatch.setattr(
@@ -32,14 +32,14 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> lis
 
 @pytest.fixture
 def real_doorbell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this test ring for real, with a doorbell that has not failed lately."""
+    """Let the test send real rings, with the doorbell's state reset."""
     monkeypatch.setattr("shop.workqueue.doorbell._quiet_until", 0.0)
     monkeypatch.setattr("shop.workqueue.doorbell._rung_at", {})
 
 
 @pytest.fixture
 def books(request: pytest.FixtureRequest) -> ReadBooks:
-    """Empty the gateway's books, and return a function that reads (operation, outcome, amount) of every entry."""
+    """Empty the gateway's ledger and return a function that reads (operation, outcome, amount) of each entry."""
     request.getfixturevalue("transactional_db" if "transactional_db" in request.fixturenames else "db")
     with open_books() as connection:
         connection.execute("truncate sandbox_gateway.ledger")
@@ -52,7 +52,7 @@ def read_entries() -> list[LedgerEntry]:
 
 @pytest.fixture
 def place(books: ReadBooks) -> PlacePayment:
-    """A function that does what payments does on OrderPlaced, and returns the payment."""
+    """Return a function that handles an OrderPlaced event and returns the new payment."""
 
     def place_payment(token: str = "tok_ok", amount: int = 4999) -> Payment:
         event = OrderPlaced(
@@ -76,7 +76,7 @@ def place(books: ReadBooks) -> PlacePayment:
 
 @pytest.fixture
 def confirmed() -> Callable[[Payment], OrderConfirmed]:
-    """A function that makes the OrderConfirmed of a payment's order."""
+    """Return a function that creates the OrderConfirmed event of a payment's order."""
     return lambda payment: OrderConfirmed(
         order_id=payment.order_id,
         number="F-1001",
@@ -89,7 +89,7 @@ def confirmed() -> Callable[[Payment], OrderConfirmed]:
 
 @pytest.fixture
 def cancelled() -> Callable[[Payment], OrderCancelled]:
-    """A function that makes the OrderCancelled of a payment's order."""
+    """Return a function that creates the OrderCancelled event of a payment's order."""
     return lambda payment: OrderCancelled(
         order_id=payment.order_id,
         number="F-1001",
@@ -103,7 +103,7 @@ def cancelled() -> Callable[[Payment], OrderCancelled]:
 
 @pytest.fixture
 def said() -> Callable[[UUID], list[str]]:
-    """A function that lists the types of the events published about an order's payment, in their order."""
+    """Return a function that lists the types of the events published for an order's payment, in order."""
 
     def read_types(order_id: UUID) -> list[str]:
         rows = Outbox.objects.filter(topic="shop.payments", key=str(order_id)).order_by("sequence")
@@ -114,7 +114,7 @@ def said() -> Callable[[UUID], list[str]]:
 
 @pytest.fixture
 def captured(place: PlacePayment, confirmed: Callable[[Payment], OrderConfirmed]) -> Payment:
-    """A payment of 5000 that is captured."""
+    """Return a captured payment of 5000 minor units."""
     payment: Payment = place(amount=5000)
     settle_payments()
     follow_orders([confirmed(payment)])

@@ -1,4 +1,4 @@
-"""Workers that die, claims that end, and calls that take their time."""
+"""Helpers for tests with dead workers, expired claims and late calls."""
 
 import time
 from datetime import timedelta
@@ -11,7 +11,7 @@ from payments.settlement import calls
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing after it runs."""
+    """A stand-in for `kill -9`: no code of the worker runs after it."""
 
 
 def die(*args: object) -> None:
@@ -19,13 +19,13 @@ def die(*args: object) -> None:
 
 
 def let_claims_expire() -> None:
-    """What half a minute would do."""
+    """Set the end of all claims and the due times to the past."""
     past = Now() - timedelta(seconds=1)
     Payment.objects.update(claimed_until=past, due_at=past)
 
 
 def settle_in_thread(_: object = None) -> None:
-    """What a worker's thread does for one ring."""
+    """Settle due payments once and close the thread's connections, as a worker's thread does."""
     try:
         calls.settle_due_payments()
     finally:

@@ -1,4 +1,4 @@
-"""Staff see payments and their attempts, and can change neither."""
+"""The admin pages of payments show payments and attempts and do not let staff change them."""
 
 from typing import Any
 

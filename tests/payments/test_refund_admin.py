@@ -1,4 +1,4 @@
-"""Staff give back a part, with amount and reason, once; and close the cases that a reconciliation has opened."""
+"""Staff refund a part of a payment, with amount and reason, exactly once. Staff close cases of a reconciliation."""
 
 import re
 from typing import Any
@@ -24,9 +24,9 @@ def give_back(client: Client, payment: Payment, amount: str, reason: str = "scra
     return client.post(reverse(PAYMENTS), {**form, "amount": amount, "reason": reason, "number": str(number)})
 
 
-def test_staff_give_back_a_part_with_a_reason(admin_client: Client, captured: Payment, books: Any) -> None:
+def test_staff_refund_a_part_with_a_reason(admin_client: Client, captured: Payment, books: Any) -> None:
     page = ask_page(admin_client, captured)
-    assert "€50.00 captured, €50.00 can be given back" in page
+    assert "€50.00 captured, €50.00 can be refunded" in page
     number = re.search(r'name="number" value="(\d+)"', page)
     assert number and number[1] == "1"
     assert give_back(admin_client, captured, "12.50").status_code == 302
@@ -37,28 +37,28 @@ def test_staff_give_back_a_part_with_a_reason(admin_client: Client, captured: Pa
     assert books()[2:] == [("refund", "approved", 1250)]
     page = admin_client.get(reverse("admin:payments_payment_change", args=[captured.pk])).content.decode()
     assert "scratched" in page and "admin:admin" in page
-    assert "€37.50 can be given back" in ask_page(admin_client, captured)
+    assert "€37.50 can be refunded" in ask_page(admin_client, captured)
 
 
-def test_a_form_that_is_sent_twice_gives_back_once(admin_client: Client, captured: Payment) -> None:
+def test_a_form_submitted_twice_refunds_once(admin_client: Client, captured: Payment) -> None:
     give_back(admin_client, captured, "10")
     page = give_back(admin_client, captured, "10").content.decode()
-    assert "refund 1 was asked for before" in page
+    assert "refund 1 exists already" in page
     assert Refund.objects.count() == 1
 
 
 @pytest.mark.parametrize(
     ("amount", "complaint"),
     [
-        ("50.01", "5001 can&#x27;t be given back: of 5000 captured 5000 is left"),
-        ("0", "0 can&#x27;t be given back"),
+        ("50.01", "5001 can&#x27;t be refunded: 5000 of the captured 5000 is left"),
+        ("0", "0 can&#x27;t be refunded"),
         ("-1", "is no amount of EUR"),
         ("1.234", "is no amount of EUR"),
         ("ten", "is no amount of EUR"),
         ("", "is no amount of EUR"),
     ],
 )
-def test_a_wrong_amount_is_named_and_what_was_typed_is_kept(
+def test_a_wrong_amount_is_named_and_the_input_is_kept(
     admin_client: Client, captured: Payment, amount: str, complaint: str
 ) -> None:
     page = give_back(admin_client, captured, amount).content.decode()
@@ -75,10 +75,10 @@ def test_a_refund_without_a_reason_is_refused(admin_client: Client, captured: Pa
 def test_each_refund_is_of_one_payment(admin_client: Client, captured: Payment, place: Any) -> None:
     chosen = [str(captured.pk), str(place().pk)]
     answer = admin_client.post(reverse(PAYMENTS), {"action": "give_back", "_selected_action": chosen}, follow=True)
-    assert "Choose one payment" in answer.content.decode()
+    assert "Select exactly one payment" in answer.content.decode()
 
 
-def test_who_may_only_look_gives_nothing_back(client: Client, captured: Payment, django_user_model: Any) -> None:
+def test_staff_with_read_access_only_cannot_refund(client: Client, captured: Payment, django_user_model: Any) -> None:
     from django.contrib.auth.models import Permission
 
     user = django_user_model.objects.create_user("looker", password="x", is_staff=True)

@@ -1,4 +1,4 @@
-"""Money that was captured, or may have been, goes back: after a cancellation all of it, for the staff a part."""
+"""Refunds of captured money: in full after a cancellation, in part by staff."""
 
 import json
 import threading
@@ -46,7 +46,7 @@ def test_an_order_cancelled_after_its_capture_gets_its_money_back(
     assert list(find_money_differences()) == []
 
 
-def test_an_order_cancelled_before_its_capture_was_begun_is_voided(
+def test_an_order_cancelled_before_its_capture_starts_is_voided(
     place: Any, books: Any, confirmed: Any, cancelled: Any
 ) -> None:
     payment = place()
@@ -59,7 +59,7 @@ def test_an_order_cancelled_before_its_capture_was_begun_is_voided(
     assert [operation for operation, _, _ in books()] == ["authorize", "void"]
 
 
-def test_an_order_cancelled_after_a_crash_in_its_capture_is_captured_to_the_end_and_refunded(
+def test_an_order_cancelled_after_a_crash_in_its_capture_is_captured_and_refunded(
     place: Any, books: Any, said: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = place()
@@ -83,7 +83,7 @@ def test_an_order_cancelled_after_a_crash_in_its_capture_is_captured_to_the_end_
 def test_an_order_cancelled_after_the_gateway_refused_its_capture_is_voided(
     place: Any, books: Any, said: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hold has run out, for example: there is nothing to refund, and nothing that the order could wait for."""
+    """For example, the authorization has expired: there is nothing to refund."""
 
     def refuse(gateway: SandboxGateway, key: str, reference: str, amount: int) -> GatewayAnswer:
         return GatewayAnswer(outcome="declined", reference=reference, amount=amount, currency="EUR", reason="expired")
@@ -110,7 +110,7 @@ def test_an_order_cancelled_after_the_gateway_refused_its_capture_is_voided(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_cancellation_during_the_capture_is_refunded_once_it_is_known(
+def test_an_order_cancelled_during_its_capture_is_refunded_after_the_answer(
     place: Any, books: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = place()
@@ -140,14 +140,14 @@ def test_a_cancellation_during_the_capture_is_refunded_once_it_is_known(
     assert [operation for operation, _, _ in books()] == ["authorize", "capture", "refund"]
 
 
-def test_a_payment_is_given_back_in_parts_until_nothing_is_left(captured: Payment, books: Any, said: Any) -> None:
+def test_a_payment_is_refunded_in_parts_until_nothing_is_left(captured: Payment, books: Any, said: Any) -> None:
     give_part(captured, 2000)
     give_part(captured, 500)
     settle_payments()
     captured.refresh_from_db()
     assert (captured.status, captured.wanted, captured.refunded_amount) == ("captured", "nothing", 2500)
     assert list(find_money_differences()) == []
-    with pytest.raises(NotRefundable, match="2501 can't be given back: of 5000 captured 2500 is left"):
+    with pytest.raises(NotRefundable, match="2501 can't be refunded: 2500 of the captured 5000 is left"):
         give_part(captured, 2501)
     give_part(captured, 2500)
     settle_payments()
@@ -161,7 +161,7 @@ def test_a_payment_is_given_back_in_parts_until_nothing_is_left(captured: Paymen
     assert list(find_money_differences()) == []
 
 
-def test_a_cancellation_gives_back_what_is_not_going_back_already(
+def test_a_cancellation_refunds_the_amount_without_earlier_refunds(
     captured: Payment, books: Any, cancelled: Any
 ) -> None:
     give_part(captured, 1200)
@@ -173,8 +173,8 @@ def test_a_cancellation_gives_back_what_is_not_going_back_already(
 
 
 @pytest.mark.parametrize("amount", [0, -5, 5001])
-def test_an_amount_that_is_not_there_is_refused_by_name(captured: Payment, amount: int) -> None:
-    with pytest.raises(NotRefundable, match=f"{amount} can't be given back: of 5000 captured 5000 is left"):
+def test_an_impossible_amount_is_refused_and_named(captured: Payment, amount: int) -> None:
+    with pytest.raises(NotRefundable, match=f"{amount} can't be refunded: 5000 of the captured 5000 is left"):
         give_part(captured, amount)
     assert not Refund.objects.exists()
 
@@ -184,10 +184,10 @@ def test_a_refund_needs_a_reason(captured: Payment) -> None:
         give_part(captured, 100, reason=" ")
 
 
-def test_what_is_not_captured_is_not_refunded(place: Any) -> None:
+def test_a_payment_without_a_capture_is_not_refunded(place: Any) -> None:
     payment = place()
     settle_payments()
-    with pytest.raises(NotRefundable, match="of 0 captured 0 is left"):
+    with pytest.raises(NotRefundable, match="0 of the captured 0 is left"):
         give_part(payment, 100)
 
 

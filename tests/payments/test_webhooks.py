@@ -1,4 +1,4 @@
-"""A webhook must be the gateway's, new and small; then the payment that it names is looked up, and nothing else."""
+"""A signed, recent and small webhook only causes a lookup of the payment that it names."""
 
 import json
 import time
@@ -32,8 +32,8 @@ def make_hint(payment: Payment, operation: str = "authorize", hint_id: str = "ev
 
 @pytest.fixture
 def waiting(place: Any, monkeypatch: pytest.MonkeyPatch) -> Payment:
-    """A payment whose authorization is booked, but whose answer was lost: it is due again in two seconds."""
-    monkeypatch.setattr(hooks, "tell", lambda *args: None)
+    """Return a payment whose authorization succeeded but whose answer was lost. It is due again in two seconds."""
+    monkeypatch.setattr(hooks, "schedule_webhook", lambda *args: None)
     payment: Payment = place("tok_webhook")
     settle_payments()
     wait_for_late_calls()
@@ -44,9 +44,7 @@ def waiting(place: Any, monkeypatch: pytest.MonkeyPatch) -> Payment:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_hint_has_the_payment_looked_up_at_once(
-    waiting: Payment, client: Client, rung: list[str], books: Any
-) -> None:
+def test_a_hint_causes_an_immediate_lookup(waiting: Payment, client: Client, rung: list[str], books: Any) -> None:
     rung.clear()
     assert post(client, make_hint(waiting)) == (200, {"used": True})
     assert rung == ["settle_payments"]
@@ -56,8 +54,8 @@ def test_a_hint_has_the_payment_looked_up_at_once(
     assert books() == [("authorize", "approved", 4999)]
 
 
-def test_a_hint_is_not_believed(place: Any, client: Client, books: Any) -> None:
-    """It says that the money is captured; the gateway, when asked, says that it was only authorized."""
+def test_the_content_of_a_hint_is_not_used(place: Any, client: Client, books: Any) -> None:
+    """The hint reports a capture, but the lookup at the gateway returns only an authorization."""
     payment = place()
     settle_payments()
     assert post(client, make_hint(payment, "capture")) == (200, {"used": False})
@@ -67,7 +65,7 @@ def test_a_hint_is_not_believed(place: Any, client: Client, books: Any) -> None:
     assert books() == [("authorize", "approved", 4999)]
 
 
-def test_a_hint_is_taken_once(waiting: Payment, client: Client) -> None:
+def test_a_duplicate_hint_changes_nothing(waiting: Payment, client: Client) -> None:
     hint = make_hint(waiting)
     signature = sign(hint, settings.PAYMENT_WEBHOOK_SECRET, time.time())
     assert post(client, hint, signature=signature) == (200, {"used": True})
@@ -88,19 +86,19 @@ def test_hints_in_the_wrong_order_do_no_harm(waiting: Payment, client: Client, b
 def test_an_old_signature_is_refused(waiting: Payment, client: Client, age: float) -> None:
     status, told = post(client, make_hint(waiting), age=age)
     assert status == 400
-    assert "300 at most" in told["error"]
+    assert "the limit is 300 s" in told["error"]
     assert not Hint.objects.exists()
 
 
 @pytest.mark.parametrize(
     ("signature", "complaint"),
     [
-        ("", "has no time"),
-        ("nonsense", "has no time"),
-        ("t=soon,v1=00", "has no time"),
-        ("t=²,v1=00", "has no time"),
-        ("t=1,v1=é", "does not fit"),
-        ("t=1780000000,v1=" + "0" * 64, "does not fit"),
+        ("", "has no valid time"),
+        ("nonsense", "has no valid time"),
+        ("t=soon,v1=00", "has no valid time"),
+        ("t=²,v1=00", "has no valid time"),
+        ("t=1,v1=é", "does not match"),
+        ("t=1780000000,v1=" + "0" * 64, "does not match"),
     ],
 )
 def test_another_signature_is_refused(waiting: Payment, client: Client, signature: str, complaint: str) -> None:
@@ -109,30 +107,30 @@ def test_another_signature_is_refused(waiting: Payment, client: Client, signatur
     assert complaint in told["error"]
 
 
-def test_a_body_that_was_changed_is_refused(waiting: Payment, client: Client) -> None:
+def test_a_changed_body_is_refused(waiting: Payment, client: Client) -> None:
     signature = sign(make_hint(waiting), settings.PAYMENT_WEBHOOK_SECRET, time.time())
     assert post(client, make_hint(waiting, hint_id="evt_9"), signature=signature)[0] == 400
 
 
 def test_a_large_body_is_refused_before_it_is_read(client: Client) -> None:
     status, told = post(client, b" " * (64 * 1024 + 1), signature="")
-    assert (status, told["error"]) == (413, "the body has 65537 bytes, 65536 at most")
+    assert (status, told["error"]) == (413, "the body has 65537 bytes, the limit is 65536")
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"id": "evt_1"}', b'{"id": 7, "key": "k"}'])
-def test_a_signed_body_of_another_shape_is_refused(db: None, client: Client, body: bytes) -> None:
+def test_a_malformed_signed_body_is_refused(db: None, client: Client, body: bytes) -> None:
     status, told = post(client, body)
     assert status == 400
     assert "wrong shape" in told["error"]
 
 
 @pytest.mark.parametrize("hint_id", ["", "e" * 256, "evt\\u0000"])
-def test_a_signed_hint_whose_id_can_not_be_stored_is_refused(db: None, client: Client, hint_id: str) -> None:
+def test_a_signed_hint_with_an_invalid_id_is_refused(db: None, client: Client, hint_id: str) -> None:
     status, told = post(client, f'{{"id": "{hint_id}", "key": "k"}}'.encode())
-    assert (status, "can't be one" in told["error"]) == (400, True)
+    assert (status, "is invalid" in told["error"]) == (400, True)
 
 
-def test_only_posts_are_taken(client: Client) -> None:
+def test_only_post_requests_are_accepted(client: Client) -> None:
     assert reverse("payments:hint-receive") == URL
     assert client.get(URL).status_code == 405
 
@@ -146,11 +144,13 @@ def test_only_posts_are_taken(client: Client) -> None:
         ("tok_webhook_disordered", [("booked", scripts.SOON_SECONDS), ("received", 2 * scripts.SOON_SECONDS)]),
     ],
 )
-def test_the_sandbox_tells_as_the_token_says(
+def test_the_sandbox_sends_the_webhooks_of_the_tokens_script(
     place: Any, monkeypatch: pytest.MonkeyPatch, token: str, told: list[tuple[str, float]]
 ) -> None:
     sent: list[tuple[str, float]] = []
-    monkeypatch.setattr(hooks, "tell", lambda key, what, event_id, after: sent.append((what.split(".")[1], after)))
+    monkeypatch.setattr(
+        hooks, "schedule_webhook", lambda key, what, event_id, after: sent.append((what.split(".")[1], after))
+    )
     place(token)
     settle_payments()
     assert sent == told

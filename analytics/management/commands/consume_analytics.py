@@ -3,5 +3,5 @@ from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):
-    help = "Count orders, units, revenue and activity per minute of event time. Stops cleanly on SIGTERM."
+    help = "Run the analytics consumer: count orders, units, revenue and activity per minute. Stop it with SIGTERM."
     consumer = consumer

@@ -5,5 +5,5 @@ from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):
-    help = "Write the messages that customers get as their orders change."
+    help = "Run the notifications consumer: store the messages to customers as their orders change."
     consumer = consumer

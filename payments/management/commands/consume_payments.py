@@ -5,5 +5,5 @@ from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):
-    help = "Open, capture and void payments as orders change."
+    help = "Run the payments consumer: authorize, capture, void and refund payments as orders change."
     consumer = consumer

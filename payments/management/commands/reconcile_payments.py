@@ -1,4 +1,4 @@
-"""Compare the payments with the gateway's ledger and open a case for each difference. Beat does so by itself."""
+"""Compare the payments with the gateway's ledger and open cases for differences. Celery beat does so every hour."""
 
 import json
 from typing import Any
@@ -13,28 +13,28 @@ MOST_DAYS = 3650
 
 
 class Command(BaseCommand):
-    help = "Compare the payments with the gateway's ledger and open cases. Exit 1 if any case is open."
+    help = "Compare the payments with the gateway's ledger and open cases. The exit status is 1 if any case is open."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --days, --all and --json."""
         scope = parser.add_mutually_exclusive_group()
         scope.add_argument(
-            "--days", type=int, default=WINDOW_DAYS, help="Payments of so many days. Default: %(default)s."
+            "--days", type=int, default=WINDOW_DAYS, help="Compare the payments of the last DAYS days (%(default)s)."
         )
-        scope.add_argument("--all", action="store_const", const=None, dest="days", help="All payments there are.")
+        scope.add_argument("--all", action="store_const", const=None, dest="days", help="Compare all payments.")
         parser.add_argument("--json", action="store_true", help="Print the open cases as JSON.")
 
     def handle(self, *args: Any, days: int | None, **options: Any) -> None:
-        """Reconcile and report."""
+        """Reconcile and print the open cases."""
         if days is not None and not 1 <= days <= MOST_DAYS:
-            raise CommandError(f"--days {days} is not between 1 and {MOST_DAYS}: for all there are, say --all")
+            raise CommandError(f"--days {days} is not between 1 and {MOST_DAYS}: use --all for all payments")
         try:
             found = reconcile(days)
         except AlreadyReconciling as error:
             raise CommandError(f"{error}: try again later") from error
         except GatewayUnavailable as error:
-            raise CommandError(f"the payment gateway's books can't be read: {error}") from error
+            raise CommandError(f"the payment gateway's ledger can't be read: {error}") from error
         if options["json"]:
             cases = [
                 {

@@ -1,4 +1,4 @@
-"""What the sandbox gateway does, and which answers of a gateway are believed."""
+"""The sandbox gateway over HTTP, and the check of a gateway's answers."""
 
 import json
 import socket
@@ -46,7 +46,7 @@ def test_a_key_used_for_something_else_is_refused(books: Any) -> None:
         gateway.authorize("k", "tok_ok", 600, "EUR")
 
 
-def test_what_was_captured_is_neither_captured_again_nor_voided(books: Any) -> None:
+def test_a_captured_authorization_is_neither_captured_again_nor_voided(books: Any) -> None:
     reference = gateway.authorize("a", "tok_ok", 500, "EUR").reference
     captured = gateway.capture("c", reference, 500)
     assert captured.outcome == "approved"
@@ -55,7 +55,7 @@ def test_what_was_captured_is_neither_captured_again_nor_voided(books: Any) -> N
     assert gateway.void("v", reference).reason == "already captured"
 
 
-def test_what_was_voided_is_not_captured(books: Any) -> None:
+def test_a_voided_authorization_is_not_captured(books: Any) -> None:
     reference = gateway.authorize("a", "tok_ok", 500, "EUR").reference
     assert gateway.void("v", reference).outcome == "approved"
     assert gateway.capture("c", reference, 500).reason == "already voided"
@@ -67,7 +67,7 @@ def test_no_more_is_captured_than_was_authorized(books: Any) -> None:
 
 
 @pytest.mark.parametrize("operation", ["capture", "void"])
-def test_nothing_is_taken_from_or_given_back_to_an_unknown_authorization(books: Any, operation: str) -> None:
+def test_an_unknown_authorization_is_neither_captured_nor_voided(books: Any, operation: str) -> None:
     answer = gateway.capture("c", "auth_0", 500) if operation == "capture" else gateway.void("c", "auth_0")
     assert (answer.outcome, answer.reason) == ("declined", "no such authorization")
 
@@ -82,7 +82,7 @@ def test_capture_and_void_at_the_same_moment_end_in_one_of_them(books: Any) -> N
         assert {captured.result().outcome, voided.result().outcome} == {"approved", "declined"}
 
 
-def test_books_that_cannot_be_reached_are_an_unknown_outcome(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_ledger_is_an_unknown_outcome(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = {**connections["default"].get_connection_params(), "port": 1}
     monkeypatch.setattr(type(connections["default"]), "get_connection_params", lambda self: parameters)
     with pytest.raises(GatewayUnavailable, match="refused"):
@@ -95,14 +95,14 @@ GOOD = {"outcome": "approved", "reference": "auth_1", "amount": 4999, "currency"
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ({"amount": 5000}, "about an amount of 5000, asked was 4999"),
+        ({"amount": 5000}, "the amount 5000, expected 4999"),
         ({"amount": "4999"}, "wrong shape: Expected `int`, got `str` - at `$.amount`"),
-        ({"currency": "USD"}, "in currency 'USD', asked was 'EUR'"),
+        ({"currency": "USD"}, "the currency 'USD', expected 'EUR'"),
         ({"outcome": "perhaps"}, "wrong shape: Invalid enum value 'perhaps' - at `$.outcome`"),
         ({"reference": ""}, "its reference is empty"),
-        ({"reference": "x" * 101}, "words can't be stored"),
-        ({"reference": "auth\0"}, "words can't be stored: 'auth\\x00'"),
-        ({"reason": "no\0"}, "words can't be stored"),
+        ({"reference": "x" * 101}, "text can't be stored"),
+        ({"reference": "auth\0"}, "text can't be stored: 'auth\\x00'"),
+        ({"reason": "no\0"}, "text can't be stored"),
         (None, "wrong shape: Expected `object`, got `str`"),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_malformed_answer_is_an_unknown_outcome_that_says_what_was_wrong(
     assert said(payment.order_id) == []
 
 
-def test_what_can_not_be_stored_spoils_no_other_answer_of_the_batch(
+def test_an_answer_that_cannot_be_stored_does_not_affect_the_other_answers_of_the_batch(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authorize = SandboxGateway.authorize
@@ -140,12 +140,12 @@ def test_what_can_not_be_stored_spoils_no_other_answer_of_the_batch(
     assert "can't be stored" in outcomes[lied.pk]
 
 
-def test_a_reference_has_room_for_what_is_believed() -> None:
+def test_the_longest_accepted_reference_fits_into_its_column() -> None:
     assert Payment._meta.get_field("gateway_reference").max_length == MOST_REFERENCE
 
 
-def test_an_answer_that_comes_in_drops_is_given_up(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each drop comes within the time-out, so that the whole could take for ever."""
+def test_an_answer_in_slow_chunks_ends_at_the_deadline(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk arrives within the read timeout, so only a deadline ends the call."""
     monkeypatch.setattr(sandbox_gateway, "CALL_SECONDS", 0.7)
     settings.GATEWAY_READ_SECONDS = 0.4
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -163,14 +163,14 @@ def test_an_answer_that_comes_in_drops_is_given_up(settings: Any, monkeypatch: p
         thread = threading.Thread(target=drip)
         thread.start()
         began = time.monotonic()
-        with pytest.raises(GatewayUnavailable, match="has not ended after"):
+        with pytest.raises(GatewayUnavailable, match="is incomplete at the deadline"):
             gateway.authorize("k", "tok_ok", 500, "EUR")
         assert time.monotonic() - began < 3
         thread.join()
 
 
-def test_an_answer_that_comes_twice_is_not_taken_for_the_next_calls(settings: Any) -> None:
-    """The gateway sends the answer to each call two times on its connection, which the client keeps open."""
+def test_a_duplicate_answer_is_not_used_for_the_next_call(settings: Any) -> None:
+    """The gateway sends each answer twice on a connection that the client keeps open."""
     calls = ["a", "b", "c"]
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings.SANDBOX_URL = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -205,7 +205,7 @@ def test_an_answer_about_another_authorization_is_not_believed(
     settle_payments()
     payment.refresh_from_db()
     assert payment.status == "authorized"
-    assert "about reference 'auth_1', asked was 'auth_" in Attempt.objects.get(operation="capture").outcome
+    assert "the reference 'auth_1', expected 'auth_" in Attempt.objects.get(operation="capture").outcome
 
 
 def test_a_refused_capture_stays_wanted_and_says_why(place: Any, said: Any) -> None:
@@ -221,14 +221,14 @@ def test_a_refused_capture_stays_wanted_and_says_why(place: Any, said: Any) -> N
     assert said(payment.order_id) == ["PaymentAuthorized.v1"]
 
 
-def test_a_sandbox_in_production_is_warned_of(settings: Any) -> None:
+def test_a_deployment_check_warns_of_the_sandbox(settings: Any) -> None:
     assert [warning.id for warning in refuse_the_sandbox(None)] == ["payments.W001"]
     settings.SANDBOX_IS_USED = False
     assert refuse_the_sandbox(None) == []
 
 
 class OtherGateway(SandboxGateway):
-    """A gateway that the settings can name instead."""
+    """Another gateway for settings.PAYMENT_GATEWAY."""
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
         return GatewayAnswer(outcome="declined", reference="", amount=amount, currency=currency, reason="other gateway")

@@ -1,4 +1,4 @@
-"""The Stripe gateway against localstripe, a stand-in for Stripe's API that runs as a process of its own."""
+"""The Stripe gateway against localstripe, a local replacement of Stripe's API in a separate process."""
 
 import socket
 import subprocess
@@ -32,7 +32,7 @@ gateway = StripeGateway()
 
 @pytest.fixture(scope="module")
 def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The stand-in, and its address."""
+    """Start localstripe and yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -61,7 +61,7 @@ def stripe_is_the_gateway(localstripe: str, settings: Any) -> None:
 
 
 def set_refund_status(address: str, refund_id: str, status: str) -> None:
-    """What a bank does at Stripe."""
+    """Set the status of a refund at localstripe, as a bank's decision does at Stripe."""
     request = Request(f"{address}/v1/refunds/{refund_id}", data=f"status={status}".encode(), method="POST")
     request.add_header("Authorization", f"Basic {b64encode(b'sk_test_1:').decode()}")
     assert urlopen(request, timeout=10).status == 200
@@ -97,7 +97,7 @@ def test_a_declined_card_says_why(token: str, reason: str) -> None:
     assert answer.reason.startswith(reason)
 
 
-def test_what_was_captured_is_not_captured_again() -> None:
+def test_a_captured_authorization_is_not_captured_again() -> None:
     held = gateway.authorize(make_key("authorize"), GOOD, 500, "EUR")
     gateway.capture(make_key("capture"), held.reference, 500)
     again = gateway.capture(make_key("capture"), held.reference, 500)
@@ -105,7 +105,7 @@ def test_what_was_captured_is_not_captured_again() -> None:
     assert gateway.void(make_key("void"), held.reference).outcome == "declined"
 
 
-def test_what_was_done_is_found_by_its_key_and_what_was_not_is_not() -> None:
+def test_a_lookup_finds_only_completed_calls() -> None:
     payment = uuid7()
     key = make_key("authorize", payment)
     assert gateway.lookup(key) is None

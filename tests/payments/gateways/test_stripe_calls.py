@@ -1,4 +1,4 @@
-"""What the Stripe gateway puts on the wire, seen by a stub: keys, time-outs, no repeats; and the webhooks it takes."""
+"""The requests of the Stripe gateway, recorded by a stub: keys, timeouts, no retries. Also Stripe's webhooks."""
 
 import json
 import threading
@@ -27,13 +27,13 @@ gateway = StripeGateway()
 
 
 class Stub(BaseHTTPRequestHandler):
-    """Keeps an answer for each Idempotency-Key, as Stripe does, and loses some of them on their way."""
+    """A stub of Stripe that stores an answer for each Idempotency-Key and loses some answers on their way."""
 
     protocol_version = "HTTP/1.1"
     asked: list[tuple[str, str, str]]
     made: dict[str, dict[str, Any]]
     disturb: Callable[[int], int | None]
-    #: What a bank has decided about refunds by now: the status, and why.
+    #: The bank's current decision about all refunds: status and failure reason.
     refunds_are: tuple[str, str | None]
 
     def do_POST(self) -> None:
@@ -66,7 +66,7 @@ class Stub(BaseHTTPRequestHandler):
         self.answer({"object": "list", "data": found, "has_more": False, "url": self.path})
 
     def show_refund(self, made: dict[str, Any]) -> dict[str, Any]:
-        """A refund of all of the only intent as it is now."""
+        """Return the full refund of the only intent, with the bank's current decision."""
         status, reason = type(self).refunds_are
         return {
             **{"id": "re_0", "object": "refund", "payment_intent": "pi_0", "amount": 500, "currency": "eur"},
@@ -92,7 +92,7 @@ class Stub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def stub(settings: Any) -> Iterator[type[Stub]]:
-    """The stub, as the gateway that payments use."""
+    """Run a stub of Stripe as the shop's payment gateway and yield its class."""
     fresh = {"asked": [], "made": {}, "disturb": staticmethod(lambda n: None), "refunds_are": ("succeeded", None)}
     handler = type("OneStub", (Stub,), fresh)
     settings.PAYMENT_GATEWAY = "payments.gateways.stripe.StripeGateway"
@@ -116,7 +116,7 @@ def test_the_key_of_the_attempt_goes_with_the_call(stub: type[Stub]) -> None:
 
 
 @pytest.mark.parametrize("status", [1, 500, 409, 429])
-def test_the_library_never_asks_again_by_itself_nor_waits_for_long(stub: type[Stub], status: int) -> None:
+def test_stripes_library_neither_retries_nor_exceeds_the_timeout(stub: type[Stub], status: int) -> None:
     stub.disturb = staticmethod(lambda n: status)
     began = time.monotonic()
     with pytest.raises(GatewayUnavailable):
@@ -143,7 +143,7 @@ def test_an_answer_that_was_lost_is_looked_up_and_charged_once(stub: type[Stub],
 
 
 @pytest.mark.django_db
-def test_what_stripe_never_saw_is_sent_again_under_the_same_key(stub: type[Stub], place: Any, settings: Any) -> None:
+def test_a_call_unknown_to_stripe_is_sent_again_with_the_same_key(stub: type[Stub], place: Any, settings: Any) -> None:
     address, settings.STRIPE_URL = settings.STRIPE_URL, "http://127.0.0.1:1"
     payment = place("pm_card_visa", amount=500)
     settle_payments()
@@ -175,7 +175,7 @@ def test_stripes_webhook_has_its_payment_looked_up(stub: type[Stub], place: Any,
 
 @pytest.fixture
 def refunded(stub: type[Stub], place: Any, confirmed: Any, cancelled: Any) -> Payment:
-    """A payment whose order was cancelled after the capture; the bank has not decided about the refund."""
+    """Return a payment whose order was cancelled after the capture. The bank has not decided about the refund."""
     stub.refunds_are = ("pending", None)
     payment: Payment = place("pm_card_visa", amount=500)
     settle_payments()
@@ -189,7 +189,7 @@ def refunded(stub: type[Stub], place: Any, confirmed: Any, cancelled: Any) -> Pa
     return payment
 
 
-def tell_of_refund(client: Client, payment: Payment, event_type: str) -> None:
+def send_refund_webhook(client: Client, payment: Payment, event_type: str) -> None:
     refund = {"id": "re_0", "object": "refund", "metadata": {"key": f"{payment.pk}:refund:1"}}
     event = {"id": f"evt_{event_type}", "object": "event", "type": event_type, "data": {"object": refund}}
     body = json.dumps(event).encode()
@@ -202,12 +202,12 @@ def tell_of_refund(client: Client, payment: Payment, event_type: str) -> None:
 def test_a_refund_that_stripe_calls_pending_is_looked_up_when_a_webhook_names_it(
     stub: type[Stub], refunded: Payment, client: Client, event_type: str
 ) -> None:
-    tell_of_refund(client, refunded, event_type)
+    send_refund_webhook(client, refunded, event_type)
     settle_payments()
     refunded.refresh_from_db()
-    assert refunded.wanted == "refund", "the webhook was believed"
+    assert refunded.wanted == "refund", "the webhook's content was used"
     stub.refunds_are = ("succeeded", None)
-    tell_of_refund(client, refunded, f"{event_type}.2")
+    send_refund_webhook(client, refunded, f"{event_type}.2")
     settle_payments()
     refunded.refresh_from_db()
     assert (refunded.status, refunded.wanted, refunded.refunded_amount) == ("refunded", "nothing", 500)
@@ -240,9 +240,7 @@ def test_a_refund_that_fails_after_it_had_succeeded_is_a_case(stub: type[Stub], 
 
 
 @pytest.mark.django_db
-def test_one_intent_that_stripe_has_not_decided_keeps_nobody_from_reading_the_ledger(
-    stub: type[Stub], place: Any
-) -> None:
+def test_a_pending_intent_does_not_prevent_reading_the_ledger(stub: type[Stub], place: Any) -> None:
     place("pm_card_visa", amount=500)
     settle_payments()
     stub.made["other:authorize"] = {
@@ -254,7 +252,7 @@ def test_one_intent_that_stripe_has_not_decided_keeps_nobody_from_reading_the_le
 
 
 @pytest.mark.django_db
-def test_stripes_lists_are_read_back_to_the_beginning_of_the_days_and_no_further(stub: type[Stub]) -> None:
+def test_stripes_lists_are_read_back_to_the_start_of_the_period_only(stub: type[Stub]) -> None:
     for number, age in enumerate((0, 3, 40)):
         stub.made[f"{number}:authorize"] = {
             **{"id": f"pi_{number}", "object": "payment_intent", "status": "requires_capture", "amount": number},
@@ -271,7 +269,7 @@ def test_stripes_lists_are_read_back_to_the_beginning_of_the_days_and_no_further
 
 
 @pytest.mark.parametrize(("age", "found"), [(timedelta(0), False), (timedelta(hours=24), True)])
-def test_a_look_up_lists_no_more_than_there_is_time_for_while_stripe_knows_the_key(
+def test_a_lookup_lists_a_limited_number_of_intents_while_stripe_knows_the_key(
     stub: type[Stub], monkeypatch: pytest.MonkeyPatch, age: timedelta, found: bool
 ) -> None:
     monkeypatch.setattr(stripe_gateway, "MOST_LISTED", 2)

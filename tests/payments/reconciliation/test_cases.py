@@ -1,4 +1,4 @@
-"""reconcile_payments opens a case for each difference, once, and closes what is gone."""
+"""`reconcile_payments` opens one case for each difference and closes it when the difference is gone."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def captured(place: Any, confirmed: Any) -> Payment:
-    """A captured payment that agrees with the gateway's ledger."""
+    """Return a captured payment that agrees with the gateway's ledger."""
     payment: Payment = place()
     settle_payments()
     follow_orders([confirmed(payment)])
@@ -91,7 +91,7 @@ def test_closing_a_case_does_not_hide_a_difference_that_stays(captured: Payment)
     assert reconcile().opened == 1
 
 
-def test_it_speaks_json(captured: Payment) -> None:
+def test_the_command_prints_json(captured: Payment) -> None:
     set_booked_amount(captured, 4000)
     code, told = run("--json")
     [case] = json.loads(told)["open"]
@@ -102,10 +102,10 @@ def test_an_entry_of_no_payment_is_a_case(books: Any) -> None:
     SandboxGateway().authorize("made up", "tok_ok", 800, "EUR")
     [case] = reconcile().open
     assert (case.kind, case.payment) == ("unknown_entry", None)
-    assert "authorize of 800 EUR carries the key 'made up'" in case.description
+    assert "authorize of 800 EUR has the key 'made up'" in case.description
 
 
-def test_a_payment_that_waits_for_long_is_a_case(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_payment_that_waits_too_long_is_a_case(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def stay_silent(*args: object) -> None:
         raise GatewayUnavailable("no route to host")
 
@@ -119,7 +119,7 @@ def test_a_payment_that_waits_for_long_is_a_case(place: Any, monkeypatch: pytest
     assert case.description == f"payment {payment.pk} of order {payment.order_id} waits for its authorize"
 
 
-def test_a_declined_refund_is_a_case_until_somebody_has_dealt_with_it(captured: Payment) -> None:
+def test_a_declined_refund_is_a_case_until_staff_close_it(captured: Payment) -> None:
     Refund.objects.create(
         payment=captured, number=1, amount=700, reason="r", requested_by="ann", status="declined", answer="card closed"
     )
@@ -129,18 +129,18 @@ def test_a_declined_refund_is_a_case_until_somebody_has_dealt_with_it(captured: 
     assert [case for case in reconcile().open if case.kind == "refund_declined"] == []
 
 
-def test_books_that_cannot_be_read_close_nothing(captured: Payment, settings: Any) -> None:
+def test_an_unreadable_ledger_closes_no_case(captured: Payment, settings: Any) -> None:
     set_booked_amount(captured, 4000)
     run()
     settings.SANDBOX_URL = "http://127.0.0.1:1"
-    with pytest.raises(CommandError, match="books can't be read"):
+    with pytest.raises(CommandError, match="ledger can't be read"):
         call_command("reconcile_payments")
     assert Case.objects.filter(closed_at=None).count() == 1
 
 
 @pytest.fixture
 def old(captured: Payment) -> Payment:
-    """A captured payment that was made forty days ago, and its entries."""
+    """Return a captured payment that is forty days old, as are its ledger entries."""
     made = int((datetime.now(UTC) - timedelta(days=40)).timestamp() * 1000)
     old_id = UUID(int=made << 80 | captured.pk.int & (1 << 80) - 1)
     Attempt.objects.all().delete()
@@ -154,7 +154,7 @@ def old(captured: Payment) -> Payment:
     return Payment.objects.get(pk=old_id)
 
 
-def forget_booking(key: str) -> None:
+def delete_entry(key: str) -> None:
     with open_books() as books:
         assert books.execute("delete from sandbox_gateway.ledger where idempotency_key = %s", [key]).rowcount == 1
 
@@ -172,7 +172,7 @@ def test_beat_reconciles_every_hour(captured: Payment) -> None:
     assert Case.objects.get().payment == captured
 
 
-def test_the_task_is_thorough_once_a_day(captured: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_task_compares_the_whole_window_once_a_day(captured: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int | None] = []
     compare = cases.compare_and_record
 
@@ -188,7 +188,7 @@ def test_the_task_is_thorough_once_a_day(captured: Payment, monkeypatch: pytest.
     assert compared == [35, 3, 35]
 
 
-def test_only_one_reconciles_at_a_time(captured: Payment) -> None:
+def test_only_one_process_reconciles_at_a_time(captured: Payment) -> None:
     set_booked_amount(captured, 4000)
     with take_turn(60):
         reconcile_payments()
@@ -200,7 +200,7 @@ def test_only_one_reconciles_at_a_time(captured: Payment) -> None:
     assert reconcile().opened == 1
 
 
-def test_a_turn_that_nobody_gave_back_ends_and_who_slept_through_that_records_nothing(
+def test_an_expired_turn_can_be_taken_and_its_former_holder_records_nothing(
     captured: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_booked_amount(captured, 4000)
@@ -212,13 +212,13 @@ def test_a_turn_that_nobody_gave_back_ends_and_who_slept_through_that_records_no
 
     with monkeypatch.context() as patch:
         patch.setattr(SandboxGateway, "read_ledger", sleep_then_read)
-        with pytest.raises(TookTooLong, match="has ended meanwhile"):
+        with pytest.raises(TookTooLong, match="ended during the comparison"):
             reconcile()
     assert not Case.objects.exists()
     assert reconcile().opened == 1
 
 
-def test_what_takes_too_long_opens_and_closes_nothing(captured: Payment) -> None:
+def test_a_reconciliation_that_takes_too_long_changes_no_case(captured: Payment) -> None:
     set_booked_amount(captured, 4000)
     reconcile()
     set_booked_amount(captured, 4999)
@@ -227,12 +227,12 @@ def test_what_takes_too_long_opens_and_closes_nothing(captured: Payment) -> None
     assert Case.objects.filter(closed_at=None).count() == 1
 
 
-def test_more_findings_than_anybody_reads_close_nothing(
+def test_no_case_is_closed_when_there_are_too_many_findings(
     place: Any, captured: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cases, "MOST_CASES", 2)
     set_booked_amount(captured, 9999)
-    assert reconcile().opened == 2, "the amount, and the sum"
+    assert reconcile().opened == 2, "expected a case for the amount and a case for the sum"
     set_booked_amount(captured, 4999)
     for amount in (1, 2, 3):
         SandboxGateway().authorize(f"made up {amount}", "tok_ok", amount, "EUR")
@@ -243,29 +243,29 @@ def test_more_findings_than_anybody_reads_close_nothing(
 def test_a_payment_that_is_older_than_the_window_is_compared_only_with_all(old: Payment) -> None:
     assert reconcile().open == []
     assert reconcile(days=None).open == []
-    forget_booking(f"{old.pk}:capture")
+    delete_entry(f"{old.pk}:capture")
     assert reconcile().open == []
     assert run("--all")[0] == 1
     assert reconcile().closed == 0
     assert Case.objects.filter(closed_at=None).count() > 0
 
 
-def test_what_moves_lately_of_an_old_payment_is_compared(old: Payment) -> None:
+def test_recent_changes_of_an_old_payment_are_compared(old: Payment) -> None:
     refund_a_part(old)
     assert reconcile().open == []
-    forget_booking(f"{old.pk}:refund:1")
+    delete_entry(f"{old.pk}:refund:1")
     [case] = reconcile().open
     assert case.description.endswith("the gateway has 0 entries for its refund 1, not one")
 
 
-def test_what_the_gateway_alone_knows_of_an_old_payment_is_found(old: Payment) -> None:
+def test_a_recent_entry_of_an_old_payment_that_only_the_gateway_has_is_found(old: Payment) -> None:
     SandboxGateway().refund(f"{old.pk}:refund:1", old.gateway_reference, 200)
     [case] = reconcile().open
     assert case.description.endswith("the gateway has booked: approved refund of 200 EUR")
 
 
 def test_payments_are_compared_across_the_windows_edge(captured: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a payment on the wrong side of the edge by a moment the window holds every entry, and all are right."""
+    """A payment that is slightly older than the window has all its entries inside the window, without a difference."""
     make_scope = ledger.make_scope
 
     def begin_after_it(days: int | None, seconds: float) -> ledger.Scope:
@@ -292,6 +292,6 @@ def test_a_case_about_a_payment_in_flight_is_neither_opened_nor_closed(captured:
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "9999999"])
-def test_a_number_of_days_that_makes_no_sense_is_refused(books: Any, days: str) -> None:
+def test_an_invalid_number_of_days_is_refused(books: Any, days: str) -> None:
     with pytest.raises(CommandError, match="is not between 1 and 3650"):
         call_command("reconcile_payments", f"--days={days}")

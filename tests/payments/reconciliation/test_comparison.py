@@ -1,4 +1,4 @@
-"""verify names every difference between the payments and the gateway's books."""
+"""The comparison of payments with the gateway's ledger finds and names every difference."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ Till = Callable[[str], Payment]
 
 @pytest.fixture
 def till(place: Any, cancelled: Any) -> Till:
-    """A function that brings a new payment to a status."""
+    """Return a function that creates a payment and settles it until it has a given status."""
 
     def settle_until(status: str) -> Payment:
         payment: Payment = place("tok_declined" if status == "declined" else "tok_ok")
@@ -46,7 +46,7 @@ def break_books(sql: str, *values: object) -> None:
 
 @pytest.fixture
 def names(till: Till) -> Any:
-    """A function that expects one difference that names this payment, its order and what is wrong."""
+    """Return a function that expects exactly one difference, which names the payment, its order and `parts`."""
 
     def expect(payment: Payment, *parts: str) -> None:
         differences = list(find_money_differences())
@@ -84,14 +84,14 @@ def test_a_deleted_ledger_entry_is_named(till: Till, status: str, operation: str
     )
 
 
-def test_a_refusal_that_the_gateway_has_not_kept_is_no_difference(till: Till) -> None:
-    """Stripe keeps nothing of a request that it found wrong, such as one with a token that it does not know."""
+def test_a_missing_declined_entry_is_no_difference(till: Till) -> None:
+    """Stripe does not keep requests that it rejects as invalid, for example with an unknown token."""
     payment = till("declined")
     break_books("delete from sandbox_gateway.ledger where idempotency_key = %s", f"{payment.pk}:authorize")
     assert list(find_money_differences()) == []
 
 
-def test_more_payments_than_are_compared_at_once_are_all_compared(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_payments_are_compared_in_several_chunks(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "CHUNK", 2)
     payments = [till("captured") for _ in range(5)]
     assert list(find_money_differences()) == []
@@ -145,7 +145,7 @@ def test_more_refunded_than_captured_is_named(till: Till) -> None:
 def test_a_refund_that_payments_does_not_know_is_named(till: Till, names: Any) -> None:
     payment = till("captured")
     SandboxGateway().refund("by hand", payment.gateway_reference, 100)
-    assert "refund of 100 EUR carries the key 'by hand'" in " ".join(find_money_differences())
+    assert "refund of 100 EUR has the key 'by hand'" in " ".join(find_money_differences())
     SandboxGateway().refund(f"{payment.pk}:refund:1", payment.gateway_reference, 200)
     assert f"payment {payment.pk} of order {payment.order_id} is captured, but the gateway has booked: approved" in (
         " ".join(find_money_differences())
@@ -155,7 +155,7 @@ def test_a_refund_that_payments_does_not_know_is_named(till: Till, names: Any) -
 def test_sums_that_were_changed_by_hand_are_named(till: Till, names: Any) -> None:
     payment = till("captured")
     Payment.objects.filter(pk=payment.pk).update(refunded_amount=100)
-    names(payment, "100 is refunded, its refunds add up to 0")
+    names(payment, "100 is refunded, while its refunds add up to 0")
     Payment.objects.filter(pk=payment.pk).update(refunded_amount=0, captured_amount=4000)
     names(payment, "4000 is captured of 4999")
 
@@ -166,10 +166,10 @@ def test_a_charge_without_a_payment_is_named(books: Any) -> None:
     SandboxGateway().authorize("made up", "tok_ok", 800, "EUR")
     differences = " ".join(find_money_differences())
     assert f"authorize of 700 EUR belongs to payment {stranger}, which does not exist" in differences
-    assert "authorize of 800 EUR carries the key 'made up', which is no payment's" in differences
+    assert "authorize of 800 EUR has the key 'made up', which names no payment" in differences
 
 
-def test_a_payment_marked_captured_by_hand_is_named(till: Till) -> None:
+def test_a_payment_set_to_captured_by_hand_is_named(till: Till) -> None:
     payment = till("authorized")
     Payment.objects.filter(pk=payment.pk).update(status="captured")
     assert f"payment {payment.pk} of order {payment.order_id} is captured, but the gateway has 0 entries" in " ".join(
@@ -177,7 +177,7 @@ def test_a_payment_marked_captured_by_hand_is_named(till: Till) -> None:
     )
 
 
-def test_what_is_in_flight_is_counted_apart(till: Till, place: Any) -> None:
+def test_payments_in_flight_are_counted_and_not_compared(till: Till, place: Any) -> None:
     till("captured")
     moving = till("authorized")
     place()
@@ -187,7 +187,7 @@ def test_what_is_in_flight_is_counted_apart(till: Till, place: Any) -> None:
     assert find_money_in_flight() == 2
 
 
-def test_a_payment_that_moves_while_the_books_are_read_is_not_different(
+def test_a_payment_that_changes_during_the_comparison_is_not_different(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = till("authorized")

@@ -1,4 +1,4 @@
-"""Whatever a token's script does to the first call of a key, the money moves once and the shop finds out."""
+"""The scripts of test tokens disturb the first call of a key. The money moves once and the shop learns the outcome."""
 
 from typing import Any
 
@@ -16,25 +16,25 @@ from tests.payments.dying import let_claims_expire, wait_for_late_calls
 pytestmark = pytest.mark.django_db
 
 APPROVED = sorted({*scripts.TOKENS} - {*scripts.DECLINED})
-#: What the first call comes to, where that is not an answer.
+#: The recorded outcome of the first call, for tokens without a valid first answer.
 PROBLEMS = {
     "tok_timeout_before": "Read timed out",
     "tok_timeout_after": "Read timed out",
     "tok_error": "answered 500",
-    "tok_wrong_amount": "about an amount of 5000, asked was 4999",
+    "tok_wrong_amount": "the amount 5000, expected 4999",
     "tok_twice": "the answer has a wrong shape",
     **{token: "answered 500" for token in scripts.TOKENS if token.startswith("tok_webhook")},
 }
-#: What is booked although the first call brought no answer to be believed.
+#: The ledger entries after a first call without a valid answer.
 BOOKED = {token for token in PROBLEMS if token not in ("tok_timeout_before", "tok_error")}
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    """Nobody waits long; webhooks go nowhere."""
+    """Shorten the scripts' waits and the read timeout, and send no webhooks."""
     monkeypatch.setattr(scripts, "HANG_SECONDS", 0.5)
     monkeypatch.setattr(scripts, "SLOW_SECONDS", 0.1)
-    monkeypatch.setattr(hooks, "tell", lambda *args: None)
+    monkeypatch.setattr(hooks, "schedule_webhook", lambda *args: None)
     settings.GATEWAY_READ_SECONDS = 0.25
 
 
@@ -78,7 +78,7 @@ def test_the_first_call_is_an_unknown_outcome_that_says_why(place: Any, books: A
     payment.refresh_from_db()
     assert (payment.status, payment.wanted) == ("pending", "authorize")
     assert PROBLEMS[token] in Attempt.objects.get().outcome
-    if token != "tok_timeout_after":  # its booking may be a moment behind
+    if token != "tok_timeout_after":  # the gateway may store its entry a moment later
         assert len(books()) == (token in BOOKED)
 
 

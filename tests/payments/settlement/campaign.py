@@ -1,4 +1,4 @@
-"""Many payments at once through a gateway that is a process of its own and is killed again and again."""
+"""A campaign: many payments through a gateway process that is killed and restarted repeatedly."""
 
 import os
 import random
@@ -18,12 +18,12 @@ from django.conf import settings
 from django.db import connections
 
 ROOT = Path(__file__).resolve().parents[3]
-#: The gateway hangs for longer than the client waits.
+#: Longer than the client's read timeout, in seconds.
 READ_SECONDS, HANG_SECONDS = 0.3, 0.5
 
 
 class GatewayProcess:
-    """The sandbox gateway under Granian, on the books of the tests' database."""
+    """The sandbox gateway under Granian, with its ledger in the test database."""
 
     def __init__(self, log: Path) -> None:
         with socket.socket() as probe:
@@ -35,9 +35,9 @@ class GatewayProcess:
         self.kills = 0
 
     def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start the gateway and wait until it answers.
 
-        :raises AssertionError: it does not. What it printed is told.
+        :raises AssertionError: the gateway does not answer in time. The message is its log.
         """
         database = settings.DATABASES["default"]
         address = f"postgres://{database['USER']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
@@ -64,7 +64,7 @@ class GatewayProcess:
         return False
 
     def kill(self) -> None:
-        """kill -9 of all of it."""
+        """Kill all processes of the gateway with SIGKILL."""
         if self._process:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -74,7 +74,7 @@ class GatewayProcess:
 
 @contextmanager
 def repeat(*jobs: Callable[[], object], pause: float = 0.0) -> Iterator[None]:
-    """Run each of `jobs` again and again in a thread of its own, until the block ends. What one raises is raised."""
+    """Repeat each of `jobs` in its own thread until the block ends, then raise the first error of a job."""
     stop, raised = threading.Event(), []
 
     def run(job: Callable[[], object]) -> None:
@@ -100,7 +100,7 @@ def repeat(*jobs: Callable[[], object], pause: float = 0.0) -> Iterator[None]:
 
 
 def disturb(gateway: GatewayProcess, chance: random.Random, most: int) -> None:
-    """Let it live for a while, kill it, leave it dead for a moment, start it again; after `most` kills let it live."""
+    """Let the gateway run for a random time, then kill and restart it unless it was killed `most` times before."""
     time.sleep(chance.uniform(0.2, 2.0))
     if gateway.kills >= most:
         return

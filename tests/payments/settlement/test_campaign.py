@@ -1,6 +1,6 @@
-"""Orders over every token, confirmed, cancelled and given back at any moment, while the gateway is killed at random.
+"""Orders with every token are confirmed, cancelled and refunded at random, while the gateway is killed at random.
 
-Afterwards payments and the gateway's ledger are the same, and nothing was taken, or given back, twice.
+Afterwards payments and the gateway's ledger agree, and no money was captured or refunded twice.
 """
 
 import os
@@ -45,7 +45,7 @@ def test_ledger_equals_payments_however_often_the_gateway_dies(
         fates = {payment.pk: chance.choice(["keep", "keep", "part", "cancel at once", "cancel"]) for payment in waiting}
         while waiting:
             waiting = [payment for payment in waiting if not meet_fate(payment, fates, chance, confirmed, cancelled)]
-            assert time.monotonic() - began < 600, f"{len(waiting)} payments are not through"
+            assert time.monotonic() - began < 600, f"{len(waiting)} payments are not finished"
         wait_until_nothing_is_wanted(began + 600)
     gateway.kill()
     print(f"{orders} orders, {gateway.kills - 1} kills, {time.monotonic() - began:.1f} s; {count_states()}")
@@ -63,14 +63,14 @@ def settle() -> None:
 
 
 def choose_tokens(orders: int, chance: random.Random) -> list[str]:
-    """Every token equally often, in any order."""
+    """Return `orders` tokens in random order, each token equally often."""
     chosen = [scripts.TOKENS[n % len(scripts.TOKENS)] for n in range(orders)]
     chance.shuffle(chosen)
     return chosen
 
 
 def meet_fate(payment: Payment, fates: dict[UUID, str], chance: random.Random, confirmed: Any, cancelled: Any) -> bool:
-    """Do the next thing that is to happen to the order, and tell whether it was the last."""
+    """Apply the next event of the order's fate if it is due, and return whether the fate is complete."""
     fate, now = fates[payment.pk], Payment.objects.get(pk=payment.pk)
     if now.status == "declined":
         return True
@@ -112,7 +112,7 @@ def count_states() -> dict[str, int]:
 
 
 def assert_nothing_moved_twice() -> None:
-    """No authorization was captured or ended twice, and each movement was told once."""
+    """Assert that no authorization ended twice and that each movement of money was published once."""
     with open_books() as books:
         twice = books.execute(
             "select reference from sandbox_gateway.ledger where outcome = 'approved' and operation in"
@@ -130,7 +130,7 @@ def assert_nothing_moved_twice() -> None:
 
 
 def assert_fates_were_met(fates: dict[UUID, str]) -> None:
-    """What was cancelled holds no money; what was kept has all of it."""
+    """Assert that cancelled orders keep no money and kept orders keep the full amount."""
     with connection.cursor() as cursor:
         cursor.execute("select id, status, captured_amount - refunded_amount, amount from payments_payment")
         for payment_id, status, ours, amount in cursor.fetchall():

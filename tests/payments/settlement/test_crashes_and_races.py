@@ -1,4 +1,4 @@
-"""What happens when workers die, meet, or wait for a gateway that does not answer. Everything commits for real."""
+"""Settlement with dying workers, concurrent workers and a silent gateway. All transactions really commit."""
 
 import math
 import threading
@@ -42,9 +42,7 @@ def test_a_crash_between_charge_and_record_charges_once(
     assert Attempt.objects.get().calls == 2
 
 
-def test_a_crash_before_the_gateway_was_reached_charges_once(
-    place: Any, books: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_before_the_call_charges_once(place: Any, books: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     place()
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(calls, "make_call", die)
@@ -115,7 +113,7 @@ def test_a_cancellation_during_the_call_gives_the_money_back(
         assert called.wait(10)
         with transaction.atomic():
             follow_orders([cancelled(payment)])
-        settle_payments()  # rung for the cancellation: the call in flight holds the claim
+        settle_payments()  # the cancellation rings, but the call in flight holds the claim
         assert books() == []
         may_answer.set()
         worker.result(timeout=10)
@@ -142,7 +140,7 @@ def test_a_cancellation_after_a_crash_gives_back_what_was_charged(
     assert books() == [("authorize", "approved", 4999), ("void", "approved", 4999)]
 
 
-def test_a_silent_gateway_is_asked_again_after_growing_pauses(
+def test_a_silent_gateway_is_called_again_after_growing_pauses(
     place: Any, books: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place()
@@ -169,7 +167,7 @@ def fail(*args: object) -> None:
     raise GatewayUnavailable("no route to host")
 
 
-def test_the_longest_waiting_are_taken_first_and_no_more_than_fit(
+def test_the_longest_waiting_payments_are_claimed_first_up_to_the_limit(
     place: Any, books: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "MOST_CALLS", 2)
@@ -217,10 +215,10 @@ def test_a_slow_call_holds_up_no_other_and_is_recorded_when_it_ends(
     assert said(slow.order_id) == ["PaymentAuthorized.v1"]
 
 
-def test_calls_that_were_left_are_recorded_together_by_none_of_the_threads_that_call(
+def test_late_calls_are_recorded_together_by_a_separate_thread(
     place: Any, said: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were it those, all of a queue would be left, and go on at the pace of a transaction for each payment."""
+    """If the calling threads recorded late calls, each payment of a long queue would need its own transaction."""
     recorded: list[tuple[str, int]] = []
 
     def record(finished: Sequence[results.FinishedCall]) -> None:
@@ -238,7 +236,7 @@ def test_calls_that_were_left_are_recorded_together_by_none_of_the_threads_that_
     assert len([number for _, number in recorded if number]) < 20
 
 
-def test_a_call_that_could_outlast_its_claim_is_not_begun(place: Any, books: Any) -> None:
+def test_a_call_that_could_outlast_its_claim_is_not_started(place: Any, books: Any) -> None:
     place()
     [call] = claims.claim_calls(10)
     results.record_calls([calls.make_call(call, begin_by=time.monotonic() - 1)])
@@ -254,17 +252,17 @@ def test_a_client_that_fails_on_one_payment_settles_the_others(
     authorize = SandboxGateway.authorize
 
     def fail_on_one(gateway: SandboxGateway, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
-        assert amount != 1, "no client is without bugs"
+        assert amount != 1, "a simulated bug of the client"
         return authorize(gateway, key, token, amount, currency)
 
     monkeypatch.setattr(SandboxGateway, "authorize", fail_on_one)
     settle_payments()
     assert (said(broken.order_id), said(good.order_id)) == ([], ["PaymentAuthorized.v1"])
-    assert "no client is without bugs" in Attempt.objects.get(payment=broken).outcome
+    assert "a simulated bug of the client" in Attempt.objects.get(payment=broken).outcome
 
 
 def test_a_ring_while_all_workers_are_busy_is_not_lost() -> None:
-    """The second ring finds no place, but the worker looks again before it goes."""
+    """The second ring finds no free worker, but the busy worker checks again before it stops."""
     shift, due, rings = Shift(workers=1), [1, 0, 1, 0], []
 
     def take() -> int:

@@ -1,4 +1,4 @@
-"""A refund that the gateway has taken and not decided stays in flight: looked up now and then, until it is known."""
+"""A pending refund, accepted but not decided by the gateway, is looked up until its outcome is known."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,21 +22,21 @@ pytestmark = pytest.mark.django_db
 
 
 class Bank:
-    """Decides the refunds of a gateway by their keys: `decisions` holds what it has decided, all others are pending."""
+    """A bank that decides about refunds. `decisions` maps idempotency keys to decisions; other refunds are pending."""
 
     def __init__(self) -> None:
         self.decisions: dict[str, Any] = {}
         self.asked: list[str] = []
 
     def answer(self, key: str, reference: str, amount: int) -> GatewayAnswer:
-        """What the gateway says of a refund now."""
+        """Return the gateway's current answer about a refund."""
         outcome, reason = self.decisions.get(key.partition(":")[2], ("pending", ""))
         return GatewayAnswer(outcome=outcome, reference=reference, amount=amount, currency="EUR", reason=reason)
 
 
 @pytest.fixture
 def bank(monkeypatch: pytest.MonkeyPatch) -> Bank:
-    """A bank behind the sandbox gateway, which takes its time."""
+    """Return a slow bank that decides about the refunds of the sandbox gateway."""
     bank, taken = Bank(), dict[str, int]()
 
     def refund(gateway: SandboxGateway, key: str, reference: str, amount: int) -> GatewayAnswer:
@@ -61,14 +61,12 @@ def give_part(payment: Payment, amount: int) -> Refund:
 
 
 def read_pause(payment: Payment) -> int:
-    """The seconds until the payment is due, rounded."""
+    """Return the rounded number of seconds until the payment is due."""
     waiting = Payment.objects.annotate(now=Now()).get(pk=payment.pk)
     return round((waiting.due_at - waiting.now).total_seconds())
 
 
-def test_a_pending_refund_is_not_done_until_a_look_up_says_so(
-    captured: Payment, bank: Bank, said: Any, cancelled: Any
-) -> None:
+def test_a_pending_refund_is_done_only_after_a_lookup(captured: Payment, bank: Bank, said: Any, cancelled: Any) -> None:
     follow_orders([cancelled(captured)])
     settle_payments()
     captured.refresh_from_db()
@@ -88,12 +86,12 @@ def test_a_pending_refund_is_not_done_until_a_look_up_says_so(
     assert bank.asked == ["send refund:1", "look up refund:1"]
 
 
-def test_a_pending_refund_that_fails_is_declined_and_a_case_and_its_money_is_ours_again(
+def test_a_pending_refund_that_fails_is_declined_opens_a_case_and_can_be_refunded_again(
     captured: Payment, bank: Bank, said: Any
 ) -> None:
     give_part(captured, 5000)
     settle_payments()
-    with pytest.raises(NotRefundable, match="of 5000 captured 0 is left"):
+    with pytest.raises(NotRefundable, match="0 of the captured 5000 is left"):
         give_part(captured, 1)
     bank.decisions["refund:1"] = ("declined", "lost_or_stolen_card")
     let_claims_expire()
@@ -106,7 +104,7 @@ def test_a_pending_refund_that_fails_is_declined_and_a_case_and_its_money_is_our
     assert give_part(captured, 5000).number == 2
 
 
-def test_the_pauses_between_look_ups_grow_to_an_hour(captured: Payment, bank: Bank) -> None:
+def test_the_pauses_between_lookups_grow_to_an_hour(captured: Payment, bank: Bank) -> None:
     give_part(captured, 100)
     pauses = []
     for _ in range(13):
@@ -118,7 +116,7 @@ def test_the_pauses_between_look_ups_grow_to_an_hour(captured: Payment, bank: Ba
     assert len(bank.asked) == 13
 
 
-def test_a_pending_refund_holds_up_no_other(captured: Payment, bank: Bank, said: Any) -> None:
+def test_a_pending_refund_delays_no_other_refund(captured: Payment, bank: Bank, said: Any) -> None:
     give_part(captured, 1000)
     settle_payments()
     bank.decisions["refund:2"] = ("approved", "")
@@ -149,7 +147,7 @@ def test_several_pending_refunds_are_looked_up_in_turn(captured: Payment, bank: 
     assert captured.refunded_amount == 300
 
 
-def test_a_hint_has_the_refund_that_it_names_looked_up_first(captured: Payment, bank: Bank) -> None:
+def test_the_refund_of_a_hint_is_looked_up_first(captured: Payment, bank: Bank) -> None:
     for amount in (100, 200):
         give_part(captured, amount)
     settle_payments()
@@ -199,7 +197,7 @@ def test_only_a_refund_can_be_pending(place: Any, said: Any, monkeypatch: pytest
     assert payment.status == "authorized"
 
 
-def test_a_capture_that_wants_its_refund_is_not_asked_again_before_its_pause(
+def test_a_capture_before_a_refund_is_not_retried_before_its_pause_ends(
     place: Any, confirmed: Any, cancelled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []

@@ -1,4 +1,4 @@
-"""A payment from OrderPlaced to its end, one worker at a time."""
+"""The settlement of a payment from OrderPlaced to its final state, with one worker at a time."""
 
 import json
 import time
@@ -62,7 +62,7 @@ def test_a_slow_card_is_authorized_after_its_pause(place: Any, books: Any, monke
 
 
 @pytest.mark.parametrize("token", ["tok_ok", "tok_declined"])
-def test_the_token_is_forgotten_once_the_gateway_has_answered(place: Any, token: str) -> None:
+def test_the_token_is_deleted_after_the_gateways_answer(place: Any, token: str) -> None:
     payment = place(token)
     assert payment.payment_token == token
     settle_payments()
@@ -82,7 +82,7 @@ def test_a_cancelled_order_gets_its_money_back(place: Any, books: Any, said: Any
     assert json.loads(Outbox.objects.get(type="PaymentVoided.v1").body)["amount"] == 4999
 
 
-def test_an_order_cancelled_before_the_gateway_was_asked_is_never_charged(
+def test_an_order_cancelled_before_the_first_call_is_never_charged(
     place: Any, books: Any, said: Any, cancelled: Any
 ) -> None:
     payment = place()
@@ -123,7 +123,7 @@ def test_an_attempt_is_stored_with_its_key_and_its_outcome(place: Any, confirmed
     ]
 
 
-def test_a_transaction_rings_once_however_many_payments_it_writes(
+def test_a_transaction_with_many_payments_rings_once(
     place: Any, rung: list[str], django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
