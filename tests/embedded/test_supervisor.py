@@ -59,7 +59,7 @@ def supervise(parts: str, folder: Path) -> str:
 
 def test_a_part_that_is_not_healthy_in_time_is_named_with_its_last_lines(tmp_path: Path) -> None:
     printed = supervise('Part("sleepy", sleep, ready_seconds=1)', tmp_path)
-    assert "FAILED sleepy is not healthy after 1 s. The last it said:\n    still asleep" in printed
+    assert "FAILED sleepy is not healthy after 1 s. Its last output:\n    still asleep" in printed
     assert "READY" not in printed
 
 
@@ -73,7 +73,7 @@ def test_a_crash_loop_gets_longer_pauses_and_is_shown(tmp_path: Path) -> None:
 def test_a_part_that_does_not_listen_is_killed_after_its_time(tmp_path: Path) -> None:
     printed = supervise('Part("deaf", ignore, ready_seconds=1, stop_seconds=0.5)', tmp_path)
     assert printed.rstrip().endswith("not listening")
-    assert "everything is stopped" in printed
+    assert "all parts are stopped" in printed
 
 
 def test_jobs_run_in_their_order_and_what_nobody_has_to_wait_for_is_ready(tmp_path: Path) -> None:

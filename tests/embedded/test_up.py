@@ -139,7 +139,7 @@ def test_it_stops_in_order_and_leaves_nothing(small_shop: RunningShop, signum: s
     assert small_shop.stop(30, signum=signum) == 0
     assert not any(map(is_alive, processes))
     assert not small_shop.ready_file.exists()
-    assert small_shop.screen.read_text().splitlines()[-1].endswith("everything is stopped")
+    assert small_shop.screen.read_text().splitlines()[-1].endswith("all parts are stopped")
     assert "database system is shut down" in (small_shop.var_dir / "log" / "postgres.log").read_text()
     asked = small_shop.manage("part", "list")
     assert asked.returncode == 1
