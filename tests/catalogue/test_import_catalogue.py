@@ -41,7 +41,7 @@ def import_file(file: Path) -> str:
 def refuse_file(file: Path) -> str:
     """Import a file that must be refused, see that nothing of it was loaded, and return what was printed."""
     printed = StringIO()
-    with pytest.raises(CommandError, match="nothing was loaded") as refusal:
+    with pytest.raises(CommandError, match="nothing was imported") as refusal:
         call_command("import_catalogue", file, stderr=printed)
     assert refusal.value.returncode == 1
     assert not Product.objects.exists()
@@ -62,7 +62,7 @@ def test_a_good_file_makes_shelves_products_and_opening_stock(write_file: WriteF
     assert (mug.category.slug, mug.category.name) == ("camp-kitchen", "Camp Kitchen")
     assert (tent.description, tent.picture) == ("Sleeps two, in wind.", "")
     assert dict(Stock.objects.values_list("sku", "on_hand")) == {"MUG": 12, "TENT": 0}
-    assert "2 categories, 2 products created, 0 updated, 2 given opening stock" in printed
+    assert "2 categories, 2 products created, 0 updated, opening stock set for 2" in printed
 
 
 def test_a_second_import_updates_products_and_leaves_stock_alone(write_file: WriteFile) -> None:
@@ -73,7 +73,7 @@ def test_a_second_import_updates_products_and_leaves_stock_alone(write_file: Wri
     )
     assert Product.objects.get(sku="MUG").price == 1500
     assert dict(Stock.objects.values_list("sku", "on_hand")) == {"MUG": 17, "CUP": 3}
-    assert "1 products created, 1 updated, 1 given opening stock" in printed
+    assert "1 products created, 1 updated, opening stock set for 1" in printed
 
 
 def test_a_second_import_keeps_off_sale_what_staff_took_off_sale(write_file: WriteFile) -> None:

@@ -117,7 +117,7 @@ def test_a_plug_stays_pulled_until_it_is_put_back(small_shop: RunningShop) -> No
     assert small_shop.list_parts()["valkey"]["state"] == "running"
     unknown = small_shop.manage("part", "stop", "elephant")
     assert unknown.returncode == 1
-    assert "'elephant' is no part here. There are postgres, valkey" in unknown.stderr
+    assert "unknown part 'elephant': choose one of postgres, valkey" in unknown.stderr
 
 
 def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(small_shop: RunningShop) -> None:
@@ -128,7 +128,7 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(small_shop: Runnin
     small_shop.start(90)
 
     printed = small_shop.screen.read_text()
-    assert "had left running: postgres, valkey" in printed
+    assert "a killed supervisor: postgres, valkey" in printed
     assert not any(map(is_alive, left))
     assert {row["state"] for row in small_shop.list_parts().values()} == {"running"}
 
@@ -198,4 +198,4 @@ def test_a_bad_environment_variable_is_named(
 def test_an_unknown_part_is_named(port: int, tmp_path: Path) -> None:
     refused = run_up("--only", "postgres", "elephant", PORT=str(port), VAR_DIR=str(tmp_path / "var"))
     assert refused.returncode == 1
-    assert "elephant: no such part here" in refused.stderr
+    assert "unknown part elephant" in refused.stderr

@@ -66,7 +66,7 @@ def read_settings(**variables: str) -> dict[str, Any]:
         ("DATABASE_URL", "nonsense", "postgres://"),
         ("DATABASE_URL", "mysql://me:hunter2@host/shop", "postgres://"),
         ("DATABASE_URL", "postgres://me:hunter2@host:port/shop", "postgres://"),
-        ("DATABASE_URL", "postgres://me:hunter2@host", "names no database"),
+        ("DATABASE_URL", "postgres://me:hunter2@host", "contains no database name"),
         ("CELERY_BROKER_URL", "amqp://me:hunter2@host", "redis://"),
         ("PAYMENT_GATEWAY", "cash", "'cash'"),
         ("GATEWAY_READ_SECONDS", "0", "'0'"),
@@ -86,12 +86,12 @@ def test_in_production_secrets_must_be_given() -> None:
     for given in ({}, {"SECRET_KEY": ""}, {"SECRET_KEY": "s" * 50}):
         done = manage("check", PRODUCTION="1", **given)
         missing = "ALLOWED_HOSTS" if given.get("SECRET_KEY") else "SECRET_KEY"
-        assert (done.returncode, done.stderr.strip()) == (1, f"{missing} is not set: with PRODUCTION it must be")
+        assert (done.returncode, done.stderr.strip()) == (1, f"{missing} is not set: PRODUCTION requires it")
 
 
 def test_with_stripe_its_secrets_must_be_given() -> None:
     done = manage("check", PAYMENT_GATEWAY="stripe", STRIPE_KEY="sk_test_1")
-    expected = "STRIPE_WEBHOOK_SECRET is not set: with PAYMENT_GATEWAY=stripe it must be"
+    expected = "STRIPE_WEBHOOK_SECRET is not set: PAYMENT_GATEWAY=stripe requires it"
     assert (done.returncode, done.stderr.strip()) == (1, expected)
 
 

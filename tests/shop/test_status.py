@@ -156,7 +156,7 @@ def test_without_a_database_the_rest_is_shown() -> None:
     assert shown["parts"]["postgres"]["up"] is False
     assert "refused" in shown["parts"]["postgres"]["detail"]
     assert (shown["outbox"], shown["consumers"]) == (None, None)
-    assert "the database is away" in out.getvalue()
+    assert "the database is down" in out.getvalue()
 
 
 def test_the_table_for_people_has_a_line_for_each_part_and_consumer() -> None:
