@@ -1,4 +1,4 @@
-"""Valkey as a local process. It stores nothing on disk: its messages only ask workers to read a table."""
+"""Valkey as a local process. It stores nothing on disk: its messages only cause workers to read a table."""
 
 import os
 

@@ -1,8 +1,8 @@
-"""The doorbell: tell Celery that rows wait. Nobody depends on being heard, because a periodic ring finds them, too.
+"""The doorbell: a Celery message which says that rows of a queue are due. A periodic ring covers lost messages.
 
-A ring names a task and no row: the task takes what is due, many rows at a time. A worker that found rows stays for
-LINGER_SECONDS and looks again at its pace. So a process that has just rung need not ring again for what it commits
-within QUIET_AFTER_RING_SECONDS: the worker that took the rows of that ring looks once more after that.
+A ring names a task, but no row: the task processes all due rows in batches. A worker that found rows polls its queue
+for LINGER_SECONDS more. A process therefore does not ring again within QUIET_AFTER_RING_SECONDS, because the worker of
+the previous ring still polls at the end of this time.
 """
 
 import logging
@@ -17,15 +17,15 @@ from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds from a look of a worker to its next one at its queue.
+#: Seconds between two polls of a worker.
 PACE_SECONDS = 0.05
-#: After a look that found this many rows, the next one follows at once.
+#: A poll that found this number of rows or more is followed by the next poll without a pause.
 MANY_ROWS = 20
-#: Seconds that a worker stays at its queue after the last ring, and seconds in which a process does not ring again.
+#: Seconds that a worker polls an empty queue, and seconds in which a process does not ring again.
 LINGER_SECONDS, QUIET_AFTER_RING_SECONDS = 2.0, 1.9
-#: After a failed ring nobody rings for so long: a consumer's batches wait for a dead broker once.
+#: Seconds without a ring after a failed one, so that a dead broker delays a consumer only once.
 QUIET_SECONDS = 5.0
-#: A worker goes on for so long before it lets other tasks have its thread.
+#: Seconds of work after which a worker releases its thread to other tasks.
 SHIFT_SECONDS = 5.0
 _quiet_until = 0.0
 _rung_at: dict[str, float] = {}
@@ -40,10 +40,9 @@ class _Ring:
 
 
 def ring(task: Task) -> None:
-    """Ask Celery to run `task` once the open transaction commits; at once when none is open.
+    """Send `task` to Celery after the commit of the open transaction, or immediately without one.
 
-    A transaction rings once for each task, however often it asks. Returning does not mean that the task will run: a
-    broker that is away is logged and passed over.
+    A transaction rings at most once for each task. If the broker is unavailable, the failure is only logged.
     """
     ringing = _Ring(task)
     if all(waiting[1] != ringing for waiting in connection.run_on_commit):
@@ -60,14 +59,17 @@ def _ring_now(task: Task) -> None:
         _rung_at[task.name] = now
     except OperationalError as error:
         _quiet_until = time.monotonic() + QUIET_SECONDS
-        logger.warning("Celery's broker is away, the sweep takes over", extra={"task": task.name, "error": str(error)})
+        logger.warning(
+            "Celery's broker is unavailable: the periodic sweep will process the rows",
+            extra={"task": task.name, "error": str(error)},
+        )
 
 
 class Shift:
-    """The threads of this process that are at a queue's rows: at most `workers`, of which one waits for more rows."""
+    """The threads of this process that work on a queue: at most `workers`. At most one of them waits for more rows."""
 
     def __init__(self, workers: int, *, pace_seconds: float = PACE_SECONDS) -> None:
-        """Describe it. `pace_seconds` lie between two looks while few rows come."""
+        """Create a shift that waits `pace_seconds` between two polls while few rows arrive."""
         self._pace_seconds = pace_seconds
         self._lock = threading.Lock()
         self._free = workers
@@ -75,9 +77,9 @@ class Shift:
         self._stay_until = 0.0
 
     def work(self, take: Callable[[], int]) -> bool:
-        """Call `take`, which works on some due rows and returns their number, until it finds none for LINGER_SECONDS.
+        """Call `take` until it finds no rows for LINGER_SECONDS. `take` processes due rows and returns their number.
 
-        Return False when SHIFT_SECONDS were not enough: ring again.
+        Return False if the work takes longer than SHIFT_SECONDS; the caller must ring again.
         """
         until = time.monotonic() + SHIFT_SECONDS
         if not self._enter():
@@ -98,7 +100,7 @@ class Shift:
         return False
 
     def _enter(self) -> bool:
-        """Note the ring and take a place; without one, another thread looks at the queue before it leaves."""
+        """Record the ring, and return whether this thread may work. Otherwise a working thread polls again instead."""
         with self._lock:
             self._has_rung = True
             if self._is_one_waiting or not self._free:
@@ -107,7 +109,7 @@ class Shift:
             return True
 
     def _wait_for_more(self, taken: int) -> bool:
-        """Tell whether to look again. If not, the place is given back: under the lock, so that no ring is missed."""
+        """Return whether to poll again. Otherwise leave the shift under the same lock, so that no ring is missed."""
         with self._lock:
             now = time.monotonic()
             if taken:

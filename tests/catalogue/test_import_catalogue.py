@@ -103,9 +103,14 @@ def test_a_second_import_keeps_off_sale_what_staff_took_off_sale(write_file: Wri
         (GOOD.replace("EUR", "eur"), "currency", "eur", "must be EUR"),
         (GOOD.replace(",12,", ",-3,"), "stock", "-3", "whole number"),
         (GOOD.replace(",12,", ",some,"), "stock", "some", "whole number"),
-        (GOOD.replace("MUG-BIRCH.svg", "NONE.svg"), "picture", "catalogue/pictures/NONE.svg", "no static file"),
-        (GOOD.replace("catalogue/pictures", "../../.."), "picture", "../../../MUG-BIRCH.svg", "no static file"),
-        (GOOD.replace("catalogue/", "/catalogue/"), "picture", "/catalogue/pictures/MUG-BIRCH.svg", "no static file"),
+        (GOOD.replace("MUG-BIRCH.svg", "NONE.svg"), "picture", "catalogue/pictures/NONE.svg", "not a static file"),
+        (GOOD.replace("catalogue/pictures", "../../.."), "picture", "../../../MUG-BIRCH.svg", "not a static file"),
+        (
+            GOOD.replace("catalogue/", "/catalogue/"),
+            "picture",
+            "/catalogue/pictures/MUG-BIRCH.svg",
+            "not a static file",
+        ),
         (GOOD.replace("enamel.", "ena\0mel."), "description", "Steel and ena\0mel.", "NUL"),
     ],
 )
@@ -129,7 +134,7 @@ def test_every_mistake_of_a_file_is_named_at_once(write_file: WriteFile) -> None
 
 
 def test_a_sku_that_stands_twice_names_both_lines(write_file: WriteFile) -> None:
-    assert "line 4, sku 'MUG': stands on line 2 already" in refuse_file(
+    assert "line 4, sku 'MUG': is already on line 2" in refuse_file(
         write_file(GOOD, "CUP,Cup,Camp Kitchen,A cup.,900,EUR,3,", GOOD)
     )
 
