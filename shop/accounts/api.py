@@ -145,7 +145,7 @@ class TokenList(APIView):
     )
     @method_decorator(sensitive_variables())
     def post(self, request: Request) -> Response:
-        """Log in. The token expires after two weeks. An account has at most 20 tokens; a new token replaces the oldest."""
+        """Log in. A token expires after two weeks. An account has at most 20 tokens; a new one replaces the oldest."""
         body = Credentials(data=request.data)
         body.is_valid(raise_exception=True)
         email, password = body.validated_data["email"], body.validated_data["password"]

@@ -1,8 +1,8 @@
 """Health check of one process for containers: `python shop/embedded/heart.py NAME`.
 
 The exit code is 0 if the process has stored a heartbeat within 15 s. The check reads the heartbeats of this host;
-`--anywhere` reads the heartbeats of all hosts. The module does not import Django, because each container runs it every few
-seconds.
+`--anywhere` reads the heartbeats of all hosts. The module does not import Django, because each container runs it every
+few seconds.
 """
 
 import os
