@@ -120,7 +120,7 @@ def churn() -> None:
 
 
 def catch_up(position: int) -> int:
-    """Mark all rows above `position` as published and applied, and raise the low watermarks. Return the last position."""
+    """Mark rows above `position` as published and applied, raise the low watermarks, and return the last position."""
     from relay.partitions import read_position
 
     last = read_position()

@@ -1,4 +1,4 @@
-"""A file is loaded whole or not at all, and every mistake is named with its line."""
+"""A catalogue file is imported completely or not at all, and each mistake is reported with its line."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -21,7 +21,7 @@ WriteFile = Callable[..., Path]
 
 @pytest.fixture
 def write_file(tmp_path: Path) -> WriteFile:
-    """A function that writes lines to a CSV file, below the header unless another is given."""
+    """Return a function that writes a header and lines to a CSV file, and returns its path."""
 
     def write(*lines: str, header: str = HEADER) -> Path:
         file = tmp_path / "products.csv"
@@ -32,14 +32,14 @@ def write_file(tmp_path: Path) -> WriteFile:
 
 
 def import_file(file: Path) -> str:
-    """Import, and return what was printed."""
+    """Import `file`, and return the command's output."""
     printed = StringIO()
     call_command("import_catalogue", file, stdout=printed)
     return printed.getvalue()
 
 
 def refuse_file(file: Path) -> str:
-    """Import a file that must be refused, see that nothing of it was loaded, and return what was printed."""
+    """Import `file`, which must be refused, check that no rows are stored, and return the error output."""
     printed = StringIO()
     with pytest.raises(CommandError, match="nothing was imported") as refusal:
         call_command("import_catalogue", file, stderr=printed)
@@ -133,7 +133,7 @@ def test_every_mistake_of_a_file_is_named_at_once(write_file: WriteFile) -> None
     ]
 
 
-def test_a_sku_that_stands_twice_names_both_lines(write_file: WriteFile) -> None:
+def test_a_repeated_sku_is_reported_with_both_lines(write_file: WriteFile) -> None:
     assert "line 4, sku 'MUG': is already on line 2" in refuse_file(
         write_file(GOOD, "CUP,Cup,Camp Kitchen,A cup.,900,EUR,3,", GOOD)
     )

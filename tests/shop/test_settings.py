@@ -1,4 +1,4 @@
-"""A bad environment variable ends every command with a sentence that names it; secrets are not shown."""
+"""An invalid environment variable ends each command with a message that names the variable, but shows no secret."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def manage(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def read_settings(**variables: str) -> dict[str, Any]:
-    """The settings that come of these environment variables."""
+    """Return the settings SHOWN for these environment variables."""
     done = manage("shell", "-v0", "-c", SHOW, **variables)
     assert done.returncode == 0, done.stderr
     settings: dict[str, Any] = json.loads(done.stdout)
@@ -100,7 +100,7 @@ def test_without_any_variable_everything_is_on_this_machine() -> None:
     assert (settings["PORT"], settings["DEBUG"], settings["PRODUCTION"]) == (8000, False, False)
     assert settings["OUTSIDE_PARTS"] == []
     assert settings["DATABASE"]["HOST"] == "127.0.0.1"
-    # An empty variable, as compose files like to set them, is one that is not set.
+    # Compose files often set empty variables, which must count as not set.
     assert read_settings(DATABASE_URL="", KAFKA_BOOTSTRAP_SERVERS="", CELERY_BROKER_URL="", PORT="") == settings
 
 

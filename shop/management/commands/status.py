@@ -66,8 +66,8 @@ def read_status() -> dict[str, Any]:
             "postgres": database,
             "kafka": check_part(cluster.is_reachable),
             "valkey": check_part(ping_valkey),
-            "web": check_part(lambda: ask_health(f"http://127.0.0.1:{settings.PORT}")),
-            **({"gateway": check_part(lambda: ask_health(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),
+            "web": check_part(lambda: is_healthy(f"http://127.0.0.1:{settings.PORT}")),
+            **({"gateway": check_part(lambda: is_healthy(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),
             **{name: describe_process(processes.get(name)) for name in LOOPS},
             # A periodic task sends Celery's heartbeat, so the heartbeat shows that beat runs, too.
             "beat": describe_process(processes.get("celery")),
@@ -139,7 +139,7 @@ def describe_process(process: Process | None) -> dict[str, Any]:
     return {"up": process.age is not None and process.age < STALE_AFTER_SECONDS, "detail": process.tell()}
 
 
-def ask_health(url: str) -> bool:
+def is_healthy(url: str) -> bool:
     """Return whether the server at `url` answers its health check with 200."""
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=3) as answer:
