@@ -37,7 +37,7 @@ def describe_session(arguments: list[str]) -> dict[str, str | int | None]:
     return {
         "application_name": name,
         "options": " ".join(f"-c {option}" for option in options),
-        # Background processes repeat few statements, so PostgreSQL prepares each one at its fifth execution.
+        # Background processes repeat few statements, so psycopg prepares each one after five executions.
         # Web processes use shop.statements instead.
         "prepare_threshold": 5 if name.startswith(_BACKGROUND) else None,
     }

@@ -72,6 +72,6 @@ def show(line: str) -> None:
         print(line, flush=True)
 
 
-def tell(line: str) -> None:
+def log_message(line: str) -> None:
     """Print `line` as a message of the supervisor."""
     show(f"{label('up')} {line}")

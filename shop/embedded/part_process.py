@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from shop.embedded.logs import PartLog, tell
+from shop.embedded.logs import PartLog, log_message
 from shop.embedded.parts import Part
 from shop.embedded.processes import (
     CANNOT_START,
@@ -80,7 +80,7 @@ class PartProcess:
             self.state = "running"
         self.was_ready = True
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Send the part's stop signal. `kill_if_due` kills the process if it does not end in time."""
         if self.child is None:
             self.state = "stopped"
@@ -126,7 +126,9 @@ class PartProcess:
             self.state, self.was_ready = "done", True
         elif code == CANNOT_START:
             self.state = "failed"
-            tell(f"{self.part.name} can't start; to try again, run `manage.py part stop` and `manage.py part start`")
+            log_message(
+                f"{self.part.name} can't start; to try again, run `manage.py part stop` and `manage.py part start`"
+            )
         else:
             self._pause_after_crash(code)
 
@@ -135,7 +137,7 @@ class PartProcess:
         if now - self.started_at >= _STEADY_AFTER_SECONDS:
             self._pause = _FIRST_PAUSE_SECONDS
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        tell(f"{self.part.name} {how}: starts again in {self._pause:g} s")
+        log_message(f"{self.part.name} {how}: starts again in {self._pause:g} s")
         self.restarts += 1
         self.state = "waiting"
         self._not_before = now + self._pause

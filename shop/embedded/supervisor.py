@@ -13,7 +13,7 @@ from types import FrameType
 
 from shop.embedded import health, run_files
 from shop.embedded.health import ReportLog
-from shop.embedded.logs import PartLog, tell
+from shop.embedded.logs import PartLog, log_message
 from shop.embedded.part_process import PartProcess
 from shop.embedded.parts import Part
 from shop.embedded.processes import ProcessRecord
@@ -47,9 +47,9 @@ class Supervisor:
 
         Call `meanwhile` once, after the start of the parts that do not depend on others.
 
-        :raises StartFailed: a part can't start, or was not ready in time. All parts are stopped before.
+        :raises StartFailed: a part can't start, or was not ready in time. All parts are stopped first.
         """
-        self._listen_to_signals()
+        self._install_signal_handlers()
         try:
             self._advance()
             meanwhile()
@@ -65,7 +65,7 @@ class Supervisor:
         finally:
             self._stop_all()
 
-    def _listen_to_signals(self) -> None:
+    def _install_signal_handlers(self) -> None:
         """Let each signal wake the selector, so that the supervisor reacts immediately."""
         wake, waker = os.pipe()
         for end in (wake, waker):
@@ -95,7 +95,7 @@ class Supervisor:
         for process in self._all():
             if process.part.name in to_stop:
                 if process.state not in ("stopping", "stopped"):
-                    process.ask_to_stop()
+                    process.request_stop()
             else:
                 process.allow_start()
             if process.may_start and all(self._is_ready(name) for name in process.part.after):
@@ -125,7 +125,7 @@ class Supervisor:
 
     def _log_ready(self, process: PartProcess) -> None:
         what = "done" if process.part.is_job else "ready"
-        tell(f"{process.part.name} is {what} after {time.monotonic() - self._began:.1f} s")
+        log_message(f"{process.part.name} is {what} after {time.monotonic() - self._began:.1f} s")
 
     def _refuse_failure(self) -> None:
         for process in self._parts.values():
@@ -147,15 +147,15 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Stop the parts stage by stage: clients before the servers that they use. Each wait has a limit."""
-        tell("stopping all parts (press Ctrl-C again to kill them)")
+        log_message("stopping all parts (press Ctrl-C again to kill them)")
         run_files.READY.unlink(missing_ok=True)
         stages = sorted({process.part.stop_stage for process in self._all()})
         for stage in stages:
             stopping = [process for process in self._all() if process.part.stop_stage == stage]
             for process in stopping:
-                process.ask_to_stop()
+                process.request_stop()
             while any(process.child for process in stopping):
                 self._poll()
         for process in self._all():
             process.log.close()
-        tell("all parts are stopped")
+        log_message("all parts are stopped")

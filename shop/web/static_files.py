@@ -107,7 +107,10 @@ def open_file(path: str, *, is_immutable: bool) -> StaticFile:
 
 
 def compress_file(path: Path) -> Path | None:
-    """Return the path of a compressed copy in VAR_DIR, or None if compression saves less than 10 %."""
+    """Return the path of a compressed copy of `path` in VAR_DIR.
+
+    Return None for other file types, if compression saves less than 10 %, or if the disk is not writable.
+    """
     if path.suffix not in COMPRESSED:
         return None
     content = path.read_bytes()

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from shop.embedded import postgres, run_files
 from shop.embedded.addresses import list_addresses, show_addresses
 from shop.embedded.checks import CannotBegin, check_outside_parts, check_ports
-from shop.embedded.logs import tell
+from shop.embedded.logs import log_message
 from shop.embedded.parts import Part, import_programs, list_parts
 from shop.embedded.processes import ProcessRecord, write_atomically
 from shop.embedded.supervisor import StartFailed, Supervisor
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             lock = run_files.Lock()
             record = ProcessRecord(run_files.PROCESSES)
             if ended := record.end_leftovers(postgres.find_processes):
-                tell(f"ended the remaining processes of a killed supervisor: {', '.join(ended)}")
+                log_message(f"ended the remaining processes of a killed supervisor: {', '.join(ended)}")
             run_files.clear()
             parts = _choose(list_parts(), only)
             check_ports(parts)
@@ -71,4 +71,4 @@ def _announce(running: set[str]) -> None:
     addresses = list_addresses()
     write_atomically(run_files.READY, addresses)
     show_addresses(addresses, with_web="web" in running)
-    tell(f"all parts are healthy; press Ctrl-C to stop them. Data: {settings.VAR_DIR}")
+    log_message(f"all parts are healthy; press Ctrl-C to stop them. Data: {settings.VAR_DIR}")

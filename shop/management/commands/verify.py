@@ -11,7 +11,7 @@ from payments.gateways.protocol import GatewayUnavailable
 from relay import BrokerUnavailable
 from shop.management.verification import verify
 
-#: Print the current step whenever it has lasted this many seconds more.
+#: Seconds between two lines of progress on stderr.
 TELL_SECONDS = 5.0
 
 
