@@ -1,4 +1,4 @@
-# Everything is run through here or through `.venv/bin/python manage.py`. Environment variables pass through:
+# Run all commands with `make` or `.venv/bin/python manage.py`. Both read the environment variables
 # PORT, VAR_DIR, BROKERS=3, EMBEDDED=wheels, DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS, CELERY_BROKER_URL.
 
 PYTHON ?= python3
@@ -10,31 +10,31 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -
 .PHONY: help up reset test test-long simulate faults bench check requirements
 .DEFAULT_GOAL := help
 
-help: ## show this
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: $(VENV)/installed ## start the shop and all that it needs; Ctrl-C stops it (BROKERS=3, EMBEDDED=wheels, PORT=...)
+up: $(VENV)/installed ## start the shop with all its parts; Ctrl-C stops it (BROKERS=3, EMBEDDED=wheels, PORT=...)
 	@$(BIN)/python manage.py up
 
 reset: $(VENV)/installed ## delete all data and logs below var/
 	@$(BIN)/python manage.py reset
 
-test: $(VENV)/installed-dev ## run the tests on the real parts, in two processes; of long campaigns it runs samples
+test: $(VENV)/installed-dev ## run the tests with the real parts in two processes, with samples of the long tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-long: $(VENV)/installed-dev ## the long forms of races and campaigns, of which make test runs samples
+test-long: $(VENV)/installed-dev ## run the long tests completely
 	@LONG=all $(BIN)/python -m pytest -m long
 
-simulate: $(VENV)/installed-dev ## 100,000 runs of orders, stock and money on the model, 100 on PostgreSQL (SEED=... draws others)
+simulate: $(VENV)/installed-dev ## simulate 100,000 runs of orders, stock and money on the model and 100 on PostgreSQL (SEED=...)
 	@SIMULATE=all $(BIN)/python -m pytest tests/simulation/test_simulation.py
 
-faults: $(VENV)/installed-dev ## every fault at every point, three brokers: about 25 minutes (SEED=... draws others)
+faults: $(VENV)/installed-dev ## inject all faults at all points with three brokers, about 25 minutes (SEED=...)
 	@FAULTS=all $(BIN)/python -m pytest tests/faults
 
-bench: $(VENV)/installed-dev ## every benchmark, each with its table: about an hour (BENCH="relay latency" chooses)
+bench: $(VENV)/installed-dev ## run all benchmarks, about an hour; BENCH="relay latency" selects some
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json || exit 1; done
 
-check: $(VENV)/installed-dev ## format, lint, types, import rules, migrations, deployment, API schema, event schemas
+check: $(VENV)/installed-dev ## check format, lint, types, import rules, migrations, deployment, API schema, event schemas
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .

@@ -1,11 +1,11 @@
-"""How long the whole chain needs for what waits after inventory was stopped, while new orders keep coming.
+"""Time to confirm, capture and notify a backlog of orders after an outage of inventory, while new orders arrive.
 
     python -m benchmarks.backlog [--orders 12000] [--rate 20] [--real-time] [--json]
 
-Starts a shop of its own, stops inventory, has orders placed and paid for, starts inventory, and goes on ordering over
-HTTP. The orders that wait are placed as fast as possible in this process; with --real-time over HTTP at the rate, as
-ten minutes would do. Beside the time stands its limit: 10 ms for each order that waits. Each stage has its rate while
-draining (mu) beside the rate that is offered to it (lambda).
+The benchmark starts a separate shop, stops inventory, places and authorizes the orders of the backlog, and starts
+inventory. New orders arrive over HTTP at the rate. The backlog is placed as fast as possible in this process, or with
+--real-time over HTTP at the rate. The limit is 10 ms per order of the backlog. For each stage, the table shows the rate
+while draining (mu) and its ratio to the rate of new orders (lambda).
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tests.client import Customer, make_order
 from tests.running_shop import RunningShop
 
 LIMIT_SECONDS_PER_ORDER = 0.01
-#: Counts the orders that are not confirmed, captured and told of by e-mail and SMS.
+#: Counts the orders that are not yet confirmed, captured and notified by e-mail and SMS.
 UNFINISHED = """
 select count(*) from orders_order o left join payments_payment p on p.order_id = o.id
 where (o.status <> 'confirmed' or p.status is distinct from 'captured'
@@ -39,7 +39,7 @@ where (o.status <> 'confirmed' or p.status is distinct from 'captured'
 PLACING_THREADS = 4
 HTTP_THREADS = 4
 
-# When each stage was done with an order, from what it has left behind.
+# Queries for the time at which each stage has completed an order.
 STAGES = {
     "reserved": "select created_at as at, key::uuid as order_id from relay_outbox where type = 'StockReserved.v1'",
     "confirmed": "select confirmed_at as at, id as order_id from orders_order where confirmed_at is not null",
@@ -55,7 +55,7 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """Orders per second while draining, and when the last one that had waited was through."""
+    """Orders per second of one stage while draining, and the seconds until its last order of the backlog."""
 
     mu: float
     mu_over_lambda: float
@@ -64,7 +64,7 @@ class Stage:
 
 @dataclass
 class Report:
-    """What was measured. Rates are orders per second; CPU is in seconds, of the drain of those that waited."""
+    """The results. Rates are in orders per second. `cpu` is in CPU seconds while the backlog drains, by process."""
 
     waiting: int
     placed_seconds: float
@@ -82,7 +82,7 @@ class Report:
 
 
 class Catalogue:
-    """Makes orders of one to three products, every second one with a telephone number. The seed is fixed."""
+    """Generates orders of one to three products, half of them with a phone number. The seed is fixed."""
 
     def __init__(self, skus: list[str]) -> None:
         self._skus = skus
@@ -96,7 +96,7 @@ class Catalogue:
 
 
 class Ordering:
-    """Orders over HTTP at a steady rate, whether they are answered quickly or not."""
+    """Places orders over HTTP at a constant rate, independent of the response times."""
 
     def __init__(self, shop: RunningShop, catalogue: Catalogue, rate: float) -> None:
         self.seconds: list[float] = []
@@ -115,20 +115,20 @@ class Ordering:
             self.seconds.append(self._order_once(self._catalogue.make_body(), str(uuid4())))
 
     def _order_once(self, body: dict[str, Any], key: str) -> float:
-        """Order until there is an answer, and return the seconds that it took."""
+        """Place one order, with retries until there is a response, and return the seconds until then."""
         began = time.monotonic()
         while True:
             try:
                 answer = self._customer.place(body, key)
             except OSError:
-                time.sleep(0.2)  # what became of it is unknown: the same key is safe
+                time.sleep(0.2)  # the outcome is unknown, and a retry with the same key is safe
             else:
                 assert answer.status == 201, answer
                 return seconds_since(began)
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        """Order in the background."""
+        """Place orders in the background while the block runs."""
         with ThreadPoolExecutor(HTTP_THREADS) as threads:
             running = [threads.submit(self._order) for _ in range(HTTP_THREADS)]
             try:
@@ -140,7 +140,7 @@ class Ordering:
 
 
 def place_quickly(bodies: Sequence[dict[str, Any]]) -> None:
-    """Place orders in this process, by the function that the API calls."""
+    """Place orders in this process with the function that the API calls."""
     from django.db import connection
 
     from orders.api.serializers import OrderRequest
@@ -160,13 +160,13 @@ def place_quickly(bodies: Sequence[dict[str, Any]]) -> None:
 
 
 def count_unfinished(until: Any) -> int:
-    """Count the orders placed before `until` that are not confirmed, captured and told of by e-mail and SMS."""
+    """Return the number of orders placed until `until` that are not yet confirmed, captured and notified."""
     waiting: int = read_number(f"{UNFINISHED} and placed_at <= %s", [until])
     return waiting
 
 
 def read_number(statement: str, parameters: list[Any]) -> Any:
-    """Return the only value of the only row."""
+    """Return the single value that the query returns."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -175,27 +175,27 @@ def read_number(statement: str, parameters: list[Any]) -> Any:
 
 
 def wait_for_the_others() -> None:
-    """Wait until nothing is in flight but what inventory has to do: each payment is authorized."""
+    """Wait until only inventory's events are in flight, which means that each payment is authorized."""
     from shop.management.verification.drain import read_in_flight
 
-    wait_until(lambda: not set(read_in_flight()) - {"events_for_inventory"}, "the other parts are not done")
+    wait_until(lambda: not set(read_in_flight()) - {"events_for_inventory"}, "the other parts have not finished")
 
 
 def read_cpu(shop: RunningShop) -> dict[str, float]:
-    """Return the CPU seconds of every part with its children, and of this process."""
+    """Return the CPU seconds of each part with its children, and of this process, by name."""
     seconds = {"this benchmark": sum(psutil.Process().cpu_times()[:2])}
     for name, part in shop.list_parts().items():
         if part["pid"]:
             process = psutil.Process(part["pid"])
             seconds[name] = 0.0
             for member in [process, *process.children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess):  # a connection's process of PostgreSQL ends with it
+                with suppress(psutil.NoSuchProcess):  # the PostgreSQL process of a closed connection has ended
                     seconds[name] += sum(member.cpu_times()[:2])
     return seconds
 
 
 def measure_stages(began: Any, placed_until: Any, rate: float) -> dict[str, Stage]:
-    """Read from the rows when each stage was done with the orders, those that waited and new ones."""
+    """Return the result of each stage, computed from the timestamps in the database."""
     from django.db import connection
 
     stages = {}
@@ -213,7 +213,7 @@ def measure_stages(began: Any, placed_until: Any, rate: float) -> dict[str, Stag
 
 
 def measure(shop: RunningShop, catalogue: Catalogue, options: argparse.Namespace) -> Report:
-    """Let a backlog grow, then drain it."""
+    """Create a backlog, drain it, and return the results."""
     shop.part_stop("inventory")
     began = time.monotonic()
     if options.real_time:
@@ -228,7 +228,7 @@ def measure(shop: RunningShop, catalogue: Catalogue, options: argparse.Namespace
     new = Ordering(shop, catalogue, options.rate)
     with new.going_on():
         shop.part_start("inventory")
-        wait_until(lambda: not count_unfinished(placed_until), "the waiting orders are not finished")
+        wait_until(lambda: not count_unfinished(placed_until), "the orders of the backlog are not finished")
         report.finished_seconds = seconds_since(began)
         used = {name: seconds - cpu.get(name, 0) for name, seconds in read_cpu(shop).items()}
         new_while_draining = len(new.seconds)
@@ -248,25 +248,25 @@ def measure(shop: RunningShop, catalogue: Catalogue, options: argparse.Namespace
 
 
 def seconds_since(began: float) -> float:
-    """Seconds on the monotonic clock."""
+    """Return the seconds since `began` on the monotonic clock."""
     return time.monotonic() - began
 
 
 def print_report(report: Report) -> None:
     """Print the tables."""
     print(
-        f"{report.waiting} orders wait, placed in {report.placed_seconds:.0f} s;"
-        f" {report.offered_rate:.1f}/s keep coming"
+        f"backlog: {report.waiting} orders, placed in {report.placed_seconds:.0f} s;"
+        f" new orders: {report.offered_rate:.1f}/s"
     )
     print(f"\n{'':<22}{'seconds':>9}{'limit':>9}")
-    print(f"{'those finished':<22}{report.finished_seconds:>9.1f}{report.limit_seconds:>9.1f}")
+    print(f"{'backlog finished':<22}{report.finished_seconds:>9.1f}{report.limit_seconds:>9.1f}")
     print(f"{'all drained':<22}{report.all_drained_seconds:>9.1f}")
     print(f"\n{'stage':<22}{'mu /s':>9}{'mu/lambda':>11}{'last after s':>14}")
     for name, stage in report.stages.items():
         print(f"{name:<22}{stage.mu:>9.1f}{stage.mu_over_lambda:>11.1f}{stage.last_after_seconds:>14.1f}")
     print(f"{'whole chain':<22}{report.mu:>9.1f}{report.mu_over_lambda:>11.1f}{report.finished_seconds:>14.1f}")
     orders = report.mu * report.finished_seconds
-    print(f"\n{'process':<22}{'CPU s':>9}{'ms an order':>13}")
+    print(f"\n{'process':<22}{'CPU s':>9}{'ms per order':>13}")
     for name, seconds in sorted(report.cpu.items(), key=lambda item: -item[1]):
         print(f"{name:<22}{seconds:>9.1f}{seconds * 1000 / orders:>13.2f}")
     total = sum(report.cpu.values())
@@ -277,11 +277,13 @@ def print_report(report: Report) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=12000)
     parser.add_argument("--rate", type=float, default=20.0, help="orders per second over HTTP")
-    parser.add_argument("--real-time", action="store_true", help="let the backlog grow over HTTP at the rate")
+    parser.add_argument(
+        "--real-time", action="store_true", help="place the orders of the backlog over HTTP at the rate"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with running() as shop:
@@ -297,7 +299,7 @@ def main() -> None:
             print(json.dumps(asdict(report)), flush=True)
         checked = shop.manage("verify", "--wait", "60", timeout=900)
         print(f"\nverify:\n{checked.stdout}{checked.stderr}", file=sys.stderr)
-        assert checked.returncode == 0, "something does not add up"
+        assert checked.returncode == 0, "verify has found differences"
 
 
 if __name__ == "__main__":

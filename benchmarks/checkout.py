@@ -1,12 +1,12 @@
-"""How many orders a second the shop takes, beside what PostgreSQL alone can do.
+"""Orders per second of the checkout, compared with the same inserts by pgbench.
 
     python -m benchmarks.checkout [--seconds 8] [--runs 3] [--json]
 
-A PostgreSQL and the shop's own Granian (two workers, eight threads each) are started; limits are off, nothing else
-runs. At 1, 8 and 32 connections that stay open, POST /api/v1/orders/ of two products with a key of its own each takes
-turns with pgbench, which does the same three inserts (order, two lines, outbox row) in a transaction on the same
-tables. Client, web and PostgreSQL share this machine's cores, so the processor time that each of them takes per order
-is told, too, and last where a request spends its time inside the web.
+The benchmark starts PostgreSQL and the shop's Granian (two workers, eight threads each) without rate limits. With 1, 8
+and 32 persistent connections, it alternates between two loads: POST /api/v1/orders/ of two products, and pgbench with
+the same inserts (order, two lines, outbox row) in one transaction on the same tables. Client, web and PostgreSQL share
+the machine's cores, so the table also shows the processor time of each per order. The last lines show the time of each
+part of a request inside the web process.
 """
 
 import argparse
@@ -39,7 +39,7 @@ commit;
 
 
 def run_pgbench(connections: int, seconds: float) -> Load:
-    """Let pgbench do the same inserts on the same tables."""
+    """Run the same inserts on the same tables with pgbench for `seconds`, and return the load."""
     from django.conf import settings
 
     from shop.embedded.postgres import _find_binaries
@@ -64,17 +64,17 @@ def run_pgbench(connections: int, seconds: float) -> Load:
         ]
         command += ["-l", "--log-prefix", f"{folder}/log", str(database["NAME"])]
         before = read_processor()
-        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
+        output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
         times = [int(row.split()[2]) / 1000 for log in Path(folder).glob("log*") for row in log.open()]
     after = read_processor()
     each = {name: (after[name] - before[name]) / len(times) * 1e6 for name in ("client", "postgres")}
     cuts = statistics.quantiles(times, n=100)
-    rate = float(re.search(r"tps = ([\d.]+)", told)[1])  # type: ignore[index]
+    rate = float(re.search(r"tps = ([\d.]+)", output)[1])  # type: ignore[index]
     return Load(rate, cuts[49], cuts[94], cuts[98], each)
 
 
 def measure(options: argparse.Namespace, port: int, body: bytes) -> dict[int, tuple[Load, Load]]:
-    """Return, by connections, the runs of the median rate: the shop's and pgbench's, which take turns."""
+    """Return the shop's and pgbench's runs with the median rate, by number of connections. The two loads alternate."""
     order_over(port, 8, 2, body)
     found = {}
     for connections in CONNECTIONS:
@@ -88,10 +88,10 @@ def measure(options: argparse.Namespace, port: int, body: bytes) -> dict[int, tu
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=8, help="of each run")
-    parser.add_argument("--runs", type=int, default=3, help="the median of so many is told")
+    parser.add_argument("--seconds", type=float, default=8, help="duration of each run")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs; the table shows the median")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     with running("postgres", "web") as shop:
@@ -113,12 +113,12 @@ def main() -> None:
 
 
 def vars_of(load: Load) -> dict[str, Any]:
-    """The load as JSON-like data."""
+    """Return the load as JSON-like data."""
     return {name: getattr(load, name) for name in Load.__dataclass_fields__}
 
 
 def print_table(found: dict[int, tuple[Load, Load]], parts: dict[str, float]) -> None:
-    """Print what was measured."""
+    """Print the loads and the times of a request's parts."""
     print("connections             per second    p50 ms    p95 ms    p99 ms   of pgbench")
     for connections, (ours, raw) in found.items():
         for name, load in (("POST /orders/", ours), ("pgbench", raw)):
@@ -127,9 +127,9 @@ def print_table(found: dict[int, tuple[Load, Load]], parts: dict[str, float]) ->
                 f"{connections:>4} {name:<16} {load.per_second:>12.0f} {load.p50:>9.2f} {load.p95:>9.2f}"
                 f" {load.p99:>9.2f} {part}"
             )
-        for name, load in (("an order", ours), ("pgbench's", raw)):
+        for name, load in (("shop", ours), ("pgbench", raw)):
             used = ", ".join(f"{part} {micros:.0f}" for part, micros in load.processor.items())
-            print(f"     processor time of {name} in us: {used}")
+            print(f"     processor time per order ({name}) in us: {used}")
     for name, micros in parts.items():
         print(f"{name:<32} {micros:>8.0f} us")
 

@@ -1,11 +1,11 @@
-"""How fast inventory reserves stock from Kafka: over 1,000 SKUs, and over 5 hot ones.
+"""Events per second of inventory's consumer, with orders spread over 1,000 SKUs and over 5 hot SKUs.
 
     python -m benchmarks.consumer [--events 20000] [--runs 3] [--json]
 
-Starts PostgreSQL and Kafka of its own. The real receiver consumes OrderPlaced, moves stock and cursors and publishes
-its answers. Beside it, over the same topic in the same run: kafka-python's `poll()` alone, one event per transaction,
-and the statements of a whole run again from memory, which is what PostgreSQL alone takes for the rows of these events.
-The clock runs from the first records to the last one; joining the group is left out.
+The benchmark starts a separate PostgreSQL and Kafka. The real receiver consumes OrderPlaced, moves stock and cursors,
+and publishes its events. For comparison, the same run measures kafka-python's `poll()` alone, one event per
+transaction, and the recorded statements of a run, repeated without Kafka. The time is measured from the first record to
+the last and excludes joining the consumer group.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from benchmarks.stage import running
 
 PIECES = 1_000_000
 SKUS = {"uniform": 1000, "hot": 5}
-# One event per transaction is slow: a tenth of the events says enough.
+# One event per transaction is slow, so this measurement uses a tenth of the events.
 SAMPLE = 10
 
 
@@ -54,7 +54,7 @@ def make_orders(kind: str, count: int) -> list[Any]:
 
 
 def fill_topic(topic: str, kind: str, count: int) -> None:
-    """Send orders to a new topic as the relay does, each the first event of its key."""
+    """Send `count` orders to a new topic in the relay's format. Each order is the first event of its key."""
     from relay.forwarder.batches import Message
     from relay.forwarder.messages import make_message
     from relay.forwarder.producer import Producer
@@ -88,7 +88,7 @@ def measure_poll(topic: str, count: int) -> float:
     while seen < count:
         polled = source._consumer.poll(timeout_ms=250, max_records=500)
         seen += sum(map(len, polled.values()))
-        if seen and not began:  # what came first had come before the clock
+        if seen and not began:  # do not count the records that were polled before the clock started
             began, first = time.monotonic(), seen
     rate = (count - first) / (time.monotonic() - began)
     source.close()
@@ -96,7 +96,7 @@ def measure_poll(topic: str, count: int) -> float:
 
 
 def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> float:
-    """Return the events per second of the whole receiver."""
+    """Return the events per second of the whole receiver, with one event per transaction if `one_by_one`."""
     from inventory.handlers import consumer
     from relay.consumer.arrivals import read_delivery
     from relay.consumer.receiver import Batch, Receiver
@@ -131,7 +131,7 @@ def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> flo
 
 
 def measure_statements(topic: str, count: int) -> float:
-    """Return the events per second of the statements alone: those of a run, repeated with the same values."""
+    """Record the statements of a run, repeat them with the same values, and return their events per second."""
     from django.db import connection, transaction
 
     batches: list[list[tuple[str, Any]]] = []
@@ -159,7 +159,7 @@ def measure_statements(topic: str, count: int) -> float:
 
 
 def empty_tables() -> None:
-    """Forget what the last run has written; the stock is as it was in the beginning."""
+    """Delete the rows of the last run, and reset the stock."""
     from django.db import connection
 
     from inventory.services import receive_opening_stock
@@ -176,7 +176,7 @@ def empty_tables() -> None:
 
 
 def check_effects(count: int) -> None:
-    """Look whether everything was reserved and answered, once."""
+    """Check that each order was reserved and answered exactly once."""
     from django.db import connection
 
     from inventory.verification import find_stock_differences
@@ -209,11 +209,11 @@ def measure(events: int, runs: int) -> dict[str, float]:
 
 
 def print_table(rates: dict[str, float]) -> None:
-    """Print each rate beside what it should reach."""
+    """Print each rate and its limit."""
     limits = {
         "poll": "poll() alone",
-        "per_event": "a transaction per event",
-        "statements": "the statements of uniform alone, from memory",
+        "per_event": "one transaction per event",
+        "statements": "the statements of uniform, repeated without Kafka",
         "uniform": f">= 1/4 of poll(): {rates['poll'] / 4:,.0f}, >= 10x per event: {rates['per_event'] * 10:,.0f}",
         "hot": f">= 0.8x uniform: {rates['uniform'] * 0.8:,.0f}",
     }
@@ -227,7 +227,7 @@ def print_table(rates: dict[str, float]) -> None:
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--runs", type=int, default=3)
@@ -239,7 +239,7 @@ def main() -> None:
         from relay.publisher.topics import known_topics
         from shop.embedded.setup import prepare_database
 
-        prepare_for_batches()  # as the command does; poll() alone has the same
+        prepare_for_batches()  # the consumer's command calls this, too
         prepare_database()
         create_topics(known_topics())
         rates = measure(options.events, options.runs)

@@ -1,4 +1,4 @@
-"""Many orders in a short time: some that went every way, and copies of all that they left behind, under new ids."""
+"""Fast creation of many orders: a few orders in all final states, and copies of their rows with new ids."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from benchmarks.stage import wait_until
 from tests.running_shop import RunningShop
 
-# Where an order leaves something, and what stands in the columns of its n-th copy. Not named here: those of type uuid,
-# which get new ids, times, which are moved back by n hours, and serial numbers, which are given out anew.
+# The tables with rows of an order, and the expressions for the columns of the n-th copy. Other columns of type uuid get
+# new ids, timestamps are moved back by n hours, and serial columns get new numbers.
 _KEY = "md5({0} || ':' || n)::uuid"
 _OF_PAYMENT = _KEY.format("left({0}, 36)") + " || substr({0}, 37)"
 _TABLES: dict[str, dict[str, str]] = {
@@ -63,10 +63,10 @@ where m.sku = s.sku
 def take_every_way(
     shop: RunningShop, skus: Sequence[str], sold_out: str, count: int, *, stopped: Callable[[], None]
 ) -> None:
-    """Place orders, of which most are confirmed, and wait until all that follows from them is done.
+    """Place `count` orders that end in all possible states, and wait until nothing is in flight.
 
-    A twentieth each is declined, sold out, cancelled at once and cancelled after its capture; a fifth is delivered.
-    `stopped` is called when inventory, stopped until then, alone has not done its part.
+    One twentieth each is declined, sold out, cancelled immediately and cancelled after the capture. One fifth is
+    delivered. Inventory is stopped first; `stopped` is called when only inventory's work is left.
     """
     from django.db import transaction
 
@@ -96,22 +96,22 @@ def take_every_way(
                     advance_order(order_id, happening)
 
     advance(placed[2::20], Happening.CANCEL_REQUESTED)
-    wait_until(lambda: not read_in_flight(), "the first orders are not done")
+    wait_until(lambda: not read_in_flight(), "the first orders are not finished")
     confirmed = list(Order.objects.filter(status="confirmed").order_by("pk").values_list("pk", flat=True))
     advance(confirmed[::20], Happening.CANCEL_REQUESTED)
     advance(confirmed[1::5], Happening.MARKED_SHIPPED, Happening.MARKED_DELIVERED)
-    wait_until(lambda: not read_in_flight(), "the first orders are not done")
+    wait_until(lambda: not read_in_flight(), "the first orders are not finished")
 
 
 def copy_orders(copies: int) -> None:
-    """Add `copies` of each order with all that belongs to it, unpublished, in one transaction.
+    """Add `copies` copies of each order and its rows in one transaction. The copied events are unpublished.
 
-    The consumers' cursors are copied too, so that they take the events for duplicates.
+    The consumers' cursors are copied as well, so the consumers treat the events as duplicates.
     """
     from django.db import connection, transaction
 
     values: dict[str, Any] = {"copies": copies, "topics": _TOPICS}
-    connection.close()  # it keeps plans for its foreign keys that read whole tables, which were small
+    connection.close()  # drop cached plans for foreign keys that scan whole tables
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("set local statement_timeout = 0")
         cursor.execute("set local enable_seqscan = off")

@@ -1,11 +1,11 @@
-"""What the relay's statements cost while the table of published rows grows.
+"""Time of the relay's statements while the outbox grows.
 
     python -m benchmarks.growth [--rows 0 1000000 10000000] [--body 200] [--use-running] [--json]
 
-Each size is measured with statistics that nobody has renewed since the table was empty, after ANALYZE, and while a
-transaction that was opened before 20,000 publications keeps vacuum back. Medians in milliseconds; the limit beside
-each line is three times that of the smallest size in the same run, and for the lag of a newcomer, a consumer that has
-applied nothing, what the metrics give a question. 10 million rows need about 10 GB while it runs.
+Each size is measured in three situations: with planner statistics from the empty table, after ANALYZE, and while an
+open transaction keeps vacuum from removing the dead rows of 20,000 publications. The table shows medians in
+milliseconds. The limit is three times the value of the smallest size in the same run. For the newcomer, a consumer that
+has applied nothing, the limit is the timeout of a metrics query. 10 million rows need about 10 GB of disk.
 """
 
 import argparse
@@ -59,7 +59,7 @@ on conflict (shard) do update set low_mark = excluded.low_mark
 
 
 def run(statement: str, **values: Any) -> None:
-    """Run SQL."""
+    """Run an SQL statement."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -67,7 +67,7 @@ def run(statement: str, **values: Any) -> None:
 
 
 def grow(first: int, last: int, body: int) -> None:
-    """Add published and applied rows at the positions from `first` to `last`."""
+    """Add published and applied rows at the positions `first` to `last`, with bodies of `body` bytes."""
     from relay.partitions import ensure_partitions, list_partitions
 
     run("set synchronous_commit = off; set statement_timeout = 0")
@@ -86,7 +86,7 @@ def grow(first: int, last: int, body: int) -> None:
 
 
 def measure_median(work: Callable[[], object], times: int) -> float:
-    """The median of so many runs, in milliseconds."""
+    """Return the median duration of `times` calls of `work` in milliseconds."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()
@@ -96,7 +96,7 @@ def measure_median(work: Callable[[], object], times: int) -> float:
 
 
 def publish_some(count: int) -> None:
-    """Publish `count` events, each in its transaction, of 1000 keys."""
+    """Publish `count` events of 1,000 keys, each in a separate transaction."""
     from django.db import transaction
 
     from relay import publish
@@ -108,7 +108,7 @@ def publish_some(count: int) -> None:
 
 
 def churn() -> None:
-    """Publish CHURN events, a thousand in each transaction."""
+    """Publish CHURN events, 1,000 per transaction."""
     from django.db import transaction
 
     from relay import publish_many
@@ -120,7 +120,7 @@ def churn() -> None:
 
 
 def catch_up(position: int) -> int:
-    """Let everything above `position` be published and applied, and raise the low marks; return the last position."""
+    """Mark rows above `position` as published and applied, raise the low watermarks, and return the last position."""
     from relay.partitions import read_position
 
     last = read_position()
@@ -131,7 +131,7 @@ def catch_up(position: int) -> int:
 
 
 def measure(rows: int, situation: str) -> dict[str, Any]:
-    """Measure every statement once the table has `rows` rows."""
+    """Return the time of each statement with a table of `rows` rows."""
     from relay.consumer.lag import read_lag
     from relay.forwarder.reader import Reader
     from relay.health.backlog import read_unpublished
@@ -141,7 +141,7 @@ def measure(rows: int, situation: str) -> dict[str, Any]:
     reader = Reader(last)
     figures = {"poll": measure_median(lambda: reader.read(range(16)), 101)}
     figures["publish"] = measure_median(lambda: publish_some(1), 101)
-    # What a relay does to find rows that committed late: everything above the low mark again.
+    # A relay repeats this read above the low watermark to find rows that were committed late.
     figures["rescan_101"] = measure_median(lambda: reader.read(range(16)), 31)
     figures["unpublished"] = measure_median(read_unpublished, 31)
     figures["lag"] = measure_median(lambda: read_lag(make_consumer()), 31)
@@ -154,7 +154,7 @@ def measure(rows: int, situation: str) -> dict[str, Any]:
 
 
 def make_consumer(name: str = CONSUMER) -> Any:
-    """A consumer of the library's events."""
+    """Return a consumer of the library's events."""
     from relay import Consumer
     from tests.relay.events import BookLent
 
@@ -164,7 +164,7 @@ def make_consumer(name: str = CONSUMER) -> Any:
 
 
 def measure_size(rows: int) -> list[dict[str, Any]]:
-    """Measure the three situations."""
+    """Return the results for the three situations."""
     lines = [measure(rows, "stale")]
     run("analyze relay_outbox")
     run("analyze relay_stream, relay_cursor")
@@ -186,12 +186,16 @@ def measure_size(rows: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[0, 1_000_000, 10_000_000])
-    parser.add_argument("--body", type=int, default=200, help="Bytes of each event's body: %(default)s.")
     parser.add_argument(
-        "--use-running", action="store_true", help="Use the PostgreSQL of DATABASE_URL, in a database of its own."
+        "--body", type=int, default=200, help="Size of each event's body in bytes (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--use-running",
+        action="store_true",
+        help="Use the PostgreSQL server of DATABASE_URL, with a separate database.",
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -202,7 +206,7 @@ def main() -> None:
 
 
 def measure_all(sizes: list[int], body: int) -> list[dict[str, Any]]:
-    """Measure every size in a database of its own, which is dropped at the end."""
+    """Return the results for all `sizes`, measured in a temporary database."""
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
@@ -226,7 +230,7 @@ def measure_all(sizes: list[int], body: int) -> list[dict[str, Any]]:
 
 
 def measure_sizes(sizes: list[int], body: int) -> list[dict[str, Any]]:
-    """Grow from size to size, measure each, and print the lines as they come."""
+    """Grow the table from size to size, measure each size, and print each line immediately."""
     from relay.health.metrics import QUESTION_SECONDS
 
     names = ["poll", "rescan_101", "publish", "unpublished", "lag", "newcomer"]

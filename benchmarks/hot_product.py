@@ -1,10 +1,10 @@
-"""A drop: 5,000 buyers want the last 100 pieces of one product. How fast is everybody told, and is anything oversold?
+"""Orders for the last 100 pieces of one product by 5,000 buyers: rate of the answers, and a check for overselling.
 
     python -m benchmarks.hot_product [--buyers 5000] [--pieces 100] [--runs 3] [--use-running] [--json]
 
-The buyers' orders go through place_order in eight threads; then a relay and two processes of inventory's consumer take
-them over Kafka, and the orders that got a piece are confirmed and sold. Beside it, in the same run, as many buyers of a
-thousand products that are not scarce. The clock of the answers runs from the first to the last.
+Eight threads place the orders with place_order. Then a relay and two processes of inventory's consumer handle the
+events through Kafka, and the reserved orders are confirmed and sold. For comparison, the same number of buyers orders
+1,000 products that are not scarce. The time of the answers is measured from the first answer to the last.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SPREAD = 1000
 
 
 def place_orders(skus: list[str]) -> float:
-    """Place an order for a piece of each of `skus`, which may repeat, and return the orders per second."""
+    """Place one order for each of `skus`, which may repeat, and return the orders per second."""
     from django.db import connection
 
     from orders.api.serializers import OrderRequest
@@ -48,12 +48,12 @@ def place_orders(skus: list[str]) -> float:
 
 @contextmanager
 def run_inventory() -> Iterator[None]:
-    """Run inventory's consumer in processes of its own, until the block ends."""
+    """Run inventory's consumer in CONSUMERS processes until the block ends."""
     from django.db import connection
 
     context = multiprocessing.get_context("fork")
     stopping = context.Event()
-    connection.close()  # a connection that a child inherits would be shared
+    connection.close()  # forked children must not share it
     processes = [context.Process(target=_consume, args=(stopping,)) for _ in range(CONSUMERS)]
     for process in processes:
         process.start()
@@ -73,15 +73,15 @@ def _consume(stopping: Any) -> None:
 
 
 def wait_for(query: str, count: int, seconds: float = 300) -> None:
-    """Wait until the query counts so many."""
+    """Wait at most `seconds` until `query` returns `count`."""
     until = time.monotonic() + seconds
-    while (found := ask(query)[0][0]) != count:
+    while (found := run_query(query)[0][0]) != count:
         assert time.monotonic() < until, f"{found} instead of {count}: {query}"
         time.sleep(0.1)
 
 
-def ask(query: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a query."""
+def run_query(query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of `query`."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -96,11 +96,11 @@ _TIME_ANSWERS = (
 
 
 def sell(skus: list[str], pieces: dict[str, int]) -> dict[str, float]:
-    """Let the buyers of `skus` order while there are `pieces`, and return what was measured, after checking it."""
+    """Place an order for each of `skus` with the stock `pieces`, check the result, and return the figures."""
     from inventory.services import receive_opening_stock
     from inventory.verification import find_stock_differences
 
-    ask(
+    run_query(
         "truncate inventory_stock, inventory_reservation, inventory_movement, orders_order, relay_cursor,"
         " relay_outbox, relay_stream cascade"
     )
@@ -108,7 +108,7 @@ def sell(skus: list[str], pieces: dict[str, int]) -> dict[str, float]:
     figures = {"orders_per_second": place_orders(skus)}
     with run_relays(1), run_inventory():
         wait_for(_COUNT_ANSWERS, len(skus))
-        ((seconds,),) = ask(_TIME_ANSWERS)
+        ((seconds,),) = run_query(_TIME_ANSWERS)
         reserved = confirm_reserved()
         wait_for("select count(*) from inventory_reservation where state = 'sold'", reserved)
     assert reserved == min(len(skus), sum(pieces.values())), reserved
@@ -117,13 +117,13 @@ def sell(skus: list[str], pieces: dict[str, int]) -> dict[str, float]:
 
 
 def confirm_reserved() -> int:
-    """Confirm every order that got its pieces, as its answers would, and return how many those are."""
+    """Confirm all orders that have a reservation, as the events would, and return their number."""
     from django.db import transaction
 
     from orders.lifecycle.saga import Happening
     from orders.lifecycle.transitions import Move, advance_orders
 
-    ids = [row[0] for row in ask("select order_id from inventory_reservation order by order_id")]
+    ids = [row[0] for row in run_query("select order_id from inventory_reservation order by order_id")]
     for start in range(0, len(ids), 500):
         for happening in (Happening.STOCK_RESERVED, Happening.PAYMENT_AUTHORIZED):
             with transaction.atomic():
@@ -132,7 +132,7 @@ def confirm_reserved() -> int:
 
 
 def measure(buyers: int, pieces: int, runs: int) -> dict[str, dict[str, float]]:
-    """Return the medians for the hot product and for the others."""
+    """Return the median figures for the hot product and for the other products."""
     from relay.operations.cluster import create_topics
     from relay.publisher.topics import known_topics
     from shop.catalogue.models import Category, Product
@@ -154,7 +154,7 @@ def measure(buyers: int, pieces: int, runs: int) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--buyers", type=int, default=5000)
     parser.add_argument("--pieces", type=int, default=100)

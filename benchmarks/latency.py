@@ -1,10 +1,10 @@
-"""How long an event needs from its publisher's commit to Kafka's log.
+"""Latency from the commit of an event to its append in Kafka's log.
 
     python -m benchmarks.latency [--rates 100 500 1000] [--seconds 10] [--use-running] [--json]
 
-Several connections commit one event each at a steady rate; the relay runs as a process of its own. The time is from
-the return of the commit to the timestamp that the broker gives (message.timestamp.type=LogAppendTime, so whole
-milliseconds). Beside it stands the limit: 10 ms for the median, 30 ms for 99 of 100.
+Several connections commit single events at a constant rate, and the relay runs in a separate process. The latency is
+the time from the return of the commit to the broker's timestamp (message.timestamp.type=LogAppendTime, in whole
+milliseconds). The limits are 10 ms for the median and 30 ms for the 99th percentile.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from stream
 
 
 def commit_events(rate: float, seconds: float, commits: dict[str, float]) -> None:
-    """Commit events at `rate` per second from CONNECTIONS threads; note the Unix time of each commit by event id."""
+    """Commit events at `rate` per second for `seconds`. Add the Unix time of each commit to `commits` by event id."""
     from django.db import connection
 
     from relay.publisher.outbox import hash_key
@@ -63,7 +63,7 @@ def commit_events(rate: float, seconds: float, commits: dict[str, float]) -> Non
 
 
 def read_appends(wanted: Collection[str]) -> dict[str, float]:
-    """Return the broker's Unix time of each event of the log by its id."""
+    """Return the broker's Unix time of each event in the log by event id. Wait at most 30 s for the `wanted` ids."""
     from kafka import KafkaConsumer, TopicPartition
 
     from relay.conf import configuration
@@ -82,7 +82,7 @@ def read_appends(wanted: Collection[str]) -> dict[str, float]:
 
 
 def stamp_by_broker() -> None:
-    """Let the broker give the timestamps."""
+    """Configure the topic so that the broker sets the timestamps."""
     from kafka import KafkaAdminClient
     from kafka.admin import ConfigResource, ConfigResourceType
 
@@ -94,7 +94,7 @@ def stamp_by_broker() -> None:
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rates", type=float, nargs="+", default=[100, 500, 1000])
     parser.add_argument("--seconds", type=float, default=10)

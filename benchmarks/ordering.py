@@ -1,4 +1,4 @@
-"""Orders by HTTP over connections that stay open, and what a request spends its time on inside the web."""
+"""Load of orders over persistent HTTP connections, and the profile of a request inside the web process."""
 
 import io
 import os
@@ -19,7 +19,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a number of connections got: transactions a second, latencies in ms, processor time in us per order."""
+    """The result of a load: transactions per second, latencies in ms, and processor time in us per order."""
 
     per_second: float
     p50: float
@@ -29,9 +29,9 @@ class Load:
 
 
 def order_over(port: int, connections: int, seconds: float, body: bytes) -> Load:
-    """Keep `connections` busy with orders, each with a key of its own, and measure.
+    """Place orders on `connections` connections for `seconds`, each with a new idempotency key, and return the load.
 
-    :raises RuntimeError: an order was not answered with 201.
+    :raises RuntimeError: a response has another status than 201.
     """
     head = f"POST /api/v1/orders/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
     parts = (f"{head}Content-Length: {len(body)}\r\nIdempotency-Key: ".encode(), b"\r\n\r\n" + body)
@@ -60,22 +60,22 @@ def order_over(port: int, connections: int, seconds: float, body: bytes) -> Load
 
 
 def send_order(line: socket.socket, parts: tuple[bytes, bytes], began: dict[socket.socket, float]) -> None:
-    """Send one order."""
+    """Send one order, and store the current time in `began`."""
     began[line] = time.perf_counter()
     line.sendall(parts[0] + str(uuid4()).encode() + parts[1])
 
 
 def read_answer(line: socket.socket, status: int = 201) -> int:
-    """Read one answer to its end and return the length of its body.
+    """Read one complete response, and return the length of its body in bytes.
 
-    :raises RuntimeError: it has another `status`.
+    :raises RuntimeError: the response has another status than `status`.
     """
     got = b""
     while b"\r\n\r\n" not in got:
         got += line.recv(65536) or fail(got)
-    head, _, rest = got.partition(b"\r\n\r\n")
+    head, _, body = got.partition(b"\r\n\r\n")
     length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
-    left = length - len(rest)
+    left = length - len(body)
     while left > 0:
         left -= len(line.recv(65536) or fail(got))
     if b" %d " % status not in head.partition(b"\r\n")[0]:
@@ -84,17 +84,17 @@ def read_answer(line: socket.socket, status: int = 201) -> int:
 
 
 def fail(got: bytes) -> bytes:
-    """Report what was answered instead.
+    """Raise an error for the unexpected response `got`.
 
     :raises RuntimeError: always.
     """
-    raise RuntimeError(f"this was answered instead: {got[:500]!r}")
+    raise RuntimeError(f"unexpected response: {got[:500]!r}")
 
 
 def read_processor() -> dict[str, float]:
-    """Seconds of processor time so far: of this client, and of the web and PostgreSQL that it has started.
+    """Return the seconds of processor time until now: of this client, and of the web and PostgreSQL that it started.
 
-    Those of processes that have ended stand at their parents: pgbench's at this one, its sessions' at PostgreSQL.
+    The time of an ended process counts for its parent: pgbench for the client, its sessions for PostgreSQL.
     """
     used = {"client": sum(os.times()[:4]), "web": 0.0, "postgres": 0.0}
     for process in psutil.Process().children(recursive=True):
@@ -105,7 +105,7 @@ def read_processor() -> dict[str, float]:
 
 
 def profile_request(body: bytes, count: int = 2000) -> dict[str, float]:
-    """Return the median microseconds of a request's parts, in this process: the web without Granian and sockets."""
+    """Return the median microseconds of each part of a request in this process, without Granian and sockets."""
     from django.core.wsgi import get_wsgi_application
     from django.db import connection
 
@@ -142,7 +142,7 @@ def profile_request(body: bytes, count: int = 2000) -> dict[str, float]:
 
 
 def make_environment(body: bytes) -> dict[str, Any]:
-    """What Granian would hand over."""
+    """Return the WSGI environment that Granian would pass for a request with `body`."""
     return {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/api/v1/orders/",

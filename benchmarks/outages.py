@@ -1,9 +1,9 @@
-"""What a customer notices while a part is stopped, and how long the part takes to catch up.
+"""Latency of orders while one part is stopped, and the time that the part needs to catch up.
 
     python -m benchmarks.outages [--orders 200] [--json]
 
-Starts a shop of its own, places orders over HTTP with everything up, then with each part stopped in turn. The limit
-beside each line is 1.5 times the p95 with everything up, measured around it in the same run.
+The benchmark starts a separate shop, and places orders over HTTP with all parts running, and with each part stopped in
+turn. The limit is 1.5 times the p95 with all parts running, measured before each outage in the same run.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PARTS = ["inventory", "payments", "notifications", "analytics", "celery", "valke
 
 @dataclass(frozen=True)
 class Line:
-    """One outage: latencies of POST /api/v1/orders/ in milliseconds, the drain in seconds."""
+    """Result of one outage: latencies of POST /api/v1/orders/ in milliseconds, and the drain in seconds."""
 
     stopped: str
     answers_201: int
@@ -34,19 +34,19 @@ class Line:
 
 
 def place_orders(customer: Customer, sku: str, count: int) -> tuple[list[float], int]:
-    """Place orders one after another; return the latencies in milliseconds and how many were answered 201."""
+    """Place `count` orders one after another. Return the latencies in milliseconds and the number of 201 responses."""
     body = make_order((sku, 1))
     answers = [customer.place(body) for _ in range(count)]
     return [answer.seconds * 1000 for answer in answers], sum(answer.status == 201 for answer in answers)
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """The given percentile, for example 95."""
+    """Return a percentile of `values`, for example `percent` 95."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def wait_until_drained() -> float:
-    """Wait until nothing is in flight and return the seconds that it took."""
+    """Wait until nothing is in flight, and return the seconds until then."""
     from shop.management.verification.drain import read_in_flight
 
     began = time.monotonic()
@@ -58,30 +58,30 @@ def wait_until_drained() -> float:
 
 
 def measure(shop: RunningShop, sku: str, count: int) -> list[Line]:
-    """Stop each part in turn."""
+    """Stop each part in turn, and return the results. The first line is the median without an outage."""
     customer = Customer(shop.base_url)
     place_orders(customer, sku, 50)
     wait_until_drained()
     lines: list[Line] = []
     for part in PARTS:
-        # All up is measured again before each outage: these machines are noisy.
+        # Repeat the measurement without an outage, because the machine's speed varies.
         up, up_201 = place_orders(customer, sku, count)
         up_drain = wait_until_drained()
         shop.part_stop(part)
         down, down_201 = place_orders(customer, sku, count)
         shop.part_start(part)
         drain = wait_until_drained()
-        for name, values, told, drained in [("nothing", up, up_201, up_drain), (part, down, down_201, drain)]:
+        for name, values, answers, drained in [("nothing", up, up_201, up_drain), (part, down, down_201, drain)]:
             ratio = percentile(values, 95) / percentile(up, 95)
             p50, p95, p99 = (percentile(values, percent) for percent in (50, 95, 99))
-            lines.append(Line(name, told, count, p50, p95, p99, ratio, drained))
+            lines.append(Line(name, answers, count, p50, p95, p99, ratio, drained))
     all_up = [line for line in lines if line.stopped == "nothing"]
     median_up = sorted(all_up, key=lambda line: line.p95)[len(all_up) // 2]
     return [median_up, *(line for line in lines if line.stopped != "nothing")]
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--json", action="store_true")

@@ -1,11 +1,11 @@
-"""How many catalogue pages a second the shop shows, to visitors without and with a cart.
+"""Catalogue pages per second, for visitors without and with a cart.
 
     python -m benchmarks.pages [--seconds 5] [--runs 3] [--json]
 
-A PostgreSQL and the shop's own web are started, with the demo catalogue; limits are off, nothing else runs. 8
-connections that stay open request the home page, each category and each product in turn, compressed as for a browser.
-Visitors without a cart come without a cookie, so that each product page begins a session and records its view; those
-with a cart hold two products. Client, web and PostgreSQL share this machine's cores.
+The benchmark starts PostgreSQL and the shop's web with the demo catalogue and without rate limits. 8 persistent
+connections request the home page, each category and each product in turn, with gzip. Visitors without a cart send no
+cookie, so each product page starts a session and records its view. Visitors with a cart have two products in it.
+Client, web and PostgreSQL share the machine's cores.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from benchmarks.ordering import read_answer, read_processor
 from benchmarks.stage import running
 
 CONNECTIONS = 8
-WARM_ROUNDS = 4  # of WARM_SECONDS, each with new connections, so that each process has rendered each page
+WARM_ROUNDS = 4  # rounds of WARM_SECONDS with new connections, so that each process has rendered each page
 WARM_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the connections got: pages per second, latencies in ms, kB of a page, processor time in us per page."""
+    """The result of a load: pages per second, latencies in ms, kB per page, and processor time in us per page."""
 
     page: str
     cart: bool
@@ -43,11 +43,12 @@ class Load:
 
 
 def request_pages(port: int, paths: Sequence[str], cookies: Sequence[str], seconds: float) -> tuple[list[float], int]:
-    """Keep CONNECTIONS busy with requests of `paths` in turn; return the latencies in seconds and the bytes received.
+    """Request `paths` in turn on CONNECTIONS connections for `seconds`.
 
-    Connection n sends the n-th of `cookies`, or none if there are none.
+    Connection n sends the n-th of `cookies`, or no cookie if `cookies` is empty. Return the latencies in seconds and
+    the number of received bytes.
 
-    :raises RuntimeError: an answer is not a 200.
+    :raises RuntimeError: a response has another status than 200.
     """
     chooser = selectors.DefaultSelector()
     latencies, received = list[float](), 0
@@ -77,7 +78,7 @@ def request_pages(port: int, paths: Sequence[str], cookies: Sequence[str], secon
 
 
 def fill_cart(port: int, skus: Sequence[str]) -> str:
-    """Put one of each of `skus` into the cart of a new visitor and return the visitor's cookies."""
+    """Add one of each of `skus` to the cart of a new visitor, and return the visitor's cookies."""
     client = HTTPConnection("127.0.0.1", port)
     client.request("GET", f"/p/{skus[0]}/")
     answer = client.getresponse()
@@ -90,7 +91,9 @@ def fill_cart(port: int, skus: Sequence[str]) -> str:
         answer = client.getresponse()
         answer.read()
         cookies |= read_cookies(answer.headers.get_all("Set-Cookie") or [])
-    client.request("GET", "/", headers={"Cookie": write_cookies(cookies)})  # shows the messages, once
+    client.request(
+        "GET", "/", headers={"Cookie": write_cookies(cookies)}
+    )  # this page shows the messages and so deletes them
     answer = client.getresponse()
     answer.read()
     cookies |= read_cookies(answer.headers.get_all("Set-Cookie") or [])
@@ -99,17 +102,17 @@ def fill_cart(port: int, skus: Sequence[str]) -> str:
 
 
 def read_cookies(lines: Sequence[str]) -> dict[str, str]:
-    """Return the names and values of cookies that were set."""
+    """Return the names and values of the cookies in Set-Cookie headers."""
     return dict(line.partition(";")[0].split("=", 1) for line in lines)
 
 
 def write_cookies(cookies: dict[str, str]) -> str:
-    """Return the cookies as a browser sends them."""
+    """Return the Cookie header that a browser would send."""
     return "; ".join(f"{name}={value}" for name, value in cookies.items() if value.strip('"'))
 
 
 def measure(port: int, page: str, paths: Sequence[str], cookies: Sequence[str], seconds: float) -> Load:
-    """Measure one kind of page."""
+    """Return the load of one kind of page."""
     request_pages(port, paths, cookies, 0.5)
     before = read_processor()
     began = time.perf_counter()
@@ -123,10 +126,12 @@ def measure(port: int, page: str, paths: Sequence[str], cookies: Sequence[str], 
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5, help="of each run")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each kind of page, of which the median is shown")
+    parser.add_argument("--seconds", type=float, default=5, help="duration of each run")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="number of runs of each kind of page; the table shows the median"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     with running("postgres", "web") as shop:
@@ -160,13 +165,13 @@ def main() -> None:
 
 
 def find_median(runs: list[Load]) -> Load:
-    """Return the run of the median rate."""
+    """Return the run with the median rate."""
     return sorted(runs, key=lambda load: load.per_second)[len(runs) // 2]
 
 
 def print_table(loads: list[Load]) -> None:
-    """Print what was measured."""
-    print("page                 per second    p50 ms    p99 ms   kB    processor time of a page in us")
+    """Print the loads."""
+    print("page                 per second    p50 ms    p99 ms   kB    processor time per page in us")
     for load in loads:
         used = ", ".join(f"{part} {micros:.0f}" for part, micros in load.processor.items())
         name = f"{load.page}{', with a cart' if load.cart else ''}"

@@ -1,10 +1,10 @@
-"""How fast payments are authorized, captured and refunded through the sandbox gateway, over HTTP.
+"""Payments per second that are authorized, captured and refunded through the sandbox gateway over HTTP.
 
     python -m benchmarks.payments [--payments 2000] [--workers 2] [--json]
 
-Starts PostgreSQL and the gateway of its own. The workers do what Celery's do: claim a batch, call, record, publish.
-Beside the rates stand the statements and the CPU time that one payment costs, of this process and of the gateway. The
-last line is that of a gateway which takes three seconds to authorize.
+The benchmark starts a separate PostgreSQL and gateway. Its workers do the same as Celery's: claim a batch, call the
+gateway, record the results and publish. The table also shows the commits and the CPU time per payment, of this process
+and of the gateway. The last line is for a gateway that needs three seconds for each authorization.
 """
 
 import argparse
@@ -18,14 +18,14 @@ import psutil
 
 from benchmarks.stage import running
 
-# What opens payments; of those that the gateway answers after three seconds a tenth says enough.
+# The payment token by operation. The measurement with the slow token uses a tenth of the payments.
 TOKENS = {"authorize": "tok_ok", "slow": "tok_slow"}
 SAMPLE = 10
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What one operation costs: payments per second, and per payment the milliseconds of CPU time here and there."""
+    """The result for one operation: payments per second, and CPU milliseconds and commits per payment."""
 
     operation: str
     per_second: float
@@ -35,7 +35,7 @@ class Rate:
 
 
 def open_payments(count: int, token: str) -> None:
-    """Write `count` payments down, to be authorized."""
+    """Store `count` payments that must be authorized."""
     from payments.models import Payment
 
     Payment.objects.bulk_create(
@@ -45,7 +45,7 @@ def open_payments(count: int, token: str) -> None:
 
 
 def settle(workers: int) -> None:
-    """Settle until nothing is wanted any more."""
+    """Settle payments with `workers` threads until no payment has an open operation."""
     from django.db import connections
 
     from payments.settlement import calls
@@ -65,7 +65,7 @@ def settle(workers: int) -> None:
 
 
 def want_next(operation: str) -> None:
-    """Have every payment want the next operation."""
+    """Request the next operation for all payments."""
     from payments.models import Payment
     from payments.refunds import refund_rest
 
@@ -77,24 +77,24 @@ def want_next(operation: str) -> None:
 
 
 def read_commits() -> int:
-    """Count the transactions that PostgreSQL has committed."""
+    """Return the number of transactions that PostgreSQL has committed."""
     from django.db import connection
 
     with connection.cursor() as cursor:
-        time.sleep(1.2)  # its counters are told once a second
+        time.sleep(1.2)  # PostgreSQL updates its counters once per second
         cursor.execute("select xact_commit from pg_stat_database where datname = current_database()")
         row = cursor.fetchone()
     return int(row[0]) if row else 0
 
 
 def read_cpu(process: psutil.Process) -> float:
-    """Return the CPU seconds of a process and its children."""
+    """Return the CPU seconds of `process` and its children."""
     times = [one.cpu_times() for one in [process, *process.children(recursive=True)]]
     return float(sum(time.user + time.system for time in times))
 
 
 def measure(gateway: psutil.Process, operation: str, count: int, workers: int) -> Rate:
-    """Let every payment have `operation` and say what it cost."""
+    """Run `operation` for all payments and return the result."""
     from payments.models import Payment
 
     if operation in TOKENS:
@@ -106,7 +106,7 @@ def measure(gateway: psutil.Process, operation: str, count: int, workers: int) -
     settle(workers)
     seconds = time.perf_counter() - began
     cpu, there = sum(here.cpu_times()[:2]) - cpu, read_cpu(gateway) - there
-    assert not Payment.objects.exclude(wanted="nothing").exists(), "a payment still wants something"
+    assert not Payment.objects.exclude(wanted="nothing").exists(), "a payment still has an open operation"
     return Rate(
         operation,
         round(count / seconds, 1),
@@ -117,10 +117,10 @@ def measure(gateway: psutil.Process, operation: str, count: int, workers: int) -
 
 
 def main() -> None:
-    """Measure, and print a table or JSON."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--payments", type=int, default=2000)
-    parser.add_argument("--workers", type=int, default=2, help="threads that claim, as Celery's two")
+    parser.add_argument("--workers", type=int, default=2, help="threads that claim payments; Celery uses two")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     with running("postgres", "gateway", "valkey") as shop:
@@ -132,7 +132,7 @@ def main() -> None:
     for rate in rates:
         print(
             f"{rate.operation:<10} {rate.per_second:>7.1f}/s   CPU {rate.here_ms:.2f} ms here, {rate.gateway_ms:.2f} ms"
-            f" in the gateway   {rate.postgres_commits:.2f} commits a payment"
+            f" in the gateway   {rate.postgres_commits:.2f} commits per payment"
         )
     if options.json:
         print(json.dumps({"benchmark": "payments", "rates": [asdict(rate) for rate in rates]}))

@@ -1,11 +1,10 @@
-"""What publish() costs the transaction of its cause.
+"""Cost of publish() in the transaction that publishes the event.
 
     python -m benchmarks.publish [--orders 1000] [--runs 3] [--use-running] [--json]
 
-The transaction is that of an order: the shop's own place_order, whose one statement stores the idempotency key, the
-contact, the order, its lines and its history, with and without the relay's part of it. They take turns on one
-connection; the limit is 15 % more. The last line but one tells what a round trip to the database costs here, because
-that is most of either.
+The transaction is place_order, whose single statement stores the idempotency key, the contact, the order, its lines and
+its history. The benchmark alternates between the statement with and without the relay's part on one connection; the
+limit is 15 % more. The output also shows the time of a round trip to the database, which is most of both figures.
 """
 
 import argparse
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def place_orders(count: int, sku: str) -> dict[str, float]:
-    """Place `count` orders of each kind in turn and return the median microseconds of their transactions."""
+    """Place `count` orders with and without publish() in turn, and return the median microseconds of both kinds."""
     from orders.api.serializers import OrderRequest
     from orders.checkout.placement import place_order
     from relay.publisher.outbox import publish_with_cause
@@ -49,7 +48,7 @@ def place_orders(count: int, sku: str) -> dict[str, float]:
 
 
 def measure_round_trip() -> float:
-    """Return the median microseconds of a statement that does nothing."""
+    """Return the median microseconds of `select 1`."""
     from django.db import connection
 
     times = []
@@ -62,7 +61,7 @@ def measure_round_trip() -> float:
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1000)
     add_options(parser)

@@ -1,9 +1,10 @@
-"""How fast a backlog goes from the outbox to Kafka.
+"""Events per second from a backlog in the outbox to Kafka.
 
     python -m benchmarks.relay [--events 200000] [--runs 3] [--use-running] [--json]
 
-naive: a future for each record, marked after a flush. memory: the relay's own sender, from rows that are in memory.
-relay: the relay, with everything that it does. CPU is of the Python process, in microseconds per event.
+naive: a loop that sends each record with a future, and marks the rows after a flush. memory: the relay's sender with
+rows that are already in memory. relay: the complete relay. CPU is the time of the Python process in microseconds per
+event.
 """
 
 import argparse
@@ -19,7 +20,7 @@ NAIVE_ROWS = 1000
 
 
 def run_naive(expected: int) -> Callable[[], int]:
-    """Prepare a loop as most people write it, with the producer's options as good as they can be."""
+    """Return a function that publishes with a simple loop and the fastest options of kafka-python's producer."""
     from django.db import connection
     from kafka import KafkaProducer
 
@@ -77,7 +78,7 @@ def run_naive(expected: int) -> Callable[[], int]:
 
 
 def run_memory(expected: int) -> Callable[[], int]:
-    """Prepare sending from memory: one batch under way to each partition, as the relay does."""
+    """Return a function that sends rows from memory, with one in-flight batch per partition like the relay."""
     from relay.forwarder.messages import make_message, take_batch
     from relay.forwarder.producer import Producer, Sending
     from relay.forwarder.queues import BATCH_ROWS
@@ -114,7 +115,7 @@ def run_memory(expected: int) -> Callable[[], int]:
 
 
 def run_relay(expected: int) -> Callable[[], int]:
-    """Prepare a relay that stops when everything is marked."""
+    """Return a function that runs a relay until `expected` rows are marked as published."""
     from relay.forwarder.forwarder import Forwarder
 
     forwarder = Forwarder()
@@ -139,7 +140,7 @@ def run_relay(expected: int) -> Callable[[], int]:
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     add_options(parser)

@@ -1,8 +1,8 @@
-"""Two relays against one, and whether order holds while a third joins and leaves.
+"""Events per second of one relay and of two, and a check of the order while a third relay joins and leaves.
 
     python -m benchmarks.relays [--events 200000] [--runs 3] [--use-running] [--json]
 
-The time is that of publishing a backlog, from the first row that is marked to the last, by the database's clock.
+The time is measured by the database's clock, from the first published row of a backlog to the last.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from benchmarks.stage import TOPIC, add_options, fill_outbox, prepare, run_relay
 
 
 def wait_for_marks(count: int) -> None:
-    """Wait until so many rows are published."""
+    """Wait until `count` rows are published."""
     from relay.models import Outbox
 
     marked = Outbox.objects.exclude(published_at=None)
@@ -23,7 +23,7 @@ def wait_for_marks(count: int) -> None:
 
 
 def wait_for_the_last_marks() -> None:
-    """Wait until all rows are published, without counting them, which takes from a core what the relays need."""
+    """Wait until all rows are published. Do not count them, because counting would slow the relays down."""
     from relay.models import Outbox
 
     waiting = Outbox.objects.filter(published_at=None).values_list("position").order_by("-position")
@@ -31,7 +31,7 @@ def wait_for_the_last_marks() -> None:
 
 
 def read_rate() -> float:
-    """Return events per second between the first mark and the last."""
+    """Return the events per second between the first published row and the last."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -42,7 +42,7 @@ def read_rate() -> float:
 
 
 def drain(events: int, relays: int) -> float:
-    """Publish a backlog with so many relays that hold their shards already; return events per second."""
+    """Publish a backlog with `relays` relays, after they have taken their shards, and return the events per second."""
     from relay.models import ShardLease
 
     fill_outbox(0)
@@ -60,7 +60,7 @@ def drain(events: int, relays: int) -> float:
 
 
 def check_order(events: int) -> int:
-    """Publish a backlog with two relays while a third joins and leaves; return how many events came out of order."""
+    """Publish a backlog with two relays while a third joins and leaves. Return the number of events out of order."""
     from relay.operations.cluster import read_log
 
     fill_outbox(events)
@@ -79,13 +79,13 @@ def check_order(events: int) -> int:
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     add_options(parser)
     options = parser.parse_args()
     with prepare(use_running=options.use_running):
-        # First, while every key of the log still begins at 1.
+        # Check the order first, because it requires that each key in the log begins at 1.
         wrong = check_order(options.events)
         rates: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(options.runs):

@@ -1,4 +1,4 @@
-"""Where the benchmarks run: a shop of their own, or parts of one; for the relay's, rows that are made by SQL."""
+"""Environment of the benchmarks: a separate shop or some of its parts, and outbox rows that SQL generates."""
 
 import argparse
 import multiprocessing
@@ -17,7 +17,7 @@ from uuid import uuid4
 if TYPE_CHECKING:
     from tests.running_shop import RunningShop
 
-# A topic of its own for each run, also on a broker that was there before.
+# Each run uses a new topic, because a running broker may contain topics of earlier runs.
 TOPIC = f"bench.relay.{uuid4().hex[:8]}"
 KEYS = 10_000
 
@@ -42,16 +42,16 @@ from event join stream using (key) order by number
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what all of these benchmarks have in common."""
+    """Add the options that all relay benchmarks share."""
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--use-running", action="store_true", help="use the PostgreSQL and Kafka of PORT and VAR_DIR")
-    parser.add_argument("--runs", type=int, default=3, help="the median of so many is told")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs; the table shows the median")
 
 
 def wait_until(is_done: Callable[[], object], complaint: str, *, every: float = 0.5, longest: float = 1200.0) -> None:
-    """Ask `every` so many seconds until `is_done` says so, for the `longest` time in seconds.
+    """Call `is_done` every `every` seconds until it returns true.
 
-    :raises AssertionError: it took too long.
+    :raises AssertionError: it did not return true within `longest` seconds; the message is `complaint`.
     """
     deadline = time.monotonic() + longest
     while not is_done():
@@ -62,7 +62,7 @@ def wait_until(is_done: Callable[[], object], complaint: str, *, every: float = 
 
 @contextmanager
 def running(*only: str) -> "Iterator[RunningShop]":
-    """Start the shop, or `only` some of its parts, in an empty folder; afterwards stop it and delete the folder."""
+    """Start the shop, or only the parts `only`, in an empty folder. After the block, stop it and delete the folder."""
     import django
 
     import tests.plugin  # noqa: F401 - chooses ports and folder before the settings are read
@@ -71,7 +71,7 @@ def running(*only: str) -> "Iterator[RunningShop]":
     var_dir = Path(os.environ["VAR_DIR"]).with_name("bench")
     os.environ["VAR_DIR"] = str(var_dir)
     shutil.rmtree(var_dir, ignore_errors=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the benchmark ends the shop, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a SIGTERM also stops the shop
     django.setup()
     shop = RunningShop(port=int(os.environ["PORT"]), var_dir=var_dir, only=only)
     shop.start(timeout=240)
@@ -84,7 +84,7 @@ def running(*only: str) -> "Iterator[RunningShop]":
 
 @contextmanager
 def prepare(*, use_running: bool) -> Iterator[None]:
-    """Start the parts, or use running ones, and make an empty database and a topic."""
+    """Start PostgreSQL and Kafka, or use running ones, and create an empty database and a topic."""
     with nullcontext() if use_running else running("postgres", "kafka"):
         import django
 
@@ -106,7 +106,7 @@ def prepare(*, use_running: bool) -> Iterator[None]:
 
 
 def fill_outbox(count: int, size: int = 600, keys: int = KEYS, *, empty: bool = True) -> None:
-    """Add `count` unpublished events of about `size` bytes, spread over `keys` keys; by default to an empty outbox."""
+    """Add `count` unpublished events of about `size` bytes with `keys` keys. With `empty`, empty the outbox first."""
     from django.db import connection
 
     from relay.publisher.outbox import hash_key
@@ -124,14 +124,14 @@ def fill_outbox(count: int, size: int = 600, keys: int = KEYS, *, empty: bool = 
 
 @contextmanager
 def run_relays(count: int) -> Iterator[list[Event]]:
-    """Run `count` relays, each a process of its own. Setting its event stops one cleanly; all end with the block."""
+    """Run `count` relays in separate processes until the block ends. Yield the events that each stop one relay."""
     from django.db import connection
 
     from relay.models import RelayMember
 
     context = multiprocessing.get_context("fork")
     stopping = [context.Event() for _ in range(count)]
-    connection.close()  # a connection that a child inherits would be shared
+    connection.close()  # forked children must not share it
     relays = [context.Process(target=_serve, args=(event,)) for event in stopping]
     for relay in relays:
         relay.start()
@@ -154,7 +154,7 @@ def _serve(stopping: Event) -> None:
 
 
 def measure(work: Callable[[], int]) -> tuple[float, float]:
-    """Return events per second of wall time, and microseconds of this process's CPU per event."""
+    """Return the events per second of `work`, and the CPU microseconds of this process per event."""
     began, cpu = time.perf_counter(), time.process_time()
     count = work()
     return count / (time.perf_counter() - began), (time.process_time() - cpu) / count * 1e6

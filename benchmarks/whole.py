@@ -1,17 +1,18 @@
-"""The whole order: what a customer waits and what an order costs while every process of the shop runs.
+"""The whole shop: waiting time of customers and processor time per order while all processes run.
 
     python -m benchmarks.whole [--rates 20,60,100] [--seconds 25] [--runs 1] [--no-highest] [--against REF] [--json]
 
-Starts a shop with `manage.py up` and places orders over HTTP at a steady rate: one to three lines, `tok_ok`, a phone
-number for every second order. An order that is late because the shop was busy counts from the time at which it was due.
+The benchmark starts a shop with `manage.py up` and places orders over HTTP at a constant rate. Orders have one to three
+lines and the token `tok_ok`, and half of them have a phone number. The time of an order begins when it is due, also if
+the client sends it late because the shop was busy.
 
-- post: milliseconds until POST /api/v1/orders/ is answered. confirmed, sent: seconds from the placement until the order
-  is confirmed and until its last letter or text message is sent.
+- post: milliseconds until the response to POST /api/v1/orders/. confirmed, sent: seconds from the placement until the
+  order is confirmed, and until its last e-mail or text message is sent.
 - CPU: milliseconds of processor time per order of all processes of the shop, without this client.
-- The highest rate is kept up for 60 s: the shop answers 99 % of the orders in time, and the number of unfinished
+- The highest rate is sustained for 60 s: 99 % of the responses arrive within a second, and the number of unfinished
   orders does not grow.
-- `--against REF` checks another commit out, runs the same there in turns and prints the ratios (this / REF). It needs
-  a virtual environment of its own if the requirements differ, and makes one below var/.
+- `--against REF` checks out another commit, runs the same measurement there in turns, and prints the ratios (this /
+  REF). If the requirements differ, it creates a virtual environment below var/.
 """
 
 import argparse
@@ -46,7 +47,7 @@ COLUMNS = {
 def measure(shop: WholeShop, options: argparse.Namespace) -> dict[str, Any]:
     """Return all figures of one running shop."""
     found: dict[str, Any] = {"rates": {}}
-    measure_rate(shop, 20, 5)  # connections, plans and caches
+    measure_rate(shop, 20, 5)  # warm up connections, plans and caches
     for rate in options.rates:
         found["rates"][f"{rate:g}"] = measure_rate(shop, rate, options.seconds)
     found["idle"] = measure_idle(shop, 20)
@@ -58,7 +59,7 @@ def measure(shop: WholeShop, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def find_median(runs: Sequence[Any]) -> Any:
-    """Return the median of each figure of `runs`, which are dictionaries of one shape."""
+    """Return the median of each figure of `runs`, which are nested dicts with the same keys."""
     if isinstance(runs[0], dict):
         return {name: find_median([run.get(name, 0.0) for run in runs]) for name in runs[0]}
     return statistics.median(runs)
@@ -66,7 +67,7 @@ def find_median(runs: Sequence[Any]) -> Any:
 
 @contextmanager
 def check_out(ref: str) -> Iterator[Path]:
-    """Yield a folder with the commit `ref`, which is removed afterwards."""
+    """Yield a folder with a checkout of `ref`, and remove the folder after the block."""
     folder = BASE_DIR / "var" / "bench-against"
     subprocess.run(
         ["git", "worktree", "remove", "--force", str(folder)], cwd=BASE_DIR, capture_output=True, check=False
@@ -80,7 +81,7 @@ def check_out(ref: str) -> Iterator[Path]:
 
 
 def find_python(tree: Path) -> str:
-    """Return a Python that has what the tree needs: this one, or that of a virtual environment made for the tree."""
+    """Return a Python with the requirements of `tree`: this one, or one in a virtual environment created for `tree`."""
     needed = (tree / "requirements.txt").read_text()
     if needed == (BASE_DIR / "requirements.txt").read_text():
         return sys.executable
@@ -96,13 +97,13 @@ def find_python(tree: Path) -> str:
 
 
 def run(tree: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure the shop of a tree once."""
+    """Start the shop of `tree` once, and return its figures."""
     with WholeShop(tree, find_python(tree)).started() as shop:
         return measure(shop, options)
 
 
 def print_report(name: str, found: dict[str, Any]) -> None:
-    """Print the tables of one tree."""
+    """Print the tables of the tree `name`."""
     print(f"\n{name}\n{'orders/s':<20}" + "".join(f"{heading:>10}" for heading, _ in COLUMNS.values()))
     for rate, figures in found["rates"].items():
         print(f"{rate:<20}" + "".join(f"{figures[key]:>10{form}}" for key, (_, form) in COLUMNS.items()))
@@ -119,7 +120,7 @@ def print_report(name: str, found: dict[str, Any]) -> None:
 
 
 def print_ratios(here: dict[str, Any], there: dict[str, Any], ref: str) -> None:
-    """Print each figure of this tree divided by that of the other commit."""
+    """Print each figure of this tree divided by the figure of the commit `ref`."""
     print(f"\nthis tree / {ref}\n{'orders/s':<20}" + "".join(f"{heading:>10}" for heading, _ in COLUMNS.values()))
     for rate, figures in here["rates"].items():
         ratios = [figures[key] / max(there["rates"][rate][key], 1e-9) for key in COLUMNS]
@@ -130,13 +131,20 @@ def print_ratios(here: dict[str, Any], there: dict[str, Any], ref: str) -> None:
 
 
 def main() -> None:
-    """Measure and print the tables."""
+    """Run the benchmark and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", default="20,60,100", help="orders per second, separated by commas")
-    parser.add_argument("--seconds", type=float, default=25, help="length of each measurement")
-    parser.add_argument("--runs", type=int, default=1, help="number of shops started one after the other; medians")
-    parser.add_argument("--no-highest", dest="highest", action="store_false", help="leave out the highest rate")
-    parser.add_argument("--against", metavar="REF", help="another commit to compare with, in turns")
+    parser.add_argument("--seconds", type=float, default=25, help="duration of each measurement")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=1,
+        help="number of shops that are started one after the other; the tables show medians",
+    )
+    parser.add_argument(
+        "--no-highest", dest="highest", action="store_false", help="skip the measurement of the highest rate"
+    )
+    parser.add_argument("--against", metavar="REF", help="commit to compare with")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     options.rates = [float(rate) for rate in options.rates.split(",") if rate]

@@ -1,4 +1,4 @@
-"""Orders over HTTP at a steady rate, and what became of each."""
+"""Load of orders over HTTP at a constant rate, and the figures of these orders."""
 
 import json
 import selectors
@@ -27,18 +27,18 @@ HIGHEST_SECONDS, PROBE_SECONDS = 60.0, 16.0
 
 
 class Client:
-    """Places orders at their due times over connections that stay open, as many as are needed at the same time."""
+    """Places orders at their due times over persistent connections, and opens more connections when needed."""
 
     def __init__(self, port: int, catalogue: Catalogue) -> None:
         self._port, self._catalogue = port, catalogue
         self._free: list[socket.socket] = []
         self._busy = selectors.DefaultSelector()
         self._due: dict[socket.socket, tuple[float, bytes]] = {}
-        #: Seconds from its due time to its answer, of each order.
+        #: Seconds from the due time of each order to its response.
         self.waits: list[float] = []
 
     def order(self, rate: float, seconds: float) -> None:
-        """Place `rate` orders a second for `seconds`, then wait for the last answers."""
+        """Place `rate` orders per second for `seconds`, then wait for the last responses."""
         began = time.perf_counter()
         due = deque(began + number / rate for number in range(int(rate * seconds)))
         while due or self._due:
@@ -81,7 +81,7 @@ class Client:
         self._free.append(line)
 
     def _again(self, line: socket.socket) -> None:
-        """Send the request of a closed connection again: its key makes that safe."""
+        """Send the request of a closed connection again. Its idempotency key makes this safe."""
         due, request = self._due.pop(line)
         self._busy.unregister(line)
         line.close()
@@ -95,19 +95,19 @@ class Client:
 
 
 def read_clock(shop: WholeShop) -> Any:
-    """Return PostgreSQL's time."""
+    """Return PostgreSQL's current time."""
     row = shop.database.execute("select clock_timestamp()").fetchone()
     assert row
     return row[0]
 
 
 def wait_until_finished(shop: WholeShop, since: Any) -> None:
-    """Wait until every order since then is confirmed, captured and its letters are sent."""
+    """Wait until all orders placed after `since` are confirmed, captured and notified."""
     wait_until(lambda: not shop.read_number(_UNFINISHED_SINCE, {"since": since}), "orders stay unfinished", every=0.2)
 
 
 def measure_rate(shop: WholeShop, rate: float, seconds: float) -> dict[str, Any]:
-    """Order at `rate` and return the figures of these orders."""
+    """Place `rate` orders per second for `seconds`, and return the figures of these orders."""
     client = Client(shop.port, Catalogue(shop.skus))
     client.order(rate, 3)
     since, before, client.waits = read_clock(shop), shop.read_usage(), []
@@ -131,22 +131,22 @@ def measure_rate(shop: WholeShop, rate: float, seconds: float) -> dict[str, Any]
 
 
 def measure_highest(shop: WholeShop) -> float:
-    """Return the highest rate in orders per second that the shop keeps up for HIGHEST_SECONDS."""
+    """Return the highest rate in orders per second that the shop sustains for HIGHEST_SECONDS."""
     rate = HIGHEST_FROM
     while keeps_up(shop, rate, PROBE_SECONDS):
         rate *= HIGHEST_STEP
     while not (keeps_up(shop, rate, PROBE_SECONDS) and keeps_up(shop, rate, HIGHEST_SECONDS)):
         rate *= HIGHEST_BACK
         if rate < 10:
-            raise AssertionError("the shop does not keep up with 10 orders a second")
+            raise AssertionError("the shop does not sustain 10 orders per second")
     return rate
 
 
 def keeps_up(shop: WholeShop, rate: float, seconds: float) -> bool:
-    """Tell whether the shop answers `rate` orders a second in time, and nothing that follows from them piles up.
+    """Return whether the shop sustains `rate` orders per second for `seconds`.
 
-    In time: 99 % within a second. Piled up: at the end more orders are unfinished than come in two seconds, and more
-    than half way.
+    It does if 99 % of the responses arrive within a second, and the backlog of unfinished orders does not grow. The
+    backlog grows if it exceeds the orders of two seconds and is more than 10 % larger at the end than in the middle.
     """
     client, since = Client(shop.port, Catalogue(shop.skus)), read_clock(shop)
     unfinished = []
@@ -160,7 +160,7 @@ def keeps_up(shop: WholeShop, rate: float, seconds: float) -> bool:
 
 
 def measure_idle(shop: WholeShop, seconds: float) -> dict[str, Any]:
-    """Return what the shop uses while nobody orders: per cent of a core, and transactions per second."""
+    """Return the shop's usage without orders: CPU in per cent of one core, and transactions per second."""
     time.sleep(5)
     before = shop.read_usage()
     time.sleep(seconds)

@@ -1,6 +1,6 @@
-"""A whole shop of any checkout, and what it uses: processor time by process, transactions, WAL syncs.
+"""A complete shop from any git checkout, and its usage: processor time by process, transactions and WAL syncs.
 
-It is read from outside, through PostgreSQL's tables and the operating system, so that an older commit can be measured.
+The usage is read from PostgreSQL's tables and the operating system, so that older commits can be measured, too.
 """
 
 import json
@@ -25,15 +25,15 @@ from shop.catalogue.models import Product
 for sku in Product.objects.filter(is_active=True).values_list("sku", flat=True):
     receive_stock(sku, 1_000_000, "benchmark")
 """
-# PostgreSQL 18 counts the syncs of the WAL in pg_stat_io.
+# The query for the number of WAL syncs, by whether the server is PostgreSQL 18 or newer.
 _SYNCS = {False: "select wal_sync from pg_stat_wal", True: "select sum(fsyncs) from pg_stat_io where object = 'wal'"}
 
 
 class WholeShop:
-    """A shop with all of its parts in a folder and on ports of its own."""
+    """A shop with all its parts in a separate folder and on separate ports."""
 
     def __init__(self, tree: Path, python: str) -> None:
-        """Describe it: the checkout that it runs from, and the Python that has its requirements."""
+        """Set the checkout `tree` that the shop runs from, and the path of a Python with its requirements."""
         self._tree, self._python = tree, python
         self.port = next(port for port in range(8700, 9000) if is_free(port))
         self._var_dir = tree / "var" / "bench-whole"
@@ -44,7 +44,7 @@ class WholeShop:
 
     @contextmanager
     def started(self) -> Iterator["WholeShop"]:
-        """Start it with much stock of everything; afterwards stop it and delete its data."""
+        """Start the shop with a large stock of each product. After the block, stop it and delete its data."""
         shutil.rmtree(self._var_dir, ignore_errors=True)
         self._var_dir.mkdir(parents=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -75,9 +75,9 @@ class WholeShop:
             time.sleep(0.2)
 
     def manage(self, *arguments: str) -> None:
-        """Run `manage.py` with `arguments` there.
+        """Run `manage.py` with `arguments` in the checkout.
 
-        :raises AssertionError: it failed.
+        :raises AssertionError: the command failed.
         """
         command = [self._python, "manage.py", *arguments]
         done = subprocess.run(
@@ -86,13 +86,13 @@ class WholeShop:
         assert done.returncode == 0, f"manage.py {' '.join(arguments)}: {done.stdout}{done.stderr}"
 
     def read_number(self, statement: str, values: Any = ()) -> float:
-        """Return the only value of the only row of a query."""
+        """Return the single value that `statement` returns."""
         row = self.database.execute(statement, values).fetchone()
         assert row
         return float(row[0] or 0)
 
     def read_usage(self) -> dict[str, float]:
-        """Return CPU seconds by process so far, and under `transactions` and `wal_syncs` the counts so far."""
+        """Return the CPU seconds by process, and the counts `transactions` and `wal_syncs`, since the start."""
         used = self._read_cpu()
         used["transactions"] = self.read_number("select sum(xact_commit + xact_rollback) from pg_stat_database")
         used["wal_syncs"] = self.read_number(_SYNCS[self.database.info.server_version >= 180000])
@@ -100,7 +100,7 @@ class WholeShop:
 
     def _read_cpu(self) -> dict[str, float]:
         parts: dict[str, dict[str, Any]] = json.loads((self._var_dir / "run" / "parts.json").read_text())
-        seconds = {"up": 0.0}  # with the processes that watch over the others
+        seconds = {"up": 0.0}  # including the health process
         family = psutil.Process(self._up.pid).children(recursive=True)
         for name, part in parts.items():
             if part["pid"]:
@@ -110,7 +110,7 @@ class WholeShop:
                     with suppress(psutil.NoSuchProcess, ValueError):
                         family.remove(member)
                     with suppress(psutil.NoSuchProcess):
-                        # A session of PostgreSQL that has ended is counted at its parent.
+                        # Include the children's time of PostgreSQL, which contains its ended sessions.
                         seconds[name] += sum(member.cpu_times()[: 4 if name == "postgres" else 2])
         for member in [psutil.Process(self._up.pid), *family]:
             with suppress(psutil.NoSuchProcess):

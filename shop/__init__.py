@@ -1,4 +1,4 @@
-"""The project: settings, the contract between the apps, and what all of them share."""
+"""The Django project: settings, the event contract between the apps, and the code that all apps share."""
 
 from shop.celery import app as celery_app
 

@@ -1,4 +1,7 @@
-"""The Celery application. Celery is the doorbell: what is to be done stands in a row, so a lost task loses nothing."""
+"""The Celery application.
+
+Celery is only a doorbell: the work is stored in rows, and a periodic task finds the row if a Celery task is lost.
+"""
 
 import os
 import sys
@@ -14,7 +17,7 @@ app = Celery("shop")
 app.conf.update(
     broker_url=settings.CELERY_BROKER_URL,
     broker_connection_retry_on_startup=True,
-    # A web process or a consumer never waits for the doorbell: the sweeps find the row.
+    # Short timeouts, because a web process or a consumer must not wait for Celery: the periodic sweeps find the row.
     broker_transport_options={
         "socket_timeout": 1,
         "socket_connect_timeout": 0.5,
@@ -27,7 +30,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
     timezone="UTC",
-    # Celery would close the thread's database connection around every task; a connect costs more than most tasks.
+    # Keep database connections: Celery would reconnect for each task, and a connect costs more than most tasks.
     CELERY_DB_REUSE_MAX=sys.maxsize,
     beat_schedule_filename=str(settings.VAR_DIR / "celerybeat"),
     beat_schedule={
@@ -51,5 +54,5 @@ app.autodiscover_tasks(["shop", "orders", "payments", "notifications"])
 
 @task_prerun.connect  # type: ignore[untyped-decorator]
 def _keep_only_live_connections(**_sent: object) -> None:
-    """As Django does before each request: a connection that had an error is closed, an idle one is tried first."""
+    """Close broken database connections before each task, as Django does before each request."""
     close_old_connections()

@@ -1,4 +1,4 @@
-"""Whether this process can serve: it answers, and the database answers it."""
+"""The health endpoint of a web process."""
 
 import logging
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 @never_cache
 @require_safe
 def answer_health(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when `select 1` works, else 503. Reads no session, so that it is as cheap as it looks."""
+    """Return 200 if the database answers `select 1`, otherwise 503."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("select 1")

@@ -1,4 +1,4 @@
-"""One line for each log record, its extra fields as key=value behind the message."""
+"""Log format: one line per record, with the extra fields as key=value after the message."""
 
 import logging
 import re
@@ -8,12 +8,12 @@ from typing import Any, TextIO
 
 import structlog
 
-# What PostgreSQL adds to an error: the row that broke a constraint, with whatever stands in it.
+# PostgreSQL adds the row that violates a constraint to its error message. The row may contain personal data.
 _ROW = re.compile(r"Failing row contains \(.*")
 
 
-def LineFormatter() -> logging.Formatter:  # noqa: N802 - named by settings as if it were a class
-    """Build the formatter that every process logs with."""
+def LineFormatter() -> logging.Formatter:  # noqa: N802 - settings name it like a class
+    """Return the log formatter of all processes."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -29,12 +29,12 @@ def LineFormatter() -> logging.Formatter:  # noqa: N802 - named by settings as i
 
 
 def _drop_request(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Leave out Django's request, whose address may carry an order's access token; the message names the path."""
+    """Remove Django's request, because its URL may contain an order's access token."""
     event.pop("request", None)
     return event
 
 
 def _format_traceback(out: TextIO, error: Any) -> None:
-    """Write a traceback without local variables and without rows of tables: personal data may stand in both."""
+    """Write a traceback without local variables and table rows, because both may contain personal data."""
     text = "".join(traceback.format_exception(*error))
     out.write("\n" + _ROW.sub("Failing row contains (…)", text).rstrip())

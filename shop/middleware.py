@@ -1,6 +1,4 @@
-"""What stands before every view: limits of size and rate, the content security policy, cookies for pages alone, and an
-honest 503 while PostgreSQL is away.
-"""
+"""Middleware: body size, 429 and 503 responses, the Content-Security-Policy, and cookies for the pages only."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -25,7 +23,10 @@ RETRY_AFTER_SECONDS = 5
 
 
 class limit_bodies:  # noqa: N801 - middleware reads as a function in settings
-    """Refuse a body over DATA_UPLOAD_MAX_MEMORY_SIZE before a byte of it is read, files included: none is ever sent."""
+    """Return 413 for a body over DATA_UPLOAD_MAX_MEMORY_SIZE bytes without reading it.
+
+    The limit includes files, because no form of the shop uploads files.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -33,7 +34,7 @@ class limit_bodies:  # noqa: N801 - middleware reads as a function in settings
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
-        # A webhook's view says the same in its own words.
+        # The webhook views check the size themselves.
         if not length.isdecimal() or int(length) <= limit or request.path.startswith("/webhooks/"):
             return self.get_response(request)
         message = f"The body has {length} bytes, the limit is {limit}."
@@ -43,7 +44,7 @@ class limit_bodies:  # noqa: N801 - middleware reads as a function in settings
 
 
 class tell_to_wait:  # noqa: N801 - middleware reads as a function in settings
-    """Answer 429 to whoever asks too often; views of DRF do so themselves."""
+    """Return 429 to a client that exceeds a rate limit in a Django view. DRF's views return 429 themselves."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -52,7 +53,7 @@ class tell_to_wait:  # noqa: N801 - middleware reads as a function in settings
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Turn Throttled into a 429; anything else stays an error."""
+        """Return a 429 response for `Throttled`, and None for any other `error`."""
         if not isinstance(error, Throttled):
             return None
         response: HttpResponse
@@ -66,9 +67,9 @@ class tell_to_wait:  # noqa: N801 - middleware reads as a function in settings
 
 
 class send_policy:  # noqa: N801 - middleware reads as a function in settings
-    """Send the Content-Security-Policy, which lets the pages below CSP_LOOSENED run their own inline code.
+    """Send the Content-Security-Policy. Pages below CSP_LOOSENED may run inline code.
 
-    It depends on nothing else, so it is put into words once; django-csp's own middleware does so for each answer.
+    Both policies are built once per process; the middleware of django-csp builds the policy for each response.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -86,7 +87,10 @@ class send_policy:  # noqa: N801 - middleware reads as a function in settings
 
 
 class _OfPages(MiddlewareMixin):
-    """Leaves the REST API alone, which knows no cookies: what a browser sends by itself must not say who is there."""
+    """Middleware for all paths except the REST API.
+
+    The REST API ignores cookies, because a browser sends cookies also with requests from other sites.
+    """
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if request.path.startswith("/api/v1/"):
@@ -95,19 +99,19 @@ class _OfPages(MiddlewareMixin):
 
 
 class SessionsOfPages(_OfPages, SessionMiddleware):
-    """Django's `request.session`."""
+    """Sets Django's `request.session`."""
 
 
 class LogInsOfPages(_OfPages, RevocableSessions):
-    """The shop's `request.user`."""
+    """Sets the shop's `request.user`."""
 
 
 class MessagesOfPages(_OfPages, MessageMiddleware):
-    """Django's messages, shown by the next page."""
+    """Provides Django's messages, which the next page shows."""
 
 
 class unavailable_when_the_database_is_away:  # noqa: N801 - middleware reads as a function in settings
-    """Answer 503 when a view could not reach the database."""
+    """Return 503 when a view can't reach the database."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -116,7 +120,7 @@ class unavailable_when_the_database_is_away:  # noqa: N801 - middleware reads as
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Turn a lost or refused connection into a 503; anything else stays an error."""
+        """Return a 503 response for a lost or refused connection, and None for any other `error`."""
         if not isinstance(error, OperationalError | InterfaceError):
             return None
         logger.error("database unavailable", extra={"path": request.path, "error": str(error).strip()})
@@ -124,10 +128,12 @@ class unavailable_when_the_database_is_away:  # noqa: N801 - middleware reads as
 
 
 def unavailable(request: HttpRequest) -> HttpResponse:
-    """The 503 answer: problem+json for the API, a page for people."""
+    """Return the 503 response: problem+json for the API, HTML for all other paths."""
     response: HttpResponse
     if request.path.startswith("/api/"):
-        response = problem(503, "The shop cannot reach its database. Send the same request again with the same key.")
+        response = problem(
+            503, "The shop can't reach its database. Send the same request again, with the same Idempotency-Key."
+        )
     else:
         response = render(request, "503.html", status=503)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -1,4 +1,4 @@
-"""All settings, read once from the environment. Without any variable set, everything works on this machine alone."""
+"""All settings, read once from the environment. The defaults run the whole shop on one machine."""
 
 import sys
 from datetime import timedelta
@@ -36,20 +36,20 @@ else:
     SECRET_KEY = read_text("SECRET_KEY", "for-this-machine-only-" + "0123456789abcdef" * 3)
     ALLOWED_HOSTS = read_text("ALLOWED_HOSTS", "*").split(",")
 
-# Where the parts are. Every port follows from PORT, so that a second copy needs only another PORT and VAR_DIR;
-# the range 10000 to 32015 lies below the ports that Linux hands out to outgoing connections.
-HOST = read_text("HOST", "127.0.0.1")  # where the web listens; the other parts stay on 127.0.0.1
+# All ports are derived from PORT, so that a second copy of the shop needs only another PORT and VAR_DIR.
+# The range 10000 to 32015 lies below the ports that Linux uses for outgoing connections.
+HOST = read_text("HOST", "127.0.0.1")  # the web listens here; all other parts listen on 127.0.0.1
 PORT = read_port("PORT", 8000)
 PARTS_PORT = 10000 + PORT * 16 % 22000
 POSTGRES_PORT = read_port("POSTGRES_PORT", PARTS_PORT)
 VALKEY_PORT = read_port("VALKEY_PORT", PARTS_PORT + 1)
-KAFKA_PORT = read_port("KAFKA_PORT", PARTS_PORT + 2)  # and one more for each further broker
+KAFKA_PORT = read_port("KAFKA_PORT", PARTS_PORT + 2)  # the first broker's; each further broker uses the next port
 KAFKA_CONTROLLER_PORT = read_port("KAFKA_CONTROLLER_PORT", PARTS_PORT + 8)
-SANDBOX_PORT = read_port("SANDBOX_PORT", PARTS_PORT + 11)  # the payment gateway for this machine
+SANDBOX_PORT = read_port("SANDBOX_PORT", PARTS_PORT + 11)  # the simulated payment gateway
 BROKERS = int(read_choice("BROKERS", "1", ("1", "3")))
 EMBEDDED = read_choice("EMBEDDED", "system", ("system", "wheels"))
 
-#: Parts that are somewhere else, so that `manage.py up` does not start its own.
+#: Parts whose address the environment gives. `manage.py up` does not start these parts.
 OUTSIDE_PARTS = {
     part
     for part, variable in [
@@ -125,7 +125,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# PostgreSQL, whose address may carry options such as ?sslmode=require.
+# The address may contain options of psycopg, for example ?sslmode=require.
 _database = read_database("DATABASE_URL", f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/shop")
 DATABASES = {
     "default": {
@@ -135,7 +135,7 @@ DATABASES = {
         "OPTIONS": {
             **_database.get("OPTIONS", {}),
             "connect_timeout": 3,
-            # A batch's values are large: in the text of the statement they would be quoted here and scanned there.
+            # Send values outside the statement's text, because quoting and parsing a batch's large values is slow.
             "server_side_binding": True,
             **describe_session(sys.argv),
         },
@@ -148,9 +148,9 @@ KAFKA_BOOTSTRAP_SERVERS = read_servers(
 RELAY: dict[str, Any] = {
     "BOOTSTRAP_SERVERS": KAFKA_BOOTSTRAP_SERVERS,
     "SOURCE": "/shop",
-    # Modules whose event classes make up the topics.
+    # Modules that define the event classes and their topics.
     "EVENTS": ["shop.events"],
-    # Every consumer there is: lag, parked keys and verification are asked of these.
+    # All consumers. Lag, parked keys and verification cover these consumers.
     "CONSUMERS": [
         "orders.handlers.consumer",
         "inventory.handlers.consumer",
@@ -162,7 +162,7 @@ RELAY: dict[str, Any] = {
     "PARTITIONS": 12,
     "REPLICATION": 3 if BROKERS == 3 else 1,
     "METRICS_TOKEN": read_text("METRICS_TOKEN", ""),
-    # Topics that may forget: milliseconds. All others keep everything.
+    # Retention in milliseconds. All other topics keep their records forever.
     "RETENTION_MS": {"shop.activity": 7 * 24 * 3600 * 1000},
 }
 
@@ -177,7 +177,7 @@ else:
     EMAIL_BACKEND = "notifications.mailbox.EmailBackend"
 DEFAULT_FROM_EMAIL = read_text("DEFAULT_FROM_EMAIL", "Fjord & Pine <orders@shop.example>")
 
-# Money. What a gateway did that does not answer in time is unknown: it is looked up later.
+# After a timeout, the outcome of a gateway call is unknown. The payment worker looks it up later.
 _GATEWAYS = {
     "sandbox": "payments.gateways.sandbox.SandboxGateway",
     "stripe": "payments.gateways.stripe.StripeGateway",
@@ -200,15 +200,15 @@ SMS_PROVIDER = "notifications.mailbox.SandboxSms"
 SHOP_NAME = "Fjord & Pine"
 SHOP_CURRENCY = "EUR"
 ORDER_DEADLINE_HOURS = 24
-#: Prices contain the tax of the country that the parcel goes to: hundredths of a per cent, 0 for all other countries.
+#: Tax rates by the country of delivery, in hundredths of a per cent; 0 for all other countries. Prices include the tax.
 TAX_RATES = {
     **{"AT": 2000, "BE": 2100, "CH": 810, "CZ": 2100, "DE": 1900, "DK": 2500, "EE": 2400, "ES": 2100, "FI": 2550},
     **{"FR": 2000, "GB": 2000, "IE": 2300, "IS": 2400, "IT": 2200, "LT": 2100, "LU": 1700, "LV": 2100, "NL": 2100},
     **{"NO": 2500, "PL": 2300, "PT": 2300, "SE": 2500},
 }
 SHIPPING_PRICE = 490  # minor units of SHOP_CURRENCY
-SHIPPING_FREE_FROM = 5000
-CART_DAYS = 30  # after its last change
+SHIPPING_FREE_FROM = 5000  # minor units of SHOP_CURRENCY
+CART_DAYS = 30  # days from a cart's last change until its deletion
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["shop.accounts.sessions.BearerToken"],
@@ -221,11 +221,11 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "shop.web.problems.problem_response",
     "UNAUTHENTICATED_USER": None,
 }
-#: Requests of a kind for each user, or address: how many, and over how many seconds they grow back.
+#: Rate limits by kind of request, for each user or address: (requests, seconds until the full number is allowed again).
 RATE_LIMITS = {"read": (1200, 60), "write": (300, 60), "log-in": (60, 60), "register": (20, 3600)}
 RATE_LIMITS_ON = read_choice("RATE_LIMITS", "on", ("on", "off")) == "on"
 LIMITS_URL = read_url("LIMITS_URL", CELERY_BROKER_URL, ("redis", "rediss"), "redis://:password@host:6379/0")
-#: How many proxies stand before the web, each of which adds an address to X-Forwarded-For.
+#: Number of proxies in front of the web. Each proxy adds an address to X-Forwarded-For.
 TRUSTED_PROXIES = int(read_choice("TRUSTED_PROXIES", "0", ("0", "1", "2", "3")))
 
 SPECTACULAR_SETTINGS = {
@@ -261,7 +261,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
 ]
 LOGIN_URL = "accounts:log-in"
 LOGIN_REDIRECT_URL = "orders:order-list"
-#: The module that knows whose orders are whose.
+#: The module that links orders to users.
 ORDER_OWNERS = "orders.ownership"
 LOG_IN_DAYS = 14
 SESSION_COOKIE_AGE = LOG_IN_DAYS * 24 * 3600
@@ -280,7 +280,7 @@ if PRODUCTION:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    # The orchestrator and Prometheus ask inside the network, where no TLS is spoken.
+    # The orchestrator and Prometheus call these paths inside the network, without TLS.
     SECURE_REDIRECT_EXEMPT = ["^healthz$", "^metrics$"]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -292,7 +292,7 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
     },
 }
-#: The admin's and Swagger's own pages carry inline code; the shop's do not. Neither loads anything from elsewhere.
+#: The pages of the admin and of Swagger contain inline code. All pages load resources from this shop only.
 CSP_LOOSENED = ("/admin/", "/api/docs/")
 
 
@@ -300,7 +300,7 @@ def _favicon(request: HttpRequest) -> str:
     return static("catalogue/favicon.svg")
 
 
-# The storefront's green, from pale to dark.
+# Shades of the storefront's green: the lightness in per cent by Unfold's shade number.
 _LIGHTNESS = {50: 98, 100: 95, 200: 90, 300: 82, 400: 70, 500: 56, 600: 44, 700: 37, 800: 30, 900: 25, 950: 18}
 UNFOLD = {
     "SITE_TITLE": SHOP_NAME,

@@ -1,4 +1,4 @@
-"""What Celery does for the whole shop: its own sign of life, which proves beat and worker, and the outbox's upkeep."""
+"""Periodic tasks of the whole shop: the heartbeat of beat and worker, and the maintenance of the outbox and log-ins."""
 
 from celery import shared_task
 from celery.signals import beat_init, worker_ready
@@ -13,31 +13,31 @@ from shop.accounts.sessions import delete_expired
 
 @shared_task  # type: ignore[untyped-decorator]
 def beat_heart() -> None:
-    """Record that beat and a worker are at work."""
+    """Record a heartbeat, which shows that both beat and a worker run."""
     beat("celery")
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def tend_outbox() -> None:
-    """Make partitions of the outbox ahead and drop those that are over."""
+    """Create the next partitions of the outbox, and drop those that are older than `keep_days`."""
     ensure_partitions()
     prune(actor="beat", reason=f"older than {configuration().keep_days} days")
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def end_old_log_ins() -> None:
-    """Delete the log-ins that have run out."""
+    """Delete the expired log-ins."""
     delete_expired()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def _tell_worker_ready(**_sent: object) -> None:
-    """The worker takes tasks from now on; the first periodic heartbeat comes later."""
+def _record_worker_ready(**_sent: object) -> None:
+    """Record a heartbeat when the worker is ready, before the first periodic one."""
     beat("celery")
     connection.close()
 
 
 @beat_init.connect  # type: ignore[untyped-decorator]
-def _tell_beat_ready(**_sent: object) -> None:
+def _record_beat_ready(**_sent: object) -> None:
     beat("beat")
     connection.close()

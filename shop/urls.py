@@ -1,4 +1,4 @@
-"""Every address of the shop. This is where the apps meet: pages are composed by URL."""
+"""All URLs of the shop. Pages load the fragments of other apps by URL, so the apps do not import each other."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -8,7 +8,7 @@ from relay.health.metrics import answer_metrics
 from shop.accounts.pages import log_in_staff
 from shop.health import answer_health
 
-# The first that fits is taken, so what is asked for most stands first.
+# Django tries the patterns in order, so the most frequent ones are first.
 api = [
     path("", include("orders.api.urls")),
     path("", include("shop.catalogue.api_urls")),

@@ -11,9 +11,9 @@ _django = get_wsgi_application()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer a request with a list, unless the answer streams.
+    """Return the response's body as a list, unless the response streams.
 
-    Granian sends a list in one step. For any other iterable a thread of its own fetches each chunk.
+    Granian sends a list in one step, but uses a separate thread to read the chunks of any other iterable.
     """
     response: Any = _django(environ, start_response)
     if response.streaming:

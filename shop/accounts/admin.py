@@ -1,4 +1,4 @@
-"""Log-ins in the admin: none. knox's own page would let staff make themselves a customer's token."""
+"""Removal of knox's token page from the admin, because staff could create a customer's token with it."""
 
 from django.contrib import admin
 from knox.models import AuthToken

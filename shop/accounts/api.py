@@ -1,4 +1,4 @@
-"""Accounts in the REST API: registration, and tokens that are logged in with and out again."""
+"""Accounts in the REST API: registration, log-in and log-out."""
 
 from typing import Any
 
@@ -36,18 +36,18 @@ _CREDENTIALS = OpenApiExample(
     "An account", {"email": "ada@example.org", "password": "difference-engine-1843"}, request_only=True
 )
 _TOKEN = OpenApiExample("A token", _TOKEN_EXAMPLE, response_only=True, status_codes=["201"])
-_LOGGED_OUT = OpenApiResponse(Problem, "No token, or one that is unknown, has run out, or was logged out.")
+_LOGGED_OUT = OpenApiResponse(Problem, "The token is missing, unknown, expired or logged out.")
 
 
 class Credentials(StrictSerializer):
-    """Who somebody says to be."""
+    """E-mail address and password."""
 
     email = serializers.EmailField(max_length=LONGEST_EMAIL)
     password = serializers.CharField(max_length=LONGEST_PASSWORD, trim_whitespace=False, write_only=True)
 
 
 class LogIn(serializers.Serializer[Any]):
-    """A token, told once: only its hash is kept."""
+    """A new token. The shop stores only its hash, so the token can't be shown again."""
 
     token = serializers.CharField(help_text="Send it as `Authorization: Bearer TOKEN`.")
     expires_at = serializers.DateTimeField()
@@ -55,21 +55,21 @@ class LogIn(serializers.Serializer[Any]):
 
 
 class Account(serializers.Serializer[Any]):
-    """Who is logged in."""
+    """The account that is logged in."""
 
     email = serializers.EmailField()
     registered_at = serializers.DateTimeField()
 
 
 def describe_log_in(user: User) -> dict[str, Any]:
-    """Log `user` in and tell the token."""
+    """Log `user` in and return the new token with its expiry, as JSON-like data."""
     row, token = issue_token(user)
     return dict(LogIn({"token": token, "expires_at": row.expiry, "email": user.email}).data)
 
 
 @method_decorator(never_cache, name="dispatch")
 class AccountList(APIView):
-    """Where accounts are made."""
+    """All accounts; a POST registers one."""
 
     permission_classes = [AllowAny]
     limited_as = {"POST": "register"}
@@ -81,13 +81,15 @@ class AccountList(APIView):
         examples=[_CREDENTIALS, _TOKEN],
         responses={
             201: LogIn,
-            400: OpenApiResponse(Problem, "A field is wrong, the address has an account, or the password is weak."),
+            400: OpenApiResponse(
+                Problem, "A field is invalid, the address already has an account, or the password is weak."
+            ),
         },
         auth=[],
     )
     @method_decorator(sensitive_variables())
     def post(self, request: Request) -> Response:
-        """Register an account and log it in. Orders placed as a guest are not moved into it."""
+        """Register an account and log it in. Orders that were placed as a guest are not added to the account."""
         body = Credentials(data=request.data)
         body.is_valid(raise_exception=True)
         try:
@@ -101,7 +103,7 @@ class AccountList(APIView):
 
 @method_decorator(never_cache, name="dispatch")
 class OwnAccount(APIView):
-    """The account of whoever asks."""
+    """The account of the request's user."""
 
     permission_classes = [IsAuthenticated]
 
@@ -114,19 +116,19 @@ class OwnAccount(APIView):
         responses={200: Account, 401: _LOGGED_OUT},
     )
     def get(self, request: Request) -> Response:
-        """Tell who is logged in."""
+        """Return the account that is logged in."""
         assert isinstance(request.user, User)
         return Response(Account({"email": request.user.email, "registered_at": request.user.date_joined}).data)
 
 
 @method_decorator(never_cache, name="dispatch")
 class TokenList(APIView):
-    """The tokens of an account: its log-ins."""
+    """The tokens of an account. Each token is one log-in."""
 
     limited_as = {"POST": "log-in"}
 
     def get_permissions(self) -> list[BasePermission]:
-        """Anybody may try to log in; only who is logged in may log out."""
+        """Return the permissions: a log-in is open to all, a log-out requires a token."""
         return [IsAuthenticated()] if self.request.method == "DELETE" else [AllowAny()]
 
     @extend_schema(
@@ -136,20 +138,20 @@ class TokenList(APIView):
         examples=[_CREDENTIALS, _TOKEN],
         responses={
             201: LogIn,
-            400: OpenApiResponse(Problem, "A field is wrong, or e-mail and password do not go together."),
-            429: OpenApiResponse(Problem, "Too many guesses from here: wait `Retry-After` seconds."),
+            400: OpenApiResponse(Problem, "A field is invalid, or the e-mail address or the password is wrong."),
+            429: OpenApiResponse(Problem, "Too many failed log-ins from this address: wait `Retry-After` seconds."),
         },
         auth=[],
     )
     @method_decorator(sensitive_variables())
     def post(self, request: Request) -> Response:
-        """Log in. The token runs out after two weeks; an account has at most 20, the oldest end first."""
+        """Log in. A token expires after two weeks. An account has at most 20 tokens; a new one replaces the oldest."""
         body = Credentials(data=request.data)
         body.is_valid(raise_exception=True)
         email, password = body.validated_data["email"], body.validated_data["password"]
         user = authenticate(request._request, username=email, password=password)
         if not isinstance(user, User):
-            raise serializers.ValidationError("E-mail and password do not go together.")
+            raise serializers.ValidationError("The e-mail address or the password is wrong.")
         return Response(describe_log_in(user), status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -159,7 +161,7 @@ class TokenList(APIView):
         responses={204: None, 401: _LOGGED_OUT},
     )
     def delete(self, request: Request) -> Response:
-        """End every log-in of the account: all tokens, and all browsers."""
+        """End all log-ins of the account, on all browsers and API clients."""
         assert isinstance(request.user, User)
         end_all(request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -167,7 +169,7 @@ class TokenList(APIView):
 
 @method_decorator(never_cache, name="dispatch")
 class CurrentToken(APIView):
-    """The token that a request is sent with."""
+    """The token of the request."""
 
     permission_classes = [IsAuthenticated]
 
@@ -178,7 +180,7 @@ class CurrentToken(APIView):
         responses={204: None, 401: _LOGGED_OUT},
     )
     def delete(self, request: Request) -> Response:
-        """End the log-in that this request was sent with."""
+        """End the log-in of this request's token."""
         assert isinstance(request.auth, AuthToken)
         request.auth.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)

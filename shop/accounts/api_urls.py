@@ -1,4 +1,4 @@
-"""Addresses of accounts in the REST API, below /api/v1/."""
+"""URLs of accounts in the REST API, below /api/v1/."""
 
 from django.urls import path
 

@@ -6,5 +6,5 @@ class AccountsConfig(AppConfig):
     label = "accounts"
 
     def ready(self) -> None:
-        """Make the schema's description of tokens known."""
+        """Register the description of tokens for the API's schema."""
         import shop.accounts.extensions  # noqa: F401

@@ -1,6 +1,6 @@
-"""The one way in for everybody: name and password, with growing waits for whoever guesses.
+"""Authentication by name and password for customers and staff, with a growing wait after each failed attempt.
 
-Waits belong to an account *and* an address. A stranger who guesses makes only himself wait, never the owner.
+A wait applies to one account and one client address. Guesses from another address never make the owner wait.
 """
 
 import hashlib
@@ -16,20 +16,20 @@ from shop.web import limits
 
 
 class TooManyLogIns(Throttled):
-    """This address has guessed at this account too often; `wait` seconds are to pass before it may try again."""
+    """Too many failed attempts from this address for this account. The next attempt is allowed after `wait` seconds."""
 
     default_detail = "Too many attempts to log in."
 
 
 class WaitingBackend(ModelBackend):
-    """Django's own check behind the waits."""
+    """Django's model backend, with the waits before its check."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **others: Any
     ) -> User | None:
-        """Return the user, or None.
+        """Return the user, or None if the name or the password is wrong.
 
-        :raises TooManyLogIns: it is too early. The password was not looked at.
+        :raises TooManyLogIns: the wait is not over. The password is not checked.
         """
         if not username or password is None:
             return None
@@ -44,5 +44,5 @@ class WaitingBackend(ModelBackend):
 
 
 def hide(name: str) -> str:
-    """A name for counting that tells nobody's address to whoever reads Valkey."""
+    """Return a hash of `name`, so that Valkey contains no e-mail addresses."""
     return hashlib.blake2b(name.encode(), digest_size=16).hexdigest()

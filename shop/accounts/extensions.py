@@ -1,4 +1,4 @@
-"""How the API's schema describes tokens."""
+"""Description of tokens in the API's schema."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 
 class BearerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """HTTP's bearer tokens."""
+    """Bearer tokens of HTTP."""
 
     target_class = "shop.accounts.sessions.BearerToken"
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        """Describe the scheme."""
+        """Return the OpenAPI description of the scheme."""
         return {"type": "http", "scheme": "bearer", "description": "The `token` of a log-in."}

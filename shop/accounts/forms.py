@@ -1,4 +1,4 @@
-"""The forms of log-in and registration. The API's rules hold here, too."""
+"""Forms for log-in and registration, with the same rules as the API."""
 
 from typing import Any
 
@@ -29,27 +29,27 @@ class LogInForm(forms.Form):
             field.error_messages["required"] = f"{field.label} is missing."
 
     def flag_errors(self) -> None:
-        """Tell assistive technology which fields are wrong."""
+        """Mark the invalid fields for assistive technology."""
         for name in self.fields.keys() & self.errors.keys():
             self.fields[name].widget.attrs |= {"aria-invalid": "true", "aria-describedby": f"error-{name}"}
 
 
 class RegistrationForm(LogInForm):
-    """The same, for somebody new."""
+    """E-mail and password of a new account."""
 
     password = forms.CharField(
         label="Password",
         max_length=LONGEST_PASSWORD,
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
-        help_text="At least ten characters; a few words are best.",
+        help_text="At least ten characters. Several words are a good choice.",
     )
 
-    #: The new account, once `register` has been called.
+    #: The new account, after `register` has returned True.
     user: User
 
     def register(self) -> bool:
-        """Make the account; False, with the form's errors, when it can't be made."""
+        """Create the account. If that fails, add the errors to the form and return False."""
         try:
             self.user = register_account(**self.cleaned_data)
         except EmailTaken as error:

@@ -22,7 +22,7 @@ from shop.web import limits
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def log_in(request: HttpRequest) -> HttpResponse:
-    """Show the form, and log in with what it brings."""
+    """Show the log-in form, or log in with the submitted form."""
     if request.method != "POST":
         return redirect(find_next(request)) if request.user.is_authenticated else show_form(request, LogInForm())
     form = LogInForm(request.POST)
@@ -31,7 +31,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
         return show_form(request, form, 422)
     user = authenticate(request, username=form.cleaned_data["email"], password=form.cleaned_data["password"])
     if not isinstance(user, User):
-        form.add_error(None, "E-mail and password do not go together.")
+        form.add_error(None, "The e-mail address or the password is wrong.")
         return show_form(request, form, 422)
     return welcome(request, user)
 
@@ -40,33 +40,33 @@ def log_in(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def register(request: HttpRequest) -> HttpResponse:
-    """Show the form, and make an account of what it brings."""
+    """Show the registration form, or create an account from the submitted form."""
     if request.method != "POST":
         return redirect(find_next(request)) if request.user.is_authenticated else show_form(request, RegistrationForm())
     form = RegistrationForm(request.POST)
     refuse_too_many(request, "register")
     if not (form.is_valid() and form.register()):
         return show_form(request, form, 422)
-    messages.success(request, "Welcome! From now on your orders are kept together.")
+    messages.success(request, "Welcome! Your account now lists all your new orders.")
     return welcome(request, form.user)
 
 
 def show_form(request: HttpRequest, form: LogInForm, status: int = 200) -> HttpResponse:
-    """Render the page of either form."""
+    """Render the page of the log-in or registration form."""
     form.flag_errors()
     context = {"form": form, "is_new": isinstance(form, RegistrationForm), "next": find_next(request, default="")}
     return render(request, "accounts/log_in.html", context, status=status)
 
 
 def welcome(request: HttpRequest, user: User) -> HttpResponse:
-    """Begin the session and go on. What the guest had in the session stays there, the cart's id too."""
+    """Begin the user's session and redirect to the next page. The session keeps its data, including the cart's id."""
     next_page = find_next(request)
     begin_session(request, user)
     return redirect(next_page)
 
 
 def find_next(request: HttpRequest, default: str | None = None) -> str:
-    """Where the visitor wanted to go: only ever a page of this shop."""
+    """Return the page to show next: the `next` parameter if it is a page of this shop, otherwise `default`."""
     wanted = request.POST.get("next") or request.GET.get("next", "")
     if url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure()):
         return wanted
@@ -74,9 +74,9 @@ def find_next(request: HttpRequest, default: str | None = None) -> str:
 
 
 def refuse_too_many(request: HttpRequest, kind: str) -> None:
-    """Count one more.
+    """Count a request of `kind` from this address.
 
-    :raises TooManyLogIns: that is too many from this address; the middleware answers 429.
+    :raises TooManyLogIns: the limit is exceeded; the middleware returns 429.
     """
     if wait := limits.limit_request(request, kind):
         raise TooManyLogIns(wait)
@@ -84,7 +84,7 @@ def refuse_too_many(request: HttpRequest, kind: str) -> None:
 
 @require_POST
 def log_out(request: HttpRequest) -> HttpResponse:
-    """Log out on this browser; `everywhere` ends all other log-ins, too."""
+    """Log out on this browser. The field `everywhere` ends all other log-ins, too."""
     if request.POST.get("everywhere") and isinstance(request.user, User):
         end_all(request.user)
     end_session(request)
@@ -96,13 +96,13 @@ def log_out(request: HttpRequest) -> HttpResponse:
 @require_safe
 @login_required
 def show_account(request: HttpRequest) -> HttpResponse:
-    """The account, its orders' page and the ways out."""
+    """Show the account, with links to its orders and buttons to log out."""
     return render(request, "accounts/account.html")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def log_in_staff(request: HttpRequest) -> HttpResponse:
-    """The admin's own log-in, whose session can be ended like any other."""
+    """Show the admin's log-in page, and store the session so that the user can end it like any other log-in."""
     if request.method == "POST":
         refuse_too_many(request, "log-in")
     answer = admin.site.login(request)

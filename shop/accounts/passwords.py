@@ -1,10 +1,13 @@
-"""How passwords are kept: argon2id, sized so that a web process can check several at once."""
+"""Password hashing with argon2id. The parameters let a web process check several passwords at the same time."""
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 
 class ShopArgon2(Argon2PasswordHasher):
-    """19 MiB, two passes, one lane: OWASP's recommendation. Django's 100 MiB a check would let log-ins eat the host."""
+    """argon2id with 19 MiB, two passes and one lane, as OWASP recommends.
+
+    Django's default of 100 MiB for each check would let parallel log-ins exhaust the host's memory.
+    """
 
     time_cost = 2
     memory_cost = 19 * 1024

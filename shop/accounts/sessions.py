@@ -1,6 +1,7 @@
-"""Log-ins that can be ended: each is a row of knox, a token of the API as well as a browser's session.
+"""Log-ins that can be revoked: each API token and each browser session is a row of knox.
 
-The token itself is stored nowhere, only its SHA-512. A browser's cookie carries that hash, signed: it opens no API.
+The database contains only the SHA-512 hash of a token. A browser's signed cookie contains the hash as well, but the API
+does not accept the hash.
 """
 
 from django.contrib import auth
@@ -20,7 +21,7 @@ _SESSION_KEY = "log-in"
 
 
 def issue_token(user: User) -> tuple[AuthToken, str]:
-    """Log `user` in: return the row and the token, which is told once. Only the newest MOST_LOG_INS stay."""
+    """Log `user` in, and return the row and the token. Delete all log-ins except the newest MOST_LOG_INS."""
     older = AuthToken.objects.filter(user=user).order_by("-created").values_list("pk", flat=True)
     AuthToken.objects.filter(pk__in=list(older[MOST_LOG_INS - 1 :])).delete()
     row, token = AuthToken.objects.create(user)
@@ -34,27 +35,27 @@ def begin_session(request: HttpRequest, user: User) -> None:
 
 
 def end_session(request: HttpRequest) -> None:
-    """Log out here: a copy of the cookie is worth nothing afterwards."""
+    """Log out on this browser. Copies of the cookie become invalid."""
     AuthToken.objects.filter(pk=request.session.get(_SESSION_KEY, "")).delete()
     auth.logout(request)
 
 
 def end_all(user: User) -> None:
-    """Log `user` out everywhere, programs and browsers."""
+    """Log `user` out on all browsers and API clients."""
     AuthToken.objects.filter(user=user).delete()
 
 
 def delete_expired() -> int:
-    """Delete the log-ins that have run out, and return how many there were."""
+    """Delete the expired log-ins, and return their number."""
     deleted: int = AuthToken.objects.filter(expiry__lte=timezone.now()).delete()[0]
     return deleted
 
 
 class RevocableSessions(AuthenticationMiddleware):
-    """Django's middleware, with nobody logged in whose log-in has been ended or has run out."""
+    """Django's authentication middleware, which treats a user with a revoked or expired log-in as anonymous."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """Set `request.user`, which is looked up when it is asked for."""
+        """Set `request.user` to a lazy object, which reads the database at its first use."""
         super().process_request(request)
         user = request.user
 
@@ -69,23 +70,23 @@ class RevocableSessions(AuthenticationMiddleware):
 
 
 class BearerToken(TokenAuthentication):  # type: ignore[misc]
-    """``Authorization: Bearer TOKEN``, found by its hash in one query."""
+    """Authentication by ``Authorization: Bearer TOKEN``. One query finds the token by its hash."""
 
     def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
-        """Return the token's user and row, None without an ``Authorization`` header.
+        """Return the token's user and row, or None without an ``Authorization`` header.
 
-        :raises AuthenticationFailed: the header holds no valid token.
+        :raises AuthenticationFailed: the header contains no valid token.
         """
-        # knox encodes, splits and compares an absent header, too: 3 us of each request.
+        # Without this check, knox spends 3 us of each request on the missing header.
         return super().authenticate(request) if "HTTP_AUTHORIZATION" in request.META else None
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, AuthToken]:
         """Return the token's user and row.
 
-        :raises AuthenticationFailed: there is no such token, or it has run out.
+        :raises AuthenticationFailed: the token is unknown, expired or logged out.
         """
         rows = AuthToken.objects.select_related("user").filter(user__is_active=True, expiry__gt=timezone.now())
         row = rows.filter(pk=hash_token(token.decode("latin-1"))).first()
         if row is None:
-            raise AuthenticationFailed("This token is unknown, has run out, or was logged out.")
+            raise AuthenticationFailed("This token is unknown, expired or logged out.")
         return row.user, row

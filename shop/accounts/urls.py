@@ -1,4 +1,4 @@
-"""The pages of accounts."""
+"""URLs of the account pages."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The audit in the admin, to be read; and what makes another page of the admin write it."""
+"""Admin page of the audit, and the base class of the admin pages whose changes are audited."""
 
 from typing import Any
 
@@ -21,24 +21,24 @@ _REASON = "reason_for_audit"
 
 
 class Audited(ModelAdmin):
-    """Asks why with every form, and writes who changed what in the transaction of the change."""
+    """Admin pages that require a reason, and record each change in the audit in the same transaction."""
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
-        """The form, with a field for the reason."""
+        """Return the form with an additional field for the reason."""
         if options.get("fields"):
             options["fields"] = [name for name in options["fields"] if name != _REASON]
         form = super().get_form(request, obj, change=change, **options)
         why = forms.CharField(
-            label="Why", max_length=200, help_text="Kept in the audit.", widget=UnfoldAdminTextInputWidget
+            label="Reason", max_length=200, help_text="Stored in the audit.", widget=UnfoldAdminTextInputWidget
         )
         return type(form.__name__, (form,), {_REASON: why})
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The page's fields, the reason last."""
-        return ask_why(super().get_fieldsets(request, obj))
+        """Return the page's fields, with the reason as the last one."""
+        return append_reason(super().get_fieldsets(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save, and write what differs."""
+        """Save the row, and record the changed columns."""
         with transaction.atomic():
             before = type(obj)._default_manager.select_for_update().filter(pk=obj.pk).first() if change else None
             found = describe_row(before)
@@ -47,7 +47,7 @@ class Audited(ModelAdmin):
             record_action(name_user(request), action, name_subject(obj), found, describe_row(obj), reason)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save what hangs on the row; permissions and groups are audited, too."""
+        """Save the row's relations, and record the changes, for example of permissions and groups."""
         with transaction.atomic():
             before = describe_relations(form.instance)
             super().save_related(request, form, formsets, change)
@@ -57,20 +57,20 @@ class Audited(ModelAdmin):
                 record_action(name_user(request), "change", subject, before, after, reason)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Delete, and keep what was there."""
+        """Delete the row, and record its columns."""
         with transaction.atomic():
             record_action(name_user(request), "delete", name_subject(obj), describe_row(obj), None, "")
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Delete several, and keep what was there."""
+        """Delete the rows of `queryset`, and record the columns of each row."""
         with transaction.atomic():
             for row in queryset:
                 record_action(name_user(request), "delete", name_subject(row), describe_row(row), None, "")
             super().delete_queryset(request, queryset)
 
     def change_rows(self, request: HttpRequest, rows: QuerySet[Any], action: str, reason: str, **changes: Any) -> int:
-        """Set `changes` on each row, as an action of the list does. Return how many there are."""
+        """Set `changes` on each of `rows`, record them, and return the number of rows."""
         with transaction.atomic():
             found = list(rows.select_for_update(of=("self",)))
             for row in found:
@@ -84,7 +84,7 @@ class Audited(ModelAdmin):
 
 @admin.register(StaffAction)
 class StaffActionAdmin(ReadOnly):
-    """What staff changed, the newest first."""
+    """Changes by staff, newest first."""
 
     list_display = ["at", "actor", "action", "subject", "before", "after", "reason"]
     list_filter = ["action", "at"]
@@ -97,18 +97,18 @@ admin.site.unregister([User, Group])
 
 @admin.register(User)
 class AuditedUserAdmin(UserAdmin, Audited):  # type: ignore[type-arg,misc]
-    """Accounts. Making somebody staff is a change like any other, and audited."""
+    """Accounts. The audit also records when an account becomes staff."""
 
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Django's fields for a new account, and the reason."""
-        return ask_why(super().get_fieldsets(request, obj))
+        """Return Django's fields, with the reason as the last one."""
+        return append_reason(super().get_fieldsets(request, obj))
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """A password that was set passes by `save_model`: the page for it tells only Django's log."""
+        """Record a new password, because the password page does not call `save_model`."""
         if request.path.endswith("/password/"):
             record_action(name_user(request), "set password", name_subject(obj), None, None, "")
         return super().log_change(request, obj, message)
@@ -116,11 +116,11 @@ class AuditedUserAdmin(UserAdmin, Audited):  # type: ignore[type-arg,misc]
 
 @admin.register(Group)
 class AuditedGroupAdmin(GroupAdmin, Audited):
-    """Groups of staff."""
+    """Groups of staff users."""
 
 
-def ask_why(fieldsets: Any) -> Any:
-    """Put the reason behind all other fields, once."""
+def append_reason(fieldsets: Any) -> Any:
+    """Return `fieldsets` with the field for the reason at the end, unless it is already there."""
     if any(_REASON in options["fields"] for _, options in fieldsets):
         return fieldsets
     return [*fieldsets, (None, {"fields": [_REASON]})]

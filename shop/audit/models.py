@@ -1,11 +1,11 @@
-"""What staff changed by hand: who, what, before, after and why. Rows are added, and never touched again."""
+"""The audit of manual changes by staff: actor, action, subject, values before and after, and reason."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class StaffAction(models.Model):
-    """One change. Triggers refuse to update, delete or truncate them. No customer's name or address stands here."""
+    """One change. Triggers refuse to update, delete or truncate rows. The table contains no customer data."""
 
     at = models.DateTimeField(db_default=Now())
     actor = models.CharField(max_length=200, help_text="For example admin:keeper.")

@@ -1,4 +1,4 @@
-"""Writing the audit, inside the transaction of what it tells of: neither is there without the other."""
+"""Recording of audit rows in the transaction of the change, so that both are committed or neither is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +10,15 @@ from django.db.models import Model
 
 from shop.audit.models import StaffAction
 
-#: Nobody's password, nor whom an address belongs to, is copied into a table that keeps for ever.
+#: Columns with personal data or secrets. The audit keeps rows forever, so it must not contain them.
 _HIDDEN = {"payment_token", "password", "email", "first_name", "last_name", "last_login"}
-NO_REASON = "none given"
+NO_REASON = "no reason given"
 
 
 def record_action(
     actor: str, action: str, subject: str, before: dict[str, Any] | None, after: dict[str, Any] | None, reason: str
 ) -> None:
-    """Write one row. Only what differs is kept of `before` and `after` when both are there."""
+    """Record one change. If both `before` and `after` are given, store only the columns that differ."""
     if before is not None and after is not None:
         differing = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
         before = {name: before.get(name) for name in sorted(differing)}
@@ -30,7 +30,7 @@ def record_action(
 
 @contextmanager
 def audited(actor: str, action: str, row: Model, reason: str = "") -> Iterator[None]:
-    """Do something to `row`, and write what differs afterwards, in one transaction. The row is locked."""
+    """Lock `row`, run the block and record the changed columns, in one transaction."""
     rows = type(row)._base_manager.filter(pk=row.pk)
     with transaction.atomic():
         before = describe_row(rows.select_for_update().first())
@@ -39,12 +39,12 @@ def audited(actor: str, action: str, row: Model, reason: str = "") -> Iterator[N
 
 
 def name_subject(row: Model) -> str:
-    """Name a row as the audit does: ``catalogue.product:MUG``."""
+    """Return the audit's name of `row`, for example ``catalogue.product:MUG``."""
     return f"{row._meta.label_lower}:{row.pk}"
 
 
 def describe_row(row: Model | None) -> dict[str, Any] | None:
-    """The row's own columns as JSON, without what nobody needs to keep; None for no row."""
+    """Return the columns of `row` as JSON-like data without the hidden ones, or None without a row."""
     if row is None:
         return None
     described = {}
@@ -57,5 +57,5 @@ def describe_row(row: Model | None) -> dict[str, Any] | None:
 
 
 def describe_relations(row: Model) -> dict[str, Any]:
-    """What the row is tied to by many-to-many fields, by name."""
+    """Return the related objects of the row's many-to-many fields, by field name."""
     return {field.name: sorted(map(str, getattr(row, field.name).all())) for field in row._meta.many_to_many}

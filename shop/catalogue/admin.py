@@ -1,4 +1,4 @@
-"""The shelves in the admin. A product is taken off sale, never deleted: stock and orders know it by its SKU."""
+"""Admin pages of categories and products. Products can't be deleted, because stock and orders refer to their SKU."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -62,10 +62,10 @@ class ProductAdmin(Audited):
     def _switch(
         self, request: HttpRequest, products: QuerySet[Product], action: str, is_active: bool
     ) -> TemplateResponse | None:
-        """Ask why, then do it."""
+        """Show the page that requires a reason, or apply the change if the request contains a reason."""
         reason = request.POST.get("reason", "").strip()
         if not reason:
-            return ask_reason(self, request, products, f"{action.capitalize()}: why?")
+            return ask_reason(self, request, products, f"{action.capitalize()}: give the reason")
         count = self.change_rows(request, products, action, reason[:200], is_active=is_active)
         self.message_user(request, f"{action.capitalize()}: {count}.")
         return None

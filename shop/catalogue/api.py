@@ -1,4 +1,4 @@
-"""The products of the REST API: search, category filter, cursor pagination, and 304 for what a client has already."""
+"""Products in the REST API: search, category filter, cursor pagination and conditional requests."""
 
 from typing import Any
 
@@ -26,9 +26,9 @@ _IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="The `ETag` of an earlier answer: 304, without a body, while it would be the same.",
+    description="The `ETag` of an earlier response. The status is 304, without a body, if the response is unchanged.",
 )
-_UNCHANGED = OpenApiResponse(description="What the client has is still right.")
+_UNCHANGED = OpenApiResponse(description="The client's copy is up to date.")
 _EXAMPLE = OpenApiExample(
     "A cup",
     {
@@ -53,7 +53,7 @@ class CategoryAnswer(serializers.ModelSerializer[Category]):
 class ProductAnswer(serializers.ModelSerializer[Product]):
     category = CategoryAnswer()
     price = serializers.IntegerField(help_text="In minor units of the currency.")
-    picture = serializers.SerializerMethodField(help_text="The picture's whole address; null without one.")
+    picture = serializers.SerializerMethodField(help_text="The absolute URL of the picture, or null without a picture.")
 
     class Meta:
         model = Product
@@ -75,7 +75,7 @@ class ProductAnswer(serializers.ModelSerializer[Product]):
 
 
 class ProductQuery(serializers.Serializer[Any]):
-    """What may be asked of the list."""
+    """Query parameters of the list."""
 
     search = serializers.CharField(required=False, allow_blank=True, max_length=100)
     category = serializers.SlugField(required=False, allow_blank=True)
@@ -88,7 +88,7 @@ class ProductQuery(serializers.Serializer[Any]):
 
 
 class ProductPages(CursorPages):
-    """In the order of names."""
+    """Pages of products, ordered by name."""
 
     ordering = ("name", "sku")
 
@@ -98,7 +98,7 @@ class ProductPages(CursorPages):
         operation_id="list_products",
         summary="List products",
         parameters=[
-            OpenApiParameter("search", OpenApiTypes.STR, description="Words, or beginnings of words."),
+            OpenApiParameter("search", OpenApiTypes.STR, description="Words or beginnings of words."),
             OpenApiParameter("category", OpenApiTypes.STR, description="A category's slug."),
             _IF_NONE_MATCH,
         ],
@@ -106,7 +106,7 @@ class ProductPages(CursorPages):
         responses={
             200: ProductAnswer(many=True),
             304: _UNCHANGED,
-            400: OpenApiResponse(Problem, "A parameter is wrong."),
+            400: OpenApiResponse(Problem, "A parameter is invalid."),
         },
     )
 )

@@ -1,8 +1,8 @@
-"""The REST API of the catalogue, below /api/v1/."""
+"""URLs of the catalogue in the REST API, below /api/v1/."""
 
 from django.urls import path
 
-import shop.catalogue.paths  # noqa: F401 - makes <sku:...> known
+import shop.catalogue.paths  # noqa: F401 - registers <sku:...>
 from shop.catalogue.api import ProductDetail, ProductList
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""The frame of every page: the shop's name, its shelves, the price of delivery and from where delivery is free."""
+"""Template variables of all pages: the shop's name, the categories, and the price and the limit of free delivery."""
 
 import logging
 from typing import Any
@@ -14,32 +14,32 @@ from shop.catalogue.money import format_money
 logger = logging.getLogger(__name__)
 _FRAME = {
     "shop_name": settings.SHOP_NAME,
-    # orders.prices.amounts charges by the same two settings.
+    # orders.prices uses the same two settings.
     "delivery_price": format_money(settings.SHIPPING_PRICE, settings.SHOP_CURRENCY),
     "free_delivery_from": format_money(settings.SHIPPING_FREE_FROM, settings.SHOP_CURRENCY),
 }
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """The frame's variables; the shelves are read only when a template asks."""
+    """Return the variables of all pages (a context processor). Categories are read only if a template uses them."""
     return {
         **_FRAME,
         "categories": list_categories,
-        # The session says so; whether that log-in still holds would need the database.
+        # The session's value is enough: a check whether the log-in is still valid would need a query.
         "logged_in": SESSION_KEY in request.session if hasattr(request, "session") else False,
     }
 
 
 def describe_frame() -> dict[str, Any]:
-    """The frame's variables that are equal for all visitors.
+    """Return the variables that are the same for all visitors.
 
-    :raises DatabaseError: the shelves cannot be read.
+    :raises DatabaseError: the categories can't be read.
     """
     return {**_FRAME, "categories": list(Category.objects.all())}
 
 
 def list_categories() -> list[Category]:
-    """Every shelf; none while the database is away, so that a page can still say so."""
+    """Return all categories, or an empty list while the database is down, so that error pages can be rendered."""
     try:
         return list(Category.objects.all())
     except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Read a catalogue from CSV. A file is loaded whole or not at all, and every mistake in it is named at once."""
+"""Import of the catalogue from a CSV file. A file with mistakes is not imported, and all mistakes are reported."""
 
 import csv
 import io
@@ -25,13 +25,13 @@ COLUMNS = [
 ]
 LONGEST = {"sku": 32, "name": 120, "category": 50, "description": 4000, "picture": 200}
 REQUIRED = ["name", "category", "description"]
-LARGEST_NUMBER = 2_147_483_647  # of PostgreSQL's integer
+LARGEST_NUMBER = 2_147_483_647  # maximum of PostgreSQL's integer
 UPDATED_FIELDS = ["name", "category", "description", "price", "currency", "picture"]
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing wrong with a file. Lines count from 1, the header's line included."""
+    """One mistake in a file. `line` is 1-based and includes the header; 0 means that the file can't be read."""
 
     line: int
     column: str
@@ -43,7 +43,7 @@ class Mistake:
 
 
 class UnableToReadCatalogue(Exception):
-    """The file has mistakes, so nothing of it may be loaded."""
+    """The file has mistakes, which `mistakes` lists."""
 
     def __init__(self, mistakes: list[Mistake]) -> None:
         super().__init__("\n".join(map(str, mistakes)))
@@ -52,7 +52,7 @@ class UnableToReadCatalogue(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """One product of the file. `price` is in minor units, `stock` the opening stock."""
+    """One product of the file. `price` is in minor units of the currency, and `stock` is the opening stock."""
 
     sku: str
     name: str
@@ -65,9 +65,9 @@ class Row:
 
 
 def read_catalogue(file: Path) -> list[Row]:
-    """Read every row of a UTF-8 CSV file whose header has `COLUMNS`, in any order.
+    """Return all rows of a UTF-8 CSV file whose header contains `COLUMNS` in any order.
 
-    :raises UnableToReadCatalogue: the file cannot be read, has no rows, or has a mistake in any of them.
+    :raises UnableToReadCatalogue: the file can't be read, has no rows, or has a mistake in a row.
     """
     mistakes: list[Mistake] = []
     rows: list[Row] = []
@@ -76,7 +76,7 @@ def read_catalogue(file: Path) -> list[Row]:
         wrong = list(find_mistakes(line, values))
         first = first_lines.setdefault(values["sku"], line)
         if first != line:
-            wrong.append(Mistake(line, "sku", values["sku"], f"stands on line {first} already"))
+            wrong.append(Mistake(line, "sku", values["sku"], f"is already on line {first}"))
         mistakes += wrong
         if not wrong:
             rows.append(build_row(values))
@@ -88,7 +88,7 @@ def read_catalogue(file: Path) -> list[Row]:
 
 
 def read_lines(file: Path, mistakes: list[Mistake]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row's first line and its values by column; what cannot be read becomes one of the `mistakes`."""
+    """Yield each row's first line and its values by column. Append unreadable rows to `mistakes`."""
     try:
         content = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -140,7 +140,7 @@ def read_lines(file: Path, mistakes: list[Mistake]) -> Iterator[tuple[int, dict[
 
 
 def build_row(values: dict[str, str]) -> Row:
-    """Turn the checked values of a row into what they mean."""
+    """Return the row for `values`, which must be valid."""
     return Row(
         sku=values["sku"],
         name=values["name"],
@@ -154,7 +154,7 @@ def build_row(values: dict[str, str]) -> Row:
 
 
 def find_mistakes(line: int, values: dict[str, str]) -> Iterator[Mistake]:
-    """Yield what is wrong with one row, looked at alone."""
+    """Yield the mistakes in the values of one row."""
     for column, value in values.items():
         message = find_mistake(column, value)
         if message:
@@ -162,9 +162,9 @@ def find_mistakes(line: int, values: dict[str, str]) -> Iterator[Mistake]:
 
 
 def find_mistake(column: str, value: str) -> str:
-    """Say what is wrong with one value; an empty answer means nothing is."""
+    """Return the mistake in one value, or "" if the value is valid."""
     if "\0" in value:
-        return "holds a NUL character"
+        return "contains a NUL character"
     if len(value) > LONGEST.get(column, len(value)):
         return f"is longer than {LONGEST[column]} characters"
     if column in REQUIRED and not value:
@@ -172,25 +172,25 @@ def find_mistake(column: str, value: str) -> str:
     if column == "sku" and not re.fullmatch(SKU_PATTERN, value):
         return "must be capital letters, digits and hyphens"
     if column == "category" and not slugify(value):
-        return "needs a letter or digit that an address can show"
+        return "must contain a letter or digit that can be part of a URL"
     if column in ("price", "stock") and not (re.fullmatch("[0-9]{1,10}", value) and int(value) <= LARGEST_NUMBER):
         return f"must be a whole number from 0 to {LARGEST_NUMBER}"
     if column == "currency" and value != settings.SHOP_CURRENCY:
         return f"must be {settings.SHOP_CURRENCY}, the shop's currency"
     if column == "picture" and value and (PurePosixPath(value).is_absolute() or not find_picture(value)):
-        return "is no static file"
+        return "is not a static file"
     return ""
 
 
 def find_picture(path: str) -> bool:
-    """Tell whether `path` names a file below the static files."""
+    """Return whether `path` is the path of a static file."""
     return ".." not in PurePosixPath(path).parts and finders.find(path) is not None
 
 
 def save_catalogue(rows: list[Row]) -> tuple[int, int]:
-    """Create or update the categories and products of `rows`, inside the caller's transaction.
+    """Create or update the categories and products of `rows` in the caller's transaction.
 
-    :returns: how many products are new, and how many were there before.
+    Return the number of created products and the number of updated products.
     """
     categories = {slugify(row.category): Category(slug=slugify(row.category), name=row.category) for row in rows}
     Category.objects.bulk_create(

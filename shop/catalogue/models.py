@@ -1,4 +1,4 @@
-"""What the shop offers. Prices are integers in minor units of the shop's currency; stock belongs to inventory."""
+"""Products and categories. Prices are integers in minor units of the shop's currency. Stock belongs to inventory."""
 
 import re
 
@@ -19,7 +19,7 @@ SEARCH_WORDS = 8
 
 
 class Category(models.Model):
-    """A shelf of the shop."""
+    """A category of products. Pages call it a shelf."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=80)
@@ -36,17 +36,17 @@ class Category(models.Model):
 
 
 class ProductQuerySet(QuerySet["Product"]):
-    """Ways to look for products."""
+    """Queries for products."""
 
     def on_sale(self) -> "ProductQuerySet":
-        """What a visitor may see and buy, with its category."""
+        """Return the products that visitors may see and buy, with their categories."""
         return self.filter(is_active=True).select_related("category")
 
     def matching(self, text: str) -> "ProductQuerySet":
-        """Products that hold every word of `text`, or words that begin with it, annotated with their `rank`.
+        """Return the products that contain, for each word of `text`, a word that begins with it; add their `rank`.
 
-        A category's name and a whole SKU match too. Anything but letters, digits and hyphens is ignored; a text
-        without any matches nothing.
+        A category's name and a complete SKU match, too. Characters other than letters, digits and hyphens are ignored.
+        A text without letters and digits matches nothing.
         """
         words = re.findall(r"\w+", text)[:SEARCH_WORDS]
         if not words:
@@ -63,7 +63,7 @@ class ProductQuerySet(QuerySet["Product"]):
 
 
 class Product(models.Model):
-    """One article, known to every other app by its SKU."""
+    """One product. Other apps refer to it by its SKU."""
 
     sku = models.CharField(
         "SKU",
@@ -108,9 +108,10 @@ class Product(models.Model):
 
 
 class CatalogueVersion(models.Model):
-    """The one row whose number triggers change with each transaction that changes a product or a category.
+    """The version number of the catalogue, in a single row.
 
-    A number never comes back. Without a row, the catalogue has not been changed since there are triggers.
+    Triggers set a new, unique number in each transaction that changes a product or a category. The row does not exist
+    before the first change.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True)

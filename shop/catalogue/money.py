@@ -1,23 +1,23 @@
-"""Money for people to read. Everywhere else it is an integer of minor units."""
+"""Conversion of amounts between text and integers in minor units. All other code uses the integers."""
 
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£"}
 WITHOUT_MINOR_UNITS = {"ISK", "JPY", "KRW"}
 
 
 def read_money(text: str, currency: str) -> int:
-    """Return the minor units of a positive amount as people write it, for example 12.50 and EUR as 1250.
+    """Return the positive amount `text` in minor units of `currency`, for example 1250 for 12.50 and EUR.
 
-    :raises ValueError: it is no number, or has more digits behind the point than the currency knows.
+    :raises ValueError: `text` is not a number, or has more decimal places than the currency.
     """
-    whole, _, rest = text.strip().partition(".")
+    whole, _, decimals = text.strip().partition(".")
     digits = 0 if currency in WITHOUT_MINOR_UNITS else 2
-    if not f"{whole}{rest}".isascii() or not f"{whole or 'x'}{rest}".isdecimal() or len(rest) > digits:
-        raise ValueError(f"{text!r} is no amount of {currency}")
-    return int(whole + rest.ljust(digits, "0"))
+    if not f"{whole}{decimals}".isascii() or not f"{whole or 'x'}{decimals}".isdecimal() or len(decimals) > digits:
+        raise ValueError(f"{text!r} is not an amount in {currency}")
+    return int(whole + decimals.ljust(digits, "0"))
 
 
 def format_money(amount: int, currency: str) -> str:
-    """Format `amount` minor units of `currency` (ISO 4217), for example 123400 and EUR as €1,234.00."""
+    """Return `amount` minor units of `currency` (ISO 4217) as text, for example €1,234.00 for 123400 and EUR."""
     number = f"{abs(amount):,}" if currency in WITHOUT_MINOR_UNITS else f"{abs(amount) // 100:,}.{abs(amount) % 100:02}"
     sign = "\N{MINUS SIGN}" if amount < 0 else ""
     return (

@@ -1,4 +1,4 @@
-"""The storefront's pages: home, shelves, search, product, and what is shown when a page cannot be."""
+"""The storefront's pages: home, category, search, product and the error pages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,24 +31,24 @@ SORTS: dict[str, Sort] = {
 
 @require_safe
 def show_home(request: HttpRequest) -> HttpResponse:
-    """The front page: a way to each shelf, the finest piece of each, and small gifts."""
+    """Show the front page: links to the categories, the most expensive product of each category, and small gifts."""
     return show_shared(request, "home", "catalogue/home.html", find_highlights)
 
 
 def find_highlights() -> dict[str, Any]:
-    """Find what the front page shows."""
+    """Return the template variables of the front page."""
     by_shelf = Product.objects.on_sale().distinct("category__name")
     tiles = list(by_shelf.order_by("category__name", "price", "sku"))
     featured = list(by_shelf.order_by("category__name", "-price", "sku"))
     gifts = list(by_shelf.filter(price__lt=GIFT_PRICE).order_by("category__name", "-price", "sku"))
-    # A product's stock is shown once on a page, since its element is found by its id.
+    # A page must not show a product twice, because the id of the element for its stock would not be unique.
     gifts = [gift for gift in gifts if gift not in featured][:MOST_GIFTS]
     return {"tiles": tiles, "featured": featured, "gifts": gifts, "gift_price": GIFT_PRICE, "shown": featured + gifts}
 
 
 @require_safe
 def show_category(request: HttpRequest, slug: str) -> HttpResponse:
-    """One shelf, page by page."""
+    """Show one page of a category."""
     sort, number = read_sort(request, SORTS, "name"), request.GET.get("page", "1")[:LONGEST_PAGE_NUMBER]
     template = choose_listing(request, "catalogue/category.html")
 
@@ -63,7 +63,7 @@ def show_category(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def show_search(request: HttpRequest) -> HttpResponse:
-    """What was found for ``?q=``, best first."""
+    """Show the products that match ``?q=``, best match first."""
     text = request.GET.get("q", "").replace("\0", "").strip()[:LONGEST_SEARCH]
     sorts = {"best": ("Best match", ("-rank", "name", "sku")), **SORTS}
     products = Product.objects.on_sale().matching(text)
@@ -73,26 +73,26 @@ def show_search(request: HttpRequest) -> HttpResponse:
 
 
 def read_sort(request: HttpRequest, sorts: Mapping[str, Sort], otherwise: str) -> str:
-    """Return the key in `sorts` that the visitor has chosen."""
+    """Return the key in `sorts` that the visitor has chosen, or `otherwise`."""
     sort = request.GET.get("sort", otherwise)
     return sort if sort in sorts else otherwise
 
 
 def choose_listing(request: HttpRequest, template: str) -> str:
-    """Return `template`, or that of the cards alone for htmx's "show more"."""
+    """Return `template`, or the template of the cards only if htmx loads more cards."""
     more = getattr(request, "htmx", False) and request.headers.get("HX-Target") == "more"
     return "catalogue/_cards.html" if more else template
 
 
 def list_products(products: ProductQuerySet, sorts: Mapping[str, Sort], sort: str, number: str) -> dict[str, Any]:
-    """Find page `number` of `products`; the first or the last one if there is no such page."""
+    """Return the template variables for page `number` of `products`, or for the nearest existing page."""
     page = Paginator(products.order_by(*sorts[sort][1]), PAGE_SIZE).get_page(number)
     return {"page": page, "sort": sort, "sorts": [(key, label) for key, (label, _) in sorts.items()]}
 
 
 @require_safe
 def show_product(request: HttpRequest, sku: str) -> HttpResponse:
-    """One product, with others of its shelf."""
+    """Show a product, with other products of its category."""
 
     def find_product() -> dict[str, Any]:
         product = get_object_or_404(Product.objects.on_sale(), sku=sku)
@@ -107,21 +107,21 @@ def show_product(request: HttpRequest, sku: str) -> HttpResponse:
 
 
 def show_bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """400, as a problem for the API: what Django itself finds suspicious, such as a host that is not ours."""
+    """Return 400 for a request that Django refuses, such as one with an unknown host; problem+json for the API."""
     if request.path.startswith("/api/"):
-        return problem(400, "The request is not one that the shop can read.")
+        return problem(400, "The shop can't read the request.")
     return render(request, "400.html", status=400)
 
 
 def show_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404, as a problem for the API."""
+    """Return 404; problem+json for the API."""
     if request.path.startswith("/api/"):
         return problem(404, "There is nothing at this address.")
     return render(request, "404.html", status=404)
 
 
 def show_server_error(request: HttpRequest) -> HttpResponse:
-    """500, as a problem for the API."""
+    """Return 500; problem+json for the API."""
     if request.path.startswith("/api/"):
-        return problem(500, "The shop made a mistake. It has been written down.")
+        return problem(500, "The shop has an internal error. The error is logged.")
     return render(request, "500.html", status=500)

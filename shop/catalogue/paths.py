@@ -1,4 +1,4 @@
-"""What a SKU looks like in an address. Importing this module makes `<sku:...>` known to routes."""
+"""URL converter for SKUs. Importing this module registers `<sku:...>`."""
 
 from django.urls import register_converter
 
@@ -6,7 +6,7 @@ from shop.catalogue.models import SKU_PATTERN
 
 
 class SkuConverter:
-    """Matches a SKU, so that no view is asked for anything that cannot be one."""
+    """Matches a SKU, so that a view never gets an invalid SKU."""
 
     regex = SKU_PATTERN
 

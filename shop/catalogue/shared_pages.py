@@ -1,10 +1,10 @@
-"""Pages that are equal for all visitors but for a few parts: kept in memory, and right within CHECK_SECONDS.
+"""In-memory cache of pages that are the same for all visitors except for a few parts.
 
-A shared page is rendered without a request, therefore nothing of a visitor can get into it. Each answer puts the parts
-of its own visitor (visitor_parts.py) where the page has a placeholder.
+A shared page is rendered without a request, so it can't contain data of a visitor. Each response replaces the page's
+placeholders by the parts of its own visitor (visitor_parts.py).
 
 Triggers give the catalogue a new version in each transaction that changes it (models.CatalogueVersion). A process reads
-the version before it uses a page, unless it did so less than CHECK_SECONDS ago, and forgets all pages of another one.
+the version at most once per CHECK_SECONDS, and deletes all cached pages if the version has changed.
 """
 
 import re
@@ -25,15 +25,18 @@ from shop.catalogue.context import describe_frame
 from shop.catalogue.models import CatalogueVersion
 from shop.catalogue.visitor_parts import read_values, render_part
 
-CHECK_SECONDS = 0.5  # how old a page may be; each process sends two short queries per second while it is visited
-MOST_PAGES = 2000  # of about 15 kB each
+CHECK_SECONDS = 0.5  # maximum age of a page; a busy process sends two short queries per second
+MOST_PAGES = 2000  # about 15 kB each
 _ACCEPTS_GZIP = re.compile(r"\bgzip\b")
 _PLACEHOLDER = re.compile(r"<!--visitor:(\w+)-->")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The HTML of a shared page, cut where its `parts` belong; `packed` are the same pieces compressed."""
+    """The HTML of a shared page, cut into `pieces` at its placeholders. `packed` are the compressed pieces.
+
+    `parts` are the names of the visitor's parts between the pieces.
+    """
 
     pieces: list[bytes]
     packed: list[bytes]
@@ -46,7 +49,7 @@ def make_placeholder(name: str) -> str:
 
 
 class SharedPages:
-    """The pages of the catalogue's present version, by key."""
+    """The pages of the catalogue's current version, by key."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -57,8 +60,10 @@ class SharedPages:
     def open(self) -> dict[Hashable, Page]:
         """Return the pages of the version that the catalogue had at most CHECK_SECONDS ago.
 
-        Put a page there only if it was rendered after this call. Pages of an older version are never returned again.
-        :raises DatabaseError: the version cannot be read.
+        Add a page to the returned dict only if it was rendered after this call. Pages of an older version are never
+        returned again.
+
+        :raises DatabaseError: the version can't be read.
         """
         with self._lock:
             now = time.monotonic()
@@ -76,9 +81,9 @@ _shared = SharedPages()
 def show_shared(
     request: HttpRequest, key: Hashable, template: str, make_context: Callable[[], dict[str, Any]]
 ) -> HttpResponse:
-    """Answer with the page `key`, rendered from `template` and what `make_context` returns if it is not known.
+    """Return a response with the page `key`. If it is not cached, render `template` with `make_context()`.
 
-    In a transaction the page is always rendered: what the transaction has changed is not for others.
+    In a transaction the page is always rendered and not cached, because it may show uncommitted changes.
     """
     if settings.DEBUG or connection.in_atomic_block:
         page = render_page(template, make_context())
@@ -92,14 +97,14 @@ def show_shared(
 
 
 def render_page(template: str, context: dict[str, Any]) -> Page:
-    """Render a shared page."""
+    """Render `template` as a shared page."""
     cut = _PLACEHOLDER.split(render_to_string(template, describe_frame() | context))
     pieces = [piece.encode() for piece in cut[::2]]
     return Page(pieces, [pack(piece) for piece in pieces], cut[1::2])
 
 
 def fill_page(page: Page, request: HttpRequest) -> HttpResponse:
-    """Answer with `page` and the parts of the visitor who sent `request`, compressed if the browser accepts that."""
+    """Return a response with `page` and the visitor's parts, compressed if the browser accepts gzip."""
     values = read_values(request)
     parts = [render_part(name, values).encode() for name in page.parts]
     content = interleave(page.pieces, parts)
@@ -112,7 +117,7 @@ def fill_page(page: Page, request: HttpRequest) -> HttpResponse:
 
 
 def interleave(pieces: list[bytes], parts: list[bytes]) -> bytes:
-    """Return the first of `pieces`, the first of `parts`, and so on to the last of `pieces`."""
+    """Return `pieces` and `parts` joined alternately, from the first to the last piece."""
     joined: list[bytes] = [b""] * (len(pieces) + len(parts))
     joined[::2], joined[1::2] = pieces, parts
     return b"".join(joined)

@@ -1,8 +1,8 @@
-"""The storefront's pages."""
+"""URLs of the storefront's pages."""
 
 from django.urls import path
 
-import shop.catalogue.paths  # noqa: F401 - makes <sku:...> known
+import shop.catalogue.paths  # noqa: F401 - registers <sku:...>
 from shop.catalogue import pages
 
 app_name = "catalogue"

@@ -1,4 +1,4 @@
-"""The parts of a page that are its visitor's: the way to the account, the cart's count, messages, the CSRF token."""
+"""The parts of a page that depend on the visitor: account link, cart count, messages and CSRF token."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,14 +11,14 @@ from django.utils.html import format_html
 
 
 class Values(Protocol):
-    """What context processors say of a visitor: a template's context or a dictionary."""
+    """The context processors' values for a visitor: a template's context or a dict."""
 
     def get(self, key: str, otherwise: Any = None, /) -> Any:
-        """Return the value of `key`."""
+        """Return the value of `key`, or `otherwise`."""
 
 
 def read_values(request: HttpRequest) -> dict[str, Any]:
-    """Return what the context processors say of the visitor who sent `request`. Most of it is computed when used."""
+    """Return the context processors' values for `request`. Most values are lazy."""
     values: dict[str, Any] = {}
     for process in engines["django"].engine.template_context_processors:  # type: ignore[attr-defined]
         values.update(process(request))
@@ -26,7 +26,7 @@ def read_values(request: HttpRequest) -> dict[str, Any]:
 
 
 def render_part(name: str, values: Values) -> str:
-    """Return the HTML of the part `name` for the visitor of `values`."""
+    """Return the HTML of the part `name` for the visitor with `values`."""
     return PARTS[name](values)
 
 

@@ -1,4 +1,7 @@
-"""The only place with personal data. All else holds a contact's opaque id; erasing a person is erasing the row."""
+"""Contacts: the only table with customers' personal data. Other tables store a contact's random id.
+
+To erase a person's data, erase the row.
+"""
 
 import uuid
 
@@ -6,7 +9,7 @@ from django.db import models
 
 
 class Contact(models.Model):
-    """Whom to reach about an order, and where the parcel goes. Written in the order's own transaction."""
+    """The customer's contact data and address for an order. The order's transaction stores the row."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120)

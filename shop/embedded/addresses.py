@@ -1,4 +1,4 @@
-"""Where everything can be reached, as people and clients write it."""
+"""Addresses of the shop's parts, in the form that browsers, `psql` and other clients accept."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ DEMO_USER = DEMO_PASSWORD = "staff"
 
 
 def list_addresses() -> dict[str, str]:
-    """Return the address of every part that has one."""
+    """Return the address of each part that listens on a port, by the part's name."""
     host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "") else settings.HOST
     return {
         "web": f"http://{host}:{settings.PORT}/",
@@ -28,14 +28,14 @@ def list_addresses() -> dict[str, str]:
 
 
 def show_addresses(addresses: dict[str, str], *, with_web: bool) -> None:
-    """Print the addresses, and how to log in where that is for everybody to know."""
+    """Print `addresses` as a table; `with_web` adds the web pages and, outside production, the demo log-in."""
     table = Table(show_header=False)
-    names = {"web": "storefront", "api": "API, to try out", "admin": "admin"}
+    names = {"web": "storefront", "api": "API documentation", "admin": "admin"}
     for part, address in addresses.items():
         if with_web or part not in names:
             table.add_row(names.get(part, part), address)
     if with_web and not settings.PRODUCTION:
-        table.add_row("log in to the admin", f"{DEMO_USER} / {DEMO_PASSWORD}")
+        table.add_row("admin user / password", f"{DEMO_USER} / {DEMO_PASSWORD}")
     Console(soft_wrap=True).print(table)
 
 
@@ -50,5 +50,5 @@ def make_database_url(database: Mapping[str, Any]) -> str:
 
 
 def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    scheme, _, remainder = url.partition("://")
+    return f"{scheme}://{remainder.rpartition('@')[2]}"

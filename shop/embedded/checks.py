@@ -1,4 +1,4 @@
-"""What must hold before anything is started: free ports, and outside parts that answer."""
+"""Checks before the start: the ports are free, and the external services answer."""
 
 import socket
 from collections.abc import Callable, Iterable
@@ -13,26 +13,26 @@ from shop.embedded.parts import Part
 
 
 class CannotBegin(Exception):
-    """The surroundings are not right. The message says what to change."""
+    """The environment does not allow a start. The message says which variable to change."""
 
 
 def check_ports(parts: Iterable[Part]) -> None:
-    """Refuse ports that another program holds, or that two parts would share.
+    """Check that each port of `parts` is free, and that no two parts use the same port.
 
-    :raises CannotBegin: naming the port, the part and the variable that sets it.
+    :raises CannotBegin: the message names the port, the part and the variable that sets the port.
     """
     taken_by: dict[int, str] = {}
     for part in parts:
         for variable, port in part.ports.items():
             if port in taken_by:
                 raise CannotBegin(
-                    f"port {port} is needed by {taken_by[port]} and by {part.name}: set {variable} to another"
+                    f"port {port} is needed by {taken_by[port]} and by {part.name}: set {variable} to another port"
                 )
             taken_by[port] = part.name
             if not _is_free(settings.HOST if part.name == "web" else "127.0.0.1", port):
                 raise CannotBegin(
                     f"port {port}, which {part.name} needs, is taken{_name_holder(port)}: "
-                    f"stop that, or set {variable} to another port{_mention_port(variable)}"
+                    f"stop that program, or set {variable} to another port{_mention_port(variable)}"
                 )
 
 
@@ -48,7 +48,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _name_holder(port: int) -> str:
-    """Who holds it, as far as one may know."""
+    """Return " by NAME (process PID)" for the program that listens on `port`, or "" if it is not visible."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
@@ -61,13 +61,13 @@ def _name_holder(port: int) -> str:
 
 
 def _mention_port(variable: str) -> str:
-    return "" if variable == "PORT" else " (or PORT: every port follows from it)"
+    return "" if variable == "PORT" else " (or set PORT: all other ports are derived from it)"
 
 
 def check_outside_parts() -> None:
-    """Refuse to begin when a part that the environment names is not reachable.
+    """Check that each external service that the environment names can be reached.
 
-    :raises CannotBegin: naming the variable.
+    :raises CannotBegin: the message names the variable and the reason.
     """
     checks: dict[str, tuple[str, Callable[[], None]]] = {
         "postgres": ("DATABASE_URL", _check_postgres),
@@ -101,7 +101,7 @@ def _check_postgres() -> None:
 def _check_kafka() -> None:
     servers = [urlsplit(f"//{server}") for server in settings.KAFKA_BOOTSTRAP_SERVERS]
     if not any(kafka.answers(server.hostname or "", server.port or 9092) for server in servers):
-        raise ConnectionError(f"none of {', '.join(settings.KAFKA_BOOTSTRAP_SERVERS)} speaks Kafka")
+        raise ConnectionError(f"no Kafka broker answers at {', '.join(settings.KAFKA_BOOTSTRAP_SERVERS)}")
 
 
 def _check_broker() -> None:

@@ -1,7 +1,7 @@
-"""Asks every part whether it is well, from a process of its own, so that a part that hangs can't hang the supervisor.
+"""Health checks of all parts, run in a separate process so that a part that hangs can't block the supervisor.
 
-Each round is printed as one JSON line: when it began, which servers answered, and how long ago each process last
-completed a round of its work.
+The process prints one JSON line for each round: the time at which the round began, the servers that answered, and the
+age of each process's heartbeat in seconds.
 """
 
 import json
@@ -18,12 +18,12 @@ from relay.heartbeat import read_ages
 from shop.embedded import kafka, run_files
 from shop.embedded.logs import PartLog
 
-_PAUSE_SECONDS = 0.15  # while something is starting
-_LONG_PAUSE_SECONDS = 3.0
+_PAUSE_SECONDS = 0.15  # between two rounds, while a part is starting
+_LONG_PAUSE_SECONDS = 3.0  # between two rounds, after all parts have started
 
 
 def watch() -> None:
-    """Ask about the parts that are alive, for ever. Monotonic times are comparable between a machine's processes."""
+    """Check the parts that are alive in an endless loop. All processes of a machine share the monotonic clock."""
     probes = _list_probes()
     while True:
         began = time.monotonic()
@@ -94,7 +94,7 @@ def _answers_http(address: str, port: int, host: str) -> bool:
 
 
 def _read_ages() -> dict[str, float]:
-    """Ages of the heartbeats; nothing while the database or its table is not there."""
+    """Return the age of each heartbeat in seconds, or an empty dict while the database or the table is missing."""
     try:
         return read_ages()
     except Error:
@@ -103,7 +103,7 @@ def _read_ages() -> dict[str, float]:
 
 
 class ReportLog(PartLog):
-    """The watcher's output, read by the supervisor: the newest report instead of lines to show."""
+    """The output of the health process. The supervisor keeps the newest report instead of printing the lines."""
 
     def __init__(self) -> None:
         super().__init__("health", number=0)
@@ -112,7 +112,7 @@ class ReportLog(PartLog):
         self._ages: dict[str, float] = {}
 
     def take(self, line: str) -> None:
-        """Keep a report; show what else the watcher says, which is a failure of its own."""
+        """Keep `line` if it is a report. Print any other line, because it is an error of the health process."""
         if not line.startswith("{"):
             super().take(line)
             return
@@ -124,7 +124,7 @@ class ReportLog(PartLog):
         )
 
     def is_well(self, name: str, *, since: float) -> bool:
-        """Whether the part `name` was seen to be well after the monotonic time `since`."""
+        """Return whether a health check of the part `name` succeeded after the monotonic time `since`."""
         if name in self._answering:
             return self._began > since
         return name in self._ages and self._began - self._ages[name] > since

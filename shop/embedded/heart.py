@@ -1,7 +1,8 @@
-"""Whether a process has lately completed a round of its work: `python shop/embedded/heart.py NAME`, for containers.
+"""Health check of one process for containers: `python shop/embedded/heart.py NAME`.
 
-It asks about this host's process, so that a sibling elsewhere can't answer in its place, or with --anywhere about any.
-Imports no Django: it is run every few seconds beside each process.
+The exit code is 0 if the process has stored a heartbeat within 15 s. The check reads the heartbeats of this host;
+`--anywhere` reads the heartbeats of all hosts. The module does not import Django, because each container runs it every
+few seconds.
 """
 
 import os
@@ -14,7 +15,7 @@ _STALE_AFTER_SECONDS = 15
 
 
 def read_age(name: str, host: str = "") -> float | None:
-    """Return the age in seconds of the freshest heartbeat `name`, of those on `host`; nothing when there is none."""
+    """Return the age in seconds of the newest heartbeat `name` on `host` (or on any host), or None without one."""
     with psycopg.connect(os.environ["DATABASE_URL"], connect_timeout=3, application_name="shop heart") as connection:
         row = connection.execute(
             "select extract(epoch from clock_timestamp() - max(at))::float8 from relay_heartbeat"

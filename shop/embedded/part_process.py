@@ -1,4 +1,4 @@
-"""One part and its process: started, watched, restarted after growing pauses, stopped, and never left half alive."""
+"""The process of one part: start, restart with backoff after a crash, and stop together with all its children."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from shop.embedded.logs import PartLog, tell
+from shop.embedded.logs import PartLog, log_message
 from shop.embedded.parts import Part
 from shop.embedded.processes import (
     CANNOT_START,
@@ -16,16 +16,20 @@ from shop.embedded.processes import (
     start_child,
 )
 
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
-_STEADY_AFTER_SECONDS = 60.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0  # before a restart; each crash doubles the pause
+_STEADY_AFTER_SECONDS = 60.0  # a process that ran for longer begins with the first pause again
 
 
 class PartProcess:
-    """The process of `part`. Its state is one of
+    """The process of `part`. Its `state` is one of:
 
-    waiting (for other parts, or between a crash and the restart), starting (alive, not yet known to be well),
-    running (has been well since it started), stopping, stopped (by request), done (a job that has ended well),
-    failed (trying again would not help).
+    waiting    for other parts, or for the restart after a crash
+    starting   alive; no health check has succeeded yet
+    running    a health check has succeeded since the start
+    stopping   the stop signal is sent
+    stopped    ended because of a request
+    done       a job that has ended with code 0
+    failed     a restart would not help
     """
 
     def __init__(self, part: Part, log: PartLog) -> None:
@@ -44,17 +48,17 @@ class PartProcess:
 
     @property
     def may_start(self) -> bool:
-        """Whether it waits, and not for the pause after a crash."""
+        """Return whether the process is waiting and its pause after a crash is over."""
         return self.state == "waiting" and time.monotonic() >= self._not_before
 
     @property
     def is_late(self) -> bool:
-        """Whether it has been tried for longer than it may take, and was never ready."""
+        """Return whether the part was never ready within `part.ready_seconds` after its first start."""
         tried = self._first_start and self.state not in ("stopping", "stopped")
         return bool(tried and not self.was_ready and time.monotonic() - self._first_start > self.part.ready_seconds)
 
     def start(self, record: Callable[[str, int, float], None]) -> Child:
-        """Start the process; `record` learns of it before it does anything."""
+        """Start the process and return it. Call `record` with name, pid and time of birth before it runs any code."""
         self.started_at = time.monotonic()
         self._first_start = self._first_start or self.started_at
         self.state = "starting"
@@ -64,20 +68,20 @@ class PartProcess:
         return self.child
 
     def read_output(self, output: int) -> bool:
-        """Take in what the process has printed; false when nobody can write to this pipe any more."""
+        """Log the new output of the process. Return False after the last writer has closed the pipe."""
         is_open = self.log.read(output)
         if not is_open and output == self._output:
             self._output = None
         return is_open
 
     def become_ready(self) -> None:
-        """It is well."""
+        """Record that a health check has succeeded."""
         if self.state == "starting":
             self.state = "running"
         self.was_ready = True
 
-    def ask_to_stop(self) -> None:
-        """Send its stop signal; `kill_if_due` ends it when it does not listen."""
+    def request_stop(self) -> None:
+        """Send the part's stop signal. `kill_if_due` kills the process if it does not end in time."""
         if self.child is None:
             self.state = "stopped"
         elif self.state != "stopping":
@@ -87,7 +91,7 @@ class PartProcess:
                 os.kill(self.child.pid, self.part.stop_signal)
 
     def allow_start(self) -> None:
-        """End a stop that was asked for."""
+        """Let a stopped part start again."""
         if self.state == "stopped":
             self.state, self._pause, self._not_before = (
                 "waiting",
@@ -96,13 +100,13 @@ class PartProcess:
             )
 
     def kill_if_due(self, *, at_once: bool = False) -> None:
-        """Kill a process that was asked to stop and has had its time."""
+        """Kill a stopping process after `part.stop_seconds`, or immediately with `at_once`."""
         if self.child and self.state == "stopping" and (at_once or time.monotonic() > self._kill_at):
             with suppress(ProcessLookupError):
                 os.kill(self.child.pid, signal.SIGKILL)
 
     def notice_end(self) -> bool:
-        """Whether the process has just ended. Then nothing of its session is left, and the next state is decided."""
+        """Return whether the process has just ended. If it has, kill the remainder of its session and set its state."""
         if self.child is None:
             return False
         pid, status = os.waitpid(self.child.pid, os.WNOHANG)
@@ -122,7 +126,9 @@ class PartProcess:
             self.state, self.was_ready = "done", True
         elif code == CANNOT_START:
             self.state = "failed"
-            tell(f"{self.part.name} can't start; it is tried again after `manage.py part stop` and `part start`")
+            log_message(
+                f"{self.part.name} can't start; to try again, run `manage.py part stop` and `manage.py part start`"
+            )
         else:
             self._pause_after_crash(code)
 
@@ -131,14 +137,14 @@ class PartProcess:
         if now - self.started_at >= _STEADY_AFTER_SECONDS:
             self._pause = _FIRST_PAUSE_SECONDS
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        tell(f"{self.part.name} {how}: starts again in {self._pause:g} s")
+        log_message(f"{self.part.name} {how}: starts again in {self._pause:g} s")
         self.restarts += 1
         self.state = "waiting"
         self._not_before = now + self._pause
         self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * 2)
 
     def describe(self) -> dict[str, object]:
-        """Its line in the table of parts."""
+        """Return this part's row in the table of parts."""
         return {
             "state": self.state,
             "pid": self.child.pid if self.child else None,

@@ -1,6 +1,6 @@
-"""Every process of the shop: what is started, by which command, and what must be ready before.
+"""Processes of the shop: the command of each process, and the parts that must be ready before it starts.
 
-`list_commands` is the one list of the Python processes; docker-compose.yml has the same, and a test compares them.
+`list_commands` lists the Python processes. docker-compose.yml contains the same commands, and a test compares the two.
 """
 
 import multiprocessing
@@ -35,10 +35,10 @@ _PROGRAMS = (
     "kombu.transport.redis",
 )
 WEB_WORKERS = 2
-WEB_THREADS = 8  # for each worker; each of them keeps a connection to PostgreSQL
-GATEWAY_THREADS = 80  # a call that hangs, because its token says so, takes one
-# A thread that ends closes its connection to PostgreSQL: keep idle threads for as long as Granian allows, in seconds.
-# A worker that does not stop, as while a client is slow to send, is killed before the supervisor kills everything.
+WEB_THREADS = 8  # per worker; each thread keeps a connection to PostgreSQL
+GATEWAY_THREADS = 80  # a call with a token that simulates a timeout occupies one thread
+# Keep idle threads for as long as Granian allows (600 s), because a thread that ends closes its database connection.
+# Granian kills a worker that does not stop within 8 s, before the supervisor kills the whole part after 10 s.
 _GRANIAN = (
     "granian --interface wsgi --http 1 --no-ws --log-level error --respawn-failed-workers --workers-kill-timeout 8"
     " --blocking-threads-idle-timeout 600"
@@ -46,7 +46,7 @@ _GRANIAN = (
 
 
 def list_commands(web: str, gateway: str) -> dict[str, str]:
-    """Return the command line of every Python process by its part's name; `web` and `gateway` are host:port."""
+    """Return the command line of each Python process by its part's name. `web` and `gateway` are `host:port`."""
     return {
         "web": f"{_GRANIAN} {_listen(web)} --workers {WEB_WORKERS} --blocking-threads {WEB_THREADS}"
         " shop.wsgi:application",
@@ -61,16 +61,16 @@ def list_commands(web: str, gateway: str) -> dict[str, str]:
 
 
 def _listen(address: str) -> str:
-    """Return Granian's options for listening on `address`, a host:port."""
+    """Return Granian's options that make it listen on `address`, given as `host:port`."""
     host, _, port = address.rpartition(":")
     return f"--host {host} --port {port}"
 
 
 @dataclass(frozen=True)
 class Part:
-    """A process to be started once everything in `after` is ready, and to be kept running.
+    """A process that starts when all parts in `after` are ready, and restarts when it ends.
 
-    A job runs once instead: it is ready when it has ended with code 0.
+    A job runs once: it is ready when it has ended with code 0.
     """
 
     name: str
@@ -78,15 +78,15 @@ class Part:
     after: tuple[str, ...] = ()
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10
-    stop_stage: int = 0  # lower ones are stopped first
-    ready_seconds: float = 60  # how long it may take from its first start
+    stop_stage: int = 0  # parts of a lower stage stop first
+    ready_seconds: float = 60  # maximum time from the first start until the part is ready
     is_job: bool = False
     ports: dict[str, int] = field(default_factory=dict)  # the variable that sets a port -> the port
-    find_others: Callable[[], list[psutil.Process]] = list  # processes of its that are not in its session
+    find_others: Callable[[], list[psutil.Process]] = list  # processes of the part outside its session
 
 
 def list_parts() -> list[Part]:
-    """Return all parts and jobs that are to run here."""
+    """Return all parts and jobs that run on this machine."""
     brokers = kafka.name_brokers()
     parts = [*_list_outside_parts(brokers), *_list_jobs(brokers)]
     after = {
@@ -116,7 +116,7 @@ def _list_outside_parts(brokers: list[str]) -> list[Part]:
         Part(
             "postgres",
             postgres.exec_server,
-            stop_signal=signal.SIGINT,  # fast: its SIGTERM waits until every client has gone
+            stop_signal=signal.SIGINT,  # fast shutdown: on SIGTERM, PostgreSQL waits for all clients
             stop_seconds=20,
             stop_stage=3,
             ready_seconds=180,
@@ -128,7 +128,7 @@ def _list_outside_parts(brokers: list[str]) -> list[Part]:
                 name,
                 partial(kafka.exec_broker, index),
                 stop_stage=1,
-                ready_seconds=120 if are_there() else 900,  # fetching them depends on the way to the registry
+                ready_seconds=120 if are_there() else 900,  # 900 s leave time for the download of the jars
                 ports={
                     "KAFKA_PORT": settings.KAFKA_PORT + index,
                     "KAFKA_CONTROLLER_PORT": settings.KAFKA_CONTROLLER_PORT + index,
@@ -159,9 +159,9 @@ def _list_jobs(brokers: list[str]) -> list[Part]:
 
 
 def run_command(command: str) -> None:
-    """Run the Python program that `command` names, in this process, which was forked with everything imported."""
+    """Run the Python program of the line `command` in this process, which has inherited all imports by the fork."""
     sys.argv = command.split()
-    # Settings were read by the supervisor, under its own name.
+    # The supervisor has read the settings under its own name: set the session's name to this program's.
     settings.DATABASES["default"]["OPTIONS"] |= describe_session(sys.argv)
     if sys.argv[0] == "manage.py":
         from django.core.management import execute_from_command_line
@@ -174,18 +174,18 @@ def run_command(command: str) -> None:
     else:
         from granian.cli import entrypoint
 
-        multiprocessing.set_start_method("fork", force=True)  # so that workers, too, start with everything imported
+        multiprocessing.set_start_method("fork", force=True)  # workers inherit all imports
         entrypoint()  # type: ignore[no-untyped-call]
 
 
 def import_programs() -> None:
-    """Import what the Python processes need, so that each of them is forked with it instead of importing it again."""
+    """Import the modules that the Python processes need, so that each process inherits them by the fork."""
     from django.urls import get_resolver
 
     from relay.consumer.registry import all_consumers
 
     for module in _PROGRAMS:
         import_module(module)
-    with suppress(ImportError):  # it fails again in its own process, under its own name
+    with suppress(ImportError):  # the consumer's own process reports the error
         all_consumers()
     get_resolver().url_patterns  # noqa: B018 - a cached property

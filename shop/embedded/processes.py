@@ -1,6 +1,7 @@
-"""Child processes: each in a session of its own, written down before it runs, and ended with everything it started.
+"""Child processes: each leads its own session, is recorded before it runs, and ends together with its descendants.
 
-What a supervisor that was killed has left behind is found again by number and time of birth, so never mistaken.
+After a supervisor was killed, the next supervisor finds the children by pid and time of birth. Another process that has
+reused a pid is never mistaken for a child.
 """
 
 import json
@@ -16,19 +17,22 @@ from pathlib import Path
 
 import psutil
 
-#: What a child exits with when trying again would not help: its message is the last thing it printed.
+#: Exit code of a child that a restart would not help. The last line of its output is the reason.
 CANNOT_START = 78
-# Not SIGPIPE, which Python ignores: a client that hangs up before its answer would end the process that sends it.
+# SIGPIPE is not among them: with its default action, a client that closes its connection would end the process.
 _RESTORED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class CannotStart(Exception):
-    """A part can't start, and would not however often it were tried. The message says what to do."""
+    """A part can't start, and a restart would not help. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A started process. `born` tells it from a later one that got the same number; `output` is its log's read end."""
+    """A started process. `born` (seconds since the epoch) identifies it if its pid is reused.
+
+    `output` is the read end of the pipe that the process prints to.
+    """
 
     pid: int
     born: float
@@ -36,10 +40,10 @@ class Child:
 
 
 def start_child(name: str, run: Callable[[], None], record: Callable[[int, float], None]) -> Child:
-    """Fork a child that leads a new session and calls `run`, which may replace the process.
+    """Fork a child that leads a new session and calls `run`, and return it. `run` may replace the process.
 
-    `record` is called with the child's number and time of birth before the child does anything: a supervisor that is
-    killed at any moment leaves no child that nobody knows of.
+    `record` receives the child's pid and time of birth before the child runs `run`. The record is therefore complete
+    even if the supervisor is killed at any moment.
     """
     output, child_output = os.pipe()
     leave, permission = os.pipe()
@@ -58,7 +62,7 @@ def start_child(name: str, run: Callable[[], None], record: Callable[[int, float
 
 
 def _become_child(name: str, output: int, leave: int, run: Callable[[], None]) -> None:
-    """Never returns."""
+    """Wait for the permission byte on the pipe `leave`, then call `run`. Never returns."""
     code = 1
     try:
         _detach()
@@ -86,7 +90,7 @@ def _become_child(name: str, output: int, leave: int, run: Callable[[], None]) -
 
 
 def _detach() -> None:
-    """Lead a new session, with no signal handler of the supervisor's."""
+    """Lead a new session, and remove the supervisor's signal handlers."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for signum in _RESTORED_SIGNALS:
@@ -94,19 +98,19 @@ def _detach() -> None:
 
 
 def _redirect(output: int) -> None:
-    """Print to the pipe `output`, read nothing, and hold no other file open."""
+    """Redirect stdout and stderr to the pipe `output` and stdin to /dev/null, and close all other files."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    # Above all the others' read ends: whoever holds one lets a log fill up that nobody reads.
+    # Close the read ends of the other parts' pipes: a pipe stays open as long as any process holds its read end.
     os.closerange(3, 4096)
-    # Whatever these were before: a test's captured ones are closed by now.
+    # Replace both streams, because pytest's captured ones are closed now.
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def find_session(leader: int, born: float) -> list[psutil.Process]:
-    """Return what is alive of the session that the process `leader`, born at `born`, began, with all descendants."""
+    """Return the live processes of the session that `leader` (a pid) started at `born`, with all descendants."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter(["create_time"]):
         with suppress(psutil.Error, ProcessLookupError):
@@ -117,7 +121,7 @@ def find_session(leader: int, born: float) -> list[psutil.Process]:
 
 
 def kill_all(processes: Iterable[psutil.Process], *, seconds: float = 5) -> None:
-    """Kill `processes` and wait up to `seconds` until they are gone."""
+    """Kill `processes` and wait at most `seconds` until they have ended."""
     doomed = list(processes)
     for process in doomed:
         with suppress(psutil.Error):
@@ -126,7 +130,7 @@ def kill_all(processes: Iterable[psutil.Process], *, seconds: float = 5) -> None
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs. A dead one that its parent has not asked after does not."""
+    """Return whether `process` still runs. A zombie does not run."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -134,28 +138,28 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def write_atomically(path: Path, content: object) -> None:
-    """Replace the file `path` by `content` as JSON; a reader sees the old one or the new one."""
+    """Write `content` as JSON to the file `path`. A reader sees the complete old or the complete new content."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(json.dumps(content, indent=1))
     unfinished.replace(path)
 
 
 class ProcessRecord:
-    """The file that names every child, by which the next supervisor finds what this one left behind."""
+    """The file that lists all children. The next supervisor uses it to end the children of a killed supervisor."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._children: dict[str, tuple[int, float]] = {}
 
     def add(self, name: str, pid: int, born: float) -> None:
-        """Write down a child before it runs."""
+        """Record a child before it runs."""
         self._children[name] = (pid, born)
         write_atomically(self._path, self._children)
 
     def end_leftovers(self, also: Callable[[], list[psutil.Process]], *, seconds: float = 5) -> list[str]:
-        """End what a former supervisor's children and `also()` are still running, and return the children's names.
+        """End the remaining children of a previous supervisor and the processes that `also()` returns.
 
-        Asks with SIGTERM first and kills after `seconds`.
+        Send SIGTERM first (SIGINT to PostgreSQL), and kill after `seconds`. Return the names of the ended children.
         """
         try:
             former = json.loads(self._path.read_text())
@@ -165,7 +169,7 @@ class ProcessRecord:
         processes = {process.pid: process for session in (*sessions.values(), also()) for process in session}
         for process in processes.values():
             with suppress(psutil.Error):
-                # SIGINT is PostgreSQL's fast shutdown; its SIGTERM would wait for every client.
+                # SIGINT is PostgreSQL's fast shutdown. On SIGTERM it would wait for all clients.
                 process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
         wait_until(lambda: not any(map(is_alive, processes.values())), seconds=seconds)
         kill_all(filter(is_alive, processes.values()))
@@ -175,7 +179,7 @@ class ProcessRecord:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    """Look every 50 ms whether `condition` holds; false when it did not within `seconds`."""
+    """Poll `condition` every 50 ms until it holds. Return False if it does not hold within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Removes what `manage.py up` keeps: the data of the parts, their logs and the supervisor's notes. Nothing else."""
+"""Deletion of the files of `manage.py up`: the parts' data, their logs and the supervisor's run files."""
 
 import shutil
 from pathlib import Path
@@ -12,9 +12,9 @@ _OURS = ("postgres", "kafka", "valkey", "log", "run", "static")
 
 
 def remove_data() -> list[Path]:
-    """End what a killed supervisor has left running, remove everything that was kept, and return what was removed.
+    """End the processes of a killed supervisor, delete all files of the shop, and return the deleted paths.
 
-    :raises AnotherSupervisor: it is in use.
+    :raises AnotherSupervisor: a supervisor uses VAR_DIR.
     """
     folder = Path(settings.VAR_DIR)
     if not folder.exists():

@@ -1,10 +1,10 @@
-"""VAR_DIR/run: how one supervisor keeps others out, tells what it runs, and is told which parts to stop.
+"""Files in VAR_DIR/run, through which the supervisor and the `manage.py` commands communicate.
 
-lock             held as long as a supervisor lives
-processes.json   every child, for the next supervisor
-parts.json       state, process number and restarts of every part
-stopped/<name>   this part is to be stopped for as long as the file exists
-ready            the addresses; exists while everything has become healthy
+lock             locked while a supervisor lives
+processes.json   all children, for the next supervisor
+parts.json       state, pid and number of restarts of each part
+stopped/<name>   the supervisor stops the part <name> and keeps it stopped while the file exists
+ready            the addresses; exists from the moment that all parts are healthy until the stop
 """
 
 import fcntl
@@ -26,27 +26,27 @@ STOPPED = FOLDER / "stopped"
 
 
 class AnotherSupervisor(Exception):
-    """A supervisor lives on this VAR_DIR already."""
+    """Another supervisor already uses this VAR_DIR."""
 
 
 class Lock:
-    """Held until the process ends. A record lock: unlike flock's, it does not pass to forked children.
+    """Lock on VAR_DIR, held until `release` or the end of the process. The file contains the pid of its last holder.
 
-    The file holds the process number of its last holder.
+    This is a record lock, because forked children inherit the locks of flock but not record locks.
     """
 
     def __init__(self, *, sign: bool = True) -> None:
-        """Take it, and `sign` it with the process number.
+        """Acquire the lock, and with `sign` write this process's pid into the file.
 
-        :raises AnotherSupervisor: it is taken.
+        :raises AnotherSupervisor: another process holds the lock.
         """
         FOLDER.mkdir(parents=True, exist_ok=True)
         self._file = os.open(FOLDER / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        # Whoever only asks holds it for an instant.
+        # `supervisor_lives` holds the lock for an instant, so wait before giving up.
         if not wait_until(self._take, seconds=0.5 if sign else 0):
             os.close(self._file)
             raise AnotherSupervisor(
-                f"another `manage.py up` runs on {settings.VAR_DIR}: stop it, or set VAR_DIR and PORT for a second copy"
+                f"another `manage.py up` uses {settings.VAR_DIR}: stop it, or set VAR_DIR and PORT to run a second shop"
             )
         if sign:
             os.ftruncate(self._file, 0)
@@ -60,12 +60,15 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         os.close(self._file)
 
 
 def supervisor_lives() -> bool:
-    """Whether a supervisor holds this VAR_DIR. Must not be asked inside the supervisor: it would let go of the lock."""
+    """Return whether a supervisor uses this VAR_DIR.
+
+    Never call this in the supervisor's own process: closing the file would release the supervisor's lock.
+    """
     if not FOLDER.exists():
         return False
     try:
@@ -76,7 +79,7 @@ def supervisor_lives() -> bool:
 
 
 def clear() -> None:
-    """Remove what an earlier run left: its flags of stopped parts, its table of parts and its readiness."""
+    """Delete the files of an earlier run: its stop files, its table of parts and its `ready` file."""
     STOPPED.mkdir(parents=True, exist_ok=True)
     for flag in STOPPED.iterdir():
         flag.unlink()
@@ -85,14 +88,14 @@ def clear() -> None:
 
 
 def read_stopped() -> set[str]:
-    """Return the names of the parts that are to be stopped."""
+    """Return the names of the parts that have a stop file."""
     with suppress(FileNotFoundError):
         return {flag.name for flag in STOPPED.iterdir()}
     return set()
 
 
 def read_parts() -> dict[str, dict[str, Any]]:
-    """Return the table of parts: state, pid, restarts, healthy."""
+    """Return the table of parts by name, each with `state`, `pid` and `restarts`; empty if there is no table."""
     try:
         table: dict[str, dict[str, Any]] = json.loads(PARTS.read_text())
     except FileNotFoundError:
@@ -101,5 +104,5 @@ def read_parts() -> dict[str, dict[str, Any]]:
 
 
 def write_parts(table: dict[str, dict[str, Any]]) -> None:
-    """Tell what is run."""
+    """Replace the table of parts by `table`."""
     write_atomically(PARTS, table)

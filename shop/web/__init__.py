@@ -1,1 +1,1 @@
-"""Parts that the pages and the REST API of all apps share."""
+"""Code that the pages and the REST API of all apps share."""

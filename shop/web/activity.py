@@ -1,4 +1,4 @@
-"""What visitors do, published as events, never in the way of a page: what cannot be said at once is not said."""
+"""Events about the activity of visitors. A page never waits for them or fails because of them; they may be lost."""
 
 import logging
 from contextlib import nullcontext
@@ -22,7 +22,7 @@ _CAUSE: LiteralString = (
 
 
 def identify_visitor(request: HttpRequest) -> UUID:
-    """Return the random id of this visitor's session, which leads to no person; a new session gets one."""
+    """Return the random id of this visitor's session, and create it in a new session. The id identifies no person."""
     try:
         return UUID(request.session.get(_SESSION_KEY, ""))
     except ValueError:
@@ -32,17 +32,17 @@ def identify_visitor(request: HttpRequest) -> UUID:
 
 
 def record_activity(event: ActivityEvent) -> None:
-    """Publish `event` in one statement, which gives up when it waits LOCK_MILLISECONDS for a lock. Raises nothing."""
+    """Publish `event` in one statement that waits at most LOCK_MILLISECONDS for a lock. Errors are only logged."""
     try:
-        # A statement alone is its own transaction. In another one, its failure must not be that of the other.
+        # Inside another transaction, use a savepoint, so that an error does not break that transaction.
         with transaction.atomic() if connection.in_atomic_block else nullcontext():
             publish_alone(event)
-    except Exception as error:  # a page matters more than the count of its views
+    except Exception as error:  # the page must be shown even if its view is not counted
         logger.warning("activity not recorded", extra={"type": event.type_name(), "error": str(error).strip()})
 
 
 def publish_alone(event: ActivityEvent) -> None:
-    """Publish `event`, the cause of which is stored nowhere.
+    """Publish `event`, whose cause is not stored in a table.
 
     :raises WrongIsolationLevel: the session's transactions are not READ COMMITTED.
     """

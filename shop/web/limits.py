@@ -1,7 +1,7 @@
-"""How often something may be done. Counts are atomic in Valkey, so they hold however many ask at once.
+"""Rate limits. Valkey counts atomically, so a limit holds across all processes.
 
-With Valkey away each process counts for itself and the shop goes on: a limit protects selling, it never stops it.
-Without the local counts an outage of Valkey would open log-ins to unlimited guesses, or close log-ins for everybody.
+While Valkey is unavailable, each process counts in its own memory. An outage of Valkey therefore neither stops the shop
+nor allows unlimited password guesses.
 """
 
 import ipaddress
@@ -20,15 +20,16 @@ from rest_framework.throttling import BaseThrottle
 
 logger = logging.getLogger(__name__)
 
-#: After an error Valkey is left alone for so long.
+#: Seconds without a call to Valkey after an error.
 QUIET_SECONDS = 5.0
-#: Guesses at a password that cost nothing; the next ones wait 1, 2, 4 … seconds, MOST_WAIT at most.
+#: Password attempts without a wait. After that, each attempt doubles the wait: 1, 2, 4 … seconds, at most MOST_WAIT.
 FREE_ATTEMPTS = 5
 MOST_WAIT = 900
+#: Seconds after the end of a wait until the attempts are forgotten.
 ATTEMPTS_KEPT = 3600
 
-# A key holds when its last permit would have been due at an even rate (GCRA): no window whose edge lets twice as many
-# through, and the time to wait is exact. KEYS: name. ARGV: count, seconds. Returns microseconds to wait.
+# GCRA: a key stores the time at which its last permit would be due at a constant rate. A fixed window would allow twice
+# the number at its edge. KEYS: name. ARGV: count, seconds. Returns the wait in microseconds.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -38,7 +39,8 @@ if due - span > now then return math.ceil(due - span - now) end
 redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000))
 return 0
 """
-# A ticket is drawn before the guess, so parallel guesses count. ARGV: free, longest wait, seconds to remember.
+# An attempt counts before the password is checked, so parallel attempts count, too. KEYS: name. ARGV: free attempts,
+# longest wait, seconds to remember. Returns the wait in milliseconds.
 _ATTEMPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -55,7 +57,7 @@ return 0
 
 
 class LocalCounts:
-    """The same two counts for one process, forgotten when they grow too many."""
+    """The same counts in the memory of one process. Expired counts are deleted above MOST_NAMES names."""
 
     MOST_NAMES = 100_000
 
@@ -65,7 +67,7 @@ class LocalCounts:
         self._attempts: dict[str, tuple[int, float]] = {}
 
     def take(self, name: str, count: int, seconds: float) -> float:
-        """As the module's `take`."""
+        """Do the same as the module's `take`."""
         with self._lock:
             now = time.monotonic()
             if len(self._due) > self.MOST_NAMES:
@@ -77,7 +79,7 @@ class LocalCounts:
             return 0.0
 
     def attempt(self, name: str) -> float:
-        """As the module's `attempt`."""
+        """Do the same as the module's `attempt`."""
         with self._lock:
             now = time.monotonic()
             if len(self._attempts) > self.MOST_NAMES:
@@ -91,7 +93,7 @@ class LocalCounts:
             return 0.0
 
     def forget(self, name: str) -> None:
-        """As the module's `forget`."""
+        """Do the same as the module's `forget`."""
         with self._lock:
             self._attempts.pop(name, None)
 
@@ -109,38 +111,41 @@ _quiet_until = 0.0
 
 
 def take(name: str, count: int, seconds: float) -> float:
-    """Take one of `count` permits that grow back over `seconds`. Return the seconds to wait for one, 0.0 if had."""
-    waiting = _ask(lambda: _take(keys=[f"limit:{name}"], args=[count, seconds]))
+    """Take one permit for `name`; `count` permits are available per `seconds`.
+
+    Return 0.0, or the seconds until the next permit if none is available.
+    """
+    waiting = _call_valkey(lambda: _take(keys=[f"limit:{name}"], args=[count, seconds]))
     return local.take(name, count, seconds) if waiting is None else waiting / 1_000_000
 
 
 def attempt(name: str) -> float:
-    """Draw a ticket for a guess. Return the seconds to wait before one is given, 0.0 if it was."""
-    waiting = _ask(lambda: _attempt(keys=[f"limit:{name}"], args=[FREE_ATTEMPTS, MOST_WAIT, ATTEMPTS_KEPT]))
+    """Count an attempt for `name`. Return 0.0 if it is allowed, or the seconds until the next one is allowed."""
+    waiting = _call_valkey(lambda: _attempt(keys=[f"limit:{name}"], args=[FREE_ATTEMPTS, MOST_WAIT, ATTEMPTS_KEPT]))
     return local.attempt(name) if waiting is None else waiting / 1000
 
 
 def forget(name: str) -> None:
-    """Forget the guesses: one was right."""
-    _ask(lambda: _valkey.delete(f"limit:{name}"))
+    """Delete the attempts for `name` after a correct password."""
+    _call_valkey(lambda: _valkey.delete(f"limit:{name}"))
     local.forget(name)
 
 
-def _ask(question: Any) -> int | None:
-    """Ask Valkey; None while it is away."""
+def _call_valkey(command: Any) -> int | None:
+    """Return the result of `command`, or None while Valkey is unavailable."""
     global _quiet_until
     if time.monotonic() < _quiet_until:
         return None
     try:
-        return int(question())
+        return int(command())
     except redis.RedisError as error:
         _quiet_until = time.monotonic() + QUIET_SECONDS
-        logger.warning("Valkey is away, this process counts for itself", extra={"error": str(error)})
+        logger.warning("Valkey is unavailable: each process counts for itself", extra={"error": str(error)})
         return None
 
 
 def read_address(request: HttpRequest | Request) -> str:
-    """Whose request it is: the address, of IPv6 its /64 network, seen through TRUSTED_PROXIES proxies."""
+    """Return the client's address behind TRUSTED_PROXIES proxies: IPv4, the /64 network of IPv6, or "unknown"."""
     address = request.META.get("REMOTE_ADDR", "")
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if 0 < settings.TRUSTED_PROXIES <= len(forwarded):
@@ -155,7 +160,10 @@ def read_address(request: HttpRequest | Request) -> str:
 
 
 def limit_request(request: HttpRequest | Request, kind: str, user_id: int | None = None) -> float:
-    """Count a request of `kind` (a key of RATE_LIMITS) for its user, else its address. Return the seconds to wait."""
+    """Count a request of `kind` (a key of RATE_LIMITS) for its user, or for its address without a user.
+
+    Return 0.0 if the request is allowed, otherwise the seconds to wait.
+    """
     if not settings.RATE_LIMITS_ON:
         return 0.0
     count, seconds = settings.RATE_LIMITS[kind]
@@ -163,17 +171,17 @@ def limit_request(request: HttpRequest | Request, kind: str, user_id: int | None
 
 
 class Limit(BaseThrottle):
-    """DRF's throttle: what a view's `limited_as` says of the method, else "read" or "write" by the method."""
+    """DRF's throttle. The kind is the view's `limited_as` for the method, or "read" or "write"."""
 
     _wait = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """Tell whether the request may be served."""
+        """Return whether the request is allowed."""
         by_method = "read" if request.method in SAFE_METHODS else "write"
         kind = getattr(view, "limited_as", {}).get(request.method, by_method)
         self._wait = limit_request(request, kind, getattr(request.user, "pk", None))
         return not self._wait
 
     def wait(self) -> float:
-        """Seconds until the next one is allowed."""
+        """Return the seconds until the next request is allowed."""
         return math.ceil(self._wait)

@@ -1,4 +1,4 @@
-"""Content negotiation of the REST API, which answers in JSON alone."""
+"""Content negotiation of the REST API, which returns JSON only."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,17 +11,17 @@ _PLAIN = ("*/*", "application/json")
 
 
 class JsonNegotiation(DefaultContentNegotiation):
-    """DRF's negotiation, which does not parse the header for the two usual values of `Accept`."""
+    """DRF's negotiation, without parsing the header for the two usual values of `Accept`."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> Any:
-        """Return the first renderer and its media type, or what DRF's negotiation selects.
+        """Return the renderer and its media type.
 
-        :raises NotAcceptable: the client accepts no JSON.
+        :raises NotAcceptable: the client does not accept JSON.
         """
-        asked = request.META
-        if asked.get("HTTP_ACCEPT", "*/*") in _PLAIN and not asked.get("QUERY_STRING"):
+        headers = request.META
+        if headers.get("HTTP_ACCEPT", "*/*") in _PLAIN and not headers.get("QUERY_STRING"):
             first = next(iter(renderers))
             return first, first.media_type
         return super().select_renderer(request, renderers, format_suffix)

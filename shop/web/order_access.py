@@ -1,6 +1,6 @@
-"""Who may see an order: its owner, and whoever shows its access token, which is the order's id, signed.
+"""Access to an order: for its owner, and for a request with its access token, which is the signed order id.
 
-Owners are asked of settings.ORDER_OWNERS, so that each app can ask and none must know orders.
+The module in settings.ORDER_OWNERS knows the owners, so other apps need not import orders.
 """
 
 from importlib import import_module
@@ -22,41 +22,41 @@ ORDER_TOKEN = OpenApiParameter(
     "X-Order-Token",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="The `access_token` of the answer that the order was placed with. Its owner, logged in, needs none.",
+    description="The `access_token` of the response that confirmed the order. Not needed if the owner is logged in.",
 )
 
 
 def sign_order(order_id: UUID) -> str:
-    """Return the access token of an order."""
+    """Return the access token of the order."""
     return Signer(salt="order-access").signature(str(order_id))
 
 
 def opens_order(token: str, order_id: UUID) -> bool:
-    """Tell whether `token` is the access token of this order."""
+    """Return whether `token` is the access token of the order."""
     return constant_time_compare(token, sign_order(order_id))
 
 
 def remember_order(request: HttpRequest, order_id: UUID) -> None:
-    """Let this visitor's session see the order, the newest 20 of them."""
+    """Give this visitor's session access to the order. The session keeps the newest 20 orders."""
     known = [known for known in request.session.get(_SESSION_KEY, []) if known != str(order_id)]
     request.session[_SESSION_KEY] = [*known, str(order_id)][-20:]
 
 
 def owns_order(user: Any, order_id: UUID) -> bool:
-    """Tell whether `user` (None for nobody) placed the order while logged in."""
+    """Return whether `user` placed the order while logged in. None means no user."""
     if user is None or not (user.is_authenticated and user.is_active):
         return False
     return bool(import_module(settings.ORDER_OWNERS).owns_order(user.pk, order_id))
 
 
 def list_own_orders(user: Any) -> QuerySet[Any, UUID]:
-    """The ids of the orders that `user` placed while logged in, to be used inside a query."""
+    """Return a subquery with the ids of the orders that `user` placed while logged in."""
     ids: QuerySet[Any, UUID] = import_module(settings.ORDER_OWNERS).list_order_ids(user.pk)
     return ids
 
 
 def may_see_order(request: HttpRequest, order_id: UUID) -> bool:
-    """Tell whether this page's visitor placed the order, came with its token (``?token=``), or is staff."""
+    """Return whether the visitor of a page placed the order, has its token (``?token=``), or is staff."""
     if str(order_id) in request.session.get(_SESSION_KEY, []):
         return True
     if opens_order(request.GET.get("token", ""), order_id):
@@ -67,5 +67,5 @@ def may_see_order(request: HttpRequest, order_id: UUID) -> bool:
 
 
 def may_read_order(request: Request, order_id: UUID) -> bool:
-    """Tell whether this caller of the API holds the order's token (``X-Order-Token``) or is its owner."""
+    """Return whether the API client sends the order's token (``X-Order-Token``) or is its owner."""
     return opens_order(request.headers.get("X-Order-Token", ""), order_id) or owns_order(request.user, order_id)

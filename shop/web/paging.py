@@ -1,4 +1,4 @@
-"""Pages of the API's lists: by cursor, so that a page stays in place while things come and go."""
+"""Cursor pagination of the API's lists. New and deleted rows do not shift the following pages."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ _FOREIGN = {"cursor": ["This is not a cursor of this list."]}
 
 
 class CursorPages(CursorPagination):
-    """Twenty to a page, or what `?page_size=` says. A list sets `ordering`."""
+    """Pages of 20 rows, or of `?page_size=` rows. Subclasses set `ordering`."""
 
     page_size = 20
     max_page_size = MAX_PAGE_SIZE
     page_size_query_param = "page_size"
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """Read `?cursor=`.
+        """Return the cursor in `?cursor=`, or None without one.
 
-        :raises ValidationError: it was not made by this API.
+        :raises ValidationError: this API did not create the cursor.
         """
         try:
             cursor = super().decode_cursor(request)
@@ -33,9 +33,9 @@ class CursorPages(CursorPagination):
         return cursor
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
-        """Read the page that the cursor stands at.
+        """Return the rows of the cursor's page.
 
-        :raises ValidationError: the cursor is another list's.
+        :raises ValidationError: the cursor belongs to another list.
         """
         try:
             return super().paginate_queryset(queryset, request, view)

@@ -1,4 +1,4 @@
-"""How a JSON body is read: whatever stands in it is either understood or refused, never half of it."""
+"""Strict parsing of JSON bodies: the API refuses a body that it would understand only in part."""
 
 import json
 from typing import IO, Any
@@ -9,12 +9,12 @@ from rest_framework.utils.json import strict_constant
 
 
 class StrictJSONParser(JSONParser):
-    """JSON in UTF-8, as RFC 8259 wants it between systems, without a name that stands twice in one object."""
+    """Parser for JSON in UTF-8 (RFC 8259). It refuses an object with a repeated name."""
 
     def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None) -> Any:
-        """Read the body.
+        """Return the parsed body.
 
-        :raises ParseError: it is not such JSON.
+        :raises ParseError: the body is not JSON in UTF-8, repeats a name, or is nested too deeply.
         """
         try:
             return json.loads(
@@ -27,13 +27,13 @@ class StrictJSONParser(JSONParser):
 
 
 def refuse_repeated_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, of whose two equal names one would be lost.
+    """Return the object for `pairs`.
 
-    :raises ValueError: a name stands twice.
+    :raises ValueError: a name is repeated, so that one of its values would be lost.
     """
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{name[:40]!r} stands twice in one object")
+            raise ValueError(f"an object contains the name {name[:40]!r} more than once")
         found[name] = value
     return found

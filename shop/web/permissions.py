@@ -1,4 +1,4 @@
-"""Who may call a view of the API that does not say so itself: nobody."""
+"""Default permission of the API's views."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from rest_framework.request import Request
 
 
 class Nobody(BasePermission):
-    """Denies everything, so that a view that forgot its permissions is found by its first caller, not by a thief."""
+    """Denies all requests, so that a view without declared permissions is never public by mistake."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Say no."""
+        """Return False."""
         return False

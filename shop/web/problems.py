@@ -1,4 +1,4 @@
-"""Errors of the API as application/problem+json (RFC 9457), naming the field that was wrong."""
+"""Errors of the API as application/problem+json (RFC 9457), with the name of each invalid field."""
 
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +12,7 @@ from rest_framework.views import exception_handler
 
 
 class ProblemError(serializers.Serializer[Any]):
-    """One wrong field."""
+    """One invalid field."""
 
     field = serializers.CharField(help_text="For example lines[0].sku.")
     message = serializers.CharField()
@@ -29,7 +29,7 @@ class Problem(serializers.Serializer[Any]):
 
 
 def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None) -> JsonResponse:
-    """Build a problem+json answer. `errors` holds ``{"field", "message"}`` for each wrong field."""
+    """Return a problem+json response. `errors` contains ``{"field", "message"}`` for each invalid field."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -42,9 +42,9 @@ def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None
 
 
 def problem_response(error: Exception, context: dict[str, Any]) -> JsonResponse | Response | None:
-    """Turn an exception of a view into a problem (DRF's EXCEPTION_HANDLER)."""
+    """Return the problem+json response for an exception of a view (DRF's EXCEPTION_HANDLER), or None."""
     if isinstance(error, OperationalError | InterfaceError):
-        return None  # the middleware answers 503
+        return None  # the middleware returns 503
     response = exception_handler(error, context)
     if response is None:
         return None

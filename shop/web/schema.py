@@ -1,29 +1,29 @@
-"""What all operations of the API share, written into the schema once: errors are problems, and which there are."""
+"""Error responses that all operations of the API share, added to the OpenAPI schema."""
 
 from typing import Any
 
 _ALWAYS = {
-    "401": "The `Authorization` header holds no token, or one that is unknown, has run out, or was logged out.",
-    "406": "The `Accept` header wants something other than JSON.",
+    "401": "The token in the `Authorization` header is missing, unknown, expired or logged out.",
+    "406": "The `Accept` header does not accept JSON.",
     "429": "Too many requests: wait `Retry-After` seconds.",
-    "503": "The shop cannot reach its database: try again after `Retry-After` seconds, with the same Idempotency-Key.",
+    "503": "The shop can't reach its database: try again after `Retry-After` seconds, with the same Idempotency-Key.",
 }
 _WITH_BODY = {
-    "400": "The body is no JSON, or a field is wrong; `errors` names each.",
+    "400": "The body is not JSON, or a field is invalid. `errors` lists the invalid fields.",
     "413": "The body is over 64 KB.",
     "415": "The body is not `application/json`.",
 }
 _WAIT = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
 _EXAMPLES = {
     "400": ("Bad Request", "email: Enter a valid email address."),
-    "401": ("Unauthorized", "This token is unknown, has run out, or was logged out."),
+    "401": ("Unauthorized", "This token is unknown, expired or logged out."),
     "404": ("Not Found", "There is no such order."),
     "429": ("Too Many Requests", "Request was throttled. Expected available in 12 seconds."),
 }
 
 
 def complete_problems(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Give each operation its common errors, and each error its media type (a postprocessing hook of spectacular)."""
+    """Add the common errors to each operation and the media type to each error (a hook of drf-spectacular)."""
     for path, operations in result["paths"].items():
         if not path.startswith("/api/v1/"):
             continue
@@ -33,7 +33,7 @@ def complete_problems(result: dict[str, Any], generator: Any, request: Any, publ
 
 
 def complete_operation(operation: dict[str, Any]) -> None:
-    """Add what is missing to one operation. What it says itself stays."""
+    """Add the missing error responses to `operation`, and keep its own descriptions."""
     common = {**_ALWAYS, **(_WITH_BODY if "requestBody" in operation else {})}
     responses = operation["responses"]
     for status, description in common.items():
@@ -48,7 +48,7 @@ def complete_operation(operation: dict[str, Any]) -> None:
 
 
 def describe_problem(status: str) -> dict[str, Any]:
-    """The body of an error."""
+    """Return the OpenAPI description of an error's body."""
     body: dict[str, Any] = {"schema": {"$ref": "#/components/schemas/Problem"}}
     if status in _EXAMPLES:
         title, detail = _EXAMPLES[status]

@@ -1,7 +1,7 @@
-"""Static files from where they are installed, under names that carry a hash of their content, compressed.
+"""Static files, served compressed from the folders where they are installed. File names contain a hash of the content.
 
-There is no step that collects them: a process hashes a file when a page first names it, and compresses a file when a
-browser first requests it.
+`collectstatic` is not needed: a process hashes a file when a page first links to it, and compresses the file at the
+first request.
 """
 
 import gzip
@@ -34,7 +34,7 @@ class HashedNames(StaticFilesStorage):
     """The storage behind `{% static %}`: ``catalogue/shop.css`` becomes ``/static/catalogue/shop.0123456789ab.css``."""
 
     def url(self, name: str | None) -> str:
-        """Return the address of the file `name`, without a hash if there is no such file."""
+        """Return the URL of the file `name`, without a hash if the file does not exist."""
         name = name or ""
         stem, dot, suffix = name.rpartition(".")
         digest = find_hash(name) if dot else None
@@ -42,7 +42,7 @@ class HashedNames(StaticFilesStorage):
 
 
 def find_hash(name: str) -> str | None:
-    """Return the first HASH_CHARACTERS of the hash of the static file `name`, None if there is no such file."""
+    """Return the first HASH_CHARACTERS of the hash of the static file `name`, or None if the file does not exist."""
     return (_hash_file if settings.DEBUG else _recall_hash)(name)
 
 
@@ -57,9 +57,9 @@ _recall_hash = cache(_hash_file)
 
 
 class StaticFiles:
-    """Serve static files: with the hash of their content in the name for a year, under any other name for a minute.
+    """Middleware that serves static files. Caches keep a name with the current hash for a year, others for a minute.
 
-    A name with another hash, as in a page from before a deploy, gets the file as it is now.
+    A name with an old hash, for example in a page from before a deployment, returns the current file.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -68,7 +68,7 @@ class StaticFiles:
         self._known: dict[tuple[str, bool], StaticFile] = {}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer a request below STATIC_URL, pass on any other and those for files that do not exist."""
+        """Return the static file that is requested, or pass the request on if it is not for an existing file."""
         url = request.path_info
         if url.startswith(self.prefix) and WhiteNoise.url_is_canonical(url):
             name = _HASH.sub("", url.removeprefix(self.prefix))
@@ -77,7 +77,7 @@ class StaticFiles:
         return self.get_response(request)
 
     def serve(self, request: HttpRequest, name: str, *, is_immutable: bool) -> HttpResponseBase:
-        """Send the file `name`."""
+        """Return a response with the file `name`."""
         try:
             file = self.find_file(name, is_immutable=is_immutable)
             return WhiteNoiseMiddleware.serve(file, request)  # type: ignore[no-any-return]
@@ -87,7 +87,7 @@ class StaticFiles:
             return WhiteNoiseMiddleware.serve(file, request)  # type: ignore[no-any-return]
 
     def find_file(self, name: str, *, is_immutable: bool) -> StaticFile:
-        """Return what WhiteNoise sends for the file `name`. Caches may keep it for a year if `is_immutable`."""
+        """Return WhiteNoise's object for the file `name`. Caches may keep the file for a year if `is_immutable`."""
         known = self._known.get((name, is_immutable))
         if known is None or settings.DEBUG:
             known = self._known[name, is_immutable] = open_file(str(finders.find(name)), is_immutable=is_immutable)
@@ -95,7 +95,7 @@ class StaticFiles:
 
 
 def open_file(path: str, *, is_immutable: bool) -> StaticFile:
-    """Return what WhiteNoise sends for the file at `path`, compressed if the browser accepts that."""
+    """Return WhiteNoise's object for the file at `path`, with a compressed variant if there is one."""
     media_type = _MEDIA_TYPES.get_type(path)
     seconds = f"{YEAR_SECONDS}, public, immutable" if is_immutable else f"{0 if settings.DEBUG else 60}, public"
     headers = [
@@ -107,7 +107,10 @@ def open_file(path: str, *, is_immutable: bool) -> StaticFile:
 
 
 def compress_file(path: Path) -> Path | None:
-    """Return a compressed copy of the file at `path`, below VAR_DIR; None if there is none, or it is hardly smaller."""
+    """Return the path of a compressed copy of `path` in VAR_DIR.
+
+    Return None for other file types, if compression saves less than 10 %, or if the disk is not writable.
+    """
     if path.suffix not in COMPRESSED:
         return None
     content = path.read_bytes()
@@ -121,19 +124,19 @@ def compress_file(path: Path) -> Path | None:
             unfinished = copy.with_suffix(f".{os.getpid()}.{id(content)}")
             unfinished.write_bytes(compressed)
             unfinished.replace(copy)
-    except OSError:  # a full or read-only disk: the file is sent as it is
+    except OSError:  # a full or read-only disk: send the file uncompressed
         return None
     return copy
 
 
 class CompressedPages(GZipMiddleware):
-    """Compress HTML alone: the API's answers are short.
+    """Middleware that compresses HTML only, because the API's responses are short.
 
-    Django adds up to 100 random bytes, so that the length of a page does not give away its CSRF token (BREACH).
+    Django adds up to 100 random bytes, so that the length of a page does not reveal its CSRF token (BREACH attack).
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Compress `response` if it is a page and the browser accepts that."""
+        """Return `response`, compressed if it is HTML and the browser accepts gzip."""
         if not response.get("Content-Type", "").startswith("text/html"):
             return response
         return super().process_response(request, response)

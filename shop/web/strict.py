@@ -1,6 +1,6 @@
-"""What the API takes: unknown fields are refused by name, so that a typo never loses what was meant.
+"""Strict validation of the API's input: unknown fields are errors, so that a misspelled field is never ignored.
 
-A number is not taken for text, nor text for a number: the schema says which it is.
+Numbers in place of texts, and texts in place of numbers, are errors, too.
 """
 
 from typing import Any
@@ -9,17 +9,20 @@ from rest_framework import serializers
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """A serializer that names the fields it does not know, and those that have another type."""
+    """A serializer that reports unknown fields and fields of a wrong type."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Validate, refusing unknown fields and other types beside what else is wrong."""
+        """Return the validated value.
+
+        :raises ValidationError: lists unknown fields and wrong types together with DRF's own errors.
+        """
         wrong = self.find_faults(data) if isinstance(data, dict) else {}
         try:
             value = super().to_internal_value(data)
         except serializers.ValidationError as error:
             if wrong and isinstance(error.detail, dict):
                 faults = {**error.detail, **wrong}
-                order = dict.fromkeys([*self.fields, *faults])  # that of the fields
+                order = dict.fromkeys([*self.fields, *faults])  # in the order of the fields
                 raise serializers.ValidationError({name: faults[name] for name in order if name in faults}) from None
             raise
         if wrong:
@@ -27,7 +30,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         return value
 
     def find_faults(self, data: dict[str, Any]) -> dict[str, list[str]]:
-        """Name what is wrong with the object as a whole, to be told beside what else is wrong with its fields."""
+        """Return the errors for unknown fields and wrong types, by field."""
         unknown = {str(name): ["Unknown field."] for name in data if name not in self.fields}
         mistyped = {
             name: [str(field.error_messages["invalid"])]
@@ -38,7 +41,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 
 def is_mistyped(field: serializers.Field[Any, Any, Any, Any], value: object) -> bool:
-    """Tell whether DRF would take a number for text, or text for a number."""
+    """Return whether DRF would accept a text for a number field, or a number for a text field."""
     if isinstance(field, serializers.IntegerField):
         return isinstance(value, str)
     return isinstance(field, serializers.CharField | serializers.UUIDField) and isinstance(value, int | float)

@@ -1,1 +1,1 @@
-"""Work queues of Celery tasks whose rows are in the database."""
+"""Work queues in the database, which Celery tasks process."""

@@ -1,8 +1,8 @@
-"""The doorbell: tell Celery that rows wait. Nobody depends on being heard, because a periodic ring finds them, too.
+"""The doorbell: a Celery message which says that rows of a queue are due. A periodic ring covers lost messages.
 
-A ring names a task and no row: the task takes what is due, many rows at a time. A worker that found rows stays for
-`shift.LINGER_SECONDS` and looks again at its pace. A process that has just rung therefore need not ring again for the
-rows that it commits within QUIET_AFTER_RING_SECONDS: the worker of that ring looks once more after them.
+A ring names a task, but no row: the task processes all due rows in batches. A worker that found rows polls its queue
+for `shift.LINGER_SECONDS` more. A process therefore does not ring again within QUIET_AFTER_RING_SECONDS, because the
+worker of the previous ring still polls at the end of this time.
 """
 
 import logging
@@ -15,9 +15,9 @@ from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds in which a process does not ring again for a task. Less than the shift's LINGER_SECONDS.
+#: Seconds in which a process does not ring again. Less than the shift's LINGER_SECONDS.
 QUIET_AFTER_RING_SECONDS = 1.9
-#: After a failed ring nobody rings for so long: a consumer's batches wait for a dead broker once.
+#: Seconds without a ring after a failed one, so that a dead broker delays a consumer only once.
 QUIET_SECONDS = 5.0
 _quiet_until = 0.0
 _rung_at: dict[str, float] = {}
@@ -32,10 +32,9 @@ class _Ring:
 
 
 def ring(task: Task) -> None:
-    """Ask Celery to run `task` once the open transaction commits; at once when none is open.
+    """Send `task` to Celery after the commit of the open transaction, or immediately without one.
 
-    A transaction rings once for each task, however often it asks. Returning does not mean that the task will run: a
-    broker that is away is logged and passed over.
+    A transaction rings at most once for each task. If the broker is unavailable, the failure is only logged.
     """
     ringing = _Ring(task)
     if all(waiting[1] != ringing for waiting in connection.run_on_commit):
@@ -52,4 +51,7 @@ def _ring_now(task: Task) -> None:
         _rung_at[task.name] = now
     except OperationalError as error:
         _quiet_until = time.monotonic() + QUIET_SECONDS
-        logger.warning("Celery's broker is away, the sweep takes over", extra={"task": task.name, "error": str(error)})
+        logger.warning(
+            "Celery's broker is unavailable: the periodic sweep will process the rows",
+            extra={"task": task.name, "error": str(error)},
+        )

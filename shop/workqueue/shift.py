@@ -1,24 +1,24 @@
-"""A worker's shift at a queue of rows: it takes due rows until none come, and leaves no ring unanswered."""
+"""A worker's shift at a queue of rows: it processes due rows until none arrive, and misses no ring."""
 
 import threading
 import time
 from collections.abc import Callable
 
-#: Seconds from a look of a worker to its next one at its queue.
+#: Seconds between two polls of a worker.
 PACE_SECONDS = 0.05
-#: After a look that found this many rows, the next one follows at once.
+#: A poll that found this number of rows or more is followed by the next poll without a pause.
 MANY_ROWS = 20
-#: Seconds that a worker stays at its queue after the last ring. More than the doorbell's QUIET_AFTER_RING_SECONDS.
+#: Seconds that a worker polls an empty queue. More than the doorbell's QUIET_AFTER_RING_SECONDS.
 LINGER_SECONDS = 2.0
-#: Seconds that a worker goes on before it lets other tasks have its thread.
+#: Seconds of work after which a worker releases its thread to other tasks.
 SHIFT_SECONDS = 5.0
 
 
 class Shift:
-    """The threads of this process that are at a queue's rows: at most `workers`, of which one waits for more rows."""
+    """The threads of this process that work on a queue: at most `workers`. At most one of them waits for more rows."""
 
     def __init__(self, workers: int, *, pace_seconds: float = PACE_SECONDS) -> None:
-        """Describe it. `pace_seconds` lie between two looks while few rows come."""
+        """Create a shift that waits `pace_seconds` between two polls while few rows arrive."""
         self._pace_seconds = pace_seconds
         self._lock = threading.Lock()
         self._free = workers
@@ -26,9 +26,9 @@ class Shift:
         self._stay_until = 0.0
 
     def work(self, take: Callable[[], int]) -> bool:
-        """Call `take`, which works on some due rows and returns their number, until it finds none for LINGER_SECONDS.
+        """Call `take` until it finds no rows for LINGER_SECONDS. `take` processes due rows and returns their number.
 
-        Return False when SHIFT_SECONDS were not enough: ring again.
+        Return False if the work takes longer than SHIFT_SECONDS; the caller must ring again.
         """
         until = time.monotonic() + SHIFT_SECONDS
         if not self._enter():
@@ -49,7 +49,7 @@ class Shift:
         return False
 
     def _enter(self) -> bool:
-        """Note the ring and take a place; without one, another thread looks at the queue before it leaves."""
+        """Record the ring, and return whether this thread may work. Otherwise a working thread polls again instead."""
         with self._lock:
             self._has_rung = True
             if self._is_one_waiting or not self._free:
@@ -58,7 +58,7 @@ class Shift:
             return True
 
     def _wait_for_more(self, taken: int) -> bool:
-        """Tell whether to look again. If not, the place is given back: under the lock, so that no ring is missed."""
+        """Return whether to poll again. Otherwise leave the shift under the same lock, so that no ring is missed."""
         with self._lock:
             now = time.monotonic()
             if taken:

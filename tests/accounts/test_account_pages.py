@@ -24,7 +24,7 @@ def test_a_visitor_registers_and_is_logged_in(client: Client) -> None:
     assert client.get("/log-in/").status_code == 302
 
 
-def test_what_is_wrong_with_a_registration_is_told_beside_its_field(client: Client, ada: User) -> None:
+def test_a_wrong_registration_is_refused(client: Client, ada: User) -> None:
     answer = client.post("/register/", {"email": ada.email, "password": PASSWORD})
     assert answer.status_code == 422
     assert "log in instead" in answer.content.decode()

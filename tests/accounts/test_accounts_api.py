@@ -93,7 +93,7 @@ def test_a_wrong_token_is_a_401_that_says_how_to_log_in(client: Client, token: s
     assert answer["WWW-Authenticate"] == "Bearer"
 
 
-def test_an_account_has_only_so_many_log_ins(client: Client, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_has_a_limited_number_of_log_ins(client: Client, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shop.accounts.sessions.MOST_LOG_INS", 3)
     headers = [log_in(client, ada) for _ in range(4)]
     assert AuthToken.objects.filter(user=ada).count() == 3
@@ -101,6 +101,6 @@ def test_an_account_has_only_so_many_log_ins(client: Client, ada: User, monkeypa
     assert client.get(ME, headers=headers[1]).status_code == 200
 
 
-def test_answers_with_tokens_are_kept_by_no_cache(client: Client, ada: User) -> None:
+def test_no_cache_stores_answers_with_tokens(client: Client, ada: User) -> None:
     answer = post(client, "tokens/", {"email": ada.email, "password": PASSWORD})
     assert "no-store" in answer["Cache-Control"]

@@ -1,4 +1,4 @@
-"""Guessing passwords gets slower and slower, and locks nobody out."""
+"""Each wrong password makes the guesser wait longer, but never locks the owner out."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ Guess = Callable[..., Any]
 
 @pytest.fixture(params=["Valkey", "one process"])
 def counting(request: pytest.FixtureRequest, parts: object, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to count. The second has Valkey away."""
+    """Run the test with counts in Valkey, and with counts in the process while Valkey is unavailable."""
     monkeypatch.setattr(limits, "_quiet_until", 0.0)
     if request.param == "one process":
         monkeypatch.setattr(limits, "_take", fail)
@@ -89,7 +89,7 @@ def test_parallel_guesses_get_no_more_tickets_than_guesses_in_a_row(parts: objec
     assert waits.count(0) == limits.FREE_ATTEMPTS
 
 
-def test_names_of_people_do_not_stand_in_valkey(ada: User, guess: Guess) -> None:
+def test_valkey_contains_no_email_addresses(ada: User, guess: Guess) -> None:
     guess(ada)
     keys = redis.Redis.from_url(settings.LIMITS_URL).keys("*")
     assert isinstance(keys, list)

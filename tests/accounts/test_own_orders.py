@@ -1,4 +1,4 @@
-"""One's own orders: seen by their owner and whoever has their token, not there for anybody else."""
+"""An order is visible to its owner and with its token. For all others, it does not exist."""
 
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -25,7 +25,7 @@ def eve(db: None) -> User:
 
 
 def place(client: Client, body: object, headers: dict[str, str]) -> Order:
-    """Place an order by the API."""
+    """Place an order through the API, store a message about it, and return the order."""
     answer = client.post(LIST, body, "application/json", headers={"Idempotency-Key": str(uuid4()), **headers})
     assert answer.status_code == 201, answer.content
     order = Order.objects.get(pk=answer.json()["id"])
@@ -74,15 +74,15 @@ def test_the_list_can_be_narrowed_down(client: Client, ada: User, make_body: Mak
     old, new = (place(client, make_body(), headers) for _ in range(2))
     Order.objects.filter(pk=old.pk).update(status="cancelled", placed_at=old.placed_at - timedelta(days=3))
 
-    def ask(**query: str) -> list[UUID]:
+    def list_ids(**query: str) -> list[UUID]:
         found = client.get(LIST, query, headers=headers).json()["results"]
         return [UUID(order["id"]) for order in found]
 
     limit = (new.placed_at - timedelta(days=1)).isoformat()
-    assert ask(status="cancelled") == [old.pk]
-    assert ask(status="shipped") == []
-    assert ask(placed_from=limit) == [new.pk]
-    assert ask(placed_until=limit) == [old.pk]
+    assert list_ids(status="cancelled") == [old.pk]
+    assert list_ids(status="shipped") == []
+    assert list_ids(placed_from=limit) == [new.pk]
+    assert list_ids(placed_until=limit) == [old.pk]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_list_can_be_narrowed_down(client: Client, ada: User, make_body: Mak
     ],
 )
 @pytest.mark.parametrize("path", [LIST, "/api/v1/messages/"])
-def test_a_wrong_question_is_a_400(client: Client, ada: User, query: str, path: str) -> None:
+def test_an_invalid_query_is_a_400(client: Client, ada: User, query: str, path: str) -> None:
     if path != LIST and not query.startswith(("page", "cursor")):
         query = "kind=lost"
     answer = client.get(f"{path}?{query}", headers=log_in(client, ada))
@@ -106,7 +106,7 @@ def test_a_wrong_question_is_a_400(client: Client, ada: User, query: str, path: 
     assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
 
 
-def test_the_timeline_tells_what_happened_and_messages_what_was_written(
+def test_the_timeline_and_the_messages_of_an_order_are_listed(
     client: Client, ada: User, eve: User, make_body: MakeBody
 ) -> None:
     headers = log_in(client, ada)

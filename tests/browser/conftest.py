@@ -1,4 +1,4 @@
-"""A browser as visitors have one: Debian's Chromium, driven by Playwright."""
+"""A browser: Debian's Chromium, controlled by Playwright."""
 
 import os
 import shutil
@@ -11,15 +11,15 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.running_shop import RunningShop
 
 OpenPage = Callable[..., Page]
-# A busy machine with two cores starts a dozen processes beside the browser.
+# A machine with two cores runs a dozen processes next to the browser, so waits must be long.
 PATIENCE_MS = 30_000
 
 
 def find_chromium() -> str:
-    """Return the path of Chromium, or skip; under CI a missing browser is a failure."""
+    """Return the path of Chromium. Without Chromium, skip the test, or fail it in CI."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        message = "NO BROWSER: install Chromium (apt-get install chromium) to see the shop as a visitor does"
+        message = "Chromium is missing: install it with `apt-get install chromium` to run the browser tests"
         (pytest.fail if os.environ.get("CI", "").lower() in ("1", "true") else pytest.skip)(message)
     assert path
     return path
@@ -27,7 +27,7 @@ def find_chromium() -> str:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Run Chromium for this folder only: while it runs, Django takes everything for asynchronous."""
+    """Run Chromium for the tests of this folder only, because Playwright's event loop makes Django refuse queries."""
     path = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -39,7 +39,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser, running_shop: RunningShop) -> Iterator[OpenPage]:
-    """A function that opens a page for a new visitor. Whatever the browser complains about fails the test."""
+    """Return a function that opens a page for a new visitor. Errors and warnings of the browser fail the test."""
     complaints: list[str] = []
     contexts = []
 
@@ -51,13 +51,13 @@ def open_page(chromium: Browser, running_shop: RunningShop) -> Iterator[OpenPage
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", lambda entry: complaints.append(entry.text) if entry.type in ("error", "warning") else None)
         page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url} {request.failure}"))
         return page
 
     yield open_for_visitor
     for context in contexts:
         context.close()
-    # A poll may be under way when a page is left, and a form that was filled in wrongly is answered with 422.
+    # Leaving a page may abort a poll, and an invalid form is answered with 422.
     expected = ("ERR_ABORTED", "status of 422")
-    assert [said for said in complaints if not any(known in said for known in expected)] == []
+    assert [text for text in complaints if not any(known in text for known in expected)] == []

@@ -1,4 +1,4 @@
-"""The way of a visitor: browse, search, look, put into the cart, check out, and watch the order become confirmed."""
+"""A visitor's steps in a browser: browse, search, fill the cart, check out, and watch the confirmation."""
 
 import re
 
@@ -17,7 +17,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 def fill_in(page: Page, card: str = "Test card that works") -> None:
-    """Fill in the checkout."""
+    """Fill in the form of the checkout."""
     for label, value in PERSON.items():
         page.get_by_label(label, exact=True).fill(value)
     page.get_by_label("Country").select_option("NO")
@@ -25,7 +25,7 @@ def fill_in(page: Page, card: str = "Test card that works") -> None:
 
 
 def expect_no_sideways_scrolling(page: Page) -> None:
-    """Nothing sticks out of the page: on a phone, what does would widen the window that the page sees."""
+    """Check that no element is wider than the page, because a phone would then show a wider page."""
     assert page.viewport_size
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], page.url
 
@@ -55,7 +55,7 @@ def test_browse_search_buy_and_watch_the_order_become_confirmed(open_page: OpenP
     page.get_by_role("link", name="To the checkout").click()
     expect(page.locator("#summary")).to_contain_text("€6.58")  # the tax of Norway …
     page.get_by_label("Country").select_option("DE")
-    expect(page.locator("#summary")).to_contain_text("€5.25")  # … and that of Germany
+    expect(page.locator("#summary")).to_contain_text("€5.25")  # … and the tax of Germany
     fill_in(page)
     expect(page.locator("#summary")).to_contain_text("€6.58")
     page.get_by_role("button", name="Place the order").click()
@@ -92,7 +92,7 @@ def test_a_double_click_places_one_order(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Place the order").dblclick()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your order is confirmed")
     assert {place for place in placed if place} == {page.url.removeprefix(page.url.split("/orders/")[0])}
-    # Whoever goes back finds the cart empty, and no form to send once more.
+    # A customer who goes back finds an empty cart, and no form to send again.
     page.goto("/checkout/")
     expect(page.get_by_role("heading", level=2)).to_have_text("Your cart is empty")
 
@@ -132,7 +132,7 @@ def test_without_javascript_an_order_is_placed_and_seen_to_its_confirmation(open
     fill_in(page)
     page.get_by_role("button", name="Place the order").click()
     page.wait_for_url(re.compile(r"/orders/[0-9a-f-]{36}/$"))
-    # The page asks to be refreshed by itself; nobody clicks.
+    # The page refreshes automatically, without a click.
     expect(page.get_by_role("heading", level=1)).to_have_text("Your order is confirmed")
 
 

@@ -1,4 +1,4 @@
-"""A small shop: two shelves, and a visitor with a browser of their own."""
+"""A small catalogue of two categories, and a visitor with a cart."""
 
 import re
 from collections.abc import Callable
@@ -34,14 +34,14 @@ def tent(db: None) -> Product:
 
 
 def make_product(sku: str, name: str, price: int, shelf: str, description: str = "", **others: Any) -> Product:
-    """Put a product on a shelf, which is made when it is missing."""
+    """Create a product, and its category `shelf` if it does not exist."""
     category, _ = Category.objects.get_or_create(slug=shelf.lower(), defaults={"name": shelf})
     return Product.objects.create(sku=sku, name=name, price=price, category=category, description=description, **others)
 
 
 @pytest.fixture
 def fill_shelf(db: None) -> FillShelf:
-    """A function that puts `count` numbered products on a shelf."""
+    """Return a function that creates `count` numbered products in a category."""
 
     def fill(count: int, shelf: str = "Kitchen") -> list[Product]:
         return [make_product(f"{shelf.upper()}-{n:03}", f"{shelf} thing {n:03}", 100 + n, shelf) for n in range(count)]
@@ -58,7 +58,7 @@ def cart(client: Client, mug: Product, tent: Product) -> Client:
 
 
 def read_key(page: Any) -> str:
-    """The idempotency key hidden in a checkout's form."""
+    """Return the idempotency key in the hidden field of a checkout's form."""
     found = re.search(r'name="idempotency_key" value="([^"]+)"', page.content.decode())
     assert found, "the form has no key"
     return found[1]

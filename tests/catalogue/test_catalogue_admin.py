@@ -1,4 +1,4 @@
-"""Staff look after what is for sale, and can't break what other apps know a product by."""
+"""Staff can edit products, but can't change a SKU or delete a product, because other apps refer to it."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""A client that has a product's answer already is told so, without a body."""
+"""Conditional requests: a client with an up-to-date copy of a product gets 304 without a body."""
 
 import pytest
 from django.test import Client
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("path", ["/api/v1/products/", "/api/v1/products/MUG/", "/api/v1/products/?search=mug"])
-def test_what_has_not_changed_is_not_sent_again(client: Client, mug: Product, path: str) -> None:
+def test_an_unchanged_product_is_not_sent_again(client: Client, mug: Product, path: str) -> None:
     first = client.get(path)
     etag = first["ETag"]
     assert "no-cache" in first["Cache-Control"]
@@ -22,5 +22,5 @@ def test_what_has_not_changed_is_not_sent_again(client: Client, mug: Product, pa
     assert changed["ETag"] != etag
 
 
-def test_what_is_not_there_is_never_unchanged(client: Client, mug: Product) -> None:
+def test_a_missing_product_is_never_unchanged(client: Client, mug: Product) -> None:
     assert client.get("/api/v1/products/NONE/", headers={"If-None-Match": "*"}).status_code == 404

@@ -1,4 +1,4 @@
-"""A file is loaded whole or not at all, and every mistake is named with its line."""
+"""A catalogue file is imported completely or not at all, and each mistake is reported with its line."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -21,7 +21,7 @@ WriteFile = Callable[..., Path]
 
 @pytest.fixture
 def write_file(tmp_path: Path) -> WriteFile:
-    """A function that writes lines to a CSV file, below the header unless another is given."""
+    """Return a function that writes a header and lines to a CSV file, and returns its path."""
 
     def write(*lines: str, header: str = HEADER) -> Path:
         file = tmp_path / "products.csv"
@@ -32,16 +32,16 @@ def write_file(tmp_path: Path) -> WriteFile:
 
 
 def import_file(file: Path) -> str:
-    """Import, and return what was printed."""
+    """Import `file`, and return the command's output."""
     printed = StringIO()
     call_command("import_catalogue", file, stdout=printed)
     return printed.getvalue()
 
 
 def refuse_file(file: Path) -> str:
-    """Import a file that must be refused, see that nothing of it was loaded, and return what was printed."""
+    """Import `file`, which must be refused, check that no rows are stored, and return the error output."""
     printed = StringIO()
-    with pytest.raises(CommandError, match="nothing was loaded") as refusal:
+    with pytest.raises(CommandError, match="nothing was imported") as refusal:
         call_command("import_catalogue", file, stderr=printed)
     assert refusal.value.returncode == 1
     assert not Product.objects.exists()
@@ -62,7 +62,7 @@ def test_a_good_file_makes_shelves_products_and_opening_stock(write_file: WriteF
     assert (mug.category.slug, mug.category.name) == ("camp-kitchen", "Camp Kitchen")
     assert (tent.description, tent.picture) == ("Sleeps two, in wind.", "")
     assert dict(Stock.objects.values_list("sku", "on_hand")) == {"MUG": 12, "TENT": 0}
-    assert "2 categories, 2 products created, 0 updated, 2 given opening stock" in printed
+    assert "2 categories, 2 products created, 0 updated, opening stock set for 2" in printed
 
 
 def test_a_second_import_updates_products_and_leaves_stock_alone(write_file: WriteFile) -> None:
@@ -73,7 +73,7 @@ def test_a_second_import_updates_products_and_leaves_stock_alone(write_file: Wri
     )
     assert Product.objects.get(sku="MUG").price == 1500
     assert dict(Stock.objects.values_list("sku", "on_hand")) == {"MUG": 17, "CUP": 3}
-    assert "1 products created, 1 updated, 1 given opening stock" in printed
+    assert "1 products created, 1 updated, opening stock set for 1" in printed
 
 
 def test_a_second_import_keeps_off_sale_what_staff_took_off_sale(write_file: WriteFile) -> None:
@@ -103,9 +103,14 @@ def test_a_second_import_keeps_off_sale_what_staff_took_off_sale(write_file: Wri
         (GOOD.replace("EUR", "eur"), "currency", "eur", "must be EUR"),
         (GOOD.replace(",12,", ",-3,"), "stock", "-3", "whole number"),
         (GOOD.replace(",12,", ",some,"), "stock", "some", "whole number"),
-        (GOOD.replace("MUG-BIRCH.svg", "NONE.svg"), "picture", "catalogue/pictures/NONE.svg", "no static file"),
-        (GOOD.replace("catalogue/pictures", "../../.."), "picture", "../../../MUG-BIRCH.svg", "no static file"),
-        (GOOD.replace("catalogue/", "/catalogue/"), "picture", "/catalogue/pictures/MUG-BIRCH.svg", "no static file"),
+        (GOOD.replace("MUG-BIRCH.svg", "NONE.svg"), "picture", "catalogue/pictures/NONE.svg", "not a static file"),
+        (GOOD.replace("catalogue/pictures", "../../.."), "picture", "../../../MUG-BIRCH.svg", "not a static file"),
+        (
+            GOOD.replace("catalogue/", "/catalogue/"),
+            "picture",
+            "/catalogue/pictures/MUG-BIRCH.svg",
+            "not a static file",
+        ),
         (GOOD.replace("enamel.", "ena\0mel."), "description", "Steel and ena\0mel.", "NUL"),
     ],
 )
@@ -128,8 +133,8 @@ def test_every_mistake_of_a_file_is_named_at_once(write_file: WriteFile) -> None
     ]
 
 
-def test_a_sku_that_stands_twice_names_both_lines(write_file: WriteFile) -> None:
-    assert "line 4, sku 'MUG': stands on line 2 already" in refuse_file(
+def test_a_repeated_sku_is_reported_with_both_lines(write_file: WriteFile) -> None:
+    assert "line 4, sku 'MUG': is already on line 2" in refuse_file(
         write_file(GOOD, "CUP,Cup,Camp Kitchen,A cup.,900,EUR,3,", GOOD)
     )
 

@@ -1,7 +1,4 @@
-"""Each product of the shipped catalogue has a picture of its own.
-
-The SVG files below the catalogue's static folder are the source; the test compares the files with the catalogue.
-"""
+"""Each product of the demo catalogue has a separate picture."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Products as a program sees them."""
+"""Products in the REST API."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +44,7 @@ def test_a_product_without_picture_has_null(client: Client, mug: Product) -> Non
     assert client.get(f"{LIST}MUG/").json()["picture"] is None
 
 
-def test_what_is_off_sale_is_not_shown(client: Client, mug: Product) -> None:
+def test_products_off_sale_are_not_listed(client: Client, mug: Product) -> None:
     make_product("OLD", "Old Mug", 100, "Kitchen", is_active=False)
     assert read_skus(client.get(LIST)) == ["MUG"]
     assert client.get(f"{LIST}OLD/").status_code == 404
@@ -113,7 +113,7 @@ def test_search_finds_words_their_beginnings_shelves_and_skus(
     assert read_skus(client.get(LIST, {"search": search})) == found
 
 
-def test_an_empty_search_or_category_asks_for_nothing_special(client: Client, mug: Product, tent: Product) -> None:
+def test_an_empty_search_or_category_is_ignored(client: Client, mug: Product, tent: Product) -> None:
     assert read_skus(client.get(f"{LIST}?search=&category=")) == ["MUG", "TENT"]
 
 

@@ -1,6 +1,6 @@
-"""Catalogue pages are kept in memory: right within a second, and nothing of one visitor is shown to another.
+"""Cached catalogue pages show changes within a second, and never show one visitor's data to another.
 
-The tests commit, as visitors do: in a transaction every page is rendered.
+The tests commit their changes, because pages are not cached in a transaction.
 """
 
 import gzip
@@ -31,7 +31,7 @@ ADDRESSES = ["/", "/c/kitchen/", "/p/MUG/"]
 
 @pytest.fixture(autouse=True)
 def rendered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Pages are as old as in the shop. The templates that were rendered."""
+    """Cache pages for as long as the shop does, and return a list of the rendered templates."""
     monkeypatch.setattr(shared_pages, "CHECK_SECONDS", 0.5)
     monkeypatch.setattr(shared_pages, "_shared", shared_pages.SharedPages())
     render, templates = shared_pages.render_page, list[str]()
@@ -46,7 +46,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 @pytest.fixture
 def shopper(mug: Product) -> Client:
-    """A visitor with a mug in the cart, who has seen the message about it."""
+    """A visitor with a mug in the cart, who has already seen the message about it."""
     client = Client()
     client.post("/cart/add/", {"sku": "MUG", "quantity": 1})
     client.get("/cart/")
@@ -69,7 +69,7 @@ def read_token(html: str) -> str:
 
 
 def seconds_until(is_true: Callable[[], bool]) -> float:
-    """Return after how many seconds `is_true` is, at most 3."""
+    """Return the seconds until `is_true` returns True, at most about 3."""
     began = time.monotonic()
     while not is_true() and time.monotonic() < began + 3:
         time.sleep(0.01)
@@ -118,7 +118,7 @@ def is_shown(visitor: Client, address: str, text: str) -> bool:
     return text in read(visitor, address)
 
 
-def test_what_goes_off_sale_or_gets_another_name_is_seen_within_a_second(client: Client, shopper: Client) -> None:
+def test_a_new_name_and_the_end_of_a_sale_are_seen_within_a_second(client: Client, shopper: Client) -> None:
     for address in ADDRESSES:
         read(client, address)
     Category.objects.update(name="Hearth")
@@ -143,7 +143,7 @@ def test_a_change_of_the_stock_badge_is_seen_within_a_second_by_every_visitor(cl
         assert "In stock" in read_badge(visitor)
 
 
-def test_what_is_not_committed_is_not_shown_and_keeps_nothing_old(client: Client, mug: Product) -> None:
+def test_uncommitted_changes_are_not_shown_until_the_commit(client: Client, mug: Product) -> None:
     changed, commit = threading.Event(), threading.Event()
 
     def change() -> None:
@@ -156,7 +156,7 @@ def test_what_is_not_committed_is_not_shown_and_keeps_nothing_old(client: Client
     thread = threading.Thread(target=change)
     thread.start()
     changed.wait(5)
-    time.sleep(0.6)  # the version is read, and the page rendered, while the change is under way
+    time.sleep(0.6)  # the page must be read while the change is not committed
     assert "€14.00" in read(client, "/p/MUG/")
     commit.set()
     thread.join()
@@ -245,7 +245,7 @@ def test_nothing_of_a_visitor_is_shown_to_another(shopper: Client, mug: Product)
     customer = Client()
     customer.force_login(User.objects.create_user("ada@example.com", "ada@example.com"))
     fresh = Client()
-    fresh.post("/cart/add/", {"sku": "MUG", "quantity": 3})  # its next page shows a message, once
+    fresh.post("/cart/add/", {"sku": "MUG", "quantity": 3})  # the next page shows a message once
     for address in ADDRESSES * 2:
         first, second, third = (read(visitor, address) for visitor in (customer, shopper, Client()))
         assert [read_count(html) for html in (first, second, third)] == ["0", "1", "0"]
@@ -325,7 +325,7 @@ def test_without_database_no_page_is_shown_that_may_be_old(
 
     read(client, "/")
     monkeypatch.setattr("django.db.backends.utils.CursorWrapper.execute", lose)
-    assert "Made for weather" in read(client, "/")  # as old as with the database
+    assert "Made for weather" in read(client, "/")  # from the cache, which is still fresh
     time.sleep(0.5)
     page = client.get("/")
     assert (page.status_code, page["Retry-After"]) == (503, "5")

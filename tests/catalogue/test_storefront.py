@@ -1,4 +1,4 @@
-"""The pages that show what is for sale."""
+"""Pages of the storefront: home, categories, search, products and errors."""
 
 import re
 from typing import Any
@@ -21,14 +21,14 @@ HTMX = {"HX-Request": "true"}
 
 
 def read(page: Any) -> str:
-    """The page's HTML; any but a good answer fails."""
+    """Return the HTML of a page, which must have the status 200."""
     assert page.status_code == 200, page.status_code
     html: str = page.content.decode()
     return html
 
 
 def list_cards(html: str) -> list[str]:
-    """The SKUs of the product cards, in order."""
+    """Return the SKUs of the product cards in order."""
     return re.findall(r'<span id="stock-([A-Z0-9-]+)"', html)
 
 
@@ -73,7 +73,7 @@ def test_a_product_page_shows_the_delivery_price_that_the_checkout_adds(client: 
 
 def test_an_empty_shelf_says_so(client: Client) -> None:
     Category.objects.create(slug="new", name="New")
-    assert "being filled" in read(client.get("/c/new/"))
+    assert "This shelf is empty" in read(client.get("/c/new/"))
 
 
 def test_a_long_shelf_comes_in_pages_that_work_without_javascript(client: Client, fill_shelf: FillShelf) -> None:
@@ -135,14 +135,14 @@ def test_a_product_page_shows_all_that_is_needed_to_buy(client: Client, mug: Pro
     assert list_cards(html) == ["MUG", "CUP"]
 
 
-def test_what_is_off_sale_is_nowhere(client: Client, mug: Product) -> None:
+def test_a_product_off_sale_is_on_no_page(client: Client, mug: Product) -> None:
     Product.objects.update(is_active=False)
     assert client.get("/p/MUG/").status_code == 404
     for address in ("/", "/c/kitchen/", "/search/?q=mug"):
         assert "Enamel Mug" not in read(client.get(address))
 
 
-def test_a_viewed_product_is_said_once_and_only_when_seen(client: Client, mug: Product) -> None:
+def test_each_view_of_a_product_is_published_once(client: Client, mug: Product) -> None:
     client.head("/p/MUG/")
     client.get("/p/MUG/", headers={"Sec-Purpose": "prefetch"})
     assert not Outbox.objects.exists()
@@ -203,7 +203,7 @@ def lose_the_database(*args: object, **options: object) -> None:
 
 
 @pytest.mark.parametrize("address", ["/", "/c/kitchen/", "/search/?q=mug", "/p/MUG/", "/cart/"])
-def test_without_database_a_page_says_so_and_asks_it_nothing(
+def test_without_database_a_page_says_so(
     client: Client, mug: Product, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     client.post("/cart/add/", {"sku": "MUG", "quantity": 1})

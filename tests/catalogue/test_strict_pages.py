@@ -1,4 +1,4 @@
-"""No page of the shop runs or styles anything inline, and the header forbids it."""
+"""No page of the shop contains inline scripts or styles, and the Content-Security-Policy forbids them."""
 
 import re
 from html.parser import HTMLParser
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Page(HTMLParser):
-    """Collects what a page loads, labels and carries inline."""
+    """Parser that collects a page's inline code, loaded files, ids, labels and inputs."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def pages(cart: Client) -> dict[str, str]:
-    """The HTML of every kind of page, whose headers were strict."""
+    """Return the HTML of each kind of page by address, after a check of the policy header."""
     checkout = cart.get("/checkout/")
     wrong = cart.post("/checkout/", {**ADDRESS, "email": "", "idempotency_key": read_key(checkout)})
     addresses = ["/", "/c/kitchen/", "/search/?q=mug", "/search/?q=none", "/p/MUG/", "/cart/", "/nowhere/"]
@@ -74,7 +74,7 @@ def test_everything_that_is_loaded_is_there_and_ours(pages: dict[str, str]) -> N
     assert all(path.startswith("/static/") for path in loaded)
 
 
-def test_every_input_has_a_label_and_no_id_stands_twice(pages: dict[str, str]) -> None:
+def test_every_input_has_a_label_and_ids_are_unique(pages: dict[str, str]) -> None:
     for address, html in pages.items():
         page = Page(html)
         assert [values for values in page.inputs if values.get("id") not in page.labels] == [], address

@@ -1,4 +1,4 @@
-"""An event in its third version, with all that it was before."""
+"""An event in version 3, with the upcasters from versions 1 and 2."""
 
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def weigh_in_grams(value: dict[str, Any]) -> dict[str, Any]:
-    """v1 had whole kilograms."""
+    """Convert version 1, which has whole kilograms, to version 2."""
     kilograms = value.pop("kilograms")
     return {**value, "weight": {"grams": kilograms * 1000}}
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI document holds together: what the specification of 3.0 demands of the parts that are used."""
+"""The AsyncAPI document is consistent, and meets the requirements of AsyncAPI 3.0 for the parts that it uses."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def document() -> dict[str, Any]:
 
 
 def follow(document: dict[str, Any], reference: dict[str, str]) -> Any:
-    """Return what a reference leads to, in the document or in a file beside it."""
+    """Return the target of a reference, in `document` or in a file relative to it."""
     (pointer,) = reference.values()
     path, _, inside = pointer.partition("#")
     found: Any = json.loads((PATH.parent / path).read_text("utf-8")) if path else document
@@ -79,7 +79,7 @@ def test_every_topic_and_every_event_has_its_place(document: dict[str, Any]) -> 
     assert CanarySent.topic in retention
 
 
-def test_it_says_who_listens_to_what(document: dict[str, Any]) -> None:
+def test_it_lists_the_consumers_of_each_topic(document: dict[str, Any]) -> None:
     receiving = {name: op for name, op in document["operations"].items() if op["action"] == "receive"}
     assert receiving.keys() == {f"{topic}.{c.name}" for c in all_consumers() for topic in {e.topic for e in c.events}}
     operation = receiving["shop.orders.inventory"]
@@ -91,5 +91,5 @@ def test_it_says_who_listens_to_what(document: dict[str, Any]) -> None:
 def test_the_payload_of_a_message_is_the_schema_of_its_event(document: dict[str, Any]) -> None:
     for name, event in EXAMPLES.items():
         payload = follow(document, document["components"]["messages"][name]["payload"])
-        # Tools read it as draft 7, the default of AsyncAPI.
+        # Tools read a payload as JSON Schema draft 7, the default of AsyncAPI.
         jsonschema.Draft7Validator(payload).validate(json.loads(event.encode()))

@@ -1,4 +1,4 @@
-"""Which changes of an event are harmless, by example and by whatever Hypothesis finds."""
+"""Detection of compatible and incompatible changes of events, with examples and with Hypothesis."""
 
 import itertools
 from typing import Annotated, Any, Literal
@@ -39,7 +39,7 @@ class Tree(msgspec.Struct):
     branches: list["Tree"] = []
 
 
-#: Missing altogether.
+#: The field is missing.
 NONE = "none"
 REQUIRED: Any = msgspec.NODEFAULT
 
@@ -90,19 +90,19 @@ HARMLESS_FOR_THE_NEW = [
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), HARMFUL_FOR_THE_NEW)
-def test_what_the_new_class_could_not_read_is_told(old: Any, new: Any, sentence: str) -> None:
+def test_changes_that_the_new_class_can_not_read_are_reported(old: Any, new: Any, sentence: str) -> None:
     assert any(sentence in str(change) for change in compare_kinds(old, new) if not change.new_reads_old)
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), HARMLESS_FOR_THE_NEW)
-def test_what_only_an_old_reader_could_not_read_is_told_apart(old: Any, new: Any, sentence: str) -> None:
+def test_changes_that_only_an_old_reader_can_not_read_are_distinguished(old: Any, new: Any, sentence: str) -> None:
     changes = compare_kinds(old, new)
     assert any(sentence in str(change) for change in changes)
     assert all(change.new_reads_old for change in changes)
     assert not all(change.old_reads_new for change in changes)
 
 
-def test_what_may_be_missing_is_no_harm_when_it_comes_or_goes() -> None:
+def test_optional_fields_can_be_added_and_removed() -> None:
     for changes, sentence in [
         (compare_kinds(NONE, int, now=0), "`total` is new"),
         (compare_kinds(int, NONE, was=0), "`total` was removed"),
@@ -121,7 +121,7 @@ def test_a_field_that_becomes_required_or_optional_harms_one_side() -> None:
 
 
 @pytest.mark.parametrize("kind", [Tree, list[Tree] | None, Card | Transfer, Any, dict[str, Line], tuple[int, str]])
-def test_nothing_differs_from_itself_whatever_is_said_about_it(kind: Any) -> None:
+def test_a_description_is_no_difference(kind: Any) -> None:
     assert compare_kinds(kind, Annotated[kind, Meta(description="new words")]) == []
 
 
@@ -155,12 +155,12 @@ KINDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
 
 Class = type[msgspec.Struct]
 Values = st.SearchStrategy[dict[str, Any]]
-#: Classes with one field, or none, and the JSON objects that they write.
+#: Classes with one field or none, and a strategy for the JSON objects that they write.
 WRITERS: list[tuple[Class, Values]] = [(make(NONE), st.just({}))]
 for kind, values in KINDS:
     present = st.fixed_dictionaries({"total": values})
     WRITERS += [(make(kind), present), (make(kind, msgspec.UNSET), present | st.just({}))]
-#: What is written, and a class that is said to read it.
+#: A strategy for written objects, and a class that `compare` calls able to read them.
 READERS: list[tuple[Values, Class]] = []
 for (old, old_values), (new, new_values) in itertools.combinations(WRITERS, 2):
     changes = compare(schema_of(old), schema_of(new))
@@ -170,6 +170,6 @@ for (old, old_values), (new, new_values) in itertools.combinations(WRITERS, 2):
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from(READERS))
-def test_what_is_called_harmless_can_be_read(data: st.DataObject, pair: tuple[Values, Class]) -> None:
+def test_compatible_changes_can_be_read(data: st.DataObject, pair: tuple[Values, Class]) -> None:
     values, reader = pair
     assert msgspec.json.decode(msgspec.json.encode(data.draw(values)), type=reader)

@@ -1,7 +1,7 @@
-"""What each event looks like on the wire.
+"""The wire format of each event.
 
-A golden file is what consumers out there already read: an edited one means that an event has changed without a new
-version.
+Consumers already read the format of the golden files. A change of a golden file means that an event has changed without
+a new version.
 """
 
 import json
@@ -72,7 +72,7 @@ ADDRESSES = {
     events.PaymentEvent: ("shop.payments", str(ORDER_ID)),
     events.ActivityEvent: ("shop.activity", f"{VISITOR}:2026-05-04"),
 }
-#: Words that, standing in a field's name, mean data about a person.
+#: Words in the name of a field that indicate personal data.
 PERSONAL = {
     *("name", "firstname", "lastname", "surname", "username", "user", "person", "customer", "birth", "birthday"),
     *("email", "mail", "phone", "mobile", "tel", "ip", "password", "card", "iban"),
@@ -90,7 +90,7 @@ def as_wire(value: dict[str, Any]) -> bytes:
 
 
 def find_fields(kind: msgspec.inspect.Type) -> set[str]:
-    """Every field's name of a struct, and of the structs inside it."""
+    """Return the names of all fields of a struct and of its inner structs."""
     found: set[str] = set()
     if isinstance(kind, msgspec.inspect.StructType):
         for field in kind.fields:
@@ -117,7 +117,7 @@ def test_every_event_has_an_example_and_every_version_of_it_a_golden() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.iterdir()), ids=lambda path: path.stem)
-def test_whatever_was_ever_published_stays_readable(path: Path) -> None:
+def test_each_published_version_stays_readable(path: Path) -> None:
     event_type = path.name.removesuffix(".json")
     event_class = known_events()[event_type]
     assert type(decode_event(event_type, event_class.topic, path.read_bytes())) is event_class
@@ -203,7 +203,7 @@ def test_a_field_of_another_type_is_named(change: dict[str, Any], field: str) ->
 
 
 @pytest.mark.parametrize("value", [b"", b"not json", b"[]", b"null", b"\xff\xfe", b'{"order_id": '])
-def test_what_is_no_event_at_all_is_refused(value: bytes) -> None:
+def test_values_that_are_no_events_are_refused(value: bytes) -> None:
     with pytest.raises(UnableToDecodeEvent, match=r"not a OrderPlaced\.v2"):
         events.OrderPlaced.decode(value)
 
@@ -217,10 +217,10 @@ def test_personal_data_is_recognised_wherever_it_hides() -> None:
     class Parcel(msgspec.Struct):
         street: str
 
-    class Told(msgspec.Struct):
+    class Shipment(msgspec.Struct):
         customer_email: str
         parcels: Annotated[list[Parcel], msgspec.Meta(description="What was sent.")]
         by_number: dict[str, Parcel | None]
         contact_id: UUID
 
-    assert find_personal_fields(Told) == {"customer_email", "street"}
+    assert find_personal_fields(Shipment) == {"customer_email", "street"}

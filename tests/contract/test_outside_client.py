@@ -1,4 +1,4 @@
-"""Readers that share no code with the relay understand the topics: librdkafka, and the SDK of CloudEvents."""
+"""Readers that share no code with the relay understand the topics: librdkafka and the CloudEvents SDK."""
 
 import json
 import re
@@ -35,7 +35,7 @@ LIFE = ["OrderPlaced.v2", "OrderConfirmed.v1", "OrderShipped.v1", "OrderDelivere
 
 @pytest.fixture
 def forwarder(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Forwarder]:
-    """A relay, while the orders' events go to a topic of their own: the shop's consumers may be running."""
+    """A relay that sends the orders' events to a separate topic, because the shop's consumers may be running."""
     settings.RELAY = {**settings.RELAY, "PARTITIONS": 3}
     monkeypatch.setattr(events.OrderEvent, "topic", TOPIC)
     known_events.cache_clear()
@@ -47,14 +47,14 @@ def forwarder(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[F
 
 
 def live(order_id: UUID) -> None:
-    """Publish what happens to an order, each event in a transaction of its own."""
+    """Publish all events in the life of an order, each in a separate transaction."""
     for event_type in LIFE:
         with transaction.atomic():
             publish(replace(EXAMPLES[event_type], event_id=uuid4(), order_id=order_id))
 
 
 class Raw(NamedTuple):
-    """A message as librdkafka gives it."""
+    """A message as librdkafka returns it."""
 
     partition: int
     key: bytes
@@ -63,7 +63,7 @@ class Raw(NamedTuple):
 
 
 def read_raw(topic: str) -> list[Raw]:
-    """Read all of a topic, without a group."""
+    """Return all messages of a topic, read without a consumer group."""
     consumer = Consumer(
         {
             "bootstrap.servers": ",".join(configuration().bootstrap_servers),
@@ -79,7 +79,7 @@ def read_raw(topic: str) -> list[Raw]:
         messages: list[Any] = []
         while len(messages) < expected:
             fetched = consumer.consume(expected - len(messages), timeout=10)
-            assert fetched, f"{len(messages)} of {expected} messages came"
+            assert fetched, f"only {len(messages)} of {expected} messages arrived"
             messages += fetched
         assert [message.error() for message in messages if message.error()] == []
         return [Raw(m.partition(), m.key(), m.value(), m.headers()) for m in messages]
@@ -89,7 +89,7 @@ def read_raw(topic: str) -> list[Raw]:
 
 def as_cloudevent(message: Raw) -> Any:
     headers = dict(message.headers)
-    assert len(headers) == len(message.headers), "a header stands there twice"
+    assert len(headers) == len(message.headers), "a header is repeated"
     return from_kafka(KafkaMessage(headers=headers, key=message.key, value=message.value), JSONFormat())
 
 
@@ -106,9 +106,9 @@ def test_an_outside_client_sees_every_event_of_every_key_in_order(forwarder: For
         partitions[event.get_extension("partitionkey")].add(message.partition)
     assert {str(order_id) for order_id in orders} <= set(seen)
     for order_id in orders:
-        told = seen[str(order_id)]
-        assert [int(event.get_extension("sequence")) for event in told] == [1, 2, 3, 4]
-        assert [event.get_type() for event in told] == LIFE
+        received = seen[str(order_id)]
+        assert [int(event.get_extension("sequence")) for event in received] == [1, 2, 3, 4]
+        assert [event.get_type() for event in received] == LIFE
         assert len(partitions[str(order_id)]) == 1
 
 
@@ -126,7 +126,7 @@ def test_an_outside_client_understands_an_event(forwarder: Forwarder) -> None:
     jsonschema.Draft202012Validator(read_schema(event.get_type())).validate(value)
     assert value["total"] == 4460 and [line["sku"] for line in value["lines"]] == ["MUG-BLUE", "POT-1.5L"]
     assert re.fullmatch(RFC_3339, dict(message.headers)["ce_time"].decode())
-    # An extension's name is made of lower-case letters and digits, and librdkafka gives the headers as they are.
+    # The names of extensions consist of lower-case letters and digits, and librdkafka does not change headers.
     assert all(name.removeprefix("ce_").isalnum() for name, _ in message.headers if name.startswith("ce_"))
 
 

@@ -1,4 +1,4 @@
-"""The committed schemas are what the classes say, and what must not be released is refused with the reason."""
+"""The committed schemas match the event classes, and forbidden changes are refused with the reason."""
 
 import json
 import re
@@ -73,7 +73,7 @@ class Opened(msgspec.Struct):
 
 
 def letter(version: int = 1, upcasters: dict[int, Upcaster] | None = None, **fields: Any) -> type[Event]:
-    """A class LetterSent as it stands in the code at some time."""
+    """Return an event class LetterSent with these fields, as it could be in the code at some time."""
     cls: Any = msgspec.defstruct(
         "LetterSent",
         [(name, *kind) if isinstance(kind, tuple) else (name, kind) for name, kind in fields.items()],
@@ -82,12 +82,12 @@ def letter(version: int = 1, upcasters: dict[int, Upcaster] | None = None, **fie
         kw_only=True,
         frozen=True,
     )
-    made: type[Event] = cls
-    return made
+    event_class: type[Event] = cls
+    return event_class
 
 
 class Releases:
-    """A folder of schemas, and the class that stands in the code at the time."""
+    """A folder of schemas, and the event classes that are in the code at the time."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -121,7 +121,7 @@ def test_a_class_without_its_file_is_refused(releases: Releases) -> None:
     ]
 
 
-def test_what_was_written_is_accepted_and_never_written_again(releases: Releases) -> None:
+def test_a_written_schema_is_accepted_and_never_overwritten(releases: Releases) -> None:
     releases.write(letter(to=str))
     before = {path: path.read_bytes() for path in releases.folder.iterdir()}
     releases.write(letter(to=int))
@@ -146,7 +146,7 @@ def test_a_change_without_a_new_version_is_refused_and_names_the_field(
     assert f"LetterSent.v1 is published, but {said}: make it version 2" in releases.check(changed)
 
 
-def test_other_words_are_no_change(releases: Releases) -> None:
+def test_a_new_description_is_no_change(releases: Releases) -> None:
     releases.write(letter(to=Annotated[str, msgspec.Meta(description="Whom it is for.")]))
     assert releases.check(letter(to=Annotated[str, msgspec.Meta(description="Who gets it.")])) == []
 
@@ -169,7 +169,7 @@ def test_an_edited_or_missing_old_version_is_refused(releases: Releases) -> None
     assert "LetterSent.v1.json is missing, but listed in SHA256SUMS" in releases.check(second)
 
 
-def test_what_was_deleted_or_spoilt_is_not_written_anew(releases: Releases) -> None:
+def test_a_deleted_or_damaged_schema_is_not_written_again(releases: Releases) -> None:
     releases.write(letter(to=str))
     releases.edit("LetterSent.v1", lambda text: "{" + text)
     assert releases.check(letter(to=str)) == [
@@ -229,7 +229,7 @@ def test_an_event_that_could_never_get_a_new_field_is_refused() -> None:
         make_schema(letter(lines=list[Closed]))
 
 
-def test_a_time_without_a_zone_is_refused_wherever_it_stands() -> None:
+def test_a_time_without_a_zone_is_refused_at_any_depth() -> None:
     for kind in (datetime, datetime | None, list[Opened], Annotated[datetime, msgspec.Meta(description="When.")]):
         with pytest.raises(UnableToDescribeEvent, match=r"LetterSent\.read is a time without a zone"):
             make_schema(letter(read=kind))
@@ -237,7 +237,7 @@ def test_a_time_without_a_zone_is_refused_wherever_it_stands() -> None:
     assert make_schema(letter(read=zoned))["properties"]["read"]["format"] == "date-time"
 
 
-def test_the_command_refuses_with_every_reason_and_says_who_can_read_a_new_version(
+def test_the_command_reports_all_reasons(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.RELAY = {"EVENTS": ["tests.contract.parcels"], "CONTRACT_FOLDER": str(tmp_path)}

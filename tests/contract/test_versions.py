@@ -1,4 +1,4 @@
-"""An event that was once published stays readable for ever, wherever it comes from."""
+"""A published event stays readable forever, from Kafka and from the outbox."""
 
 import json
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def test_without_the_upcaster_in_between_older_versions_are_unknown(monkeypatch:
         (2, {**STAMP}, "`weight`"),
     ],
 )
-def test_what_is_no_event_of_its_old_version_is_refused_with_the_reason(version: int, value: Any, problem: str) -> None:
+def test_an_invalid_event_of_an_old_version_is_refused_with_the_reason(version: int, value: Any, problem: str) -> None:
     with pytest.raises(UnableToDecodeEvent, match=problem):
         read(version, value)
 
@@ -90,7 +90,7 @@ def test_an_old_row_of_the_outbox_reaches_the_handlers_as_the_current_version() 
 
 def test_two_events_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class ParcelPosted(Event, frozen=True):
-        """Another one."""
+        """An event with the same name."""
 
         topic: ClassVar[str] = "test.other"
 

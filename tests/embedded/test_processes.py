@@ -1,4 +1,4 @@
-"""Children are written down before they run, and ended with everything that they started."""
+"""Child processes are recorded before they run, and end together with their descendants."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from shop.embedded.processes import (
 def run_child(
     run: Callable[[], None], record: Callable[[int, float], None] = lambda _pid, _born: None
 ) -> tuple[int, str]:
-    """Start a child as the supervisor does; return its exit code and what it printed."""
+    """Start a child as the supervisor does, and return its exit code and its output."""
     child = start_child("child", run, record)
     os.set_blocking(child.output, True)
     with os.fdopen(child.output) as output:
@@ -100,7 +100,7 @@ def test_a_child_that_nobody_recorded_never_runs(tmp_path: Path) -> None:
 
 
 def start_session() -> tuple[subprocess.Popen[bytes], float]:
-    """A process that leads a session and has a child in it."""
+    """Start a process that leads a session with two children, and return it with its time of birth."""
     leader = subprocess.Popen(["sh", "-c", "sleep 300 & sleep 300"], start_new_session=True)
     assert wait_until(lambda: len(psutil.Process(leader.pid).children()) == 2, seconds=5)
     return leader, psutil.Process(leader.pid).create_time()
@@ -116,7 +116,7 @@ def test_a_session_is_found_when_its_leader_is_dead() -> None:
     assert find_session(leader.pid, born) == []
 
 
-def test_a_number_that_now_belongs_to_an_older_process_is_left_alone() -> None:
+def test_a_pid_that_belongs_to_an_older_process_is_ignored() -> None:
     leader, born = start_session()
     try:
         assert find_session(leader.pid, born + 60) == []
@@ -125,7 +125,7 @@ def test_a_number_that_now_belongs_to_an_older_process_is_left_alone() -> None:
         leader.wait()
 
 
-# Says when it was asked to stop; and whether it then does is the parameter.
+# Creates a file on SIGTERM, and then exits if the second argument is "polite".
 STUBBORN = """
 import signal, sys, time
 def hear(signum, frame):
@@ -140,7 +140,7 @@ while True:
 
 
 @pytest.mark.parametrize("manner", ["polite", "stubborn"])
-def test_leftovers_are_asked_then_killed_and_named(tmp_path: Path, manner: str) -> None:
+def test_leftovers_get_sigterm_then_sigkill_and_are_named(tmp_path: Path, manner: str) -> None:
     asked = tmp_path / "asked"
     leader = subprocess.Popen(
         [sys.executable, "-c", STUBBORN, str(asked), manner], start_new_session=True, stdout=subprocess.PIPE
@@ -159,7 +159,7 @@ def test_leftovers_are_asked_then_killed_and_named(tmp_path: Path, manner: str) 
     assert ProcessRecord(tmp_path / "processes.json").end_leftovers(list) == []
 
 
-def test_an_unreadable_record_is_no_reason_not_to_start(tmp_path: Path) -> None:
+def test_an_unreadable_record_does_not_prevent_a_start(tmp_path: Path) -> None:
     (tmp_path / "processes.json").write_text(json.dumps(["half"])[:-1])
     assert ProcessRecord(tmp_path / "processes.json").end_leftovers(list) == []
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The supervisor with parts that misbehave. It runs in a process of its own, because it takes over the signals."""
+"""The supervisor with parts that misbehave. It runs in a separate process, because it installs signal handlers."""
 
 import json
 import os
@@ -43,7 +43,7 @@ except StartFailed as error:
 
 
 def supervise(parts: str, folder: Path) -> str:
-    """Run a supervisor over `parts`, an expression, and return what it printed."""
+    """Run a supervisor with `parts`, a Python expression, and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.replace("{parts}", parts)],
         cwd=BASE_DIR,
@@ -59,7 +59,7 @@ def supervise(parts: str, folder: Path) -> str:
 
 def test_a_part_that_is_not_healthy_in_time_is_named_with_its_last_lines(tmp_path: Path) -> None:
     printed = supervise('Part("sleepy", sleep, ready_seconds=1)', tmp_path)
-    assert "FAILED sleepy is not healthy after 1 s. The last it said:\n    still asleep" in printed
+    assert "FAILED sleepy is not healthy after 1 s. Its last output:\n    still asleep" in printed
     assert "READY" not in printed
 
 
@@ -73,10 +73,10 @@ def test_a_crash_loop_gets_longer_pauses_and_is_shown(tmp_path: Path) -> None:
 def test_a_part_that_does_not_listen_is_killed_after_its_time(tmp_path: Path) -> None:
     printed = supervise('Part("deaf", ignore, ready_seconds=1, stop_seconds=0.5)', tmp_path)
     assert printed.rstrip().endswith("not listening")
-    assert "everything is stopped" in printed
+    assert "all parts are stopped" in printed
 
 
-def test_jobs_run_in_their_order_and_what_nobody_has_to_wait_for_is_ready(tmp_path: Path) -> None:
+def test_jobs_run_in_order_and_parts_that_run_elsewhere_count_as_ready(tmp_path: Path) -> None:
     second = 'Part("second", lambda: note(2), after=("first", "elsewhere"), is_job=True)'
     printed = supervise(f'job("first"), {second}, Part("third", stop, after=("second",))', tmp_path)
     assert printed.index("note first") < printed.index("note 2") < printed.index("stopping")
@@ -91,7 +91,7 @@ def part_log(tmp_path: Path, settings: Any) -> Iterator[PartLog]:
         yield log
 
 
-def test_the_pause_before_a_restart_doubles_up_to_half_a_minute_and_starts_anew(part_log: PartLog) -> None:
+def test_the_pause_before_a_restart_doubles_up_to_half_a_minute_and_resets(part_log: PartLog) -> None:
     process = PartProcess(Part("web", lambda: None), part_log)
     process.started_at = float("inf")  # it never ran long
     pauses = []
@@ -121,7 +121,7 @@ def test_a_log_keeps_the_former_run_and_whole_lines(part_log: PartLog, tmp_path:
     assert (tmp_path / "log" / "web.log").read_text() == "the next run\n"
 
 
-def test_only_a_sign_of_life_from_after_its_start_makes_a_part_well(tmp_path: Path, settings: Any) -> None:
+def test_only_a_health_check_after_its_start_makes_a_part_healthy(tmp_path: Path, settings: Any) -> None:
     settings.VAR_DIR = tmp_path
     with closing(ReportLog()) as reports:
         reports.take(json.dumps({"began": 100.0, "answering": ["web"], "ages": {"relay": 5.0}}))

@@ -1,4 +1,4 @@
-"""`manage.py up` as a process: started, killed, stopped, refused. The small copies run PostgreSQL and Valkey alone."""
+"""`manage.py up` as a process: start, kill, stop and refused starts. Most tests run only PostgreSQL and Valkey."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared_shop(port: int, folder: Path) -> Iterator[RunningShop]:
-    """PostgreSQL and Valkey on one folder, which the tests share; nothing of it is left afterwards."""
+    """A shop of PostgreSQL and Valkey that the tests share. Afterwards, no process of it may be left."""
     shop = RunningShop(port, folder, only=SMALL)
     yield shop
     shop.stop()
@@ -50,21 +50,21 @@ def small_shop(shared_shop: RunningShop) -> RunningShop:
 
 
 def run_up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `manage.py up` where it is expected to refuse."""
+    """Run `manage.py up`, which is expected to refuse, and return the ended process."""
     command = [sys.executable, str(BASE_DIR / "manage.py"), "up", *arguments]
     environ = {**os.environ, **environment}
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
 
 def list_processes(shop: RunningShop) -> list[psutil.Process]:
-    """Every part's process and what it has started."""
+    """Return the processes of all parts and their descendants."""
     parts = [psutil.Process(row["pid"]) for row in shop.list_parts().values()]
     assert len(parts) == len(SMALL)
     return [process for part in parts for process in (part, *part.children(recursive=True))]
 
 
 def find_processes(folder: Path) -> list[str]:
-    """Whatever runs in, or was started with, this folder: PostgreSQL's processes work in its data folder."""
+    """Return the processes whose working directory or command line contains `folder` or PostgreSQL's data folder."""
     found = []
     for process in psutil.process_iter(["name", "cwd", "cmdline"]):
         words = [process.info["cwd"] or "", *(process.info["cmdline"] or [])]
@@ -78,7 +78,7 @@ def test_a_second_supervisor_is_refused_and_disturbs_nothing(small_shop: Running
     before = small_shop.list_parts()
     second = small_shop.manage("up")
     assert second.returncode == 1
-    assert "another `manage.py up` runs on" in second.stderr
+    assert "another `manage.py up` uses" in second.stderr
     assert "VAR_DIR" in second.stderr
     refused = small_shop.manage("reset")
     assert refused.returncode == 1
@@ -103,7 +103,7 @@ def test_a_crashed_part_and_all_of_its_processes_are_replaced(small_shop: Runnin
     assert "postgres was ended by SIGKILL: starts again in 0.5 s" in small_shop.screen.read_text()
 
 
-def test_a_plug_stays_pulled_until_it_is_put_back(small_shop: RunningShop) -> None:
+def test_a_stopped_part_stays_stopped_until_part_start(small_shop: RunningShop) -> None:
     small_shop.part_stop("valkey")
     time.sleep(1)
     listed = {row["name"]: row for row in json.loads(small_shop.manage("part", "list", "--json").stdout)}
@@ -117,10 +117,10 @@ def test_a_plug_stays_pulled_until_it_is_put_back(small_shop: RunningShop) -> No
     assert small_shop.list_parts()["valkey"]["state"] == "running"
     unknown = small_shop.manage("part", "stop", "elephant")
     assert unknown.returncode == 1
-    assert "'elephant' is no part here. There are postgres, valkey" in unknown.stderr
+    assert "unknown part 'elephant': choose one of postgres, valkey" in unknown.stderr
 
 
-def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(small_shop: RunningShop) -> None:
+def test_the_next_supervisor_ends_the_processes_of_a_killed_one(small_shop: RunningShop) -> None:
     left = list_processes(small_shop)
     small_shop.kill_supervisor()
     assert all(map(is_alive, left))
@@ -128,7 +128,7 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(small_shop: Runnin
     small_shop.start(90)
 
     printed = small_shop.screen.read_text()
-    assert "had left running: postgres, valkey" in printed
+    assert "a killed supervisor: postgres, valkey" in printed
     assert not any(map(is_alive, left))
     assert {row["state"] for row in small_shop.list_parts().values()} == {"running"}
 
@@ -139,11 +139,11 @@ def test_it_stops_in_order_and_leaves_nothing(small_shop: RunningShop, signum: s
     assert small_shop.stop(30, signum=signum) == 0
     assert not any(map(is_alive, processes))
     assert not small_shop.ready_file.exists()
-    assert small_shop.screen.read_text().splitlines()[-1].endswith("everything is stopped")
+    assert small_shop.screen.read_text().splitlines()[-1].endswith("all parts are stopped")
     assert "database system is shut down" in (small_shop.var_dir / "log" / "postgres.log").read_text()
     asked = small_shop.manage("part", "list")
     assert asked.returncode == 1
-    assert "no `manage.py up` runs on" in asked.stderr
+    assert "no `manage.py up` uses" in asked.stderr
 
 
 def test_a_taken_port_is_named_before_anything_starts(port: int, tmp_path: Path) -> None:
@@ -197,4 +197,4 @@ def test_a_bad_environment_variable_is_named(tmp_path: Path, variable: str, valu
 def test_an_unknown_part_is_named(port: int, tmp_path: Path) -> None:
     refused = run_up("--only", "postgres", "elephant", PORT=str(port), VAR_DIR=str(tmp_path / "var"))
     assert refused.returncode == 1
-    assert "elephant: no such part here" in refused.stderr
+    assert "unknown part elephant" in refused.stderr

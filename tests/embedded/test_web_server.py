@@ -1,4 +1,4 @@
-"""The web server, as the supervisor starts it: what it survives, what it keeps open, and how it stops."""
+"""The web server as the supervisor starts it: killed workers, slow clients, database connections and the stop."""
 
 import re
 import socket
@@ -29,7 +29,7 @@ UNFINISHED_BODY = (
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
-    """PostgreSQL and the web alone."""
+    """A shop of PostgreSQL and the web only."""
     port = choose_port(9400)
     shop = RunningShop(port, tmp_path_factory.mktemp("web") / "var", only=("postgres", "web"))
     shop.start(90)
@@ -40,7 +40,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
 
 
 def find_workers(shop: RunningShop) -> list[psutil.Process]:
-    """Return the processes that answer requests."""
+    """Return the worker processes of the web."""
     return psutil.Process(shop.list_parts()["web"]["pid"]).children()
 
 
@@ -52,7 +52,7 @@ def is_up(shop: RunningShop) -> bool:
 
 @contextmanager
 def sending(shop: RunningShop, request: bytes, clients: int) -> Iterator[None]:
-    """Keep `clients` connections open that have sent `request` so far."""
+    """Keep `clients` connections open that have sent the incomplete `request`, until the block ends."""
     port = int(shop.base_url.rpartition(":")[2])
     with ExitStack() as open_connections:
         for _ in range(clients):
@@ -80,7 +80,7 @@ def test_no_worker_outlives_a_killed_main_process(shop: RunningShop) -> None:
     assert not any(map(is_alive, before))
 
 
-def test_clients_that_never_finish_their_headers_hold_up_nobody(shop: RunningShop) -> None:
+def test_clients_that_never_finish_their_headers_do_not_block_others(shop: RunningShop) -> None:
     with sending(shop, UNFINISHED_HEAD, clients=WEB_WORKERS * WEB_THREADS * 4):
         assert all(call("GET", f"{shop.base_url}/healthz", timeout=2).status == 200 for _ in range(8))
 
@@ -149,7 +149,7 @@ def test_a_request_under_way_is_answered_before_the_web_stops(shop: RunningShop)
     assert answers == [200]
 
 
-def test_clients_that_never_finish_can_not_keep_the_web_from_stopping(shop: RunningShop) -> None:
+def test_clients_that_never_finish_do_not_prevent_a_stop(shop: RunningShop) -> None:
     workers = find_workers(shop)
     with sending(shop, UNFINISHED_HEAD, clients=2), sending(shop, UNFINISHED_BODY, clients=2):
         began = time.monotonic()

@@ -97,7 +97,7 @@ def change_sales(database: Connection, order: dict[str, Any]) -> Any:
         (lose_movement, "stock adds up", "sku"),
         (lose_ledger_entry, "money adds up", "id"),
         (lose_message, "every applied event has its effect", "id"),
-        (turn_cursor_back, "every cursor stands at the end of its key", "id"),
+        (turn_cursor_back, "every cursor is at the end of its stream", "id"),
         (change_sales, "analytics equals a recount from the orders", "minute"),
     ],
 )

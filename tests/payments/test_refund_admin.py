@@ -52,10 +52,10 @@ def test_a_form_submitted_twice_refunds_once(admin_client: Client, captured: Pay
     [
         ("50.01", "5001 can&#x27;t be refunded: 5000 of the captured 5000 is left"),
         ("0", "0 can&#x27;t be refunded"),
-        ("-1", "is no amount of EUR"),
-        ("1.234", "is no amount of EUR"),
-        ("ten", "is no amount of EUR"),
-        ("", "is no amount of EUR"),
+        ("-1", "is not an amount in EUR"),
+        ("1.234", "is not an amount in EUR"),
+        ("ten", "is not an amount in EUR"),
+        ("", "is not an amount in EUR"),
     ],
 )
 def test_a_wrong_amount_is_named_and_the_input_is_kept(

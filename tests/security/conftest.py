@@ -1,4 +1,4 @@
-"""A shop with one order in it, and everybody who might want to see it."""
+"""A shop with one order, and a client for each role."""
 
 from uuid import uuid4
 
@@ -8,7 +8,7 @@ from django.test import Client
 
 from orders.checkout.placement import place_order
 from orders.models import Order
-from tests.orders.conftest import MakeBody, make_body, products  # noqa: F401 - a catalogue and orders here, too
+from tests.orders.conftest import MakeBody, make_body, products  # noqa: F401 - fixtures
 from tests.security.routes import ROLES, knock_as
 
 
@@ -19,22 +19,22 @@ def ada(db: None) -> User:
 
 @pytest.fixture
 def order(ada: User, products: None, make_body: MakeBody) -> Order:  # noqa: F811
-    """An order of Ada's."""
+    """Ada's order."""
     placement = place_order(idempotency_key=str(uuid4()), request=make_body(), caller=ada)
     return Order.objects.get(pk=placement.answer["id"])
 
 
 @pytest.fixture
 def people(ada: User, order: Order) -> dict[str, Client]:
-    """A client for each of ROLES; Ada is the owner."""
+    """Return a client for each of ROLES. Ada is the owner."""
     return {role: knock_as(role, ada, order.pk) for role in ROLES}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many cases schemathesis has asked as each role."""
+    """Print the number of cases that schemathesis has run for each role."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
-    asked = {report.nodeid: dict(report.user_properties).get("cases") for report in reports if report.when == "call"}
-    cases = {nodeid.rpartition("[")[2].rstrip("]"): count for nodeid, count in asked.items() if count}
+    counts = {report.nodeid: dict(report.user_properties).get("cases") for report in reports if report.when == "call"}
+    cases = {nodeid.rpartition("[")[2].rstrip("]"): count for nodeid, count in counts.items() if count}
     if cases:
-        told = ", ".join(f"{role} {count:,}" for role, count in cases.items())
-        terminalreporter.line(f"schemathesis: {told}; {sum(cases.values()):,} cases")
+        by_role = ", ".join(f"{role} {count:,}" for role, count in cases.items())
+        terminalreporter.line(f"schemathesis: {by_role}; {sum(cases.values()):,} cases")

@@ -1,4 +1,4 @@
-"""Loaded by schemathesis (SCHEMATHESIS_HOOKS): logs in as FUZZ_EMAIL, and orders what the shop sells half the time."""
+"""Hooks for schemathesis (SCHEMATHESIS_HOOKS): log in as FUZZ_EMAIL, and use existing SKUs in half of the orders."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _tokens: dict[str, str] = {}
 
 
 def log_in(email: str) -> str:
-    """Return a token of the shop that is fuzzed."""
+    """Log in to the fuzzed shop, and return the token."""
     request = urllib.request.Request(
         f"{os.environ['FUZZ_URL']}/api/v1/tokens/",
         json.dumps({"email": email, "password": PASSWORD}).encode(),
@@ -29,17 +29,17 @@ def log_in(email: str) -> str:
 
 
 class Login:
-    """Calls carry the role's token; those that end log-ins end somebody else's."""
+    """Adds the role's token to each call. Calls that end log-ins use the token of another account."""
 
     def get(self, case: Any, context: Any) -> str | None:
-        """Log in, once."""
+        """Return the role's token, or None for a guest. Log in at the first call only."""
         email = os.environ.get("FUZZ_EMAIL")
         if email and email not in _tokens:
             _tokens[email] = log_in(email)
         return _tokens.get(email or "")
 
     def set(self, case: Any, data: str | None, context: Any) -> None:
-        """Put the token into the call."""
+        """Set the `Authorization` header of the call."""
         if data is not None:
             ends = case.method == "DELETE" and "/tokens/" in case.path
             token = log_in(os.environ["FUZZ_LEAVER"]) if ends else data
@@ -51,7 +51,7 @@ schemathesis.auth(refresh_interval=None)(Login)
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: Any) -> Any:
-    """Name the role's own order or cart instead of a random one, two times of three; what is no UUID stays wrong."""
+    """Replace two thirds of the random ids by the role's own order or cart. Values that are no UUIDs stay invalid."""
     for name, variable in (("order_id", "FUZZ_ORDER"), ("cart_id", "FUZZ_CART")):
         with suppress(KeyError, TypeError, ValueError):
             if UUID(path_parameters[name]).int % 3:
@@ -61,7 +61,7 @@ def map_path_parameters(context: Any, path_parameters: Any) -> Any:
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Name products that there are: a random SKU never gets past the catalogue."""
+    """Replace half of the random SKUs by existing ones, because the catalogue refuses random SKUs."""
     lines = body.get("lines") if isinstance(body, dict) else None
     for index, line in enumerate(lines if isinstance(lines, list) else []):
         if isinstance(line, dict) and isinstance(line.get("sku"), str) and index < len(SKUS) and len(line["sku"]) % 2:

@@ -1,4 +1,4 @@
-"""Every route of the URL configuration, and the people who knock."""
+"""All routes of the URL configuration, and the roles of clients."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ ROLES = ["guest", "stranger", "owner", "holder", "staff", "admin"]
 
 
 def walk_routes(resolver: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
-    """Yield each route as it is written, ``api/v1/orders/<uuid:order_id>/``, with its pattern, but the admin's."""
+    """Yield each route, for example ``api/v1/orders/<uuid:order_id>/``, with its pattern. Skip the admin's routes."""
     for entry in (resolver or get_resolver()).url_patterns:
         route = prefix + str(entry.pattern)
         if isinstance(entry, URLResolver) and entry.app_name == "admin":
@@ -28,7 +28,7 @@ def walk_routes(resolver: Any = None, prefix: str = "") -> Iterator[tuple[str, U
 
 
 def knock_as(role: str, owner: User, order_id: UUID) -> Client:
-    """Return a client of this role: its session for pages, its token for the API."""
+    """Return a client of this role, with a session for the pages and a token for the API."""
     if role in ("guest", "holder"):
         return Client(headers={"X-Order-Token": sign_order(order_id)} if role == "holder" else None)
     flags = {"is_staff": role in ("staff", "admin"), "is_superuser": role == "admin"}

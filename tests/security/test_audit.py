@@ -1,4 +1,4 @@
-"""What staff change is written down, with the reason, and stays as it was written."""
+"""Changes by staff are recorded with their reason, and the records can't be changed."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
@@ -43,7 +43,7 @@ def test_nothing_is_changed_without_a_reason(admin_client: Client, mug: Product)
     assert (mug.price, StaffAction.objects.count()) == (1250, 0)
 
 
-def test_an_action_on_several_rows_asks_why_and_writes_a_row_for_each(admin_client: Client, mug: Product) -> None:
+def test_an_action_on_several_rows_requires_a_reason_and_audits_each_row(admin_client: Client, mug: Product) -> None:
     action = {"action": "take_off_sale", "_selected_action": ["MUG", "LAMP"]}
     assert "reason" in admin_client.post("/admin/catalogue/product/", action).content.decode()
     assert Product.objects.filter(is_active=True).count() == 2
@@ -54,7 +54,7 @@ def test_an_action_on_several_rows_asks_why_and_writes_a_row_for_each(admin_clie
     ]
 
 
-def test_rights_that_are_given_are_written_down_and_no_address_is(admin_client: Client) -> None:
+def test_granted_rights_are_audited_without_the_address(admin_client: Client) -> None:
     user = User.objects.create(username="eve@example.org", email="eve@example.org")
     group = Group.objects.create(name="keepers")
     page = f"/admin/auth/user/{user.pk}/change/"
@@ -87,7 +87,7 @@ def test_the_audit_can_be_read_and_not_be_changed(admin_client: Client, mug: Pro
 
 
 @pytest.mark.parametrize("table", NOT_TRUNCATED)
-def test_what_is_only_added_to_can_not_be_emptied(table: str) -> None:
+def test_an_append_only_table_can_not_be_truncated(table: str) -> None:
     StaffAction.objects.create(actor="ann", action="change", subject="s", reason="r")
     Intervention.objects.create(actor="ann", action="skip", reason="r")
     with connection.cursor() as cursor:
@@ -98,15 +98,13 @@ def test_what_is_only_added_to_can_not_be_emptied(table: str) -> None:
 
 
 @pytest.mark.parametrize("table", NOT_TRUNCATED)
-def test_an_empty_one_may_be_truncated_as_django_does_between_tests(table: str) -> None:
+def test_an_empty_append_only_table_can_be_truncated(table: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"alter table {table} enable trigger {NOT_TRUNCATED[table]}")
         cursor.execute(f"truncate {table}")
 
 
-def test_what_is_done_to_orders_and_stock_is_written_down_too(
-    admin_client: Client, products: None, make_body: MakeBody
-) -> None:
+def test_changes_of_orders_and_stock_are_audited(admin_client: Client, products: None, make_body: MakeBody) -> None:
     placed = place_order(idempotency_key="k", request=make_body()).answer
     action = {"action": "cancel", "_selected_action": [placed["id"]], "reason": "Rang to say so."}
     admin_client.post("/admin/orders/order/", action)

@@ -1,4 +1,4 @@
-"""Every operation of the API says what it does, with an example of what is sent and answered, and how it fails."""
+"""Each operation of the API is documented with a summary, examples and its errors."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ OPERATIONS = [
 
 
 def has_example(body: dict[str, Any]) -> bool:
-    """Whether each media type of a body is shown."""
+    """Return whether each media type of `body` has an example."""
     return all("example" in content or "examples" in content for content in body.get("content", {}).values())
 
 
@@ -30,7 +30,7 @@ def test_an_operation_is_documented_with_examples(operation: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_what_is_sent_as_an_example_keeps_the_schema(operation: dict[str, Any]) -> None:
+def test_the_examples_of_requests_are_valid(operation: dict[str, Any]) -> None:
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schema = {"components": SCHEMA["components"], **content["schema"]}
         for example in content.get("examples", {}).values():

@@ -1,4 +1,4 @@
-"""No writable route takes more than its schema says: what else is sent is refused by name, or leaves no trace."""
+"""Mass assignment: API operations refuse fields outside their schema by name, and pages ignore them."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from orders.models import Order
 from shop.catalogue.models import Product
 
 pytestmark = pytest.mark.django_db
-#: What would be worth smuggling in.
+#: Fields that an attacker would want to set.
 SMUGGLED: dict[str, Any] = {
     "id": 1, "pk": 1, "is_staff": True, "is_superuser": True, "is_active": True, "groups": [1], "user": 1,
     "customer": 1, "customer_id": 1, "contact_id": str(uuid4()), "status": "confirmed", "payment": "captured",
@@ -26,7 +26,7 @@ AS_TEXT = {name: str(value) for name, value in SMUGGLED.items()}
 
 
 def list_writable() -> list[tuple[str, str, dict[str, Any]]]:
-    """Method, path and body's schema of each operation that takes a body."""
+    """Return the method, the path and the body's schema of each operation with a body."""
     schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     found = []
     for path, operations in schema["paths"].items():
@@ -38,7 +38,7 @@ def list_writable() -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def resolve(part: Any, schema: dict[str, Any]) -> Any:
-    """Replace references by what they refer to."""
+    """Return `part` of `schema` with all references replaced by their targets."""
     if isinstance(part, list):
         return [resolve(item, schema) for item in part]
     if not isinstance(part, dict):
@@ -49,7 +49,7 @@ def resolve(part: Any, schema: dict[str, Any]) -> Any:
 
 
 def smuggle(schema: dict[str, Any], path: str = "") -> Iterator[tuple[Any, str]]:
-    """Yield bodies with everything in SMUGGLED at each level of `schema`, and the path of that level."""
+    """Yield a body with the fields SMUGGLED for each level of `schema`, and the path of the level."""
     known = schema.get("properties", {})
     yield {name: value for name, value in SMUGGLED.items() if name not in known}, path
     for name, inner in known.items():
@@ -70,7 +70,7 @@ def test_there_are_operations_to_try() -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "schema"), WRITABLE, ids=[f"{m} {p}" for m, p, _ in WRITABLE])
-def test_what_the_schema_does_not_name_is_refused_by_name(
+def test_fields_outside_the_schema_are_refused_by_name(
     method: str, path: str, schema: dict[str, Any], people: dict[str, Client], order: Order
 ) -> None:
     for body, level in smuggle(schema):
@@ -89,18 +89,18 @@ def test_what_the_schema_does_not_name_is_refused_by_name(
 
 
 def fill_path(path: str, order: Order) -> str:
-    """The operation's address with what there is."""
+    """Return `path` with the ids of existing objects."""
     path = (
         path.replace("{cart_id}", str(create_cart(order.customer_id)))
         .replace("{order_id}", str(order.pk))
         .replace("{sku}", "MUG")
     )
-    assert "{" not in path, f"say in fill_path() what stands in {path}"
+    assert "{" not in path, f"add the parameter of {path} to fill_path()"
     return path
 
 
 def properties_at(schema: dict[str, Any], level: str) -> set[str]:
-    """The names that the schema has at a level such as ``lines[0].``."""
+    """Return the names of the schema's properties at a level such as ``lines[0].``."""
     for step in level.rstrip(".").split(".") if level else []:
         schema = schema["properties"][step.removesuffix("[0]")]
         schema = schema["allOf"][0] if "allOf" in schema else schema

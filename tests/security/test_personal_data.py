@@ -1,4 +1,7 @@
-"""No personal data in events, logs or calls to Celery: strings that stand nowhere else are looked for everywhere."""
+"""Events, logs and Celery messages contain no personal data.
+
+The tests place an order with unique personal data, and search for these texts in Kafka, PostgreSQL, Valkey and logs.
+"""
 
 import threading
 import time
@@ -32,7 +35,7 @@ PERSON: dict[str, Any] = {
         "country": "DE",
     },
 }
-#: The letters about the order, all of them sent.
+#: All messages about the order, with the status that they must reach.
 SENT = {(kind, channel, "sent") for kind in ("confirmed", "cancelled") for channel in ("email", "sms", "shop")}
 _MESSAGES = "select kind, channel, status from notifications_message where order_id = %s"
 _PAYMENT = "select payment from orders_order where id = %s"
@@ -41,17 +44,17 @@ PLANTED_TEXTS = [PLANTED, PERSON["phone"], PASSWORD]
 
 
 def post(shop: RunningShop, path: str, body: Any, **headers: str) -> Answer:
-    """POST to the shop's API."""
+    """Send a POST to the shop's API."""
     return call("POST", f"{shop.base_url}/api/v1/{path}", body, headers)
 
 
 @pytest.fixture(scope="module")
-def told(running_shop: RunningShop) -> Iterator[dict[str, Any]]:
-    """The order with the planted data, after each request that could disclose them, and all that Valkey received."""
+def planted(running_shop: RunningShop) -> Iterator[dict[str, Any]]:
+    """Return the order with the planted data, its secrets, and all commands that Valkey has received."""
     shop, customer = running_shop, Customer(running_shop.base_url)
     body = make_order((find_sku(shop), 1), **PERSON)
     account = {"email": PERSON["email"], "password": PASSWORD}
-    with listening(shop) as heard:
+    with recording(shop) as recorded:
         registered = post(shop, "accounts/", account)
         assert registered.status == 201, registered.body
         bearer = {"Authorization": f"Bearer {registered.body['token']}"}
@@ -61,13 +64,13 @@ def told(running_shop: RunningShop) -> Iterator[dict[str, Any]]:
         order = customer.wait_for(placed, "confirmed", seconds=60)
         assert post(shop, f"orders/{order['id']}/cancel/", {}, **bearer).status == 200
         wait_until_complete(shop, order["id"])
-    yield {"order": order, "secrets": [registered.body["token"], placed.body["access_token"]], "broker": heard}
+    yield {"order": order, "secrets": [registered.body["token"], placed.body["access_token"]], "broker": recorded}
 
 
 def wait_until_complete(shop: RunningShop, order_id: str, seconds: float = 60) -> None:
-    """Wait until nothing is left to do for the cancelled order: letters, money and events.
+    """Wait until all messages, payments and events of the cancelled order are complete.
 
-    :raises AssertionError: that took longer than `seconds`.
+    :raises AssertionError: they are not complete within `seconds`.
     """
     deadline = time.monotonic() + seconds
     with psycopg.connect(shop.addresses["postgres"], autocommit=True) as connection:
@@ -82,28 +85,28 @@ def wait_until_complete(shop: RunningShop, order_id: str, seconds: float = 60) -
 
 
 @contextmanager
-def listening(shop: RunningShop) -> Iterator[list[bytes]]:
-    """Everything that is said to Valkey meanwhile, and at the end what stands in it."""
+def recording(shop: RunningShop) -> Iterator[list[bytes]]:
+    """Yield a list of all commands to Valkey during the block. After the block, add Valkey's contents to the list."""
     valkey = redis.Redis.from_url(shop.addresses["valkey"])
-    heard: list[bytes] = []
+    recorded: list[bytes] = []
     ended = threading.Event()
 
     def listen() -> None:
         with valkey.monitor() as monitor:  # type: ignore[no-untyped-call]
             while not ended.is_set():
-                heard.append(str(monitor.next_command()).encode())
+                recorded.append(str(monitor.next_command()).encode())
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    yield heard
+    yield recorded
     ended.set()
     valkey.ping()
     listener.join(5)
-    heard += dump_broker(valkey)
+    recorded += dump_broker(valkey)
 
 
 def go_wrong(shop: RunningShop, body: dict[str, Any], account: dict[str, Any]) -> None:
-    """Make every mistake that might be written to a log."""
+    """Send invalid requests of all kinds whose data might be logged."""
     wrong: list[tuple[str, Any]] = [
         ("accounts/", account),
         ("tokens/", {**account, "password": f"{PASSWORD}x"}),
@@ -121,13 +124,13 @@ def go_wrong(shop: RunningShop, body: dict[str, Any], account: dict[str, Any]) -
 
 
 def dump_broker(valkey: Any) -> list[bytes]:
-    """Everything that stands in Valkey: names and values."""
+    """Return all keys and values in Valkey."""
     keys: list[bytes] = valkey.keys("*")
     return [*keys, *(part for key in keys for part in read_key(valkey, key))]
 
 
 def read_key(valkey: Any, key: bytes) -> list[bytes]:
-    """The values below a key."""
+    """Return the values of a key."""
     kind = valkey.type(key)
     if kind == b"list":
         return list(valkey.lrange(key, 0, -1))
@@ -139,14 +142,12 @@ def read_key(valkey: Any, key: bytes) -> list[bytes]:
 
 
 def find_planted(texts: Iterator[tuple[str, bytes]]) -> list[str]:
-    """Return each planted text that is in `texts`, with its place."""
-    return [
-        f"{planted} in {place}" for place, text in texts for planted in PLANTED_TEXTS if str(planted).encode() in text
-    ]
+    """Return each planted text that `texts` contain, with its place."""
+    return [f"{wanted} in {place}" for place, text in texts for wanted in PLANTED_TEXTS if str(wanted).encode() in text]
 
 
 def read_kafka() -> Iterator[tuple[str, bytes]]:
-    """Key, value and headers of every record of every topic there is, unpacked as the segments hold them."""
+    """Yield the place and the key, value and headers of each record of all topics."""
     consumer = KafkaConsumer(
         bootstrap_servers=settings.KAFKA_BOOTSTRAP_SERVERS, enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -162,28 +163,30 @@ def read_kafka() -> Iterator[tuple[str, bytes]]:
 
 
 def read_segments(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """The files of Kafka's log, as they lie on the disk."""
+    """Yield the path and the bytes of each segment file of Kafka."""
     for path in folder.glob("kafka/**/*.log"):
         yield str(path), path.read_bytes()
 
 
 def read_logs(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every line that any part has written."""
+    """Yield the place and the text of each log line of all parts."""
     files = [path for path in folder.glob("log/*") if path.is_file()] + [folder.with_name(f"{folder.name}.log")]
     for path in files:
         for number, line in enumerate(path.read_bytes().splitlines(), 1):
             yield f"{path.name}:{number}: {line[:200]!r}", line
 
 
-def test_events_carry_nobodys_data(running_shop: RunningShop, told: dict[str, Any]) -> None:
+def test_events_contain_no_personal_data(running_shop: RunningShop, planted: dict[str, Any]) -> None:
     records = list(read_kafka())
-    assert [place for place, text in records if told["order"]["id"].encode() in text], "the order's own events are read"
+    assert [place for place, text in records if planted["order"]["id"].encode() in text], (
+        "the order's events are missing"
+    )
     assert find_planted(iter(records)) == []
     assert find_planted(read_segments(running_shop.var_dir)) == []
 
 
-def test_rows_that_are_not_contacts_carry_nobodys_data(running_shop: RunningShop, told: dict[str, Any]) -> None:
-    """Accounts hold the address to log in with, messages greet nobody by name: all other tables hold none."""
+def test_only_contacts_and_accounts_contain_personal_data(running_shop: RunningShop, planted: dict[str, Any]) -> None:
+    """Contacts and the accounts' e-mail addresses are the only personal data in the database."""
     found = set()
     with psycopg.connect(running_shop.addresses["postgres"]) as connection:
         tables = connection.execute(
@@ -191,19 +194,19 @@ def test_rows_that_are_not_contacts_carry_nobodys_data(running_shop: RunningShop
         ).fetchall()
         for (table,) in tables:
             query = f"select count(*) from {table} t where t::text like any(%s)"  # noqa: S608
-            [(count,)] = connection.execute(query, [[f"%{planted}%" for planted in PLANTED_TEXTS]]).fetchall()
+            [(count,)] = connection.execute(query, [[f"%{text}%" for text in PLANTED_TEXTS]]).fetchall()
             found |= {table} if count else set()
     assert found == {"public.contacts_contact", "public.auth_user"}
 
 
-def test_logs_tell_nobodys_data_and_no_token(running_shop: RunningShop, told: dict[str, Any]) -> None:
+def test_logs_contain_no_personal_data_and_no_token(running_shop: RunningShop, planted: dict[str, Any]) -> None:
     lines = list(read_logs(running_shop.var_dir))
     assert len(lines) > 50
     assert find_planted(iter(lines)) == []
-    assert [place for place, line in lines for secret in told["secrets"] if secret.encode() in line] == []
+    assert [place for place, line in lines for secret in planted["secrets"] if secret.encode() in line] == []
 
 
-def test_celerys_calls_carry_nobodys_data(told: dict[str, Any]) -> None:
-    calls = [said for said in told["broker"] if b"payments.tasks.settle_payments" in said]
-    assert calls, "Celery was called"
-    assert find_planted((f"broker {said[:80]!r}", said) for said in told["broker"]) == []
+def test_celery_messages_contain_no_personal_data(planted: dict[str, Any]) -> None:
+    calls = [command for command in planted["broker"] if b"payments.tasks.settle_payments" in command]
+    assert calls, "Celery was not called"
+    assert find_planted((f"broker {command[:80]!r}", command) for command in planted["broker"]) == []

@@ -1,4 +1,4 @@
-"""Who may do what, route by route. A new route has no row here, and fails until somebody has thought about it."""
+"""The response of each route to each role. A new route fails the test until it has a row in MATRIX."""
 
 import json
 from typing import Any
@@ -17,15 +17,15 @@ from tests.security.routes import METHODS, ROLES, walk_routes
 
 pytestmark = pytest.mark.django_db
 
-# What guest, stranger, owner, holder of the order's token, staff without permissions and superuser are answered. Where
-# a body is wanted an empty one is sent, so 400 and 422 say "let in"; 404 is what somebody else's order looks like.
+# The status for guest, stranger, owner, holder of the order's token, staff without permissions, and superuser. Bodies
+# are empty, so 400 and 422 mean that the role has access. 404 means that the order belongs to another customer.
 ALL = "200 200 200 200 200 200"
 LOGGED_IN = "401 200 200 401 200 200"
 ITS_OWN = "404 404 200 200 404 404"
-OWN_CART = "404 404 200 404 404 404"  # a guest's is opened by its id alone
+OWN_CART = "404 404 200 404 404 404"  # a guest's cart is open to all who know its id
 PAGE_OF_ORDER = "404 404 200 404 200 200"
 MATRIX: dict[str, dict[str, str]] = {
-    # The admin's own routes are its own check's; see below.
+    # A separate test below checks the other routes of the admin.
     "admin/login/": {"GET": "200 200 200 200 302 302", "POST": "200 200 200 200 200 200"},
     "api/schema/": {"GET": ALL},
     "api/docs/": {"GET": ALL},
@@ -47,7 +47,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "api/v1/tokens/current/": {"DELETE": "401 204 204 401 204 204"},
     "webhooks/payments": {"POST": "400 400 400 400 400 400"},  # no signature
     "healthz": {"GET": ALL},
-    "metrics": {"GET": ALL},  # to this machine, or by its own token: tests/relay/health/test_metrics.py
+    "metrics": {"GET": ALL},  # from this machine or with the token: tests/relay/health/test_metrics.py
     "": {"GET": ALL},
     "c/<slug:slug>/": {"GET": ALL},
     "search/": {"GET": ALL},
@@ -68,7 +68,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "log-out/": {"POST": "302 302 302 302 302 302"},
     "account/": {"GET": "302 200 200 302 200 200"},
 }
-#: What is sent where an empty body would hide whether the caller was let in.
+#: Bodies for routes whose response to an empty body would not show whether the role has access.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "api/v1/carts/<uuid:cart_id>/lines/"): {"sku": "MUG", "quantity": 1},
     ("PUT", "api/v1/carts/<uuid:cart_id>/lines/<sku:sku>/"): {"quantity": 1},
@@ -78,7 +78,7 @@ ROUTES = [route for route, _ in walk_routes()]
 
 
 def fill(route: str, order: Order) -> str:
-    """The route's address with what there is."""
+    """Return the path of `route` with the ids of existing objects."""
     cart_id = create_cart(order.customer_id) if "cart_id" in route else ""
     values = {
         "<uuid:order_id>": order.pk,
@@ -88,12 +88,12 @@ def fill(route: str, order: Order) -> str:
     }
     for place, value in values.items():
         route = route.replace(place, str(value))
-    assert "<" not in route, f"say in fill() what stands for {route}"
+    assert "<" not in route, f"add the parameter of {route} to fill()"
     return f"/{route}"
 
 
 def knock(client: Client, method: str, path: str, body: dict[str, Any] | None = None) -> int:
-    """Return the status of a request without a body of use."""
+    """Return the status of a request, with an empty body by default."""
     kind = "application/json" if path.startswith("/api/") else "application/x-www-form-urlencoded"
     sent = json.dumps(body or {}).encode() if "json" in kind else b""
     answer = client.generic(method, path, sent, content_type=kind)
@@ -114,11 +114,11 @@ def test_a_route_answers_each_role_as_its_row_says(route: str, people: dict[str,
                 zip(ROLES, map(int, MATRIX[route][method].split()), strict=True)
             ), method
         else:
-            assert set(found) <= SHUT, f"{method} is let in, but has no row"
+            assert set(found) <= SHUT, f"{method} is allowed, but has no row"
 
 
 def list_admin_paths() -> list[tuple[str, str]]:
-    """Method and address of each table's list, form and actions in the admin."""
+    """Return the method and the path of each table's list, form and actions in the admin."""
     found = [("GET", "/admin/")]
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
@@ -131,13 +131,13 @@ def test_the_admin_is_for_staff_and_its_tables_for_staff_with_permission(people:
     for method, path in list_admin_paths():
         found = {role: knock(people[role], method, path) for role in ("guest", "owner", "staff")}
         assert (found["guest"], found["owner"]) == (302, 302), path
-        # Where there is no such row the answer is a way back to the index; never the row.
+        # For a missing row, the admin redirects to its index.
         assert path == "/admin/" or found["staff"] in (403, 302), (path, found)
 
 
-def test_a_view_of_the_api_that_says_nothing_is_shut(people: dict[str, Client]) -> None:
+def test_an_api_view_without_permissions_denies_access(people: dict[str, Client]) -> None:
     class Forgotten(APIView):
         def get(self, request: Any) -> Any:
-            raise AssertionError("let in")
+            raise AssertionError("access was granted")
 
     assert Forgotten.as_view()(APIRequestFactory().get("/")).status_code in (401, 403)

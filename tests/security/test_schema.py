@@ -1,6 +1,6 @@
-"""schemathesis asks everything that the API's schema allows, and much that it does not, as each role.
+"""schemathesis sends valid and invalid requests to the API for each role, generated from the API's schema.
 
-`make test` asks a sample; `make test-long` (LONG=all) more than 5,000 cases, and tells how many of each role.
+`make test` runs a sample. `make test-long` (LONG=all) runs more than 5,000 cases, and prints their number by role.
 """
 
 import json
@@ -43,7 +43,7 @@ CHECKS = [
 
 @pytest.fixture
 def emails(transactional_db: None, products: None, make_body: MakeBody) -> dict[str, str]:
-    """An account for each role, and one that is only logged out again."""
+    """Return the e-mail address of an account for each role, and of one whose log-ins the calls may end."""
     lamp = Product.objects.get(sku="LAMP")
     Product.objects.create(sku="MUG-KUKSA", name="Kuksa", price=3900, category=lamp.category)  # as in the examples
     emails = {role: f"fuzz-{role}@example.org" for role in ("customer", "staff", "leaver")}
@@ -61,7 +61,7 @@ def emails(transactional_db: None, products: None, make_body: MakeBody) -> dict[
     ("role", "phases", "examples", "least"),
     [
         pytest.param("customer", "examples,fuzzing,stateful", 5, 100, id="a sample"),
-        # The coverage phase alone asks some 1,500 cases.
+        # The coverage phase generates about 1,500 cases.
         *(
             pytest.param(role, "examples,coverage,fuzzing,stateful", 100, 2000, id=role, marks=pytest.mark.long)
             for role in ("guest", "customer", "staff")
@@ -90,7 +90,7 @@ def test_no_answer_is_a_5xx_or_breaks_the_schema(
 
 
 def name_own(email: str) -> dict[str, str]:
-    """The order and the cart of a role, for the hooks; a guest has none."""
+    """Return the variables with the order and the cart of a role, for the hooks. A guest has none."""
     if not email:
         return {}
     order, cart = Order.objects.get(customer__username=email), Cart.objects.get(customer__username=email)

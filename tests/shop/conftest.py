@@ -1,4 +1,4 @@
-"""A small shop in which everything runs, with a list in the place of Kafka."""
+"""A small shop in which all apps run, with a list in place of Kafka."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -34,14 +34,14 @@ ADDRESS = {
 
 
 class World:
-    """All apps on one database. `log` is what Kafka holds, `committed` how far each consumer has come in it."""
+    """All apps on one database. `log` replaces Kafka's log, and `committed` the offsets of the consumers."""
 
     def __init__(self) -> None:
         self.log: list[Delivery] = []
         self.committed: Committed = {consumer.name: {} for consumer in all_consumers()}
 
     def place(self, quantity: int = 2, token: str = "tok_ok", sku: str = "LAMP") -> Order:
-        """Place an order, and let nothing happen to it yet."""
+        """Place an order and return it. No event is forwarded yet."""
         request = {
             "email": "ada@example.org",
             "phone": "+44 20 7946 0018",
@@ -53,18 +53,18 @@ class World:
         return Order.objects.get(pk=placement.answer["id"])
 
     def advance(self, order: Order, *happenings: Happening) -> None:
-        """Let staff or time do something to the order."""
+        """Apply `happenings` to the order, as staff or a deadline would."""
         for happening in happenings:
             with transaction.atomic():
                 advance_order(order.pk, happening)
 
     def run(self) -> None:
-        """Let everything happen until nothing more does."""
+        """Run relay, consumers and Celery until no work is left."""
         while self.forward() + self.consume() + self.work():
             pass
 
     def forward(self) -> int:
-        """Do what the relay does."""
+        """Append all unpublished rows to the log, as the relay would, and return their number."""
         rows = list(Outbox.objects.filter(published_at=None).order_by("position"))
         for row in rows:
             body = row.body.encode()
@@ -74,7 +74,7 @@ class World:
         return len(rows)
 
     def consume(self) -> int:
-        """Do what the consumers do with what is new to them."""
+        """Let each consumer process its new deliveries, and return their number."""
         count = 0
         for consumer in all_consumers():
             offsets = self.committed[consumer.name]
@@ -85,7 +85,7 @@ class World:
         return count
 
     def work(self) -> int:
-        """Do what Celery does."""
+        """Settle payments and send messages, as Celery would, and return the number of due rows."""
         payments = Payment.objects.exclude(wanted="nothing").count()
         messages = Message.objects.filter(status="pending").count()
         settle_payments()
@@ -95,7 +95,7 @@ class World:
 
 @pytest.fixture
 def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A shop with three products, whose Kafka is a list and whose doorbell rings nowhere."""
+    """A shop with three products, with a list in place of Kafka and without a doorbell."""
     monkeypatch.setattr("shop.workqueue.doorbell._ring_now", lambda task, *args: None)
     with open_books() as books:
         books.execute("truncate sandbox_gateway.ledger")
@@ -111,7 +111,7 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def orders(world: World) -> dict[str, Order]:
-    """One order for each way that an order can go, all of it done."""
+    """Return one completed order for each possible outcome, by name."""
     placed = {
         "delivered": world.place(),
         "confirmed": world.place(sku="MUG"),
@@ -128,12 +128,12 @@ def orders(world: World) -> dict[str, Order]:
 
 @pytest.fixture
 def break_by_hand(orders: dict[str, Order]) -> Callable[..., None]:
-    """A function that runs SQL which nobody should run. Braces name one of `orders`: ``{confirmed.id}``."""
+    """Return a function that runs damaging SQL. Names in braces refer to `orders`, for example ``{confirmed.id}``."""
 
     def execute(*statements: str) -> None:
         with connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement.format(**orders))
-                assert cursor.rowcount != 0, f"it broke nothing: {statement}"
+                assert cursor.rowcount != 0, f"the statement changes no row: {statement}"
 
     return execute

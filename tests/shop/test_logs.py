@@ -1,4 +1,4 @@
-"""What is logged: one line with its fields, and nothing about a person."""
+"""Log records are single lines with their fields, and contain no personal data."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ PERSONAL = ("Ada", "Lovelace", "ada@", "7946 0018", "St James", "SW1Y")
 
 @pytest.fixture
 def read_log() -> Iterator[Callable[[], str]]:
-    """A function that returns what has been logged, as the processes log it."""
+    """Return a function that returns the log output in the format of the processes."""
     out = StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(LineFormatter())
@@ -140,7 +140,7 @@ def test_the_token_in_an_address_is_not_logged(
     assert sign_order(order_id) not in read_log()
 
 
-def test_it_works_for_records_without_anything(read_log: Callable[[], str]) -> None:
+def test_empty_records_are_formatted(read_log: Callable[[], str]) -> None:
     logging.getLogger("shop").error("")
     logging.getLogger("shop").error("%s of %s", 1, 2, exc_info=sys.exc_info())
     assert "1 of 2" in read_log()

@@ -1,4 +1,4 @@
-"""What stands before every view."""
+"""Middleware: body size, lost database, cookies and the Content-Security-Policy."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -52,13 +52,13 @@ def test_any_other_error_stays_an_error(error: Exception) -> None:
 
 
 @pytest.mark.django_db
-def test_a_browsers_cookie_is_nothing_to_the_api(admin_client: Client) -> None:
+def test_the_api_ignores_a_browsers_cookie(admin_client: Client) -> None:
     assert admin_client.get("/admin/").status_code == 200
     assert admin_client.get("/api/v1/orders/").status_code == 401
 
 
 @pytest.mark.django_db
-def test_inline_code_is_for_the_admin_and_the_documentation_alone(client: Client) -> None:
+def test_only_the_admin_and_the_documentation_may_run_inline_code(client: Client) -> None:
     strict, loose = (client.get(path)["Content-Security-Policy"] for path in ("/healthz", "/api/docs/"))
     parts = set(loose.split("; ")) - set(strict.split("; "))
     assert parts == {"script-src 'self' 'unsafe-inline' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'"}

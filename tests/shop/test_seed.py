@@ -1,4 +1,4 @@
-"""A first run of the tests draws the same samples as CI, and shows the seed."""
+"""A run of the tests without SEED uses the same seed as CI, and prints it."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A bad environment variable ends every command with a sentence that names it; secrets are not shown."""
+"""An invalid environment variable ends each command with a message that names the variable, but shows no secret."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def manage(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def read_settings(**variables: str) -> dict[str, Any]:
-    """The settings that come of these environment variables."""
+    """Return the settings SHOWN for these environment variables."""
     done = manage("shell", "-v0", "-c", SHOW, **variables)
     assert done.returncode == 0, done.stderr
     settings: dict[str, Any] = json.loads(done.stdout)
@@ -66,7 +66,7 @@ def read_settings(**variables: str) -> dict[str, Any]:
         ("DATABASE_URL", "nonsense", "postgres://"),
         ("DATABASE_URL", "mysql://me:hunter2@host/shop", "postgres://"),
         ("DATABASE_URL", "postgres://me:hunter2@host:port/shop", "postgres://"),
-        ("DATABASE_URL", "postgres://me:hunter2@host", "names no database"),
+        ("DATABASE_URL", "postgres://me:hunter2@host", "contains no database name"),
         ("CELERY_BROKER_URL", "amqp://me:hunter2@host", "redis://"),
         ("PAYMENT_GATEWAY", "cash", "'cash'"),
         ("GATEWAY_READ_SECONDS", "0", "'0'"),
@@ -86,12 +86,12 @@ def test_in_production_secrets_must_be_given() -> None:
     for given in ({}, {"SECRET_KEY": ""}, {"SECRET_KEY": "s" * 50}):
         done = manage("check", PRODUCTION="1", **given)
         missing = "ALLOWED_HOSTS" if given.get("SECRET_KEY") else "SECRET_KEY"
-        assert (done.returncode, done.stderr.strip()) == (1, f"{missing} is not set: with PRODUCTION it must be")
+        assert (done.returncode, done.stderr.strip()) == (1, f"{missing} is not set: PRODUCTION requires it")
 
 
 def test_with_stripe_its_secrets_must_be_given() -> None:
     done = manage("check", PAYMENT_GATEWAY="stripe", STRIPE_KEY="sk_test_1")
-    expected = "STRIPE_WEBHOOK_SECRET is not set: with PAYMENT_GATEWAY=stripe it must be"
+    expected = "STRIPE_WEBHOOK_SECRET is not set: PAYMENT_GATEWAY=stripe requires it"
     assert (done.returncode, done.stderr.strip()) == (1, expected)
 
 
@@ -100,7 +100,7 @@ def test_without_any_variable_everything_is_on_this_machine() -> None:
     assert (settings["PORT"], settings["DEBUG"], settings["PRODUCTION"]) == (8000, False, False)
     assert settings["OUTSIDE_PARTS"] == []
     assert settings["DATABASE"]["HOST"] == "127.0.0.1"
-    # An empty variable, as compose files like to set them, is one that is not set.
+    # Compose files often set empty variables, which must count as not set.
     assert read_settings(DATABASE_URL="", KAFKA_BOOTSTRAP_SERVERS="", CELERY_BROKER_URL="", PORT="") == settings
 
 

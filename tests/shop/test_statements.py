@@ -1,4 +1,4 @@
-"""Statements that are planned once behave as on any cursor of Django's: in its transaction, with its errors."""
+"""Prepared statements behave like statements of a Django cursor: same transaction, same errors."""
 
 import psycopg
 import pytest
@@ -57,19 +57,19 @@ def test_after_an_error_in_a_transaction_nothing_more_is_run_in_it() -> None:
 
 
 def cut_connection() -> None:
-    """End the connection from outside, as a restart of PostgreSQL does."""
+    """Terminate the connection from another session, as a restart of PostgreSQL would."""
     server = connection.connection.info
     with psycopg.connect(server.dsn, password=server.password, autocommit=True) as other:
         other.execute("select pg_terminate_backend(%s, 5000)", [server.backend_pid])
 
 
-def test_a_connection_that_was_cut_while_it_was_idle_is_made_anew() -> None:
+def test_a_connection_that_was_cut_while_it_was_idle_is_opened_again() -> None:
     assert run_prepared("select %(number)s::int", {"number": "1"}) == [("1",)]
     cut_connection()
     assert run_prepared("select %(number)s::int", {"number": "2"}) == [("2",)]
 
 
-def test_a_connection_that_was_cut_within_a_transaction_is_not_made_anew() -> None:
+def test_a_connection_that_was_cut_within_a_transaction_is_not_opened_again() -> None:
     with pytest.raises(OperationalError), transaction.atomic():
         run_prepared(_INSERT, {"slug": "a", "name": "A"})
         cut_connection()
@@ -78,7 +78,7 @@ def test_a_connection_that_was_cut_within_a_transaction_is_not_made_anew() -> No
     assert not Category.objects.exists()
 
 
-def test_a_connection_that_was_cut_is_an_operational_error_and_the_next_one_plans_anew() -> None:
+def test_a_cut_connection_is_an_operational_error_and_the_next_one_prepares_again() -> None:
     assert run_prepared("select %(number)s::int", {"number": "1"}) == [("1",)]
     with pytest.raises(OperationalError):
         run_prepared("select pg_terminate_backend(pg_backend_pid())", {})

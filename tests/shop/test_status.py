@@ -1,4 +1,4 @@
-"""`status` shows what there is, and what is away is down, not an error."""
+"""`status` shows all parts. A part that does not answer is shown as down, without an error."""
 
 import json
 import re
@@ -32,10 +32,10 @@ PARTS = {
 
 @pytest.fixture(autouse=True)
 def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kafka, Valkey and the web are away."""
+    """Let Kafka, Valkey and the web not answer."""
     monkeypatch.setattr("relay.operations.cluster.is_reachable", lambda: False)
     monkeypatch.setattr(command, "ping_valkey", lambda: False)
-    monkeypatch.setattr(command, "ask_health", lambda url: False)
+    monkeypatch.setattr(command, "is_healthy", lambda url: False)
 
 
 def read() -> dict[str, Any]:
@@ -96,7 +96,7 @@ def test_a_part_is_up_while_its_heartbeat_is_fresh() -> None:
     assert parts["orders"]["detail"].startswith("last round 6")
 
 
-def test_what_is_still_to_be_done_is_counted() -> None:
+def test_backlogs_are_counted() -> None:
     order_id = uuid4()
     with transaction.atomic():
         for _ in range(2):
@@ -117,7 +117,7 @@ def test_what_is_still_to_be_done_is_counted() -> None:
     assert shown["consumers"]["orders"] == {"lag": 0, "keys": 0, "parked": 0, **running}
 
 
-def test_what_is_only_estimated_is_said_to_be_about_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimated_lag_is_marked_with_about(monkeypatch: pytest.MonkeyPatch) -> None:
     with transaction.atomic():
         for _ in range(2):
             publish(OrderShipped(order_id=uuid4(), number="N1", contact_id=uuid4(), occurred_at=timezone.now()))
@@ -143,7 +143,7 @@ def test_the_age_of_the_canary_and_a_pause_are_shown() -> None:
     assert lines["inventory"].endswith("no canary yet, paused: counting stock (ada)")
 
 
-def test_what_a_process_waits_for_is_shown_beside_its_last_round() -> None:
+def test_the_reason_of_a_wait_is_shown_with_the_last_round() -> None:
     pulse = Pulse("relay")
     pulse.beat()
     with connection.cursor() as cursor:
@@ -173,7 +173,7 @@ def test_each_relay_that_sends_records_one_by_one_is_shown_with_the_reason() -> 
     assert "relay@b:1" not in out.getvalue()
 
 
-def test_without_a_database_the_rest_is_shown() -> None:
+def test_without_a_database_the_other_parts_are_shown() -> None:
     port = connection.settings_dict["PORT"]
     connection.close()
     connection.settings_dict["PORT"] = 1
@@ -187,10 +187,10 @@ def test_without_a_database_the_rest_is_shown() -> None:
     assert shown["parts"]["postgres"]["up"] is False
     assert "refused" in shown["parts"]["postgres"]["detail"]
     assert (shown["outbox"], shown["consumers"]) == (None, None)
-    assert "the database is away" in out.getvalue()
+    assert "the database is down" in out.getvalue()
 
 
-def test_the_table_for_people_has_a_line_for_each_part_and_consumer() -> None:
+def test_the_table_has_a_line_for_each_part_and_consumer() -> None:
     out = StringIO()
     call_command("status", stdout=out)
     lines = out.getvalue().splitlines()

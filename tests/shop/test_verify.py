@@ -1,4 +1,4 @@
-"""Every rule of `verify`, broken by hand, is named in a sentence that says where."""
+"""`verify` reports each broken rule and its place, and nothing while work is in flight."""
 
 import json
 import re
@@ -26,11 +26,11 @@ Break = Callable[..., None]
 
 
 def tell(report: Report) -> list[str]:
-    """The differences, as the command prints them."""
+    """Return the differences in the form in which the command prints them."""
     return [f"{found.rule}: {found.difference}" for found in report.differences]
 
 
-def test_where_everything_is_done_nothing_is_found(world: World, orders: Orders) -> None:
+def test_verify_finds_nothing_after_all_work_is_done(world: World, orders: Orders) -> None:
     expected = {name: name if name in ("delivered", "confirmed") else "cancelled" for name in orders}
     assert {name: order.status for name, order in orders.items()} == expected
     report = verify()
@@ -40,8 +40,8 @@ def test_where_everything_is_done_nothing_is_found(world: World, orders: Orders)
     assert report.as_dict()["ok"] is True
 
 
-def test_what_is_in_flight_is_no_difference_at_any_step(world: World) -> None:
-    """Whatever the moment at which somebody asks: what is not done yet is counted, never called broken."""
+def test_work_in_flight_is_never_a_difference(world: World) -> None:
+    """Verify after each single step: unfinished work is counted, and is never a difference."""
     orders = [world.place(), world.place(token="tok_declined"), world.place(sku="GONE")]
     seen: set[str] = set()
     steps: list[Callable[[], int]] = [world.forward, world.consume, world.work]
@@ -60,8 +60,8 @@ def test_what_is_in_flight_is_no_difference_at_any_step(world: World) -> None:
     assert verify().in_flight["unpublished_rows"] == 1
 
 
-def test_what_is_broken_by_hand_is_named(orders: Orders, break_by_hand: Break) -> None:
-    """One shop is broken in each way in turn, and rolled back."""
+def test_each_broken_rule_is_reported(orders: Orders, break_by_hand: Break) -> None:
+    """Break the same shop in each way in turn, and roll back each time."""
     for breakage, expected in BROKEN.items():
         with transaction.atomic():
             break_by_hand(breakage)
@@ -80,9 +80,11 @@ def test_a_lost_payment_is_named(orders: Orders, break_by_hand: Break) -> None:
         " (select id from payments_payment where order_id = '{confirmed.id}')",
         "delete from payments_payment where order_id = '{confirmed.id}'",
     )
-    told = tell(verify())
-    assert any(line.startswith(EFFECTS) and f"of order {order.pk} without leaving a payment" in line for line in told)
-    assert any(line.startswith(MONEY) and "which does not exist" in line for line in told)
+    found = tell(verify())
+    assert any(
+        line.startswith(EFFECTS) and f"of order {order.pk}, but the event has no payment" in line for line in found
+    )
+    assert any(line.startswith(MONEY) and "which does not exist" in line for line in found)
 
 
 def test_a_ledger_entry_that_the_gateway_lost_is_named(orders: Orders) -> None:
@@ -100,7 +102,7 @@ def test_a_ledger_entry_that_the_gateway_lost_is_named(orders: Orders) -> None:
         ("message", "notifications_message", "message_once_per_channel", "gen_random_uuid()"),
     ],
 )
-def test_an_effect_that_stands_twice_is_named(
+def test_a_duplicate_effect_is_reported(
     break_by_hand: Break, effect: str, table: str, constraint: str, new_id: str
 ) -> None:
     with transaction.atomic():
@@ -112,12 +114,12 @@ def test_an_effect_that_stands_twice_is_named(
             f"insert into {table} table copied",
         )
         (sentence,) = find_duplicate_effects()
-        transaction.set_rollback(True)  # brings the constraint back
+        transaction.set_rollback(True)  # restores the constraint
     assert sentence.startswith("event ") and sentence.endswith(f"has its {effect} 2 times")
 
 
 def find_record(world: World, order: Order, sequence: int) -> int:
-    """Where the n-th event of the order stands in the log."""
+    """Return the index of the order's event with this `sequence` in the log."""
     found = [
         n for n, d in enumerate(world.log) if (d.topic, d.key, d.sequence) == ("shop.orders", str(order.pk), sequence)
     ]
@@ -130,7 +132,7 @@ def test_an_event_that_kafka_lost_is_named(world: World, orders: Orders) -> None
     assert tell(verify()) == [f"{LOG}: shop.orders/{order.pk} is published up to 2, but Kafka holds it up to 1"]
 
 
-def test_events_that_are_not_part_of_the_contract_any_more_are_looked_for_in_their_topic(
+def test_events_that_were_removed_from_the_contract_are_still_verified(
     world: World, orders: Orders, break_by_hand: Break
 ) -> None:
     break_by_hand(
@@ -144,21 +146,21 @@ def test_events_that_are_not_part_of_the_contract_any_more_are_looked_for_in_the
     assert tell(verify()) == []
 
 
-def test_events_of_a_key_that_stand_in_kafka_in_a_wrong_order_are_named(world: World, orders: Orders) -> None:
+def test_events_in_a_wrong_order_in_kafka_are_reported(world: World, orders: Orders) -> None:
     order = orders["confirmed"]
     first, second = find_record(world, order, 1), find_record(world, order, 2)
     world.log[first], world.log[second] = world.log[second], world.log[first]
     assert tell(verify()) == [f"{LOG}: in Kafka shop.orders/{order.pk} jumps from 0 to 2"]
 
 
-def test_an_event_that_the_database_has_forgotten_is_named(world: World, orders: Orders) -> None:
+def test_an_event_that_the_database_lost_is_reported(world: World, orders: Orders) -> None:
     order = orders["confirmed"]
     last = world.log[find_record(world, order, 2)]
     world.log.append(last._replace(sequence=3, offset=len(world.log)))
     assert tell(verify()) == [f"{LOG}: shop.orders/{order.pk} ends at 2, but Kafka holds it up to 3"]
 
 
-def test_a_row_that_the_relays_have_gone_past_unpublished_is_named(orders: Orders, break_by_hand: Break) -> None:
+def test_an_unpublished_row_below_the_low_watermark_is_reported(orders: Orders, break_by_hand: Break) -> None:
     break_by_hand(
         "update relay_outbox set published_at = null where key = '{confirmed.id}' and type = 'OrderConfirmed.v1'",
         "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
@@ -166,7 +168,7 @@ def test_a_row_that_the_relays_have_gone_past_unpublished_is_named(orders: Order
     )
     (sentence,) = tell(verify())
     assert f"OrderConfirmed.v1 of shop.orders/{orders['confirmed'].pk}, position " in sentence
-    assert sentence.endswith("is not published, and the relays have gone past it: relay_rescan makes them look again")
+    assert sentence.endswith("is not published and not above the low watermark: run relay_rescan to publish it")
     break_by_hand("update relay_outbox set refused_reason = 'too large' where published_at is null")
     assert tell(verify()) == []
 
@@ -188,7 +190,7 @@ def test_pruned_rows_are_left_out(orders: Orders, break_by_hand: Break) -> None:
         "update relay_stream set floor = 2 where topic = 'shop.orders' and key = '{delivered.id}'",
     )
     rules = {found.rule for found in verify().differences}
-    assert rules <= {RECOUNT}  # which needs the events to know what analytics has applied
+    assert rules <= {RECOUNT}  # the recount needs the events
 
 
 def test_waiting_ends_as_soon_as_nothing_is_in_flight_or_the_time_is_up(
@@ -245,7 +247,7 @@ def test_the_command_exits_with_1_when_something_differs(orders: Orders, break_b
         (GatewayUnavailable("no answer"), "gateway"),
     ],
 )
-def test_what_can_not_be_read_is_told_without_a_traceback(
+def test_an_unreachable_service_is_reported_without_a_traceback(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
     def fail(**_: object) -> None:
@@ -256,7 +258,7 @@ def test_what_can_not_be_read_is_told_without_a_traceback(
         call_command("verify")
 
 
-def test_the_database_s_error_says_what_was_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_error_names_the_rule(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise OperationalError("canceling statement due to statement timeout")
 
@@ -265,7 +267,7 @@ def test_the_database_s_error_says_what_was_asked(world: World, monkeypatch: pyt
         call_command("verify")
 
 
-def test_who_waits_is_told_what_is_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_step_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     err = StringIO()
 
     def take_long(*, wait_seconds: float, tell: Callable[[str], None]) -> Report:
@@ -281,7 +283,7 @@ def test_who_waits_is_told_what_is_being_done(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.usefixtures("world")
-def test_each_rule_is_told_before_it_is_checked() -> None:
+def test_each_rule_is_reported_before_its_check() -> None:
     steps: list[str] = []
     verify(tell=steps.append)
     rules = [step.removeprefix("checking that ") for step in steps if step.startswith("checking that ")]
@@ -290,13 +292,13 @@ def test_each_rule_is_told_before_it_is_checked() -> None:
 
 @pytest.fixture
 def drained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody counts what is in flight: in a test's transaction, which goes on, that leaves its settings behind."""
+    """Skip the count of work in flight, because it would leave its settings in the test's transaction."""
     monkeypatch.setattr("shop.management.verification.wait_until_drained", lambda seconds, tell: {})
 
 
 @pytest.mark.usefixtures("drained")
-def test_no_rule_looks_up_row_by_row(orders: Orders) -> None:
-    """What is right for ten orders takes hours for a hundred thousand, whatever the statistics say: see the plans."""
+def test_no_rule_uses_a_nested_loop(orders: Orders) -> None:
+    """Check the query plans: a nested loop would take hours with 100,000 orders and old statistics."""
     plans: list[str] = []
 
     def explain(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:

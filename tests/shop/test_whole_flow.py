@@ -1,4 +1,4 @@
-"""Orders through all five apps in one transaction: the test kit takes the place of relay, Kafka and receivers."""
+"""Orders through all five apps in one transaction. The test kit replaces relay, Kafka and receivers."""
 
 import pytest
 from django.db.models import Sum
@@ -14,13 +14,13 @@ from relay.testing import assert_nothing_published, assert_published, deliver, p
 from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped, PaymentCaptured, StockReserved
 from tests.shop.conftest import World
 
-# The calmest and the worst of what Kafka and a relay may do. None of it may show.
+# Faults of Kafka and the relay, by probability: none, and all of them. Neither may change the result.
 CALM: dict[str, float] = {}
 WILD: dict[str, float] = {"duplicate": 0.5, "delay": 0.5, "lose": 0.3, "shuffle": True}
 
 
 def run_shop(world: World, weather: dict[str, float]) -> None:
-    """Deliver, and let Celery work, until nothing more happens."""
+    """Deliver events and run Celery's work until no work is left."""
     while deliver(*all_consumers(), **weather) + world.work():  # type: ignore[arg-type]
         pass
 
@@ -30,7 +30,7 @@ def test_an_order_is_confirmed_step_by_step(world: World) -> None:
     assert_published(OrderPlaced, key=order.pk, total=9980)
     deliver(*all_consumers())
     assert_published(StockReserved, key=order.pk)
-    assert_nothing_published(OrderConfirmed)  # the gateway has not been asked yet
+    assert_nothing_published(OrderConfirmed)  # the gateway has not been called yet
     run_shop(world, CALM)
     order.refresh_from_db()
     assert order.status == "confirmed"
@@ -64,5 +64,5 @@ def test_each_order_has_its_effects_once_whatever_the_weather(world: World, weat
     assert Movement.objects.filter(sku="LAMP").aggregate(sum=Sum("on_hand_delta"))["sum"] == 94
     assert Payment.objects.filter(status="captured").count() == 6
     assert Sale.objects.count() == 8 + 6 + 2
-    told = Message.objects.filter(channel="email").values_list("kind", flat=True)
-    assert sorted(told) == [*["cancelled"] * 2, *["confirmed"] * 6, "shipped"]
+    sent = Message.objects.filter(channel="email").values_list("kind", flat=True)
+    assert sorted(sent) == [*["cancelled"] * 2, *["confirmed"] * 6, "shipped"]

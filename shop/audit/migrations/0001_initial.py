@@ -1,4 +1,4 @@
-"""The audit's table, with the trigger that keeps it append-only."""
+"""Create the audit's table and the trigger that makes it append-only."""
 
 import django.db.models.functions.datetime
 from django.db import migrations, models

@@ -1,4 +1,4 @@
-"""The audit can't be emptied either. Truncating an empty table loses nothing: Django's flush does so in tests."""
+"""Refuse to truncate the audit's table if it has rows. Django's flush in tests truncates the empty table."""
 
 from django.db import migrations
 

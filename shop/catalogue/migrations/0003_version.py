@@ -1,10 +1,10 @@
-"""A number that changes with each transaction that changes what the storefront shows."""
+"""Create the catalogue's version number and the triggers that change it in each transaction."""
 
 from django.db import migrations, models
 
 TABLES = ("catalogue_product", "catalogue_category")
-# Deferred to the commit: a transaction that waits here for another one holds all of its locks and asks for no more, so
-# that the two cannot deadlock. The setting makes it one update for each transaction instead of one for each row.
+# The triggers are deferred to the commit. A transaction that waits here already holds all its locks and needs no other,
+# so it can't deadlock. The setting limits the triggers to one update for each transaction.
 _CREATE = """
 create sequence catalogue_version_number;
 create function catalogue_renumber() returns trigger language plpgsql as $$

@@ -1,4 +1,4 @@
-"""``{{ price|money:currency }}``."""
+"""The template filter ``{{ price|money:currency }}``."""
 
 from django import template
 
@@ -9,5 +9,5 @@ register = template.Library()
 
 @register.filter
 def money(amount: int, currency: str) -> str:
-    """Show minor units of a currency to people."""
+    """Return `amount` minor units of `currency` as text."""
     return format_money(amount, currency)

@@ -1,4 +1,4 @@
-"""``{% visitor_part "count" %}``."""
+"""The template tag ``{% visitor_part "count" %}``."""
 
 from django import template
 from django.template.context import Context
@@ -12,5 +12,5 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def visitor_part(context: Context, name: str) -> SafeString:
-    """Show the part `name` of this request's visitor; without a request, the part's placeholder."""
+    """Return the part `name` of the request's visitor, or the part's placeholder without a request."""
     return mark_safe(render_part(name, context) if "request" in context else make_placeholder(name))

@@ -1,4 +1,4 @@
-"""Somebody to log in as, on a machine where everybody may."""
+"""Create the demo user for the admin."""
 
 from typing import Any
 
@@ -10,13 +10,15 @@ from shop.embedded.addresses import DEMO_PASSWORD, DEMO_USER
 
 
 class Command(BaseCommand):
-    """Creates the user `staff`; one who is there already stays as it is."""
+    """Creates the user `staff`, unless a user with this name exists."""
 
-    help = "Create the user staff with the password staff, who may do everything in the admin. Not in production."
+    help = "Create the superuser staff with the password staff for the admin. Refused in production."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
-            raise CommandError("PRODUCTION is set: use `manage.py createsuperuser`, and a password nobody knows")
+            raise CommandError(
+                "PRODUCTION is set: create a user with `manage.py createsuperuser` and a secret password"
+            )
         users = get_user_model()._default_manager
         if not users.filter(username=DEMO_USER).exists():
             users.create_superuser(username=DEMO_USER, password=DEMO_PASSWORD)

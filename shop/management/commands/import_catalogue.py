@@ -1,4 +1,4 @@
-"""Load a catalogue from a CSV file."""
+"""Import the catalogue from a CSV file."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -17,11 +17,11 @@ from shop.catalogue.csv_file import (
 
 
 class Command(BaseCommand):
-    """Create or update products from a file: all of it, or nothing when any row is bad."""
+    """Creates or updates products from a file, or changes nothing if any row is invalid."""
 
     help = (
-        f"Load products from a CSV file with the columns {', '.join(COLUMNS)}. Prices are in minor units. Stock is the "
-        "opening stock of products that inventory does not know yet; the stock of all others is left alone."
+        f"Import products from a CSV file with the columns {', '.join(COLUMNS)}. Prices are in minor units of the "
+        "currency. The column stock is the opening stock of new products; the stock of other products is unchanged."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,11 +33,11 @@ class Command(BaseCommand):
         except UnableToReadCatalogue as error:
             for mistake in error.mistakes:
                 self.stderr.write(f"{file.name}: {mistake}")
-            raise CommandError(f"{len(error.mistakes)} mistake(s) in {file}: nothing was loaded") from error
+            raise CommandError(f"{len(error.mistakes)} mistake(s) in {file}: nothing was imported") from error
         with transaction.atomic():
             created, updated = save_catalogue(rows)
             stocked = receive_opening_stock({row.sku: row.stock for row in rows})
         self.stdout.write(
             f"{file.name}: {len({row.category for row in rows})} categories, {created} products created, "
-            f"{updated} updated, {stocked} given opening stock"
+            f"{updated} updated, opening stock set for {stocked}"
         )

@@ -1,4 +1,4 @@
-"""Pull one plug: stop, start or kill a part of the shop that `manage.py up` runs, and see what the others do."""
+"""List, stop, start or kill the parts of the shop that `manage.py up` runs."""
 
 import json
 import os
@@ -14,27 +14,31 @@ from shop.embedded.processes import wait_until
 
 
 class Command(BaseCommand):
-    """Talks to the supervisor through the files in VAR_DIR/run."""
+    """Communicates with the supervisor through the files in VAR_DIR/run."""
 
-    help = "List the parts that `manage.py up` runs, or stop, start or kill one. `kafka` means every broker."
+    help = "List the parts that `manage.py up` runs, or stop, start or kill one part. `kafka` means all brokers."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        listing = actions.add_parser("list", help="show every part's state, process and restarts")
+        listing = actions.add_parser("list", help="show the state, the pid and the number of restarts of each part")
         listing.add_argument("--json", action="store_true", dest="as_json")
         for action, what in {
-            "stop": "end it, and keep it ended until `part start`",
-            "start": "start it again after `part stop`, and wait until it is well",
-            "kill": "kill -9; the supervisor starts it again by itself",
+            "stop": "stop the part until `part start`",
+            "start": "start the part after `part stop`, and wait until it is healthy",
+            "kill": "kill the part with SIGKILL; the supervisor restarts it",
         }.items():
             acting = actions.add_parser(action, help=what)
             acting.add_argument("name")
-            acting.add_argument("--seconds", type=float, default=60, help="how long to wait (60)")
+            acting.add_argument(
+                "--seconds", type=float, default=60, help="longest wait for the new state (default: 60)"
+            )
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         if not run_files.supervisor_lives():
-            raise CommandError(f"no `manage.py up` runs on {settings.VAR_DIR}: start it, or set VAR_DIR to its folder")
+            raise CommandError(
+                f"no `manage.py up` uses {settings.VAR_DIR}: start it, or set VAR_DIR to the folder of a running one"
+            )
         if action == "list":
             self._list(as_json=options["as_json"])
             return
@@ -51,11 +55,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{name:<14} {row['state']:<9} {row['pid'] or '-':>7}  {row['restarts']} restarts")
 
 
-def _find_names(asked: str) -> list[str]:
+def _find_names(wanted: str) -> list[str]:
     known = run_files.read_parts()
-    names = [name for name in known if name == asked or name.rpartition("-")[0] == asked]
+    names = [name for name in known if name == wanted or name.rpartition("-")[0] == wanted]
     if not names:
-        raise CommandError(f"{asked!r} is no part here. There are {', '.join(known)}")
+        raise CommandError(f"unknown part {wanted!r}: choose one of {', '.join(known)}")
     return names
 
 
@@ -76,8 +80,8 @@ def _start(names: list[str], seconds: float) -> None:
         (run_files.STOPPED / name).unlink(missing_ok=True)
     if not wait_until(lambda: set(_states(names)) == {"running"}, seconds=seconds):
         raise CommandError(
-            f"{', '.join(names)} is not well after {seconds:g} s, but {', '.join(_states(names))}: "
-            f"see {settings.VAR_DIR}/log, or whether something that it needs is stopped"
+            f"{', '.join(names)} is not healthy after {seconds:g} s, but {', '.join(_states(names))}: "
+            f"read its log in {settings.VAR_DIR}/log, and check that the parts that it needs are running"
         )
 
 
@@ -85,7 +89,7 @@ def _kill(names: list[str], seconds: float) -> None:
     before = run_files.read_parts()
     pids = {name: before[name]["pid"] for name in names if before[name]["pid"]}
     if not pids:
-        raise CommandError(f"{', '.join(names)} does not run now, but is {', '.join(_states(names))}")
+        raise CommandError(f"{', '.join(names)} is not running, but {', '.join(_states(names))}")
     for pid in pids.values():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -95,4 +99,4 @@ def _kill(names: list[str], seconds: float) -> None:
         return all(now[name]["pid"] != pid for name, pid in pids.items())
 
     if not wait_until(noticed, seconds=seconds):
-        raise CommandError(f"{', '.join(names)} was killed, but the supervisor has not noticed within {seconds:g} s")
+        raise CommandError(f"{', '.join(names)} was killed, but the supervisor did not notice within {seconds:g} s")

@@ -1,4 +1,4 @@
-"""Begin anew: no orders, no events, an empty var/."""
+"""Delete all data of the local shop."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from shop.embedded.run_files import AnotherSupervisor
 
 
 class Command(BaseCommand):
-    """Refuses while `manage.py up` runs. Outside parts are not touched."""
+    """Refuses while `manage.py up` runs. Data of external services stay unchanged."""
 
     help = "Delete the data of the parts that `manage.py up` runs on this machine, and their logs."
     requires_system_checks = ()
@@ -22,4 +22,4 @@ class Command(BaseCommand):
         for path in removed:
             self.stdout.write(f"removed {path}")
         if not removed:
-            self.stdout.write("there is nothing to remove")
+            self.stdout.write("there is no data to remove")

@@ -1,4 +1,4 @@
-"""What a new installation needs once, and an update again: tables, topics, and something to look at."""
+"""Prepare the database and Kafka after an installation or an update."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from shop.embedded.setup import load_demo_data, prepare_database
 
 
 class Command(BaseCommand):
-    """For those who run each process by hand or in a container; `manage.py up` does the same by itself."""
+    """Needed if the processes run in containers or by hand. `manage.py up` does the same automatically."""
 
-    help = "Bring the tables up to date, create missing topics, and load the demo catalogue into an empty shop."
+    help = "Apply migrations, create missing topics, and import the demo catalogue if there are no products."
 
     def handle(self, *args: Any, **options: Any) -> None:
         prepare_database()

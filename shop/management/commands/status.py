@@ -24,15 +24,15 @@ LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics
 
 
 class Command(BaseCommand):
-    help = "Show where every part is, whether it is up, and what is still to be done."
+    help = "Show the address and the state of each part, and the backlogs of the outbox and the consumers."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --json."""
-        parser.add_argument("--json", action="store_true", help="Print it as JSON.")
+        parser.add_argument("--json", action="store_true", help="Print the status as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read and show the state; a part that is away is shown as down, it is no error."""
+        """Print the status. A part that does not answer is shown as down, without an error."""
         status = read_status()
         if options["json"]:
             self.stdout.write(json.dumps(status, indent=2))
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         for process, reason in status["fallbacks"].items():
             self.stdout.write(self.style.WARNING(f"slow {process} sends records one by one: {reason}"))
         if status["outbox"] is None:
-            self.stdout.write("the database is away: nothing else can be told")
+            self.stdout.write("the database is down: the state of the outbox and the consumers is unknown")
             return
         outbox = "\noutbox: {unpublished} unpublished, the oldest {oldest_seconds:.1f} s old, refused: {refused}"
         self.stdout.write(outbox.format(**status["outbox"]))
@@ -58,22 +58,22 @@ class Command(BaseCommand):
 def read_status() -> dict[str, Any]:
     """Collect addresses, parts, the outbox and the consumers as JSON-like data."""
     database, running = read_database()
-    # The freshest process of each name.
+    # The process with the newest heartbeat for each name.
     processes = {process.name: process for process in reversed(running)}
     outbox, consumers = (read_outbox(), read_consumers()) if database["up"] else (None, None)
     return {
         "addresses": read_addresses(),
         "parts": {
             "postgres": database,
-            "kafka": tell(cluster.is_reachable),
-            "valkey": tell(ping_valkey),
-            "web": tell(lambda: ask_health(f"http://127.0.0.1:{settings.PORT}")),
-            **({"gateway": tell(lambda: ask_health(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),
-            **{name: tell_process(processes.get(name)) for name in LOOPS},
-            # The heartbeat of Celery is a periodic task, so it shows the beat as well.
-            "beat": tell_process(processes.get("celery")),
+            "kafka": check_part(cluster.is_reachable),
+            "valkey": check_part(ping_valkey),
+            "web": check_part(lambda: is_healthy(f"http://127.0.0.1:{settings.PORT}")),
+            **({"gateway": check_part(lambda: is_healthy(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),
+            **{name: describe_process(processes.get(name)) for name in LOOPS},
+            # A periodic task sends Celery's heartbeat, so the heartbeat shows that beat runs, too.
+            "beat": describe_process(processes.get("celery")),
         },
-        # By process: why it uses its slower method.
+        # The reason for which a process uses its slower method, by process.
         "fallbacks": {p.process: p.fallback for p in running if p.fallback and p.tried_age < STALE_AFTER_SECONDS},
         "outbox": outbox,
         "consumers": consumers,
@@ -81,7 +81,7 @@ def read_status() -> dict[str, Any]:
 
 
 def read_addresses() -> dict[str, str]:
-    """Where everything is to be found."""
+    """Return the address of each part and web page by name, without passwords."""
     web = f"http://127.0.0.1:{settings.PORT}"
     broker = parse_url(settings.CELERY_BROKER_URL)
     return {
@@ -96,7 +96,7 @@ def read_addresses() -> dict[str, str]:
 
 
 def read_database() -> tuple[dict[str, Any], list[Process]]:
-    """Return whether PostgreSQL answers and, if so, all processes with a heartbeat, the freshest first."""
+    """Return the state of PostgreSQL and all processes with a heartbeat, newest first; none if it does not answer."""
     try:
         connection.ensure_connection()
         return {"up": True, "detail": ""}, read_processes()
@@ -105,7 +105,7 @@ def read_database() -> tuple[dict[str, Any], list[Process]]:
 
 
 def read_outbox() -> dict[str, Any]:
-    """What waits for Kafka."""
+    """Return the number and age of the unpublished rows, and the number of refused rows."""
     unpublished = read_unpublished()
     return {
         "unpublished": unpublished.rows,
@@ -115,7 +115,7 @@ def read_outbox() -> dict[str, Any]:
 
 
 def read_consumers() -> dict[str, Any]:
-    """What waits for each consumer, how old the newest canary is that reached it, and why it is paused if it is."""
+    """Return for each consumer: its lag, its parked keys, the age of its newest canary and the reason of a pause."""
     lags = {consumer.name: read_lag(consumer) for consumer in all_consumers()}
     canaries = read_canary_ages(list(lags))
     paused = {s.consumer: f"{s.reason} ({s.paused_by})" for s in ConsumerState.objects.exclude(paused_at=None)}
@@ -127,20 +127,20 @@ def read_consumers() -> dict[str, Any]:
     return consumers
 
 
-def tell(check: Callable[[], bool]) -> dict[str, Any]:
-    """Turn the outcome of a check into a part's state."""
+def check_part(check: Callable[[], bool]) -> dict[str, Any]:
+    """Return the state of a part from the result of `check`."""
     return {"up": check(), "detail": ""}
 
 
-def tell_process(process: Process | None) -> dict[str, Any]:
-    """A looping process is up when its last completed round is young enough, whatever it may be waiting for."""
+def describe_process(process: Process | None) -> dict[str, Any]:
+    """Return the state of a process: it is up if it completed a round less than STALE_AFTER_SECONDS ago."""
     if process is None:
         return {"up": False, "detail": "has never completed a round"}
     return {"up": process.age is not None and process.age < STALE_AFTER_SECONDS, "detail": process.tell()}
 
 
-def ask_health(url: str) -> bool:
-    """Ask the process that listens at `url` whether it is well."""
+def is_healthy(url: str) -> bool:
+    """Return whether the server at `url` answers its health check with 200."""
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=3) as answer:
             return bool(answer.status == 200)
@@ -149,12 +149,12 @@ def ask_health(url: str) -> bool:
 
 
 def ping_valkey() -> bool:
-    """Say PING to the Celery broker."""
+    """Return whether the Celery broker answers PING."""
     url = parse_url(settings.CELERY_BROKER_URL)
     try:
         with socket.create_connection((url["hostname"], url["port"] or 6379), timeout=2) as channel:
             channel.sendall(b"PING\r\n")
-            # Without a password a protected server answers -NOAUTH, which is an answer too.
+            # A server that requires a password answers -NOAUTH, which also shows that it runs.
             return channel.recv(64)[:1] in (b"+", b"-")
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Everything at once: the shop with PostgreSQL, Kafka and Valkey on this machine."""
+"""Run the whole shop with PostgreSQL, Kafka and Valkey on this machine."""
 
 from typing import Any
 
@@ -8,24 +8,24 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from shop.embedded import postgres, run_files
 from shop.embedded.addresses import list_addresses, show_addresses
 from shop.embedded.checks import CannotBegin, check_outside_parts, check_ports
-from shop.embedded.logs import tell
+from shop.embedded.logs import log_message
 from shop.embedded.parts import Part, import_programs, list_parts
 from shop.embedded.processes import ProcessRecord, write_atomically
 from shop.embedded.supervisor import StartFailed, Supervisor
 
 
 class Command(BaseCommand):
-    """`manage.py up`: returns after Ctrl-C or SIGTERM, when everything is stopped."""
+    """`manage.py up`: returns after Ctrl-C or SIGTERM, when all parts have stopped."""
 
-    help = "Start the shop and everything it needs, keep it running, and stop all of it on Ctrl-C."
-    requires_system_checks = ()  # every process that is started checks what it uses
+    help = "Start all parts of the shop, restart those that crash, and stop all of them on Ctrl-C."
+    requires_system_checks = ()  # each started process runs its own checks
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--only",
             nargs="+",
             metavar="PART",
-            help="start these parts and nothing else",
+            help="start only these parts",
         )
 
     def handle(self, *args: Any, only: list[str] | None, **options: Any) -> None:
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             lock = run_files.Lock()
             record = ProcessRecord(run_files.PROCESSES)
             if ended := record.end_leftovers(postgres.find_processes):
-                tell(f"ended what a supervisor that was killed had left running: {', '.join(ended)}")
+                log_message(f"ended the remaining processes of a killed supervisor: {', '.join(ended)}")
             run_files.clear()
             parts = _choose(list_parts(), only)
             check_ports(parts)
@@ -49,15 +49,15 @@ class Command(BaseCommand):
 
 
 def _choose(parts: list[Part], only: list[str] | None) -> list[Part]:
-    """Return the parts named in `only`, with the jobs that they wait for.
+    """Return the parts named in `only` and the jobs that these parts wait for, or all parts if `only` is None.
 
-    :raises CommandError: one of the names is unknown.
+    :raises CommandError: a name in `only` is unknown.
     """
     if only is None:
         return parts
     known = {part.name for part in parts if not part.is_job}
     if unknown := sorted(set(only) - known):
-        raise CommandError(f"{', '.join(unknown)}: no such part here. There are {', '.join(sorted(known))}")
+        raise CommandError(f"unknown part {', '.join(unknown)}: choose from {', '.join(sorted(known))}")
     needed = {job for part in parts if part.name in only for job in part.after}
     return [part for part in parts if part.name in only or (part.is_job and part.name in needed)]
 
@@ -71,4 +71,4 @@ def _announce(running: set[str]) -> None:
     addresses = list_addresses()
     write_atomically(run_files.READY, addresses)
     show_addresses(addresses, with_web="web" in running)
-    tell(f"everything is healthy; Ctrl-C stops it. Data: {settings.VAR_DIR}")
+    log_message(f"all parts are healthy; press Ctrl-C to stop them. Data: {settings.VAR_DIR}")

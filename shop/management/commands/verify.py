@@ -11,22 +11,22 @@ from payments.gateways.protocol import GatewayUnavailable
 from relay import BrokerUnavailable
 from shop.management.verification import verify
 
-#: Who waits for longer than this is told what for, again and again.
+#: Seconds between two lines of progress on stderr.
 TELL_SECONDS = 5.0
 
 
 class Progress:
-    """Says what is being done, with the seconds since the beginning, while that takes long."""
+    """Prints the current step and the elapsed seconds every TELL_SECONDS, in a separate thread."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        self.step = "beginning"
+        self.step = "starting"
         self._write = write
         self._began = time.monotonic()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._repeat, daemon=True)
 
     def tell(self, step: str) -> None:
-        """Take down what is done from now on."""
+        """Set the current step."""
         self.step = step
 
     def _repeat(self) -> None:
@@ -48,24 +48,28 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --wait and --json."""
         parser.add_argument(
-            "--wait", type=float, default=0.0, metavar="S", help="Let what is in flight drain first, at most S seconds."
+            "--wait",
+            type=float,
+            default=0.0,
+            metavar="S",
+            help="Wait at most S seconds until no event, payment or message is in flight.",
         )
         parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
 
     def handle(self, *args: Any, wait: float, **options: Any) -> None:
-        """Verify and report."""
+        """Verify the shop and print the report."""
         if wait < 0:
-            raise CommandError(f"--wait {wait} is negative: give seconds")
+            raise CommandError(f"--wait {wait} is negative: give a number of seconds from 0")
         progress = Progress(lambda line: self.stderr.write(line, self.style.NOTICE))
         try:
             with progress:
                 report = verify(wait_seconds=wait, tell=progress.tell)
         except BrokerUnavailable as error:
-            raise CommandError(f"Kafka is not to be reached, so its log can't be checked: {error}") from error
+            raise CommandError(f"Kafka does not answer, so its log can't be checked: {error}") from error
         except Error as error:
             raise CommandError(f"the database can't be read while {progress.step}: {error}") from error
         except GatewayUnavailable as error:
-            raise CommandError(f"the payment gateway's books can't be read: {error}") from error
+            raise CommandError(f"the payment gateway's ledger can't be read: {error}") from error
         if options["json"]:
             self.stdout.write(json.dumps(report.as_dict(), indent=2))
         else:

@@ -1,4 +1,4 @@
-"""Does everything add up? The rules, the difference that each one finds, and what is merely still in flight."""
+"""Verification of the running shop: the rules, the differences that they find, and the work in flight."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ QUESTION_SECONDS = 900
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A rule that does not hold, and where."""
+    """A violation of a rule: `rule` is its name, and `difference` describes the place."""
 
     rule: str
     difference: str
@@ -51,19 +51,19 @@ class Difference:
 
 @dataclass(slots=True)
 class Report:
-    """What was found. `in_flight` and `counts` are no differences."""
+    """The result of a verification. Only `differences` are violations of rules."""
 
     differences: list[Difference] = field(default_factory=list)
     in_flight: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON-like data, with ``ok`` saying whether no difference was found."""
+        """Return the report as JSON-like data. ``ok`` is true if there are no differences."""
         return {"ok": not self.differences, **asdict(self)}
 
 
-# Each question reads whole tables. Looking up row by row, which the planner chooses where old statistics say that a
-# table is small, takes hours then; so it may not. Sorts and hashes shall fit into memory.
+# Each query reads whole tables. With old statistics, the planner would choose a nested loop that takes hours.
+# `work_mem` is large enough to keep sorts and hashes in memory.
 _READ_EVERYTHING = f"""
 set statement_timeout = '{QUESTION_SECONDS}s'; set enable_nestloop = off; set work_mem = '64MB'
 """
@@ -72,27 +72,30 @@ _READ_AS_USUAL = "reset statement_timeout; reset enable_nestloop; reset work_mem
 
 @contextmanager
 def reading_everything() -> Iterator[None]:
-    """Let the connection's questions take long, and be planned as such. After an error it is to be given up."""
+    """Set the connection's timeouts and planner options for queries over whole tables.
+
+    After an error the options are not reset, and the connection must not be used again.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_READ_EVERYTHING)
         yield
         cursor.execute(_READ_AS_USUAL)
 
 
-def tell_nobody(step: str) -> None:
-    """Keep to oneself what is being done."""
+def ignore_step(step: str) -> None:
+    """Ignore the step."""
 
 
-def verify(*, wait_seconds: float = 0.0, tell: Callable[[str], None] = tell_nobody) -> Report:
-    """Check every rule on the running system, after waiting up to `wait_seconds` for what is in flight.
+def verify(*, wait_seconds: float = 0.0, tell: Callable[[str], None] = ignore_step) -> Report:
+    """Check all rules on the running shop and return the report.
 
-    `tell` is called with each step before it begins.
+    Wait at most `wait_seconds` until nothing is in flight. Call `tell` with a description before each step.
 
     :raises BrokerUnavailable: Kafka's log can't be read.
     :raises OperationalError: the database can't be read.
-    :raises GatewayUnavailable: the gateway's books can't be read.
+    :raises GatewayUnavailable: the gateway's ledger can't be read.
     """
-    tell("counting what is in flight")
+    tell("counting the work in flight")
     report = Report(in_flight=wait_until_drained(wait_seconds, tell))
     with reading_everything():
         check_rules(report, tell)
@@ -100,24 +103,25 @@ def verify(*, wait_seconds: float = 0.0, tell: Callable[[str], None] = tell_nobo
 
 
 def check_rules(report: Report, tell: Callable[[str], None]) -> None:
-    """Add every difference to the report, and how much was compared. Raises as `verify` does."""
-    # The order matters: an offset is committed after its cursor has moved, and a row is marked after it was sent.
-    tell("reading what the consumers have committed")
+    """Add all differences and the numbers of compared records to `report`. Raises the same errors as `verify`."""
+    # Read offsets, streams and Kafka's log in this order: an offset is committed after its cursor has moved, and a row
+    # is marked as published after Kafka has it.
+    tell("reading the committed offsets of the consumers")
     committed = cluster.read_committed([consumer.name for consumer in all_consumers()])
     tell("reading the ends of all streams")
     ends = read_ends()
     log = Log(ends)
-    # Also what is not part of the contract any more: its rows are in the outbox until they are pruned.
+    # Include topics that were removed from the contract: their rows are in the outbox until they are pruned.
     topics = {*known_topics(), *(topic for topic, _ in ends.streams)} - {CanarySent.topic}
     log.read(sorted(topics), tell)
     rules: dict[str, Callable[[], Iterator[str]]] = {
         "every order has its events": find_orders_without_events,
         "every stream is gapless": find_stream_gaps,
-        "every row is published up to the relays' mark": find_rows_left_behind,
+        "every row up to the low watermark is published": find_rows_left_behind,
         "every published row is in Kafka, first occurrences in order": lambda: find_log_differences(ends, log),
-        "every cursor stands at the end of its key": lambda: find_cursor_differences(ends, log, committed),
+        "every cursor is at the end of its stream": lambda: find_cursor_differences(ends, log, committed),
         "every effect has its event": find_effects_without_event,
-        "no event has its effect twice": find_duplicate_effects,
+        "no effect is stored twice": find_duplicate_effects,
         "every applied event has its effect": find_events_without_effect,
         "stock adds up": find_stock_differences,
         "money adds up": find_money_differences,
@@ -125,7 +129,7 @@ def check_rules(report: Report, tell: Callable[[str], None]) -> None:
         "promotions add up": find_promotion_differences,
         "orders and stock agree": find_misplaced_stock,
         "orders and reservations agree": find_wrong_reservations,
-        "orders know their payments": find_unheard_payments,
+        "orders record their payments' status": find_unheard_payments,
         "orders and payments agree": find_unpaid_orders,
         "every message was sent once": find_message_differences,
         "sales add up": find_sales_differences,

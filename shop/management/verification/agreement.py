@@ -1,6 +1,6 @@
-"""The apps against one another: what orders, inventory and payments each say about the same order.
+"""Comparison of the apps: orders, inventory and payments must agree about each order.
 
-An app is asked about an order only when it has applied everything that orders has said about it.
+A rule skips an order until the app under comparison has applied all events of the order.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from django.db import connection
 
 
 def find_wrong_orders() -> Iterator[str]:
-    """Name the orders whose own numbers, history or event contradict each other."""
+    """Report orders whose amounts, history and first event contradict each other."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -28,17 +28,17 @@ def find_wrong_orders() -> Iterator[str]:
         )
         for number, total, subtotal, status, lines, wrong, after, said in cursor:
             if subtotal != lines:
-                yield f"order {number} has {subtotal} without discount and shipping, its lines add up to {lines}"
+                yield f"order {number} has the subtotal {subtotal}, but its lines add up to {lines}"
             if wrong:
-                yield f"order {number} has {wrong} lines that are not quantity times price"
+                yield f"order {number} has {wrong} lines whose total is not quantity times price"
             if status != after:
-                yield f"order {number} is {status}, its history ends with {after}"
+                yield f"order {number} is {status}, but its history ends with {after}"
             if said is not None and said != total:
-                yield f"order {number} has the total {total}, its OrderPlaced says {said}"
+                yield f"order {number} has the total {total}, but its OrderPlaced says {said}"
 
 
 def find_unpaid_orders() -> Iterator[str]:
-    """Name orders and payments that contradict each other, leaving out what is still wanted of the gateway."""
+    """Report orders and payments that contradict each other. Skip payments with an open gateway call."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -54,11 +54,11 @@ def find_unpaid_orders() -> Iterator[str]:
             """
         )
         for number, status, total, payment, amount in cursor:
-            yield f"order {number} over {total} is {status}, its payment over {amount} is {payment}"
+            yield f"order {number} with the total {total} is {status}, but its payment of {amount} is {payment}"
 
 
 def find_misplaced_stock() -> Iterator[str]:
-    """Name order lines for which inventory holds, has sold or has given back what the order's status forbids."""
+    """Report order lines whose reservation does not fit the order's status."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -74,13 +74,13 @@ def find_misplaced_stock() -> Iterator[str]:
             """
         )
         for number, status, ordered, sku, quantity, state in cursor:
-            yield f"order {number} of {ordered} {sku} is {status}, inventory has {quantity} {state}"
+            yield f"order {number} with {ordered} {sku} is {status}, but inventory has {quantity} {state}"
 
 
 def find_wrong_reservations() -> Iterator[str]:
-    """Name reservations that no order line asks for, and orders that were answered other than what inventory holds.
+    """Report reservations without an order line, and orders whose recorded stock differs from their reservations.
 
-    The reservation is committed with the answer, so that what orders has heard must be there.
+    Inventory commits a reservation together with its event, so each answer that orders has applied has its rows.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -100,11 +100,11 @@ def find_wrong_reservations() -> Iterator[str]:
             """
         )
         for number, stock, quantity, sku, state in cursor:
-            yield f"order {number} was told that its stock is {stock}, but {quantity} {sku} are {state}"
+            yield f"order {number} records its stock as {stock}, but in inventory {quantity} {sku} are {state}"
 
 
 def find_unheard_payments() -> Iterator[str]:
-    """Name orders that know another payment than there is, although orders has applied all that payments said of it."""
+    """Report orders whose recorded payment status is wrong although orders has applied all events of the payment."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -115,4 +115,4 @@ def find_unheard_payments() -> Iterator[str]:
             """
         )
         for number, known, payment in cursor:
-            yield f"order {number} knows a payment that is {known}, it is {payment}"
+            yield f"order {number} records its payment as {known}, but the payment is {payment}"

@@ -1,4 +1,4 @@
-"""What is in flight: rows, events, calls and messages that will be done without anybody's help."""
+"""Work in flight: rows, events, gateway calls and messages that the processes will complete automatically."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ POLL_SECONDS = 0.5
 
 
 def read_in_flight() -> dict[str, int]:
-    """Count what is not done yet, by part; what is done everywhere is left out."""
+    """Return the number of unfinished items by kind, without the kinds that have none."""
     counts = {"unpublished_rows": read_unpublished().rows}
     counts |= {f"events_for_{consumer.name}": read_lag(consumer).events for consumer in all_consumers()}
     counts["gateway_calls"] = find_money_in_flight()
@@ -22,7 +22,7 @@ def read_in_flight() -> dict[str, int]:
 
 
 def wait_until_drained(seconds: float, tell: Callable[[str], None]) -> dict[str, int]:
-    """Wait until nothing is in flight, at most `seconds`, and return what still is."""
+    """Wait at most `seconds` until nothing is in flight, and return the numbers of unfinished items by kind."""
     deadline = time.monotonic() + seconds
     while True:
         in_flight = read_in_flight()

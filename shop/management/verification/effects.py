@@ -1,10 +1,10 @@
-"""Effect rows against the events that caused them: each has one, none has two, and no applied event lacks its own."""
+"""Comparison of effect rows with their events: each row has an event, and each applied event has its rows once."""
 
 from collections.abc import Iterator
 
 from django.db import connection
 
-# Effect rows by the app's name for them: table, and what may stand only once.
+# Effect rows by name: the table, and the columns that must be unique.
 _EFFECTS = {
     "movement": ("inventory_movement", "event_id, sku"),
     "payment": ("payments_payment", "event_id"),
@@ -12,8 +12,8 @@ _EFFECTS = {
     "sale": ("analytics_sale", "event_id"),
     "transition": ("orders_transition", "event_id"),
 }
-# What an applied event must have left behind: consumer, effect and the events. Cancelled orders may never have held
-# anything, so that what becomes of their stock and money is compared with their status.
+# Rows that an applied event must have: consumer, effect, event types. OrderCancelled is missing for stock and money,
+# because a cancelled order may never have had a reservation or a payment.
 _TRACES = [
     ("payments", "payment", ["OrderPlaced"]),
     ("analytics", "sale", ["OrderPlaced", "OrderConfirmed", "OrderCancelled"]),
@@ -23,7 +23,7 @@ _TRACES = [
     ("orders", "transition", ["PaymentAuthorized", "PaymentDeclined", "PaymentCaptured"]),
     ("orders", "transition", ["PaymentVoided", "PaymentRefunded"]),
 ]
-# Of an order whose stock was rejected nothing moves.
+# An order whose stock was rejected has no movements.
 _UNLESS_REJECTED = """
                   and not exists (select from relay_outbox r where r.topic = 'shop.inventory' and r.key = o.key
                                     and r.type like 'StockRejected.%%')
@@ -31,7 +31,7 @@ _UNLESS_REJECTED = """
 
 
 def find_effects_without_event() -> Iterator[str]:
-    """Name effect rows whose event is not in the outbox. Receipts of stock have no event; pruned keys are left out."""
+    """Report effect rows whose event is not in the outbox. Skip pruned keys, and receipts, which have no event."""
     with connection.cursor() as cursor:
         for name, (table, _) in _EFFECTS.items():
             cursor.execute(
@@ -48,7 +48,7 @@ def find_effects_without_event() -> Iterator[str]:
 
 
 def find_duplicate_effects() -> Iterator[str]:
-    """Name the event ids that stand twice."""
+    """Report events that have the same effect row more than once."""
     with connection.cursor() as cursor:
         for name, (table, once) in _EFFECTS.items():
             cursor.execute(
@@ -59,9 +59,9 @@ def find_duplicate_effects() -> Iterator[str]:
 
 
 def find_events_without_effect() -> Iterator[str]:
-    """Name events that a consumer's cursor has passed without leaving the row that it should have left.
+    """Report events that a consumer's cursor has passed, but that have no effect row.
 
-    What a person has skipped stands in the audit, with the reason.
+    Skip the events that a person has skipped. The audit contains the reason for each of them.
     """
     with connection.cursor() as cursor:
         for consumer, effect, events in _TRACES:
@@ -79,4 +79,4 @@ def find_events_without_effect() -> Iterator[str]:
                 [consumer, events],
             )
             for event, event_id, key in cursor.fetchall():
-                yield f"{consumer} has passed {event} {event_id} of order {key} without leaving a {effect}"
+                yield f"{consumer} has applied {event} {event_id} of order {key}, but the event has no {effect}"

@@ -1,4 +1,4 @@
-"""Kafka's log against the outbox, and every consumer's cursor against both."""
+"""Comparison of Kafka's log with the outbox, and of the consumers' cursors with both."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,20 +15,20 @@ Committed = dict[str, dict[tuple[str, int], int]]
 
 @dataclass(slots=True)
 class Log:
-    """What stands in Kafka, by key."""
+    """Contents of Kafka's log by key."""
 
     ends: Ends
     records: int = 0
     repeats: int = 0
     #: Records that are not from this outbox.
     foreign: int = 0
-    #: The sequences run without a gap from the first one to this one, 0 when there is none …
+    #: The last sequence number that the log reaches without a gap, or 0.
     reached: dict[Key, int] = field(default_factory=dict)
-    #: … and these have come before the one that they follow.
+    #: The sequence numbers after the first gap.
     ahead: dict[Key, set[int]] = field(default_factory=dict)
-    #: Each of them: (key, last in order, the one that came).
+    #: First occurrences that are out of order: (key, last number in order, number that came).
     jumps: list[tuple[Key, int, int]] = field(default_factory=list)
-    #: The events that cursors wait for, and where these stand first: (partition, offset).
+    #: The next event of each cursor that is behind, and the first (partition, offset) of the event.
     waited_for: set[tuple[Key, int]] = field(default_factory=set)
     places: dict[tuple[Key, int], tuple[int, int]] = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ class Log:
         self.waited_for = {(behind.key, behind.reached + 1) for behind in self.ends.behind}
 
     def read(self, topics: Sequence[str], tell: Callable[[str], None]) -> None:
-        """Read all of `topics` from the beginning.
+        """Read all records of `topics`. Call `tell` after every 1,000 records.
 
         :raises BrokerUnavailable: no broker answered.
         """
@@ -51,7 +51,7 @@ class Log:
                 self.add(delivery)
 
     def add(self, delivery: Delivery) -> None:
-        """Take one record into account."""
+        """Record one delivery."""
         key, sequence = (delivery.topic, delivery.key), delivery.sequence
         reached, ahead = self.reached.get(key, 0), self.ahead.get(key, ())
         if sequence <= reached or sequence in ahead:
@@ -60,7 +60,7 @@ class Log:
         self.foreign += key not in self.ends.streams
         if (key, sequence) in self.waited_for:
             self.places[key, sequence] = (delivery.partition, delivery.offset)
-        # A topic that may forget starts anywhere.
+        # A topic with a retention time may start at any sequence number.
         if not reached and delivery.topic in settings.RELAY.get("RETENTION_MS", {}):
             reached = sequence - 1
         if sequence == reached + 1:
@@ -70,7 +70,7 @@ class Log:
             self.ahead.setdefault(key, set()).add(sequence)
 
     def _follow(self, key: Key, reached: int) -> int:
-        """Go on from `reached` over what has come before its time."""
+        """Return the last number in order after `reached`, and remove the numbers up to it from `ahead`."""
         if ahead := self.ahead.get(key):
             while reached + 1 in ahead:
                 reached += 1
@@ -79,8 +79,9 @@ class Log:
 
 
 def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
-    """Name published rows that are not in Kafka, keys whose first occurrences do not run 1, 2, 3 …, and what Kafka
-    holds of a key beyond its end: it was sent, and then the database forgot it.
+    """Report published rows that are not in Kafka, keys whose first occurrences are not 1, 2, 3 …, and lost rows.
+
+    A row is lost if Kafka has its event, but the database has lost it after the send.
     """
     for (topic, key), reached, came in log.jumps:
         if (topic, key) in ends.streams:
@@ -90,7 +91,7 @@ def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
         reached = log.reached[topic, key]
         if reached < published and not (forgets and not reached):
             yield f"{topic}/{key} is published up to {published}, but Kafka holds it up to {reached}"
-    # The log was read later than the ends: what looks beyond them may have been published since.
+    # The log was read after the ends, so newer events may have been published in between: compare with the ends of now.
     beyond = {key: n for key, n in log.reached.items() if key in ends.streams and n > ends.streams[key][0]}
     for (topic, key), last in read_last(list(beyond)).items():
         if beyond[topic, key] > last:
@@ -98,16 +99,16 @@ def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
 
 
 def find_cursor_differences(ends: Ends, log: Log, committed: Committed) -> Iterator[str]:
-    """Name the cursors that stand still although their consumer has gone past the next event, and why if parked.
+    """Report cursors that are parked, or behind although the consumer's committed offset is past the next event.
 
-    What Kafka holds beyond the group's committed offset is in flight, not a difference.
+    Events after the committed offset are in flight and not a difference.
     """
     for behind in ends.behind:
         topic, key = behind.key
-        where = f"{behind.consumer} stands at {behind.reached} of {behind.last} in {topic}/{key}"
+        where = f"the cursor of {behind.consumer} is at {behind.reached} of {behind.last} in {topic}/{key}"
         if behind.parked is not None:
             yield f"{where}, parked: {behind.parked}"
             continue
         place = log.places.get((behind.key, behind.reached + 1))
         if place and place[1] < committed.get(behind.consumer, {}).get((topic, place[0]), 0):
-            yield f"{where}, but has gone past the next event in Kafka"
+            yield f"{where}, but the committed offset is past the next event"

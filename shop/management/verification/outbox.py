@@ -1,4 +1,4 @@
-"""The outbox against the orders, and each stream against its own rows."""
+"""Comparison of the outbox with the orders, and of each stream with its rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from relay.publisher.canary import CanarySent
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A consumer's cursor that stands before the end of its key, and why if it is parked."""
+    """A consumer's cursor that is behind the end of its stream. `parked` is the reason if the key is parked."""
 
     consumer: str
     key: Key
@@ -24,9 +24,9 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How far the keys have come, read at one moment, and which cursors had not."""
+    """The ends of all streams, the cursors that are behind, and the number of parked keys."""
 
-    streams: dict[Key, tuple[int, int]]  # last sequence given out, last one marked as published
+    streams: dict[Key, tuple[int, int]]  # last sequence number assigned, last one marked as published
     behind: list[Behind]
     parked: int
 
@@ -50,14 +50,11 @@ order by 1, 2, 3
 
 
 def read_ends() -> Ends:
-    """Read the end of every stream and of its published rows, and which cursors stand before it.
-
-    Canaries may be lost: they are left out.
-    """
+    """Return the ends of all streams and the cursors that are behind. Skip canaries, which may be lost."""
     wanted = [(consumer.name, topic) for consumer in all_consumers() for topic in consumer.topics]
     with connection.cursor() as cursor:
         cursor.execute(_BEHIND, [list(column) for column in zip(*wanted, strict=True)])
-        behind = [Behind(consumer, (topic, key), *rest) for consumer, topic, key, *rest in cursor]
+        behind = [Behind(consumer, (topic, key), *columns) for consumer, topic, key, *columns in cursor]
         cursor.execute("select count(*) from relay_cursor where parked_at is not null")
         parked = cursor.fetchone()[0]
         cursor.execute(_ENDS, [CanarySent.topic])
@@ -66,7 +63,7 @@ def read_ends() -> Ends:
 
 
 def read_last(keys: list[Key]) -> dict[Key, int]:
-    """Read the last sequence number given out for each of `keys`, as it is now."""
+    """Return the last sequence number that is assigned now for each of `keys`."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select topic, key, last from relay_stream"
@@ -77,7 +74,7 @@ def read_last(keys: list[Key]) -> dict[Key, int]:
 
 
 def find_orders_without_events() -> Iterator[str]:
-    """Name the orders whose rows in the outbox do not say, once each, what their status says, unless pruned."""
+    """Report orders whose events in the outbox do not match their timestamps. Skip pruned keys."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -97,7 +94,7 @@ def find_orders_without_events() -> Iterator[str]:
             """
         )
         for number, event, times, expected in cursor.fetchall():
-            yield f"order {number} has {times} {event} in the outbox, not {expected}"
+            yield f"order {number} has {times} {event} events in the outbox, expected {expected}"
         cursor.execute(
             "select key, type from relay_outbox o where topic = 'shop.orders'"
             " and not exists (select from orders_order where id::text = o.key)"
@@ -107,7 +104,7 @@ def find_orders_without_events() -> Iterator[str]:
 
 
 def find_stream_gaps() -> Iterator[str]:
-    """Name the streams whose rows are not floor + 1 … last, each once, and events that stand in the outbox twice."""
+    """Report streams whose sequence numbers are not floor + 1 to last, once each, and event ids that are not unique."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -122,16 +119,16 @@ def find_stream_gaps() -> Iterator[str]:
         )
         for topic, key, floor, last, found in cursor.fetchall():
             missing = sorted(set(range(floor + 1, last + 1)) - set(found))
-            what = f"lacks {missing[:10]}" if missing else f"holds {found[:20]}"
-            yield f"stream {topic}/{key} should hold {floor + 1} to {last} and {what}"
+            what = f"lacks {missing[:10]}" if missing else f"contains {found[:20]}"
+            yield f"stream {topic}/{key} should contain {floor + 1} to {last}, but {what}"
         cursor.execute("select event_id, count(*) from relay_outbox group by event_id having count(*) > 1")
         for event_id, times in cursor.fetchall():
-            yield f"event {event_id} stands in the outbox {times} times"
+            yield f"event {event_id} is {times} times in the outbox"
     yield from find_cursors_beyond_the_end()
 
 
 def find_cursors_beyond_the_end() -> Iterator[str]:
-    """Name the consumers whose cursor is beyond the end of its stream, or has none."""
+    """Report cursors that are past the end of their stream, or whose stream does not exist."""
     consumers = [consumer.name for consumer in all_consumers()]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -141,12 +138,13 @@ def find_cursors_beyond_the_end() -> Iterator[str]:
             [consumers],
         )
         for consumer, topic, key, last, end in cursor.fetchall():
-            yield f"{consumer} stands at {last} in {topic}/{key}, which ends at {end}"
+            yield f"the cursor of {consumer} is at {last} in {topic}/{key}, which ends at {end}"
 
 
 def find_rows_left_behind() -> Iterator[str]:
-    """Name unpublished rows that no relay will look at again: up to its mark a shard is published, or waits behind a
-    refused row.
+    """Report unpublished rows up to their shard's low watermark, except rows behind a refused row.
+
+    The relays read only rows above the low watermark, so they would never publish the reported rows.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -161,4 +159,4 @@ def find_rows_left_behind() -> Iterator[str]:
         )
         for position, event_type, topic, key in cursor.fetchall():
             what = f"{event_type} of {topic}/{key}, position {position}"
-            yield f"{what}, is not published, and the relays have gone past it: relay_rescan makes them look again"
+            yield f"{what}, is not published and not above the low watermark: run relay_rescan to publish it"

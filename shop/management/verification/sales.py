@@ -1,11 +1,11 @@
-"""Analytics against the orders: what its counters must be if every applied event was counted exactly once."""
+"""Comparison of analytics with the orders: the counters must equal a recount of the applied events."""
 
 from collections.abc import Iterator
 
 from django.db import connection
 
-# Counted from the orders, not from the events; an order counts as soon as analytics has applied its event. One
-# statement, so that both sides are of one moment: orders keep coming in meanwhile.
+# The recount reads the orders; an order counts if analytics has applied its event. One statement reads both sides at
+# the same moment, because new orders arrive during the check.
 _RECOUNT = """
 with happened as (
     select id, currency, total, unnest(array['placed', 'confirmed', 'cancelled']) as kind,
@@ -32,11 +32,11 @@ order by minute, kind, currency
 
 
 def find_recount_differences() -> Iterator[str]:
-    """Name the minutes in which the counters differ from the recount."""
+    """Report the minutes in which the counters of analytics differ from the recount."""
     with connection.cursor() as cursor:
         cursor.execute(_RECOUNT)
         for minute, kind, currency, *sums in cursor.fetchall():
             yield (
                 f"{minute:%Y-%m-%d %H:%M} {kind} {currency}: analytics has {tuple(map(int, sums[:3]))} as orders, units"
-                f" and revenue, the orders say {tuple(map(int, sums[3:]))}"
+                f" and revenue, but the orders have {tuple(map(int, sums[3:]))}"
             )

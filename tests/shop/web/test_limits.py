@@ -1,4 +1,4 @@
-"""Limits hold however many ask at once, and with Valkey away they hold in each process."""
+"""Rate limits hold with parallel requests, and hold in each process while Valkey is unavailable."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +15,13 @@ from shop.accounts.sessions import issue_token
 from shop.web import limits
 from tests.orders.conftest import Api, MakeBody
 
-#: Nothing of this grows back while a test runs.
+#: Seconds until all permits are available again, much longer than a test.
 SLOW = 86_400.0
 
 
 @pytest.fixture(params=["Valkey", "one process"])
 def counting(request: pytest.FixtureRequest, parts: object, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to count."""
+    """Run the test with counts in Valkey, and with counts in the process."""
     monkeypatch.setattr(limits, "_quiet_until", 0.0)
     if request.param == "one process":
         monkeypatch.setattr(limits, "_take", lose_valkey)
@@ -34,7 +34,7 @@ def lose_valkey(**_: object) -> None:
 
 @pytest.fixture
 def limited(settings: Any, parts: object) -> Iterator[Client]:
-    """A client at an address of its own, whose writes are limited to five."""
+    """A client with a unique address and low rate limits."""
     settings.RATE_LIMITS_ON = True
     settings.RATE_LIMITS = {"read": (3, SLOW), "write": (5, SLOW), "log-in": (2, SLOW), "register": (1, SLOW)}
     part = uuid4().int
@@ -55,21 +55,21 @@ def test_permits_grow_back_evenly(counting: str) -> None:
     assert limits.take(f"test:{uuid4()}", 10, 1000) == 0
 
 
-def test_a_dead_valkey_is_asked_once_in_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def test_a_dead_valkey_is_called_once_in_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
 
     def lose(**_: object) -> None:
-        asked.append(1)
+        calls.append(1)
         raise redis.TimeoutError("slow")
 
     monkeypatch.setattr(limits, "_quiet_until", 0.0)
     monkeypatch.setattr(limits, "_take", lose)
     assert [limits.take("test", 1_000_000, SLOW) for _ in range(20)] == [0] * 20
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 @pytest.mark.django_db
-def test_orders_go_on_with_valkey_away_and_the_limit_too(
+def test_orders_and_limits_work_without_valkey(
     limited: Client, monkeypatch: pytest.MonkeyPatch, products: None, make_body: MakeBody
 ) -> None:
     monkeypatch.setattr(limits, "_quiet_until", 0.0)
@@ -89,7 +89,7 @@ def test_an_order_counts_once_also_when_it_is_refused(limited: Client, products:
 def test_a_customers_orders_are_counted_for_the_customer(limited: Client, products: None, make_body: MakeBody) -> None:
     api, ada = Api(limited), f"Bearer {issue_token(baker.make(User))[1]}"
     assert [api.post(make_body(), Authorization=ada).status_code for _ in range(6)] == [201] * 5 + [429]
-    assert api.post(make_body()).status_code == 201, "guests of that address go on"
+    assert api.post(make_body()).status_code == 201, "guests at the same address have a separate count"
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""Who may see an order."""
+"""Access to orders by token, session, owner and staff."""
 
 from typing import Any
 from uuid import uuid4

@@ -72,5 +72,5 @@ def test_no_errors_no_list_of_them() -> None:
 
 
 @pytest.mark.parametrize("error", [OperationalError(), InterfaceError(), KeyError("x")])
-def test_what_is_no_fault_of_the_request_is_left_to_others(error: Exception) -> None:
+def test_errors_of_the_server_are_not_turned_into_problems(error: Exception) -> None:
     assert problem_response(error, {}) is None

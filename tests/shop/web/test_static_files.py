@@ -1,4 +1,4 @@
-"""Static files carry a hash in their names, are kept by browsers for a year, and come compressed; so does HTML."""
+"""Static files have a hash in their names, are cacheable for a year, and are compressed. HTML is compressed, too."""
 
 import gzip
 import re
@@ -21,7 +21,7 @@ CSS = "catalogue/shop.css"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, settings: Any) -> Path:
-    """Where compressed copies go."""
+    """Use a temporary folder for compressed copies."""
     settings.VAR_DIR = tmp_path
     return tmp_path / "static"
 
@@ -31,7 +31,7 @@ def read_file(name: str) -> bytes:
 
 
 def get(address: str, **headers: str) -> Any:
-    """Return the answer, its content in `body`."""
+    """Return the response, with its content in the attribute `body`."""
     answer: Any = Client().get(address, headers=headers)
     answer.body = answer.getvalue()
     answer.close()
@@ -55,7 +55,7 @@ def test_a_name_without_the_present_hash_gets_the_present_file_for_a_minute(name
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "br, gzip, deflate"])
-def test_a_file_comes_compressed_to_who_accepts_it(accepted: str) -> None:
+def test_a_file_is_compressed_for_a_browser_that_accepts_gzip(accepted: str) -> None:
     answer = get(static(CSS), Accept_Encoding=accepted)
     assert (answer["Content-Encoding"], answer["Vary"]) == ("gzip", "Accept-Encoding")
     compressed = answer.body
@@ -69,9 +69,7 @@ def test_a_deleted_copy_is_made_again(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def test_what_compression_hardly_makes_smaller_and_what_can_not_be_written_is_sent_as_it_is(
-    tmp_path: Path, settings: Any
-) -> None:
+def test_a_file_stays_uncompressed_if_compression_saves_little_or_fails(tmp_path: Path, settings: Any) -> None:
     (tmp_path / "tiny.svg").write_bytes(b"x")
     assert compress_file(tmp_path / "tiny.svg") is None
     assert compress_file(tmp_path / "picture.png") is None
@@ -85,17 +83,17 @@ def test_a_browser_that_has_the_file_gets_no_body() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "nowhere.css", "../settings.py", "catalogue/", "catalogue", "/etc/passwd", "%00"])
-def test_what_is_no_static_file_is_not_found(db: None, name: str) -> None:
+def test_a_missing_static_file_is_not_found(db: None, name: str) -> None:
     assert get(f"/static/{name}").status_code == 404
 
 
-def test_a_name_of_no_file_keeps_its_address() -> None:
+def test_the_name_of_a_missing_file_gets_no_hash() -> None:
     assert static("catalogue/pictures/NONE.svg") == "/static/catalogue/pictures/NONE.svg"
 
 
 @pytest.fixture
 def pages(admin_client: Client) -> Iterator[dict[str, str]]:
-    """The HTML of one page of each kind."""
+    """Return the HTML of one page of each kind, by address."""
     product = make_product("MUG", "Enamel Mug", 1400, "Kitchen", picture="catalogue/pictures/MAT-MOSE.svg")
     addresses = ["/", "/c/kitchen/", product.get_absolute_url(), "/cart/", "/admin/", "/api/docs/"]
     yield {address: admin_client.get(address).content.decode() for address in addresses}
@@ -111,7 +109,7 @@ def test_every_page_names_its_files_by_their_hashes(pages: dict[str, str]) -> No
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", ["/", "/c/kitchen/", "/p/MUG/", "/search/?q=mug", "/nowhere/", "/admin/login/"])
-def test_pages_come_compressed_to_who_accepts_it(mug: Product, address: str) -> None:
+def test_pages_are_compressed_for_a_browser_that_accepts_gzip(mug: Product, address: str) -> None:
     answer = get(address, Accept_Encoding="gzip")
     assert answer["Content-Encoding"] == "gzip"
     assert "Accept-Encoding" in answer["Vary"]
@@ -120,7 +118,7 @@ def test_pages_come_compressed_to_who_accepts_it(mug: Product, address: str) -> 
 
 
 @pytest.mark.django_db
-def test_the_length_of_a_compressed_page_does_not_tell_what_is_in_it(mug: Product) -> None:
+def test_the_length_of_a_compressed_page_does_not_reveal_its_token(mug: Product) -> None:
     client = Client()
     headers = {"Accept-Encoding": "gzip"}
     client.post("/cart/add/", {"sku": "MUG", "quantity": 1})

@@ -1,4 +1,4 @@
-"""Ringing for Celery never stands in the way, whether its broker answers, is gone, or hangs."""
+"""The doorbell never blocks a transaction, whether Celery's broker answers, is down or hangs."""
 
 import itertools
 import socket
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def broker_away(real_doorbell: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Celery's broker is an address where nobody listens."""
+    """Set Celery's broker to an address without a server."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
@@ -31,7 +31,7 @@ def broker_away(real_doorbell: None, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def broker_frozen(real_doorbell: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Celery's broker accepts connections and never says a word."""
+    """Set Celery's broker to a server that accepts connections, but never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         yield from use_broker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", monkeypatch)
 
@@ -54,7 +54,7 @@ def test_with_the_broker_away_a_handler_commits_quickly_and_the_periodic_ring_se
         place()
     assert time.monotonic() - started < 1.0
     assert books() == []
-    settle_payments()  # as beat would have it rung
+    settle_payments()  # beat runs this task periodically
     assert set(Payment.objects.values_list("status", flat=True)) == {"authorized"}
     assert books() == [("authorize", "approved", 4999)] * 21
 
@@ -86,7 +86,7 @@ def test_the_doorbell_rings_again_after_its_quiet_time(broker_away: None, monkey
 
 
 def test_a_process_that_has_just_rung_does_not_ring_again(real_doorbell: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker that heard the ring looks again after that time."""
+    """The worker of the first ring polls again after the quiet time."""
     tried: list[str] = []
     monkeypatch.setattr(settle_payments, "delay", lambda: tried.append("settle_payments"))
     ring(settle_payments)
@@ -97,7 +97,7 @@ def test_a_process_that_has_just_rung_does_not_ring_again(real_doorbell: None, m
     assert tried == ["settle_payments"] * 2
 
 
-def test_a_worker_stays_at_its_queue_for_longer_than_nobody_rings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_polls_for_longer_than_the_quiet_time(monkeypatch: pytest.MonkeyPatch) -> None:
     stays, looks = Shift(workers=1, pace_seconds=0.01), list[float]()
     monkeypatch.setattr("shop.workqueue.shift.LINGER_SECONDS", 0.5)
 
@@ -123,10 +123,10 @@ def test_while_one_thread_waits_for_rows_another_ring_takes_no_thread(monkeypatc
         time.sleep(0.1)
         assert shift.work(take)
         assert first.result(10)
-    assert len(second) <= 1, "at most one look, if the first thread was looking itself"
+    assert len(second) <= 1, "at most one poll, if the first thread was polling itself"
 
 
-def test_nobody_is_rung_for_what_was_rolled_back(place: Any, rung: list[str]) -> None:
+def test_a_rolled_back_transaction_does_not_ring(place: Any, rung: list[str]) -> None:
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         place()
         raise ZeroDivisionError
