@@ -82,9 +82,9 @@ def fill_topic(topic: str, kind: str, count: int) -> None:
 
 def measure_poll(topic: str, count: int) -> float:
     """Return the records per second of `poll()` alone."""
-    from relay.consumer.subscription import Source
+    from relay.consumer.subscription import Subscription
 
-    source, seen, first, began = Source(f"poll-{uuid4()}", [topic]), 0, 0, 0.0
+    source, seen, first, began = Subscription(f"poll-{uuid4()}", [topic]), 0, 0, 0.0
     while seen < count:
         polled = source._consumer.poll(timeout_ms=250, max_records=500)
         seen += sum(map(len, polled.values()))

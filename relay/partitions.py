@@ -172,7 +172,7 @@ def brief_locks() -> Iterator[Callable[[str], None]]:
         yield cursor.execute
 
 
-def read_low_mark() -> int:
+def read_low_watermark() -> int:
     """Return the low watermark: all rows up to this position are published or wait behind a refused row.
 
     Queries for unpublished rows need it, because no index separates published rows from unpublished ones.

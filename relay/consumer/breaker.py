@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from relay.consumer.cursors import Key, lock_cursors, take_due
+from relay.consumer.cursors import Key, lock_cursors, take_parked
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Breaker:
 
     def _probe(self, reason: str) -> bool:
         """Try a few of the failed keys; return whether less than SHARE of them failed again."""
-        keys = take_due(self._consumer.name, PROBED, newest_first=True)
+        keys = take_parked(self._consumer.name, PROBED, newest_first=True)
         failed = [key for key in keys if not self._consumer.catch_up(key)]
         for key in failed:
             self._note(key, failed=True)

@@ -49,7 +49,7 @@ class Run(NamedTuple):
     arrivals: list[Arrival]
 
 
-class Pace:
+class BatchSizer:
     """Number of arrivals that fit into BATCH_SECONDS, learned from previous transactions."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Consumer:
         self._handlers: list[Handler] = []
         # Classes with a common handler have the same number.
         self._groups: dict[type[Event], int] = {}
-        self._paces: dict[int, Pace] = defaultdict(Pace)
+        self._sizers: dict[int, BatchSizer] = defaultdict(BatchSizer)
         #: Set by the Receiver. Without a breaker, each failure parks its key.
         self.breaker: Breaker | None = None
         #: Counters since the Receiver last reported them: applied, duplicates, waiting, parked and others.
@@ -151,13 +151,13 @@ class Consumer:
 
     def _apply_run(self, group: int, run: list[Arrival]) -> bool:
         """Apply a run in transactions of about BATCH_SECONDS; return whether no event failed."""
-        pace, well = self._paces[group], True
+        sizer, well = self._sizers[group], True
         while run:
-            batch, run = run[: pace.size], run[pace.size :]
+            batch, run = run[: sizer.size], run[sizer.size :]
             began = time.monotonic()
             try:
                 self._apply(batch)
-                pace.learn(len(batch), time.monotonic() - began)
+                sizer.learn(len(batch), time.monotonic() - began)
             except Exception as error:
                 if is_transient(error):
                     raise

@@ -71,7 +71,7 @@ where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 returning next_try_at
 """
 # Claim due keys for TRY_SECONDS. Other processes skip claimed keys, and an interrupted try is repeated afterwards.
-_TAKE_DUE = """
+_TAKE_PARKED = """
 with due as (select id from relay_cursor
              where consumer = %s and parked_at is not null and next_try_at <= clock_timestamp()
              order by extract(epoch from next_try_at) * %s limit %s for update skip locked)
@@ -177,10 +177,10 @@ def read_outbox(cursor: LockedCursor, *, limit: int) -> Iterator[tuple[int, str,
         yield row
 
 
-def take_due(consumer: str, limit: int = 50, *, newest_first: bool = False) -> list[Key]:
+def take_parked(consumer: str, limit: int = 50, *, newest_first: bool = False) -> list[Key]:
     """Claim at most `limit` parked keys whose next try is due, and return them. A claim ends after TRY_SECONDS."""
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE_DUE, [consumer, -1 if newest_first else 1, limit, TRY_SECONDS])
+        cursor.execute(_TAKE_PARKED, [consumer, -1 if newest_first else 1, limit, TRY_SECONDS])
         return [(topic, key) for topic, key in cursor.fetchall()]
 
 

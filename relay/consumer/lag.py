@@ -16,16 +16,16 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from relay.consumer.consumer import Consumer
-from relay.partitions import read_low_mark, read_position
+from relay.partitions import read_low_watermark, read_position
 
-# Write a consumer's settled position after it has moved by this number of positions.
-SETTLED_STEP = 10_000
+# Write a consumer's watermark after it has moved by this number of positions.
+WATERMARK_STEP = 10_000
 # Positions that one query counts exactly. Beyond the first unapplied events, STRETCHES samples of LENGTH positions.
 SPAN = 50_000
 STRETCHES, LENGTH = 100, 200
 
 # Insert a missing position before the count, so that a concurrent rebuild can delete it.
-_SETTLED = """
+_WATERMARKS = """
 with made as (
     insert into relay_settled (consumer, topic, position) select %(consumer)s, unnest(%(topics)s::text[]), 0
     on conflict do nothing returning topic, position)
@@ -39,8 +39,8 @@ from generate_series(%(after)s::bigint, %(until)s - 1, %(every)s) as start cross
     select topic, key, sequence, position, created_at from relay_outbox
     where position > start and position <= least(start + %(length)s, %(until)s)
     offset 0) o  -- keeps the scan by position: any other plan reads all rows
-join unnest(%(topics)s::text[], %(positions)s::bigint[]) as settled (topic, position)
-    on o.topic = settled.topic and o.position > settled.position
+join unnest(%(topics)s::text[], %(positions)s::bigint[]) as watermark (topic, position)
+    on o.topic = watermark.topic and o.position > watermark.position
 left join lateral (select last, parked_at from relay_cursor
                    where consumer = %(consumer)s and topic = o.topic and key = o.key
                    offset 0) c on true  -- keeps the lookup by key: a join may scan the whole table for each row
@@ -48,7 +48,7 @@ where c.parked_at is null
   and o.sequence > coalesce(c.last, (select floor from relay_stream s where s.topic = o.topic and s.key = o.key), 0)
 group by o.topic
 """
-# Count parked keys separately, so that they do not hold back the settled position.
+# Count parked keys separately, so that they do not hold back the watermark.
 _PARKED = """
 select count(*), coalesce(sum(s.last - c.last), 0)::bigint, count(s.last),
        coalesce(extract(epoch from clock_timestamp() - min(o.created_at)), 0)::float8
@@ -104,13 +104,13 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
     After `seconds` without finding an unapplied event, estimate the remainder; the next call continues from there.
     """
     deadline = time.monotonic() + seconds
-    topics, mark, last = consumer.topics, read_low_mark(), read_position()
+    topics, mark, last = consumer.topics, read_low_watermark(), read_position()
     with use_indexes() as cursor:
-        cursor.execute(_SETTLED, {"consumer": consumer.name, "topics": topics})
-        settled = dict.fromkeys(topics, 0) | dict(cursor.fetchall())  # a row inserted concurrently is not visible
+        cursor.execute(_WATERMARKS, {"consumer": consumer.name, "topics": topics})
+        watermarks = dict.fromkeys(topics, 0) | dict(cursor.fetchall())  # a row inserted concurrently is not visible
         values: dict[str, Any] = {"consumer": consumer.name, "topics": topics}
-        values["positions"] = [settled[topic] for topic in topics]
-        waiting, looked = dict[str, _Waiting](), min(settled.values(), default=last)
+        values["positions"] = [watermarks[topic] for topic in topics]
+        waiting, looked = dict[str, _Waiting](), min(watermarks.values(), default=last)
         while looked < last:
             after, looked = looked, min(looked + SPAN, last)
             waiting = _count_waiting(cursor, values, after, looked, every=SPAN, length=SPAN)
@@ -121,10 +121,10 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
             events, keys = _estimate(cursor, values, looked, last, events, keys)
         cursor.execute(_PARKED, values)
         parked, parked_events, parked_keys, oldest = cursor.fetchone()
-    for topic, before in settled.items():
+    for topic, before in watermarks.items():
         upto = min(mark, waiting[topic].first - 1 if topic in waiting else looked)
-        if upto >= before + SETTLED_STEP:
-            _settle(consumer.name, topic, before, upto)
+        if upto >= before + WATERMARK_STEP:
+            _raise_watermark(consumer.name, topic, before, upto)
     return Lag(
         events=events + parked_events,
         keys=keys + parked_keys,
@@ -159,8 +159,8 @@ def _add_up(waiting: Mapping[str, _Waiting]) -> tuple[int, int]:
     return sum(topic.events for topic in waiting.values()), sum(topic.keys for topic in waiting.values())
 
 
-def _settle(consumer: str, topic: str, before: int, after: int) -> None:
-    """Move the settled position from `before` to `after`, unless a rebuild or another process has changed it."""
+def _raise_watermark(consumer: str, topic: str, before: int, after: int) -> None:
+    """Move the watermark from `before` to `after`, unless a rebuild or another process has changed it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "update relay_settled set position = %s where consumer = %s and topic = %s and position = %s",

@@ -17,10 +17,10 @@ from relay.consumer.arrivals import Arrival, read_delivery
 from relay.consumer.breaker import Breaker, CircuitOpened
 from relay.consumer.canary import exclude_canaries, note_canaries
 from relay.consumer.consumer import Consumer, Run
-from relay.consumer.cursors import Key, find_behind, take_due
+from relay.consumer.cursors import Key, find_behind, take_parked
 from relay.consumer.deliveries import Delivery
 from relay.consumer.lag import read_lag
-from relay.consumer.subscription import Source
+from relay.consumer.subscription import Subscription
 from relay.heartbeat import Pulse
 from relay.process.failpoint import failpoint
 from relay.process.loop import TRANSIENT, Backoff
@@ -71,36 +71,36 @@ class Receiver:
     def run(self, stopping: threading.Event) -> None:
         """Consume until `stopping` is set. Retry while the database or Kafka is unavailable."""
         backoff = Backoff(stopping, pulse=self._pulse)
-        source: Source | None = None
+        subscription: Subscription | None = None
         while not stopping.is_set():
             try:
-                source = source or Source(self._consumer.name, self.topics, instance=self._instance)
-                self._round(source, stopping)
+                subscription = subscription or Subscription(self._consumer.name, self.topics, instance=self._instance)
+                self._round(subscription, stopping)
                 backoff.succeed()
             except TRANSIENT as error:
                 # A new member starts from the committed offset, and the cursors reveal the events already applied.
-                if source is not None:
-                    source.close()
-                    source = None
+                if subscription is not None:
+                    subscription.close()
+                    subscription = None
                     self._pending.clear()
                 backoff.pause(f"{self._consumer.name} cannot consume", error)
-        if source is not None:
-            source.close()
+        if subscription is not None:
+            subscription.close()
         self._ahead.shutdown()
 
-    def _round(self, source: Source, stopping: threading.Event) -> None:
+    def _round(self, subscription: Subscription, stopping: threading.Event) -> None:
         running = self._breaker.may_run()
-        source.set_paused(not running)
+        subscription.set_paused(not running)
         if running:
-            batch = self._pending.popleft() if self._pending else self._poll(source)
+            batch = self._pending.popleft() if self._pending else self._poll(subscription)
             began = time.monotonic()
             if batch.deliveries:
-                self._process_and_poll(batch, source, stopping)
+                self._process_and_poll(batch, subscription, stopping)
             self._maintain(stopping, idle=not batch.deliveries)
             if batch.deliveries and not self._pending and len(batch.deliveries) < FEW_RECORDS:
                 self._keep_pace(began, stopping)
         else:
-            self._add_pending(self._poll(source))
+            self._add_pending(self._poll(subscription))
         self._pulse.beat()
 
     def _keep_pace(self, began: float, stopping: threading.Event) -> None:
@@ -110,10 +110,10 @@ class Receiver:
         took = time.monotonic() - began
         stopping.wait(min(max(pace, took / BUSY_SHARE), LONGEST_PACE * pace) - took)
 
-    def _poll(self, source: Source) -> Batch:
+    def _poll(self, subscription: Subscription) -> Batch:
         deliveries, arrivals, size = list[Delivery](), list[Arrival](), 0
         while len(deliveries) < BATCH_RECORDS and size < BATCH_BYTES:
-            chunk = source.poll(seconds=0 if deliveries else POLL_SECONDS, records=CHUNK)
+            chunk = subscription.poll(seconds=0 if deliveries else POLL_SECONDS, records=CHUNK)
             deliveries += chunk
             size += sum(len(delivery.value) for delivery in chunk)
             arrivals += map(read_delivery, exclude_canaries(chunk))
@@ -125,10 +125,10 @@ class Receiver:
         if batch.deliveries:
             self._pending.append(batch)
 
-    def _process_and_poll(self, batch: Batch, source: Source, stopping: threading.Event) -> None:
-        """Apply `batch` and, if it is large, poll the next one meanwhile. Only one thread at a time uses `source`."""
+    def _process_and_poll(self, batch: Batch, subscription: Subscription, stopping: threading.Event) -> None:
+        """Apply `batch` and, if it is large, poll the next one meanwhile. Only one thread polls at a time."""
         ahead = not self._pending and len(batch.deliveries) >= FEW_RECORDS
-        polling: Future[Batch] | None = self._ahead.submit(self._poll, source) if ahead else None
+        polling: Future[Batch] | None = self._ahead.submit(self._poll, subscription) if ahead else None
         try:
             processed = self._process(batch, stopping)
         finally:
@@ -136,7 +136,7 @@ class Receiver:
                 wait([polling])
         if processed:
             failpoint("consumer.processed")
-            source.commit(batch.deliveries)
+            subscription.commit(batch.deliveries)
         if polling:
             self._add_pending(polling.result())
 
@@ -170,7 +170,7 @@ class Receiver:
         now = time.monotonic()
         if now >= self._retry_at:
             self._retry_at = now + RETRY_EVERY_SECONDS
-            self._catch_up(take_due(self._consumer.name), stopping)
+            self._catch_up(take_parked(self._consumer.name), stopping)
         if idle and now >= self._sweep_at:
             self._sweep_at = now + SWEEP_EVERY_SECONDS
             # Compare all streams and cursors only if the lag shows a missing event: there may be millions.

@@ -1,6 +1,6 @@
 """The subscription of a consumer to its topics. It hides kafka-python: no type of that library leaves this module.
 
-Create a Source only after a fork, because its client runs threads.
+Create a Subscription only after a fork, because its client runs threads.
 """
 
 import logging
@@ -25,7 +25,7 @@ SESSION_SECONDS = 8
 COMMIT_EVERY_SECONDS = 1.0
 
 
-class Source:
+class Subscription:
     """A member of the consumer group `group`. Only `commit` commits offsets; call it after the effects."""
 
     def __init__(self, group: str, topics: Sequence[str], *, instance: str = "") -> None:

@@ -111,7 +111,7 @@ class Forwarder:
 
     def _renew(self) -> None:
         """Renew the leases. Release shards above this relay's share when no row of them is buffered."""
-        again = self.leases.renew(self._find_low_mark())
+        again = self.leases.renew(self._find_low_watermark())
         if again is not None:
             self._rewind(again)
         if self.leases.leaving:
@@ -123,7 +123,7 @@ class Forwarder:
         self._reader.rewind(position)
         self._queues.rewind(position)
 
-    def _find_low_mark(self) -> int:
+    def _find_low_watermark(self) -> int:
         """Return the low watermark: all rows up to this position are published or wait behind a refused row."""
         return min([self._reader.clean + 1, *self._buffer.rows, *(stall.first for stall in self._queues.stalls)]) - 1
 

@@ -7,7 +7,7 @@ Each read is one snapshot of all rows above `clean`. An earlier read may have mi
 row is then found together with the next event of its key or before it, because the publisher of that event had to wait
 for the commit of the row.
 
-`clean` rises at most to the settled point: no transaction that can still add a row below it is running.
+`clean` rises at most to the stable position: no transaction that can still add a row below it is running.
 """
 
 import time
@@ -24,14 +24,14 @@ READ_ROWS = 2000
 READ_BYTES = 16 * 1024 * 1024
 # Positions beyond the last read that one statement scans at most, so that its duration is limited.
 SPAN = 100_000
-SETTLE_SECONDS = 0.25
+STABLE_SECONDS = 0.25
 # Pause between two reads. It is doubled after a read of fewer than FEW_ROWS rows, and otherwise halved.
 READ_SECONDS = 0.005
 LONGEST_READ_SECONDS = 0.025
 FEW_ROWS = 10
 # Pauses after a second without rows.
 IDLE_READ_SECONDS = 0.125
-IDLE_SETTLE_SECONDS = 1.0
+IDLE_STABLE_SECONDS = 1.0
 
 _READ = """
 select position, key_hash, topic, key, sequence::text, event_id::text, type,
@@ -45,7 +45,7 @@ from (select *, sum(octet_length(body)) over (order by position rows unbounded p
 where before < %(bytes)s order by position
 """
 # Read the sequence before the transaction gets its id. Transactions that took an earlier position then have a lower id.
-_SETTLE = """
+_STABLE = """
 with sequence as materialized (select case when is_called then last_value else 0 end as last from
                                relay_outbox_position_seq)
 select last, pg_current_xact_id()::text::bigint, pg_snapshot_xmin(pg_current_snapshot())::text::bigint from sequence
@@ -82,9 +82,9 @@ class Reader:
     def __init__(self, clean: int = 0) -> None:
         self.clean = self._looked = clean
         self._last = 0
-        self._settled = 0
+        self._stable = 0
         self._candidate = (0, 0)
-        self._settle_at = self._read_at = self._busy_until = 0.0
+        self._stable_at = self._read_at = self._busy_until = 0.0
         self._pause = READ_SECONDS
 
     @property
@@ -118,7 +118,7 @@ class Reader:
         :param refused: (topic, key) of refused rows; no row of these keys is read.
         """
         began = time.monotonic()
-        self._settle()
+        self._update_stable()
         end = max(self.clean, self._looked) + SPAN
         values = {"clean": self.clean, "end": end, "shards": list(shards), "rows": READ_ROWS, "bytes": READ_BYTES}
         held = [position for position in held if position > self.clean]
@@ -126,7 +126,7 @@ class Reader:
         cut = len(rows) == READ_ROWS or sum(len(row.body) for row in rows) >= READ_BYTES
         reached = rows[-1].position if cut else end
         self._looked = max(self._looked, min(reached, self._last))
-        self.clean = max(self.clean, min(reached, self._settled))
+        self.clean = max(self.clean, min(reached, self._stable))
         more = cut or end < self._last
         self._pace(began, len(rows), more=more)
         return rows, more
@@ -135,24 +135,24 @@ class Reader:
         """Set the time of the next read: soon while many rows arrive, later while few arrive."""
         if found:
             self._busy_until = began + 1.0
-            self._settle_at = min(self._settle_at, began + SETTLE_SECONDS)
+            self._stable_at = min(self._stable_at, began + STABLE_SECONDS)
         self._pause = min(LONGEST_READ_SECONDS, max(READ_SECONDS, self._pause * (2.0 if found < FEW_ROWS else 0.5)))
         # Reads take at most a third of the time, even if an old transaction makes each read scan more rows.
         every = max(self._pause if began < self._busy_until else IDLE_READ_SECONDS, 3 * (time.monotonic() - began))
         self._read_at = 0.0 if more else began + every
 
-    def _settle(self) -> None:
-        """Update the settled point: the position below which every transaction has ended."""
-        if time.monotonic() < self._settle_at:
+    def _update_stable(self) -> None:
+        """Update the stable position: the position below which every transaction has ended."""
+        if time.monotonic() < self._stable_at:
             return
-        is_quiet = self._settled == self._last and time.monotonic() >= self._busy_until
-        self._settle_at = time.monotonic() + (IDLE_SETTLE_SECONDS if is_quiet else SETTLE_SECONDS)
+        is_quiet = self._stable == self._last and time.monotonic() >= self._busy_until
+        self._stable_at = time.monotonic() + (IDLE_STABLE_SECONDS if is_quiet else STABLE_SECONDS)
         with connection.cursor() as cursor:
-            cursor.execute(_SETTLE)
+            cursor.execute(_STABLE)
             self._last, number, oldest = cursor.fetchone()
         position, waits_for = self._candidate
         if oldest >= waits_for:
-            self._settled = max(self._settled, position)
+            self._stable = max(self._stable, position)
             self._candidate = (self._last, number)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from relay.consumer.lag import use_indexes
-from relay.partitions import read_low_mark
+from relay.partitions import read_low_watermark
 
 # Below the low watermark only refused rows, and rows behind them, are unpublished. The query finds refused rows first,
 # then the others by key; the lateral join forces this order, since any other plan reads every published row.
@@ -45,7 +45,7 @@ class Unpublished:
 
 def read_unpublished() -> Unpublished:
     """Return the number and the age of the unpublished rows."""
-    low_mark = read_low_mark()
+    low_mark = read_low_watermark()
     with use_indexes() as cursor:
         cursor.execute(_COUNT_UNPUBLISHED, {"low_mark": low_mark})
         return Unpublished(*cursor.fetchone())
@@ -53,7 +53,7 @@ def read_unpublished() -> Unpublished:
 
 def list_unpublished(limit: int, *, refused: bool) -> list[int]:
     """Return the positions of at most `limit` unpublished rows, the newest first; of refused rows only if `refused`."""
-    low_mark = read_low_mark()
+    low_mark = read_low_watermark()
     with use_indexes() as cursor:
         cursor.execute(_LIST_UNPUBLISHED, {"low_mark": low_mark, "limit": limit, "refused": refused})
         return [position for (position,) in cursor.fetchall()]

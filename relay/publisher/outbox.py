@@ -31,7 +31,7 @@ _PUBLISH = f"with cause as (select 1), {_PUBLISH_WITH_CAUSE}"
 
 # Streams are locked in the order of their keys. Positions follow the order of the list, because PostgreSQL computes
 # identity values after the sort; within a key they must increase with the sequence. pg_current_xact_id() assigns the
-# transaction id first: the reader's settled point could skip positions of a transaction without an id.
+# transaction id first: the reader's stable position could skip positions of a transaction without an id.
 _PUBLISH_MANY = f"""
 with event as (
     select * from unnest(%(topic)s::text[], %(key)s::text[], %(key_hash)s::int[], %(event_id)s::uuid[],

@@ -62,15 +62,15 @@ def ignore_failed_futures() -> None:
 
 def commit_offset_before_effect() -> None:
     """The consumer commits the offsets of received events before it applies the events."""
-    poll = subscription.Source.poll
+    poll = subscription.Subscription.poll
 
-    def poll_and_commit(source: subscription.Source, **kwargs: Any) -> list[Delivery]:
+    def poll_and_commit(source: subscription.Subscription, **kwargs: Any) -> list[Delivery]:
         deliveries = poll(source, **kwargs)
         if deliveries:
             source.commit(deliveries)
         return deliveries
 
-    patch(subscription.Source, "poll", poll_and_commit)
+    patch(subscription.Subscription, "poll", poll_and_commit)
 
 
 def ignore_cursor() -> None:
@@ -95,7 +95,7 @@ def commit_by_itself() -> None:
             super().close(autocommit=True, **options)
 
     patch(subscription, "KafkaConsumer", AutoCommitting)
-    patch(subscription.Source, "commit", lambda source, deliveries: None)
+    patch(subscription.Subscription, "commit", lambda source, deliveries: None)
 
 
 def reset_to_latest() -> None:

@@ -39,18 +39,18 @@ def make_disturbance(role: str, life: int, random: Random, *, crashes: bool) -> 
     return disturb
 
 
-_sources: list[subscription.Source] = []
+_sources: list[subscription.Subscription] = []
 
 
 def remember_sources() -> None:
     """Record the Kafka clients of this process for `die`."""
-    init = subscription.Source.__init__
+    init = subscription.Subscription.__init__
 
-    def remember(source: subscription.Source, *args: Any, **kwargs: Any) -> None:
+    def remember(source: subscription.Subscription, *args: Any, **kwargs: Any) -> None:
         init(source, *args, **kwargs)
         _sources.append(source)
 
-    subscription.Source.__init__ = remember  # type: ignore[method-assign, assignment]
+    subscription.Subscription.__init__ = remember  # type: ignore[method-assign, assignment]
 
 
 def die() -> NoReturn:

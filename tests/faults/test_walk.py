@@ -17,7 +17,7 @@ STEPS = 700
 HURRIED = {
     "relay.forwarder.lease.RENEW_SECONDS": 0.03,
     "relay.forwarder.lease.WAITING_SECONDS": 0.01,
-    "relay.forwarder.reader.SETTLE_SECONDS": 0.005,
+    "relay.forwarder.reader.STABLE_SECONDS": 0.005,
     "relay.forwarder.reader.IDLE_READ_SECONDS": 0.002,
     "relay.forwarder.queues.SLOW_SECONDS": 0.02,
     "relay.forwarder.queues.SHORTEST_PAUSE": 0.01,

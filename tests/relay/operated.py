@@ -42,7 +42,7 @@ def mark_published() -> None:
     Outbox.objects.filter(published_at=None).update(published_at=Outbox.objects.latest("position").created_at)
 
 
-def set_low_mark(position: int) -> None:
+def set_low_watermark(position: int) -> None:
     """Set the low watermark of all shards to `position`."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -10,11 +10,11 @@ from django.db import connection, transaction
 from django.test import Client
 
 from relay import publish, publish_many
-from relay.consumer.cursors import take_due
+from relay.consumer.cursors import take_parked
 from relay.models import ConsumerState, Cursor, Intervention, Outbox
 from relay.publisher.canary import CanarySent
 from tests.relay.events import BookLent
-from tests.relay.operated import set_low_mark
+from tests.relay.operated import set_low_watermark
 
 pytestmark = pytest.mark.django_db
 OUTBOX, PARKED = "/admin/relay/outbox/", "/admin/relay/parkedkey/"
@@ -108,7 +108,7 @@ def test_the_state_filter_finds_unpublished_rows_without_reading_published_ones(
             publish(BookLent(book=book))
     sent, behind, new = Outbox.objects.exclude(pk=refused.pk).order_by("position")
     Outbox.objects.filter(pk=sent.pk).update(published_at=sent.created_at)
-    set_low_mark(behind.position)
+    set_low_watermark(behind.position)
     assert see_positions(client, state="waiting") == [new.position, behind.position, refused.position]
     assert see_positions(client, state="refused") == [refused.position]
 
@@ -148,7 +148,7 @@ def test_a_parked_key_is_redriven(log_in: LogIn, parked: Cursor) -> None:
     client.post(PARKED, {"action": "redrive", "_selected_action": [parked.pk]})
     parked.refresh_from_db()
     assert parked.attempts == 0
-    assert take_due("orders") == [("shop.inventory", "k")]
+    assert take_parked("orders") == [("shop.inventory", "k")]
     assert Intervention.objects.get().actor == "admin:somebody"
 
 
@@ -215,4 +215,4 @@ def test_users_without_the_change_permission_cannot_act(
     client.post(OUTBOX, {"action": "send_again", "_selected_action": [refused.pk]})
     refused.refresh_from_db()
     assert refused.refused_reason
-    assert take_due("orders") == []
+    assert take_parked("orders") == []

@@ -142,7 +142,7 @@ def test_a_consumer_that_polls_but_never_completes_a_batch_is_not_ready(
     book = uuid4()
     readers.failing[book] = OperationalError("canceling statement due to lock timeout")
     delivered = lend(book, "Ada")
-    monkeypatch.setattr("relay.consumer.receiver.Source", lambda *args, **options: Stuck(*delivered))
+    monkeypatch.setattr("relay.consumer.receiver.Subscription", lambda *args, **options: Stuck(*delivered))
     stopping = threading.Event()
 
     def run() -> None:

@@ -278,14 +278,14 @@ def test_events_that_follow_their_cursors_need_one_statement(
 
 
 def test_a_transaction_contains_as_many_events_as_its_time_allows() -> None:
-    pace = consumer_module.Pace()
+    sizer = consumer_module.BatchSizer()
     for _ in range(10):
-        pace.learn(pace.size, pace.size * 0.0002)  # 0.2 ms each: 1,000 fit into 200 ms
-    assert pace.size == 1000
-    pace.learn(3, 0.0003)  # a batch that is not full does not change the size
-    assert pace.size == 1000
-    pace.learn(1000, 4.0)
-    assert pace.size == 50
+        sizer.learn(sizer.size, sizer.size * 0.0002)  # 0.2 ms each: 1,000 fit into 200 ms
+    assert sizer.size == 1000
+    sizer.learn(3, 0.0003)  # a batch that is not full does not change the size
+    assert sizer.size == 1000
+    sizer.learn(1000, 4.0)
+    assert sizer.size == 50
 
 
 def test_an_event_that_never_arrived_is_found_and_healed(readers: Readers) -> None:

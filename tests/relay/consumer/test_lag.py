@@ -13,7 +13,7 @@ from relay.consumer.lag import Lag, read_lag
 from relay.consumer.receiver import Receiver
 from relay.health.backlog import read_unpublished
 from relay.models import Outbox, Settled
-from tests.relay.operated import operate, operated, set_low_mark
+from tests.relay.operated import operate, operated, set_low_watermark
 from tests.relay.readers import Readers, deliver, lend
 
 __all__ = ["operated"]
@@ -72,9 +72,9 @@ def test_a_count_that_takes_too_long_continues_at_the_next_call(
     for _ in range(4):
         readers.consumer.process(lend(uuid4(), "Ada"))
     last = Outbox.objects.latest("position").position
-    set_low_mark(last)
+    set_low_watermark(last)
     monkeypatch.setattr("relay.consumer.lag.SPAN", last // 2)
-    monkeypatch.setattr("relay.consumer.lag.SETTLED_STEP", 1)
+    monkeypatch.setattr("relay.consumer.lag.WATERMARK_STEP", 1)
     lag = read_lag(readers.consumer, seconds=0)
     assert (lag.events, lag.exact, Settled.objects.get().position) == (1, False, last // 2)
     for _ in range(2):
@@ -85,9 +85,9 @@ def test_a_count_that_takes_too_long_continues_at_the_next_call(
 def test_a_position_that_a_rebuild_deletes_during_the_count_is_not_written_again(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.consumer.lag.SETTLED_STEP", 1)
+    monkeypatch.setattr("relay.consumer.lag.WATERMARK_STEP", 1)
     readers.consumer.process(lend(uuid4(), "Ada"))
-    set_low_mark(Outbox.objects.latest("position").position)
+    set_low_watermark(Outbox.objects.latest("position").position)
 
     def rebuild_after_counting(execute: Any, sql: str, *rest: Any) -> Any:
         result = execute(sql, *rest)

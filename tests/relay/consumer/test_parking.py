@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, connection
 from relay import Consumer
 from relay.consumer import consumer as consumer_module
 from relay.consumer.arrivals import Arrival
-from relay.consumer.cursors import take_due
+from relay.consumer.cursors import take_parked
 from relay.consumer.deliveries import Delivery, read_record
 from relay.models import Cursor, Outbox
 from tests.relay.events import BookLent
@@ -94,7 +94,7 @@ def test_an_unreadable_message_parks_its_key_and_waits_for_a_person(
     assert parked.reason.startswith("UnreadableMessage: unreadable message at test.library[3]@42: ")
     assert words in parked.reason
     assert parked.parked_at and parked.next_try_at is None
-    assert take_due("readers") == []
+    assert take_parked("readers") == []
 
 
 @pytest.mark.parametrize("value", [b"", b"not json", b"[]", b"\xff", b'{"book": 1}', b"[" * 100_000])
@@ -200,7 +200,7 @@ def test_a_failing_key_is_tried_with_growing_pauses_and_then_waits_for_a_person(
             pauses.append(float(db.fetchone()[0]))
         assert readers.catch_up(book) is False
     assert [round(pause) for pause in pauses] == pytest.approx([1, 10, 60, 600], abs=1)
-    assert take_due("readers") == []
+    assert take_parked("readers") == []
     readers.failing.clear()
     assert readers.catch_up(book) is True  # a person redrives it
     assert readers.applied(book) == ["Ada"]
@@ -226,8 +226,8 @@ def test_a_key_claimed_by_one_process_is_skipped_by_another(readers: Readers) ->
     readers.consumer.process(lend(book, "Ada"))
     with connection.cursor() as cursor:
         cursor.execute("update relay_cursor set next_try_at = clock_timestamp()")
-    assert take_due("readers") == [("test.library", str(book))]
-    assert take_due("readers") == []
+    assert take_parked("readers") == [("test.library", str(book))]
+    assert take_parked("readers") == []
 
 
 def test_only_keys_whose_next_try_has_come_are_due(readers: Readers) -> None:
@@ -238,8 +238,8 @@ def test_only_keys_whose_next_try_has_come_are_due(readers: Readers) -> None:
     with connection.cursor() as cursor:
         cursor.execute("update relay_cursor set next_try_at = clock_timestamp() where key = %s", [str(due)])
         cursor.execute("update relay_cursor set next_try_at = now() + interval '1 h' where key = %s", [str(later)])
-    assert take_due("readers") == [("test.library", str(due))]
-    assert take_due("others") == []
+    assert take_parked("readers") == [("test.library", str(due))]
+    assert take_parked("others") == []
 
 
 @pytest.mark.parametrize("error", [OperationalError("lock timeout"), InterfaceError("connection closed")])

@@ -153,7 +153,7 @@ def test_a_parked_key_that_another_transaction_has_locked_is_retried_later(
         holding = pool.submit(hold_the_lock)
         assert locked.wait(10)
         key = Cursor.objects.values_list("topic", "key").get()
-        monkeypatch.setattr(receiver_module, "take_due", lambda name: [key])
+        monkeypatch.setattr(receiver_module, "take_parked", lambda name: [key])
         receiver._maintain(Event(), idle=False)
         may_end.set()
         holding.result()

@@ -19,7 +19,7 @@ def send(book: BookLent) -> None:
     send_to_kafka([Delivery(book.topic, 0, 0, book.key, 1, book.type_name(), book.encode())])
 
 
-def receive(source: subscription.Source, book: BookLent) -> bool:
+def receive(source: subscription.Subscription, book: BookLent) -> bool:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if any(delivery.key == book.key for delivery in source.poll(seconds=0.25)):
@@ -32,7 +32,7 @@ def test_uncommitted_records_are_delivered_to_the_next_member() -> None:
     group, book = f"readers-{uuid4()}", BookLent(book=uuid4())
     send(book)
     for _ in range(2):
-        source = subscription.Source(group, ["test.library"])
+        source = subscription.Subscription(group, ["test.library"])
         assert receive(source, book)
         source.close()
 
@@ -41,14 +41,14 @@ def test_a_committed_record_is_not_delivered_again() -> None:
     cluster.create_topics(known_topics())
     group, first, second = f"readers-{uuid4()}", BookLent(book=uuid4()), BookLent(book=uuid4())
     send(first)
-    source = subscription.Source(group, ["test.library"])
+    source = subscription.Subscription(group, ["test.library"])
     seen: list[Delivery] = []
     while not any(delivery.key == first.key for delivery in seen):
         seen += source.poll(seconds=0.25)
     source.commit(seen)
     source.close()
     send(second)
-    source = subscription.Source(group, ["test.library"])
+    source = subscription.Subscription(group, ["test.library"])
     seen = []
     while not any(delivery.key == second.key for delivery in seen):
         seen += source.poll(seconds=0.25)
@@ -59,7 +59,7 @@ def test_a_committed_record_is_not_delivered_again() -> None:
 def test_a_rejoin_that_outlasts_a_poll_is_not_forgotten() -> None:
     """New metadata makes the group's leader rejoin, and the poll that began the rejoin ends before it completes."""
     cluster.create_topics(known_topics())
-    source = subscription.Source(f"readers-{uuid4()}", ["test.library"])
+    source = subscription.Subscription(f"readers-{uuid4()}", ["test.library"])
     first, second = BookLent(book=uuid4()), BookLent(book=uuid4())
     send(first)
     assert receive(source, first)

@@ -4,7 +4,7 @@ import pytest
 
 from relay.forwarder.lease import LeaseLost, ShardLeases
 from relay.models import SHARDS, RelayMember, ShardLease
-from relay.partitions import read_low_mark
+from relay.partitions import read_low_watermark
 from tests.relay.forwarding import end_leases
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,7 +43,7 @@ def test_a_killed_relay_is_replaced_and_notices_it_when_it_wakes_up() -> None:
     assert len(other.working) == SHARDS
     with pytest.raises(LeaseLost):
         killed.renew(100)
-    assert read_low_mark() == 0
+    assert read_low_watermark() == 0
 
 
 def test_a_relay_that_stops_after_an_error_releases_forgotten_leases_too() -> None:
@@ -60,7 +60,7 @@ def test_the_low_mark_is_raised_only_for_shards_that_were_read() -> None:
     a, b = ShardLeases("a"), ShardLeases("b")
     a.renew(0)
     assert a.renew(100) is None
-    assert read_low_mark() == 100
+    assert read_low_watermark() == 100
     b.renew(0)
     a.renew(200)  # learns that half of its shards must be released; rows that it has read before count
     a.renew(300)
@@ -76,4 +76,4 @@ def test_a_lowered_mark_makes_the_relay_read_again() -> None:
     ShardLease.objects.filter(shard=3).update(low_mark=41)
     assert relay.renew(600) == 41
     assert relay.renew(600) is None
-    assert read_low_mark() == 600
+    assert read_low_watermark() == 600

@@ -133,4 +133,4 @@ def test_a_missing_topic_does_not_block_others(forwarder: Forwarder) -> None:
     forward_all(forwarder)
     assert [delivery.sequence for delivery in read_key(book)] == [1]
     assert Outbox.objects.filter(published_at=None).get().key == "lost"
-    assert forwarder._find_low_mark() < Outbox.objects.get(key="lost").position
+    assert forwarder._find_low_watermark() < Outbox.objects.get(key="lost").position

@@ -9,7 +9,7 @@ from django.core.management import CommandError
 from django.db import DatabaseError, connection, transaction
 
 from relay import publish
-from relay.consumer.cursors import take_due
+from relay.consumer.cursors import take_parked
 from relay.models import Intervention, Outbox
 from tests.relay.events import BookLent
 from tests.relay.operated import operate, operate_json, operated
@@ -111,7 +111,7 @@ def test_a_skipped_event_is_never_applied_and_the_events_behind_it_are(operated:
     operate(*words, "--reason", "Bob never came", "--dry-run")
     assert operated.cursor(stuck).last == 1
     operate(*words, "--sequence", "2", "--reason", "Bob never came", "--actor", "eve")
-    assert take_due("readers") == [("test.library", str(stuck))]
+    assert take_parked("readers") == [("test.library", str(stuck))]
     assert operated.catch_up(stuck)
     assert operated.applied(stuck) == ["Ada", "Cleo", "Dan"]
     audit = Intervention.objects.get()
@@ -139,11 +139,11 @@ def test_one_key_one_group_one_consumer_or_all_are_redriven(
         operated.consumer.process(lend(book, "Ada"))
     words = [str(stuck) if word == "KEY" else word for word in words]
     assert len(operate_json("relay_parked", "redrive", *words, "--dry-run")["keys"]) == redriven
-    assert (take_due("readers"), Intervention.objects.count()) == ([], 0)
+    assert (take_parked("readers"), Intervention.objects.count()) == ([], 0)
     operate("relay_parked", "redrive", *words)
     assert Intervention.objects.filter(action="redrive").count() == redriven
     refused.refresh_from_db()
-    assert len(take_due("readers")) + (refused.refused_reason is None) == redriven
+    assert len(take_parked("readers")) + (refused.refused_reason is None) == redriven
 
 
 def test_a_refused_row_can_be_shown_edited_and_sent_again_but_not_skipped(

@@ -15,7 +15,7 @@ from relay.consumer.lag import read_lag
 from relay.models import ConsumerState, Intervention, Outbox, Settled
 from relay.operations import replay as replay_module
 from tests.relay.events import BookLent
-from tests.relay.operated import mark_published, operate, operate_json, operated, set_low_mark
+from tests.relay.operated import mark_published, operate, operate_json, operated, set_low_watermark
 from tests.relay.readers import Readers, lend
 
 __all__ = ["operated"]
@@ -199,14 +199,14 @@ def test_lag_and_leases_are_printed(operated: Readers) -> None:
 def test_lag_counts_only_above_its_position_and_forgets_nothing_below(
     operated: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.consumer.lag.SETTLED_STEP", 1)
+    monkeypatch.setattr("relay.consumer.lag.WATERMARK_STEP", 1)
     parked, book = uuid4(), uuid4()
     operated.failing[parked] = ZeroDivisionError("boom")
     operated.consumer.process([*lend(parked, "Ada", "Bob"), *lend(book, "Ada")])
     waits = lend(book, "Cleo")
     lend(uuid4(), "Dan")
     mark_published()
-    set_low_mark(Outbox.objects.latest("position").position)
+    set_low_watermark(Outbox.objects.latest("position").position)
     for _ in range(2):  # the second time from the stored position
         lag = read_lag(operated.consumer)
         assert (lag.events, lag.keys, lag.parked) == (4, 3, 1)
