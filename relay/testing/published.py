@@ -18,7 +18,7 @@ def published(*, key: object = None) -> list[Event]: ...
 @overload
 def published(event_class: type[E], *, key: object = None) -> list[E]: ...
 def published(event_class: type[Event] = Event, *, key: object = None) -> list[Any]:
-    """Return the events of `event_class` and its subclasses, with `key` only those of this key, by publication."""
+    """Return the events of `event_class` and its subclasses in order of publication; with `key`, only its events."""
     topics = {cls.topic for cls in known_events().values() if issubclass(cls, event_class)}
     rows = Outbox.objects.filter(topic__in=topics)
     if key is not None:
