@@ -34,7 +34,7 @@ faults: $(VENV)/installed-dev ## inject all faults at all points with three brok
 bench: $(VENV)/installed-dev ## run all benchmarks, about an hour; BENCH="relay latency" selects some
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json || exit 1; done
 
-check: $(VENV)/installed-dev ## check format, lint, types, import rules, migrations, deployment, API schema, event schemas
+check: $(VENV)/installed-dev ## check format, lint, types, import rules, migrations, deployment, API schema, event schemas, language
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
@@ -45,6 +45,7 @@ check: $(VENV)/installed-dev ## check format, lint, types, import rules, migrati
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(BIN)/python manage.py event_schemas --check
+	$(BIN)/python -m tests.language
 
 requirements: $(VENV)/installed-dev ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-header --no-emit-index-url \

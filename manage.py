@@ -11,7 +11,7 @@ if __name__ == "__main__":
     from django.core.management import execute_from_command_line
 
     try:
-        settings.DEBUG  # noqa: B018 - read now, where a bad variable can be told in one line
+        settings.DEBUG  # noqa: B018 - read now, so that one line reports a bad variable
     except ImproperlyConfigured as error:
         sys.exit(str(error))
     execute_from_command_line(sys.argv)

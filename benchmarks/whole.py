@@ -50,7 +50,7 @@ def measure(shop: WholeShop, options: argparse.Namespace) -> dict[str, Any]:
     measure_rate(shop, 20, 5)  # warm up connections, plans and caches
     for rate in options.rates:
         found["rates"][f"{rate:g}"] = measure_rate(shop, rate, options.seconds)
-    found["idle"] = measure_idle(shop, 20)
+    found["idle"] = measure_idle(shop, 30)
     shop.manage("verify", "--wait", "60")
     if options.highest:
         found["highest"] = measure_highest(shop)
