@@ -236,9 +236,9 @@ def test_a_batch_advances_each_order_by_its_own_state(place: PlaceOrder) -> None
     with transaction.atomic():
         advanced = advance_orders([Move(pk, H.STOCK_RESERVED, causes[pk]) for pk in causes])
     assert [order.status for order in advanced] == ["confirmed", "placed", "cancelled"]
-    for order, told in zip((paid, unpaid, ended), (["OrderConfirmed"], [], ["OrderCancelled"]), strict=True):
+    for order, published in zip((paid, unpaid, ended), (["OrderConfirmed"], [], ["OrderCancelled"]), strict=True):
         order.refresh_from_db()
-        assert (order.stock, name_events(order)) == ("reserved", ["OrderPlaced", *told])
+        assert (order.stock, name_events(order)) == ("reserved", ["OrderPlaced", *published])
         assert order.history.get(event_id=causes[order.pk]).after == order.status
 
 
