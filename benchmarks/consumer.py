@@ -84,14 +84,14 @@ def measure_poll(topic: str, count: int) -> float:
     """Return the records per second of `poll()` alone."""
     from relay.consumer.subscription import Subscription
 
-    source, seen, first, began = Subscription(f"poll-{uuid4()}", [topic]), 0, 0, 0.0
+    subscription, seen, first, began = Subscription(f"poll-{uuid4()}", [topic]), 0, 0, 0.0
     while seen < count:
-        polled = source._consumer.poll(timeout_ms=250, max_records=500)
+        polled = subscription._consumer.poll(timeout_ms=250, max_records=500)
         seen += sum(map(len, polled.values()))
         if seen and not began:  # do not count the records that were polled before the clock started
             began, first = time.monotonic(), seen
     rate = (count - first) / (time.monotonic() - began)
-    source.close()
+    subscription.close()
     return rate
 
 

@@ -179,5 +179,5 @@ def read_low_watermark() -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute("select min(low_mark), count(*) from relay_shardlease")
-        mark, count = cursor.fetchone()
-    return int(mark) if count == SHARDS else 0
+        watermark, count = cursor.fetchone()
+    return int(watermark) if count == SHARDS else 0

@@ -104,7 +104,7 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
     After `seconds` without finding an unapplied event, estimate the remainder; the next call continues from there.
     """
     deadline = time.monotonic() + seconds
-    topics, mark, last = consumer.topics, read_low_watermark(), read_position()
+    topics, low_watermark, last = consumer.topics, read_low_watermark(), read_position()
     with use_indexes() as cursor:
         cursor.execute(_WATERMARKS, {"consumer": consumer.name, "topics": topics})
         watermarks = dict.fromkeys(topics, 0) | dict(cursor.fetchall())  # a row inserted concurrently is not visible
@@ -122,7 +122,7 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
         cursor.execute(_PARKED, values)
         parked, parked_events, parked_keys, oldest = cursor.fetchone()
     for topic, before in watermarks.items():
-        upto = min(mark, waiting[topic].first - 1 if topic in waiting else looked)
+        upto = min(low_watermark, waiting[topic].first - 1 if topic in waiting else looked)
         if upto >= before + WATERMARK_STEP:
             _raise_watermark(consumer.name, topic, before, upto)
     return Lag(

@@ -61,7 +61,7 @@ class ShardLeases:
         self.leaving: set[int] = set()
         # The position of each refused row by topic and key. Rows of these keys are not sent.
         self.refused: dict[tuple[bytes, bytes], int] = {}
-        self._marks: dict[int, int] = {}
+        self._watermarks: dict[int, int] = {}
         self._renew_at = -math.inf
 
     @property
@@ -74,7 +74,7 @@ class ShardLeases:
         """Whether the next renewal is due."""
         return time.monotonic() >= self._renew_at
 
-    def renew(self, low_mark: int) -> int | None:
+    def renew(self, low_watermark: int) -> int | None:
         """Renew the leases, take free shards up to this relay's share, and choose the shards to release (`leaving`).
 
         Returns the position from which rows must be read again, or None. Rows must be read again if a shard is new in
@@ -92,12 +92,12 @@ class ShardLeases:
             cursor.execute(_JOIN, [self.owner, LEASE_SECONDS])
             cursor.execute(_LOCK, [self.owner])
             held = cursor.fetchall()
-            # Read after the lock: the trigger of a redrive either waits for the lock or has lowered the mark before.
+            # Read after the lock: the trigger of a redrive waits for the lock, or has lowered the watermark before.
             refused = _read_refused(cursor)
-            lowered = [mark for shard, _, mark in held if mark < self._marks.get(shard, 0)]
+            lowered = [watermark for shard, _, watermark in held if watermark < self._watermarks.get(shard, 0)]
             lowered += [position - 1 for key, position in self.refused.items() if key not in refused]
-            low_mark = min([low_mark, *lowered])
-            cursor.execute(_RENEW, {"owner": self.owner, "seconds": LEASE_SECONDS, "mark": low_mark, "read": read})
+            low_watermark = min([low_watermark, *lowered])
+            cursor.execute(_RENEW, {"owner": self.owner, "seconds": LEASE_SECONDS, "mark": low_watermark, "read": read})
             cursor.execute(_COUNT)
             share = math.ceil(SHARDS / cursor.fetchone()[0])
             if len(held) < share:
@@ -107,9 +107,11 @@ class ShardLeases:
         self.refused = refused
         self.epochs = {shard: epoch for shard, epoch, _ in held}
         self.leaving = set(sorted(self.epochs)[share:])
-        self._marks = {shard: max(mark, low_mark) if shard in read else mark for shard, _, mark in held}
+        self._watermarks = {
+            shard: max(watermark, low_watermark) if shard in read else watermark for shard, _, watermark in held
+        }
         self._renew_at = began + (RENEW_SECONDS if len(held) >= share else WAITING_SECONDS)
-        return min([*lowered, *(self._marks[shard] for shard in self.working if shard not in read)], default=None)
+        return min([*lowered, *(self._watermarks[shard] for shard in self.working if shard not in read)], default=None)
 
     def _check(self, held: Sequence[tuple[int, int, int]]) -> None:
         lost = self.epochs.items() - {(shard, epoch) for shard, epoch, _ in held}
@@ -118,7 +120,7 @@ class ShardLeases:
 
     def forget(self) -> None:
         """Forget all shards until the next renewal. The leases in the database remain."""
-        self.epochs, self.leaving, self.refused, self._marks = {}, set(), {}, {}
+        self.epochs, self.leaving, self.refused, self._watermarks = {}, set(), {}, {}
         self._renew_at = -math.inf
 
     def release(self, shards: Collection[int]) -> None:

@@ -45,15 +45,15 @@ class Unpublished:
 
 def read_unpublished() -> Unpublished:
     """Return the number and the age of the unpublished rows."""
-    low_mark = read_low_watermark()
+    low_watermark = read_low_watermark()
     with use_indexes() as cursor:
-        cursor.execute(_COUNT_UNPUBLISHED, {"low_mark": low_mark})
+        cursor.execute(_COUNT_UNPUBLISHED, {"low_mark": low_watermark})
         return Unpublished(*cursor.fetchone())
 
 
 def list_unpublished(limit: int, *, refused: bool) -> list[int]:
     """Return the positions of at most `limit` unpublished rows, the newest first; of refused rows only if `refused`."""
-    low_mark = read_low_watermark()
+    low_watermark = read_low_watermark()
     with use_indexes() as cursor:
-        cursor.execute(_LIST_UNPUBLISHED, {"low_mark": low_mark, "limit": limit, "refused": refused})
+        cursor.execute(_LIST_UNPUBLISHED, {"low_mark": low_watermark, "limit": limit, "refused": refused})
         return [position for (position,) in cursor.fetchall()]

@@ -30,7 +30,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ReplayResult:
     """Numbers of events by outcome. `waiting` events belong to a parked key or follow a refused row.
 
     `pruned` events are at or below the floor of their key and can't be read again.
@@ -43,24 +43,24 @@ class Outcome:
     pruned: int = 0
 
 
-def replay(consumer: Consumer, span: Span, *, actor: str, reason: str = "", dry_run: bool = False) -> Outcome:
+def replay(consumer: Consumer, span: Span, *, actor: str, reason: str = "", dry_run: bool = False) -> ReplayResult:
     """Apply the events of `span` in this process and return the numbers. A dry run only counts.
 
     :raises Refused: the span begins before the oldest event in the outbox.
     :raises OperationalError: the database failed. Applied events stay applied, and repeating the replay is safe.
     """
     start = find_start(span)
-    outcome = Outcome(pruned=count_pruned(consumer, span))
+    result = ReplayResult(pruned=count_pruned(consumer, span))
     if not dry_run:
         record_intervention(
             "replay", actor=actor, reason=reason, consumer=consumer.name, key=span.key or "", after=f"{span}"
         )
     for arrivals in read_chunks(consumer.topics, span, start):
-        give(consumer, arrivals, outcome, dry_run=dry_run)
-    return outcome
+        give(consumer, arrivals, result, dry_run=dry_run)
+    return result
 
 
-def rebuild(consumer: Consumer, *, actor: str, reason: str, dry_run: bool = False) -> Outcome:
+def rebuild(consumer: Consumer, *, actor: str, reason: str, dry_run: bool = False) -> ReplayResult:
     """Empty the consumer's tables, delete its cursors, and apply every event of the outbox again.
 
     Processes of the consumer may run meanwhile: the cursors ensure that each event is applied once.
@@ -77,7 +77,7 @@ def rebuild(consumer: Consumer, *, actor: str, reason: str, dry_run: bool = Fals
     if pruned:
         raise Refused(f"{pruned} events of {', '.join(consumer.topics)} are pruned: a rebuild would lack them")
     if dry_run:
-        return Outcome(read=count_published(consumer.topics), applied=count_published(consumer.topics))
+        return ReplayResult(read=count_published(consumer.topics), applied=count_published(consumer.topics))
     reset(consumer, actor=actor, reason=reason)
     return replay(consumer, Span(), actor=actor, reason=f"rebuild: {reason}")
 
@@ -163,13 +163,13 @@ def read_chunks(topics: list[str], span: Span, start: int) -> Iterator[list[Arri
         position = rows[-1][0]
 
 
-def give(consumer: Consumer, arrivals: Sequence[Arrival], outcome: Outcome, *, dry_run: bool) -> None:
-    """Apply a chunk and add its numbers to `outcome`, derived from the cursors before and after."""
+def give(consumer: Consumer, arrivals: Sequence[Arrival], result: ReplayResult, *, dry_run: bool) -> None:
+    """Apply a chunk and add its numbers to `result`, derived from the cursors before and after."""
     keys = sorted({arrival.key for arrival in arrivals})
     before, parked = read_cursors(consumer.name, keys)
     fresh = [arrival for arrival in arrivals if arrival.sequence > before.get(arrival.key, 0)]
-    outcome.read += len(arrivals)
-    outcome.suppressed += len(arrivals) - len(fresh)
+    result.read += len(arrivals)
+    result.suppressed += len(arrivals) - len(fresh)
     if dry_run:
         waiting = sum(arrival.key in parked for arrival in fresh)
     else:
@@ -177,8 +177,8 @@ def give(consumer: Consumer, arrivals: Sequence[Arrival], outcome: Outcome, *, d
         retry_while_busy(partial(consumer.apply, consumer.arrange(fresh)))
         after, _ = read_cursors(consumer.name, keys)
         waiting = sum(arrival.sequence > after.get(arrival.key, 0) for arrival in fresh)
-    outcome.waiting += waiting
-    outcome.applied += len(fresh) - waiting
+    result.waiting += waiting
+    result.applied += len(fresh) - waiting
 
 
 def read_cursors(consumer: str, keys: list[Key]) -> tuple[dict[Key, int], set[Key]]:

@@ -64,10 +64,10 @@ def commit_offset_before_effect() -> None:
     """The consumer commits the offsets of received events before it applies the events."""
     poll = subscription.Subscription.poll
 
-    def poll_and_commit(source: subscription.Subscription, **kwargs: Any) -> list[Delivery]:
-        deliveries = poll(source, **kwargs)
+    def poll_and_commit(member: subscription.Subscription, **kwargs: Any) -> list[Delivery]:
+        deliveries = poll(member, **kwargs)
         if deliveries:
-            source.commit(deliveries)
+            member.commit(deliveries)
         return deliveries
 
     patch(subscription.Subscription, "poll", poll_and_commit)
@@ -95,7 +95,7 @@ def commit_by_itself() -> None:
             super().close(autocommit=True, **options)
 
     patch(subscription, "KafkaConsumer", AutoCommitting)
-    patch(subscription.Subscription, "commit", lambda source, deliveries: None)
+    patch(subscription.Subscription, "commit", lambda member, deliveries: None)
 
 
 def reset_to_latest() -> None:

@@ -39,23 +39,23 @@ def make_disturbance(role: str, life: int, random: Random, *, crashes: bool) -> 
     return disturb
 
 
-_sources: list[subscription.Subscription] = []
+_members: list[subscription.Subscription] = []
 
 
 def remember_sources() -> None:
     """Record the Kafka clients of this process for `die`."""
     init = subscription.Subscription.__init__
 
-    def remember(source: subscription.Subscription, *args: Any, **kwargs: Any) -> None:
-        init(source, *args, **kwargs)
-        _sources.append(source)
+    def remember(member: subscription.Subscription, *args: Any, **kwargs: Any) -> None:
+        init(member, *args, **kwargs)
+        _members.append(member)
 
     subscription.Subscription.__init__ = remember  # type: ignore[method-assign, assignment]
 
 
 def die() -> NoReturn:
     """Kill this process with SIGKILL, after closing its Kafka clients: the group need not wait ten seconds."""
-    for source in _sources:
-        source.close()
+    for member in _members:
+        member.close()
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("still alive")

@@ -40,7 +40,7 @@ WEIGHTS = {
 
 
 class Walk:
-    """One walk. `silent` maps a lane to the step until which it gives no answer; `poisoned` keys are refused."""
+    """One walk. `silent` maps a queue to the step until which it gives no answer; `poisoned` keys are refused."""
 
     def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.random = Random(seed)

@@ -7,7 +7,7 @@ from django.utils.dateparse import parse_datetime
 
 from relay.management.operation import Operation
 from relay.operations.audit import find_consumer
-from relay.operations.replay import Outcome, Span, rebuild, replay
+from relay.operations.replay import ReplayResult, Span, rebuild, replay
 
 
 def read_time(text: str) -> datetime:
@@ -44,20 +44,20 @@ class Command(Operation):
         self.take_time()
         audit = {name: options[name] for name in ("actor", "reason", "dry_run")}
         if options["rebuild"]:
-            outcome = rebuild(consumer, **audit)
+            result = rebuild(consumer, **audit)
         else:
-            outcome = replay(consumer, Span(key=options["key"], since=options["since"]), **audit)
-        self.print_result(outcome, format_outcome(consumer.name, outcome, options["dry_run"]), as_json=options["json"])
+            result = replay(consumer, Span(key=options["key"], since=options["since"]), **audit)
+        self.print_result(result, format_result(consumer.name, result, options["dry_run"]), as_json=options["json"])
 
 
-def format_outcome(name: str, outcome: Outcome, dry_run: bool) -> list[str]:
+def format_result(name: str, result: ReplayResult, dry_run: bool) -> list[str]:
     """Return the lines that report `outcome`."""
     lines = [
-        f"{name}: {outcome.read} events read from the outbox, {outcome.suppressed} suppressed (applied before), "
-        f"{outcome.applied} {'would be ' if dry_run else ''}applied"
+        f"{name}: {result.read} events read from the outbox, {result.suppressed} suppressed (applied before), "
+        f"{result.applied} {'would be ' if dry_run else ''}applied"
     ]
-    if outcome.waiting:
-        lines.append(f"{outcome.waiting} wait behind parked events: see relay_parked list --consumer {name}")
-    if outcome.pruned:
-        lines.append(f"refused: {outcome.pruned} older events are pruned and can't be read again")
+    if result.waiting:
+        lines.append(f"{result.waiting} wait behind parked events: see relay_parked list --consumer {name}")
+    if result.pruned:
+        lines.append(f"refused: {result.pruned} older events are pruned and can't be read again")
     return lines

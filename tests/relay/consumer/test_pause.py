@@ -127,11 +127,11 @@ def test_the_breaker_keeps_events_that_it_did_not_park_and_continues_with_them(
 def test_a_static_member_gets_its_partitions_back(readers: Readers) -> None:
     cluster.create_topics(known_topics())
     group = f"readers-{uuid4()}"
-    source = subscription.Subscription(group, ["test.library"], instance="one")
-    assert wait_until(lambda: source.poll(seconds=0.25) is not None and source._consumer.assignment())
-    before, began = source._consumer.assignment(), time.monotonic()
-    source.close()
-    source = subscription.Subscription(group, ["test.library"], instance="one")
-    assert wait_until(lambda: source.poll(seconds=0.1) is not None and source._consumer.assignment() == before)
+    member = subscription.Subscription(group, ["test.library"], instance="one")
+    assert wait_until(lambda: member.poll(seconds=0.25) is not None and member._consumer.assignment())
+    before, began = member._consumer.assignment(), time.monotonic()
+    member.close()
+    member = subscription.Subscription(group, ["test.library"], instance="one")
+    assert wait_until(lambda: member.poll(seconds=0.1) is not None and member._consumer.assignment() == before)
     assert time.monotonic() - began < subscription.SESSION_SECONDS / 2
-    source.close()
+    member.close()

@@ -19,10 +19,10 @@ def send(book: BookLent) -> None:
     send_to_kafka([Delivery(book.topic, 0, 0, book.key, 1, book.type_name(), book.encode())])
 
 
-def receive(source: subscription.Subscription, book: BookLent) -> bool:
+def receive(member: subscription.Subscription, book: BookLent) -> bool:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        if any(delivery.key == book.key for delivery in source.poll(seconds=0.25)):
+        if any(delivery.key == book.key for delivery in member.poll(seconds=0.25)):
             return True
     return False
 
@@ -32,38 +32,38 @@ def test_uncommitted_records_are_delivered_to_the_next_member() -> None:
     group, book = f"readers-{uuid4()}", BookLent(book=uuid4())
     send(book)
     for _ in range(2):
-        source = subscription.Subscription(group, ["test.library"])
-        assert receive(source, book)
-        source.close()
+        member = subscription.Subscription(group, ["test.library"])
+        assert receive(member, book)
+        member.close()
 
 
 def test_a_committed_record_is_not_delivered_again() -> None:
     cluster.create_topics(known_topics())
     group, first, second = f"readers-{uuid4()}", BookLent(book=uuid4()), BookLent(book=uuid4())
     send(first)
-    source = subscription.Subscription(group, ["test.library"])
+    member = subscription.Subscription(group, ["test.library"])
     seen: list[Delivery] = []
     while not any(delivery.key == first.key for delivery in seen):
-        seen += source.poll(seconds=0.25)
-    source.commit(seen)
-    source.close()
+        seen += member.poll(seconds=0.25)
+    member.commit(seen)
+    member.close()
     send(second)
-    source = subscription.Subscription(group, ["test.library"])
+    member = subscription.Subscription(group, ["test.library"])
     seen = []
     while not any(delivery.key == second.key for delivery in seen):
-        seen += source.poll(seconds=0.25)
-    source.close()
+        seen += member.poll(seconds=0.25)
+    member.close()
     assert first.key not in {delivery.key for delivery in seen}
 
 
 def test_a_rejoin_that_outlasts_a_poll_is_not_forgotten() -> None:
     """New metadata makes the group's leader rejoin, and the poll that began the rejoin ends before it completes."""
     cluster.create_topics(known_topics())
-    source = subscription.Subscription(f"readers-{uuid4()}", ["test.library"])
+    member = subscription.Subscription(f"readers-{uuid4()}", ["test.library"])
     first, second = BookLent(book=uuid4()), BookLent(book=uuid4())
     send(first)
-    assert receive(source, first)
-    coordinator = source._consumer._coordinator
+    assert receive(member, first)
+    coordinator = member._consumer._coordinator
     join = coordinator._do_join_and_sync_async
 
     async def join_slowly() -> bytes:
@@ -73,12 +73,12 @@ def test_a_rejoin_that_outlasts_a_poll_is_not_forgotten() -> None:
 
     coordinator._do_join_and_sync_async = join_slowly
     coordinator._assignment_snapshot = {"test.library": {0}}
-    source.poll(seconds=0.2)
+    member.poll(seconds=0.2)
     assert coordinator.rejoining
     deadline = time.monotonic() + 10
     while coordinator.rejoining and time.monotonic() < deadline:
-        source.poll(seconds=0.1)
+        member.poll(seconds=0.1)
     assert not coordinator.rejoining
     send(second)
-    assert receive(source, second)
-    source.close()
+    assert receive(member, second)
+    member.close()

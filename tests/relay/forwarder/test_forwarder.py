@@ -165,7 +165,7 @@ def test_a_record_that_kafka_refuses_parks_its_key_alone_until_it_is_redriven(
 def test_refused_keys_with_many_events_hold_up_no_other_while_a_transaction_is_open(
     forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the transaction is open, the settled point does not move, so each read starts at its position."""
+    """While the transaction is open, the stable position does not move, so each read starts at its position."""
     monkeypatch.setattr(reader_module, "READ_ROWS", 10)
     refused, fine = uuid4(), uuid4()
     with closing(publish_late(BookLent(book=uuid4()))) as writer:

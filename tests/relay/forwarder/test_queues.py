@@ -18,7 +18,7 @@ from relay.forwarder.reader import Row
 from relay.process.broker import RecordRefused
 
 
-class Outcome:
+class AnsweredSending:
     """The immediate outcome of a batch."""
 
     done = True
@@ -33,8 +33,10 @@ class Broker:
     whole_batches = True
     error: Exception | None = None
 
-    def send(self, topic: str, partition: int, messages: Sequence[Message], on_done: Callable[[], None]) -> Outcome:
-        return Outcome(self.error)
+    def send(
+        self, topic: str, partition: int, messages: Sequence[Message], on_done: Callable[[], None]
+    ) -> AnsweredSending:
+        return AnsweredSending(self.error)
 
 
 def make_rows(*positions: int) -> list[Row]:

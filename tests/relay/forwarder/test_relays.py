@@ -59,12 +59,12 @@ def test_after_a_restore_the_relay_reads_from_the_position_in_the_database(forwa
     """After a failover the database may assign positions again that the relay has read before, for new events."""
     publish_committed(BookLent(book=uuid4()))
     forwarder.forward_round()
-    position, mark = Outbox.objects.get().position, forwarder._find_low_watermark()
+    position, watermark = Outbox.objects.get().position, forwarder._find_low_watermark()
     publish_committed(*[BookLent(book=uuid4()) for _ in range(3)])
     forward_until(forwarder, lambda: forwarder._find_low_watermark() > position + 2)
     forwarder._renew()
     Outbox.objects.filter(position__gt=position).delete()
-    ShardLease.objects.update(low_mark=mark)
+    ShardLease.objects.update(low_mark=watermark)
     with connection.cursor() as cursor:
         cursor.execute("select setval('relay_outbox_position_seq', %s)", [position])
     book = uuid4()

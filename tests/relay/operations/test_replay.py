@@ -210,8 +210,8 @@ def test_lag_counts_only_above_its_position_and_forgets_nothing_below(
     for _ in range(2):  # the second time from the stored position
         lag = read_lag(operated.consumer)
         assert (lag.events, lag.keys, lag.parked) == (4, 3, 1)
-        mark = Settled.objects.get(consumer="readers").position
-        assert mark == waits[-1].offset - 1
+        watermark = Settled.objects.get(consumer="readers").position
+        assert watermark == waits[-1].offset - 1
     operated.consumer.process(waits)
     assert read_lag(operated.consumer).events == 3
     operated.failing.clear()
