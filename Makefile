@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 BENCH ?= whole checkout pages hot_product relay latency relays publish consumer growth backlog outages payments verify
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: help up reset test test-long simulate faults bench check requirements
+.PHONY: help up reset test test-long simulate faults bench check package requirements
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -46,6 +46,11 @@ check: $(VENV)/installed-dev ## check format, lint, types, import rules, migrati
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(BIN)/python manage.py event_schemas --check
 	$(BIN)/python -m tests.language
+
+package: $(VENV)/installed-dev ## build the outbox (relay/) as the package django-outbox-relay: a wheel and an sdist in dist/
+	rm -f dist/django_outbox_relay-*
+	$(BIN)/python -m build --no-isolation --outdir dist relay
+	$(BIN)/python -m twine check --strict dist/django_outbox_relay-*
 
 requirements: $(VENV)/installed-dev ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-header --no-emit-index-url \

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     )
     from relay.publisher.topics import UnknownEventType
 
+__version__ = "0.1.0"
+
 __all__ = [
     "BrokerUnavailable",
     "Consumer",

@@ -16,6 +16,6 @@ where said.order_id = o.id and o.payment in ('captured', 'refunded')
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0005_checkout"), ("relay", "0002_full_strength")]
+    dependencies = [("orders", "0005_checkout"), ("relay", "0001_initial")]
 
     operations = [migrations.RunSQL(_FROM_EVENTS, migrations.RunSQL.noop)]

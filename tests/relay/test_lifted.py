@@ -1,17 +1,21 @@
-"""docs/relay.md as a test: its code blocks form a project, which runs without the shop and its other packages."""
+"""The wheel of relay/ and docs/relay.md, carried out: the page's blocks make a project in an empty environment.
+
+The environment holds the wheel and the distributions that the wheel requires. It needs no network: links lead to the
+distributions that are installed here.
+"""
 
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions, requires
+from email import message_from_bytes
+from importlib.metadata import distribution
 from pathlib import Path
-from shutil import copytree, ignore_patterns
 from uuid import uuid4
+from zipfile import ZipFile
 
 import psycopg
 import pytest
@@ -19,6 +23,7 @@ from django.conf import settings
 from msgspec import to_builtins
 from packaging.requirements import Requirement
 
+import relay
 from relay.conf import Configuration
 
 BASE_DIR = Path(settings.BASE_DIR)
@@ -27,7 +32,7 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
 FILES = [block for language, block in BLOCKS if language == "python" and block.startswith("# ")]
 SNIPPETS = [block for language, block in BLOCKS if language == "python" and not block.startswith("# ")]
 
-# The relevant part of what `startproject` creates.
+# The settings of `startproject` that matter here.
 SETTINGS = """
 import os
 SECRET_KEY = "for-this-test-only"
@@ -64,17 +69,9 @@ from django.core.management import execute_from_command_line
 os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
 execute_from_command_line(sys.argv)
 """
-# Python imports this module at its start; it makes all other packages unavailable.
-BLOCKADE = """
-import sys
-from importlib.abc import MetaPathFinder
-class Blockade(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"{{name}} is not installed", name=name)
-sys.meta_path.insert(0, Blockade())
-"""
 LEND_AND_LOOK = """
+import sys, relay
+assert relay.__file__.startswith(sys.prefix), relay.__file__
 from django.core.management import call_command
 call_command("check", fail_level="WARNING")
 from django.contrib import admin
@@ -101,50 +98,82 @@ for module in pkgutil.walk_packages(relay.__path__, "relay."):
 """
 
 
-def find_blocked_packages() -> set[str]:
-    """Return every installed top-level package that the `pip install` line of the page does not install."""
-    (line,) = [block for language, block in BLOCKS if language == "sh" and block.startswith("pip install")]
-    wanted = [Requirement(text) for text in shlex.split(line)[2:]]
+def build_wheel(folder: Path) -> Path:
+    """Build an sdist and from it the wheel, with the build tools that are installed here; return the wheel's path."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(BASE_DIR / "relay")]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel,) = folder.glob("django_outbox_relay-*.whl")
+    return wheel
+
+
+def read_metadata(wheel: Path, field: str) -> list[str]:
+    with ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return message_from_bytes(archive.read(name)).get_all(field, [])
+
+
+def read_requirements(wheel: Path) -> list[Requirement]:
+    """Return what the wheel requires, its extras included."""
+    return [Requirement(text) for text in read_metadata(wheel, "Requires-Dist")]
+
+
+def is_wanted(requirement: Requirement, extras: set[str]) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
+
+
+def find_required(wheel: Path) -> set[str]:
+    """Return the names of all distributions that installing the wheel brings, without its extras."""
+    wanted = [requirement for requirement in read_requirements(wheel) if is_wanted(requirement, set())]
     brought: set[str] = set()
     while wanted:
         requirement = wanted.pop()
-        brought.add(requirement.name.lower().replace("_", "-"))
-        for text in requires(requirement.name) or []:
-            below = Requirement(text)
-            extras = requirement.extras or {""}
-            if below.marker is None or any(below.marker.evaluate({"extra": extra}) for extra in extras):
-                wanted.append(below)
-    return {
-        package
-        for package, distributions in packages_distributions().items()
-        if not {name.lower().replace("_", "-") for name in distributions} & brought
-    }
+        brought.add(requirement.name)
+        below = map(Requirement, distribution(requirement.name).requires or [])
+        wanted += [one for one in below if is_wanted(one, requirement.extras) and one.name not in brought]
+    return brought
+
+
+def make_environment(folder: Path, wheel: Path) -> Path:
+    """Make a virtual environment with the wheel and what it requires, and return its interpreter."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    (site_packages,) = folder.glob("lib/python*/site-packages")
+    for name in find_required(wheel):
+        files = distribution(name).files or []
+        for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
+            if not (site_packages / top).exists():
+                (site_packages / top).symlink_to(Path(str(distribution(name).locate_file(top))))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
+    for arguments in (["install", "--quiet", "--no-deps", "--no-index", str(wheel)], ["check"]):
+        done = subprocess.run([*pip, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return python
 
 
 class Project:
-    """The project that results from the page."""
+    """A project that follows the page."""
 
-    def __init__(self, folder: Path, database: str) -> None:
+    def __init__(self, folder: Path, python: Path, database: str) -> None:
         self.folder = folder
+        self.python = python
         self.database = database
         self._environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(folder),
             "DATABASE": database,
             "POSTGRES_PORT": str(settings.POSTGRES_PORT),
             "KAFKA": ",".join(settings.RELAY["BOOTSTRAP_SERVERS"]),
         }
-        copytree(BASE_DIR / "relay", folder / "relay", ignore=ignore_patterns("__pycache__"))
         self.write("manage.py", MANAGE)
         self.write("mysite/settings.py", SETTINGS)
         self.write("mysite/urls.py", URLS)
-        self.write("sitecustomize.py", BLOCKADE.format(blocked=find_blocked_packages()))
         self.write("library/migrations/__init__.py", "")
         for block in FILES:
             self.write(block.splitlines()[0].removeprefix("# "), block)
 
     def write(self, name: str, text: str) -> None:
-        """Append `text` to a file, and create its packages."""
+        """Append to a file, and make the packages that it lies in."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
@@ -152,7 +181,7 @@ class Project:
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, *arguments],
+            [str(self.python), *arguments],
             cwd=self.folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -177,17 +206,37 @@ def postgres(database: str) -> str:
     return f"host=127.0.0.1 port={settings.POSTGRES_PORT} user=postgres dbname={database}"
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("dist"))
+
+
 @pytest.fixture
-def project(tmp_path: Path, parts: object) -> Iterator[Project]:
+def project(tmp_path: Path, wheel: Path, parts: object) -> Iterator[Project]:
     name = f"lifted_{uuid4().hex}"
     with psycopg.connect(postgres("postgres"), autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
-    yield Project(tmp_path, name)
+    yield Project(tmp_path / "project", make_environment(tmp_path / "environment", wheel), name)
     with psycopg.connect(postgres("postgres"), autocommit=True) as connection:
         connection.execute(f"drop database {name} with (force)".encode())
 
 
-def test_the_project_of_the_page_works(project: Project) -> None:
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    folder = BASE_DIR / "relay"
+    own = {path for path in folder.rglob("*") if path.suffix in (".py", ".html") or path.name == "py.typed"}
+    with ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == {path.relative_to(BASE_DIR).as_posix() for path in own}
+    assert wheel.name.split("-")[1] == relay.__version__
+
+
+def test_the_wheel_requires_what_is_tested_here(wheel: Path) -> None:
+    assert read_metadata(wheel, "Provides-Extra") == ["metrics", "tracing", "unfold"]
+    for requirement in read_requirements(wheel):
+        assert distribution(requirement.name).version in requirement.specifier, requirement
+
+
+def test_the_page_makes_a_project_that_works(project: Project) -> None:
     (commands,) = [block for language, block in BLOCKS if language == "sh" and "manage.py run_relay" in block]
     *steps, relay, consume = [line.split()[1:] for line in commands.splitlines()]
     for step in steps:
@@ -207,7 +256,7 @@ def test_the_project_of_the_page_works(project: Project) -> None:
     assert "OK" in project.run("manage.py", "test")
 
 
-def test_the_page_lists_every_setting_and_its_default() -> None:
-    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
+def test_the_page_knows_every_setting_and_its_default() -> None:
+    told = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
     defaults = to_builtins(Configuration())
-    assert {name: json.loads(default) for name, default in documented.items()} == defaults
+    assert {name: json.loads(default) for name, default in told.items()} == defaults

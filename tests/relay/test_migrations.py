@@ -1,17 +1,18 @@
-"""The migration to a partitioned outbox keeps all rows and positions."""
+"""The one migration of the relay: its tables fit the models, and a database of the four older migrations keeps its."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 
-from relay.publisher.outbox import hash_key
+from relay.models import Outbox
 
 NAME = "relay_migrated"
+INITIAL = ("relay", "0001_initial")
 
 
 @pytest.fixture
@@ -29,40 +30,50 @@ def scratch(django_db_blocker: object, django_db_setup: None) -> Iterator[BaseDa
             cursor.execute(f"drop database {NAME}")
 
 
-def migrate(scratch: BaseDatabaseWrapper, name: str) -> None:
-    executor = MigrationExecutor(scratch)
-    executor.migrate([("relay", name)])
+def migrate(scratch: BaseDatabaseWrapper, name: str | None) -> None:
+    MigrationExecutor(scratch).migrate([("relay", name)])  # type: ignore[list-item]
 
 
-def test_the_rows_of_an_outbox_in_use_move_into_partitions(scratch: BaseDatabaseWrapper) -> None:
+def test_the_outbox_has_the_columns_and_indexes_of_its_model(scratch: BaseDatabaseWrapper) -> None:
     migrate(scratch, "0001_initial")
-    columns = (
-        "position, topic, key, sequence, event_id, type, occurred_at, body, created_at, published_at, refused_reason"
-    )
     with scratch.cursor() as cursor:
-        cursor.executemany(
-            "insert into relay_outbox (topic, key, sequence, event_id, type, occurred_at, body, published_at,"
-            " refused_reason) values ('t', %s, %s, %s, 'T.v1', now(), %s, %s, %s)",
-            [
-                (key, sequence, uuid4(), f'{{"n": {sequence}}}', "2026-01-01Z" if sequence == 1 else None, refusal)
-                for key, refusal in [("a", None), ("b", "too large"), ("ü", None)]
-                for sequence in (1, 2)
-            ],
-        )
-        cursor.execute("delete from relay_outbox where key = 'a'")  # a gap in the positions
-        cursor.execute(f"select {columns} from relay_outbox order by position")  # noqa: S608 - our own names
-        before = cursor.fetchall()
-    migrate(scratch, "0002_full_strength")
+        columns = [column.name for column in scratch.introspection.get_table_description(cursor, "relay_outbox")]
+        cursor.execute("select indexname from pg_indexes where tablename = 'relay_outbox'")
+        indexes = {name for (name,) in cursor.fetchall()}
+    assert columns == [field.column for field in Outbox._meta.local_fields]
+    assert indexes == {"relay_outbox_pkey", *(index.name for index in Outbox._meta.indexes)}
+
+
+@pytest.mark.parametrize(
+    ("position", "partition"),
+    [(0, "relay_outbox_p0"), (1_000_000, "relay_outbox_p1"), (6_000_000, "relay_outbox_default")],
+)
+def test_a_row_goes_into_the_partition_of_its_position(
+    scratch: BaseDatabaseWrapper, position: int, partition: str
+) -> None:
+    migrate(scratch, "0001_initial")
     with scratch.cursor() as cursor:
-        cursor.execute(f"select {columns} from relay_outbox order by position")  # noqa: S608 - our own names
-        assert cursor.fetchall() == before
-        cursor.execute("select key, key_hash from relay_outbox")
-        assert all(key_hash == hash_key(key) for key, key_hash in cursor.fetchall())
         cursor.execute(
-            "insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body)"
-            " values ('t', 'c', 1, 1, gen_random_uuid(), 'T.v1', now(), '{}')"
-            " returning position, tableoid::regclass::text"
+            "insert into relay_outbox (position, topic, key, key_hash, sequence, event_id, type, occurred_at, body)"
+            " values (%s, 't', 'c', 1, 1, gen_random_uuid(), 'T.v1', now(), '{}') returning tableoid::regclass::text",
+            [position],
         )
-        assert cursor.fetchone() == (before[-1][0] + 1, "relay_outbox_p0")
-        cursor.execute("select to_regclass('relay_outbox_unpartitioned')")
-        assert cursor.fetchone() == (None,)
+        assert cursor.fetchone() == (partition,)
+
+
+def test_a_database_of_the_four_older_migrations_needs_nothing(scratch: BaseDatabaseWrapper) -> None:
+    migrate(scratch, "0001_initial")
+    for older in ("0002_full_strength", "0003_no_truncate", "0004_keys_first"):
+        MigrationRecorder(scratch).record_applied("relay", older)
+    executor = MigrationExecutor(scratch)
+    executor.loader.check_consistent_history(scratch)
+    assert executor.migration_plan([INITIAL]) == []
+
+
+def test_the_migration_can_be_reversed(scratch: BaseDatabaseWrapper) -> None:
+    migrate(scratch, "0001_initial")
+    migrate(scratch, None)
+    with scratch.cursor() as cursor:
+        assert scratch.introspection.table_names(cursor) == ["django_migrations"]
+        cursor.execute("select proname from pg_proc where proname like 'relay%'")
+        assert cursor.fetchall() == []
