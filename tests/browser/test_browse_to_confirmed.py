@@ -43,7 +43,7 @@ def test_browse_search_buy_and_watch_the_order_become_confirmed(open_page: OpenP
     expect(page.locator("#stock-MUG-MIDNIGHT")).to_have_text("In stock")
     page.get_by_label("Quantity").fill("3")
     page.get_by_role("button", name="Add to cart").click()
-    expect(page.locator("#added")).to_contain_text("in your cart")
+    expect(page.locator("#added")).to_contain_text("to your cart")
     expect(page.locator("#cart-count")).to_contain_text("3")
 
     page.get_by_role("link", name="See the cart").click()
