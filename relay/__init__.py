@@ -5,7 +5,9 @@ loads neither a Kafka client nor the code of consumers. Other modules are privat
 
 Read the rooms and their modules in this order. No module needs one that comes later:
 
-    relay/:             conf, models, arrays, heartbeat, partitions
+    relay/:             conf, models, arrays
+    relay/database/:    transaction, router
+    relay/:             heartbeat, partitions
     relay/publisher/:   event, topics, tracing, outbox, canary
     relay/process/:     broker, connection, failpoint, loop
     relay/forwarder/:   lease, reader, buffer, batches, messages, producer, queues, marker, forwarder
@@ -13,7 +15,8 @@ Read the rooms and their modules in this order. No module needs one that comes l
                         receiver, command
 
 Next to these, and needed for no event to arrive: health/ reports how the relay is, operations/ holds what a person does
-to it, schemas/ keeps the events readable for others, testing/ replaces Kafka in a test; admin and apps are Django's.
+to it, schemas/ keeps the events readable for others, testing/ replaces Kafka in a test; admin, apps and checks are
+Django's.
 """
 
 from importlib import import_module

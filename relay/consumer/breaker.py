@@ -9,9 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection, transaction
-
 from relay.consumer.cursors import Key, lock_cursors, take_due
+from relay.database import connection, transaction
 
 logger = logging.getLogger(__name__)
 

@@ -11,21 +11,19 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import starmap
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
-from django.db import transaction
-
+from relay.conf import configuration
 from relay.consumer.arrivals import Arrival, UnreadableMessage, in_waves, read_arrival, take_delivery
 from relay.consumer.breaker import Breaker
 from relay.consumer.cursors import Key, LockedCursor, lock_cursors, move_cursors, read_end, read_outbox, unpark_cursor
 from relay.consumer.deliveries import Delivery
 from relay.consumer.parking import MissingEvents, park
+from relay.database import transaction
 from relay.process.failpoint import failpoint
 from relay.process.loop import is_transient
 from relay.publisher.event import Event
 from relay.publisher.tracing import span_for
 
-# Others publish for the same keys meanwhile and wait for these locks: keep a transaction short.
-BATCH_SECONDS = 0.2
-# But a commit has a price of its own: on a slow disk, fewer at a time would only be slower, not shorter.
+# A commit has a price of its own: on a slow disk, fewer at a time would only be slower, not shorter.
 LEAST_TOGETHER = 50
 # A gap that is wider than this is left to the key's redrive, which takes event by event.
 MOST_HEALED = 500
@@ -57,8 +55,10 @@ class Pace:
 
     def learn(self, done: int, seconds: float) -> None:
         """Take in that a transaction with `done` arrivals took `seconds`."""
-        if done >= self.size or seconds > BATCH_SECONDS:
-            self.size = max(LEAST_TOGETHER, min(self.size * 2, int(done * BATCH_SECONDS / max(seconds, 1e-6))))
+        # Others publish for the same keys meanwhile and wait for the locks: a transaction is kept short.
+        target = configuration().batch_seconds
+        if done >= self.size or seconds > target:
+            self.size = max(LEAST_TOGETHER, min(self.size * 2, int(done * target / max(seconds, 1e-6))))
 
 
 class Consumer:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from math import ceil, inf
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from relay.consumer.consumer import Consumer
+from relay.database import connection, transaction
 from relay.partitions import read_low_mark, read_position
 
 # A consumer's mark is written when it has moved by so many positions: rarely, and what lies above it is read quickly.

@@ -7,12 +7,12 @@ import math
 import time
 from collections.abc import Collection, Sequence
 
-from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from relay.conf import configuration
+from relay.database import connection, transaction
 from relay.models import SHARDS
 
-LEASE_SECONDS = 8.0
 # Nothing is sent later than this after a renewal: it has ended (DELIVERY_TIMEOUT_SECONDS) before the lease does.
 RENEW_SECONDS = 1.0
 WAITING_SECONDS = 0.25
@@ -45,6 +45,11 @@ _LEAVE = """
 with released as (update relay_shardlease set owner = '', until = to_timestamp(0) where owner = %(owner)s)
 delete from relay_relaymember where owner = %(owner)s or until < clock_timestamp() - interval '1 hour'
 """
+
+
+def read_lease_seconds() -> float:
+    """Return RELAY["LEASE_SECONDS"]: the seconds for which a relay holds its shards after a renewal."""
+    return configuration().lease_seconds
 
 
 class LeaseLost(Exception):
@@ -83,11 +88,11 @@ class ShardLeases:
         :raises LeaseLost: a shard that was ours is not ours any more, or was not for a while.
         """
         began = time.monotonic()
-        read = self.working
+        read, seconds = self.working, read_lease_seconds()
         with transaction.atomic(), connection.cursor() as cursor:
             if not self.epochs:
                 cursor.execute(_CREATE, [SHARDS - 1])
-            cursor.execute(_JOIN, [self.owner, LEASE_SECONDS])
+            cursor.execute(_JOIN, [self.owner, seconds])
             cursor.execute(_LOCK, [self.owner])
             held = cursor.fetchall()
             # After the lock: the trigger of a redrive waits for it, or has lowered the mark before it.
@@ -95,11 +100,11 @@ class ShardLeases:
             lowered = [mark for shard, _, mark in held if mark < self._marks.get(shard, 0)]
             lowered += [position - 1 for key, position in self.refused.items() if key not in refused]
             low_mark = min([low_mark, *lowered])
-            cursor.execute(_RENEW, {"owner": self.owner, "seconds": LEASE_SECONDS, "mark": low_mark, "read": read})
+            cursor.execute(_RENEW, {"owner": self.owner, "seconds": seconds, "mark": low_mark, "read": read})
             cursor.execute(_COUNT)
             share = math.ceil(SHARDS / cursor.fetchone()[0])
             if len(held) < share:
-                cursor.execute(_TAKE, {"owner": self.owner, "seconds": LEASE_SECONDS, "count": share - len(held)})
+                cursor.execute(_TAKE, {"owner": self.owner, "seconds": seconds, "count": share - len(held)})
                 held += cursor.fetchall()
         self._check(held)
         self.refused = refused

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
+from relay.database import connection
 
 # Other sessions' transactions are shown to superusers and members of pg_monitor only. Vacuum itself does not count.
 _OLDEST = """

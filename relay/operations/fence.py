@@ -1,6 +1,6 @@
 """Pruning and rebuilding exclude each other: a rebuild needs the events that pruning is about to drop."""
 
-from django.db import connection
+from relay.database import connection
 
 # Any number will do, as long as nobody else takes it.
 _NUMBER = 7_262_179_001

@@ -6,9 +6,8 @@ All canaries have one key. They show one partition, one shard of the relays, and
 import time
 from typing import ClassVar
 
-from django.db import connection, transaction
-
 from relay.conf import configuration
+from relay.database import connection, transaction
 from relay.publisher.event import Event
 from relay.publisher.outbox import publish
 
