@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 from django.apps import AppConfig
 
 from relay.conf import configuration
@@ -9,5 +11,8 @@ class RelayConfig(AppConfig):
 
     def ready(self) -> None:
         """Let no process start with settings that are wrong, and build in one thread what many will use."""
+        from relay import checks  # noqa: F401 - needs the models, and registers itself
+
         configuration()
-        build_decoders()
+        with suppress(ImportError):  # reported as relay.E001; the relay and consumers do not start
+            build_decoders()
