@@ -3,7 +3,7 @@
 `manage.py check` runs them. Those that query the database run with `--database ALIAS`, and in `migrate`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -27,10 +27,11 @@ def check_modules(**options: Any) -> list[CheckMessage]:
     """Return relay.E001 for each module of EVENTS and each path of CONSUMERS that can't be imported."""
     configured = configuration()
     found: list[CheckMessage] = []
-    for key, names, load in [
+    keys: list[tuple[str, list[str], Callable[[str], object]]] = [
         ("EVENTS", configured.events, import_module),
         ("CONSUMERS", configured.consumers, import_string),
-    ]:
+    ]
+    for key, names, load in keys:
         for name in names:
             try:
                 load(name)

@@ -31,7 +31,7 @@ def scratch(django_db_blocker: object, django_db_setup: None) -> Iterator[BaseDa
 
 
 def migrate(scratch: BaseDatabaseWrapper, name: str | None) -> None:
-    MigrationExecutor(scratch).migrate([("relay", name)])  # type: ignore[list-item]
+    MigrationExecutor(scratch).migrate([("relay", name)])
 
 
 def test_the_outbox_has_the_columns_and_indexes_of_its_model(scratch: BaseDatabaseWrapper) -> None:
