@@ -5,7 +5,9 @@ loads neither a Kafka client nor the code of consumers. Other modules are privat
 
 Read the packages and their modules in this order. No module imports a later one:
 
-    relay/:             conf, models, arrays, heartbeat, partitions
+    relay/:             conf, models, arrays
+    relay/database/:    transaction, router
+    relay/:             heartbeat, partitions
     relay/publisher/:   event, topics, tracing, outbox, canary
     relay/process/:     broker, connection, failpoint, loop
     relay/forwarder/:   lease, reader, buffer, batches, messages, producer, queues, marker, forwarder
@@ -13,7 +15,8 @@ Read the packages and their modules in this order. No module imports a later one
                         receiver, command
 
 Events arrive without the other packages: health/ reports the state of the relay, operations/ contains manual changes,
-schemas/ keeps events readable for others, testing/ replaces Kafka in tests. admin and apps integrate it into Django.
+schemas/ keeps events readable for others, testing/ replaces Kafka in tests. admin, apps
+and checks integrate it into Django.
 """
 
 from importlib import import_module

@@ -17,6 +17,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     #: Dotted paths of all consumers. Lag, parked keys and pruning consider these consumers.
     consumers: list[str] = []
     bootstrap_servers: list[str] = msgspec.field(default_factory=lambda: ["localhost:9092"])
+    #: Alias in settings.DATABASES of the database with the relay's tables. publish() needs a transaction in it.
+    database: str = "default"
     #: More options for every client of kafka-python, for example security_protocol and sasl_mechanism.
     client_options: dict[str, Any] = {}
     #: The `source` of the CloudEvents, a URI reference.
@@ -35,6 +37,15 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     #: Milliseconds between two rounds of a consumer, and at most between two rounds of marking in the relay, while few
     #: events arrive. A longer pace adds latency; a shorter one adds transactions. A backlog is never paced.
     pace_ms: Annotated[int, msgspec.Meta(ge=0)] = 90
+    #: Seconds for which a relay holds its shards after a renewal. A killed relay's keys wait until this time is over.
+    #: The minimum is a renewal (1 s) plus the time for an answer of Kafka (5 s) plus a margin of one second.
+    lease_seconds: Annotated[float, msgspec.Meta(ge=7)] = 8
+    #: Seconds before each automatic retry of a parked key. After the last retry the key waits for a person.
+    retry_seconds: list[Annotated[float, msgspec.Meta(gt=0)]] = msgspec.field(
+        default_factory=lambda: [1.0, 10.0, 60.0, 600.0]
+    )
+    #: Target time in seconds of a consumer's transaction. It holds the locks of its keys meanwhile.
+    batch_seconds: Annotated[float, msgspec.Meta(gt=0, le=5)] = 0.2
     #: Seconds between two canary events; 0 sends none.
     canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
     #: Bearer token for scrapes of relay.health.metrics. If it is empty, only this machine may scrape.

@@ -15,7 +15,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.db import Error, connection
+from django.db import Error
+
+from relay.database import connection
 
 STALE_AFTER_SECONDS = 15.0
 BEAT_EVERY_SECONDS = 2.0

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError
 
 from relay.conf import configuration
+from relay.database import connection, transaction
 from relay.models import SHARDS
 
 DEFAULT = "relay_outbox_default"

@@ -10,9 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection, transaction
-
 from relay.consumer.cursors import Key, lock_cursors, take_parked
+from relay.database import connection, transaction
 
 logger = logging.getLogger(__name__)
 

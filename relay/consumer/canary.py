@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from django.db import connection, transaction
-
 from relay.consumer.cursors import lock_cursors, move_cursors
 from relay.consumer.deliveries import Delivery
+from relay.database import connection, transaction
 from relay.publisher.canary import KEY, CanarySent
 
 # The age of a canary whose row is pruned is unknown. Rows are kept for days, so report infinity.

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from relay.consumer.consumer import Consumer
 from relay.consumer.receiver import Receiver
 from relay.process.loop import prepare_for_batches, stop_on_signals
+from relay.publisher.topics import build_decoders
 
 
 class ConsumeCommand(BaseCommand):
@@ -26,6 +27,7 @@ class ConsumeCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Consume until the process receives a signal."""
+        build_decoders()
         stopping = stop_on_signals()
         self.stderr.write(f"consuming {', '.join(self.consumer.topics)} as {self.consumer.name}")
         prepare_for_batches()

@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import starmap
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
-from django.db import transaction
-
+from relay.conf import configuration
 from relay.consumer.arrivals import Arrival, UnreadableMessage, read_arrival, read_delivery, split_into_waves
 from relay.consumer.breaker import Breaker
 from relay.consumer.cursors import Key, LockedCursor, lock_cursors, move_cursors, read_end, read_outbox, unpark_cursor
 from relay.consumer.deliveries import Delivery
 from relay.consumer.parking import MissingEvents, park
+from relay.database import transaction
 from relay.process.failpoint import failpoint
 from relay.process.loop import is_transient
 from relay.publisher.event import Event
 from relay.publisher.tracing import span_for
 
-# Target duration of a transaction. Publishers of the same keys wait for its locks.
-BATCH_SECONDS = 0.2
 # Lower bound of events in a transaction: on a slow disk, smaller batches cost more commits and save no time.
 MIN_BATCH = 50
 # A wider gap parks its key; the redrive then applies the events in one transaction each.
@@ -50,15 +48,17 @@ class Run(NamedTuple):
 
 
 class BatchSizer:
-    """Number of arrivals that fit into BATCH_SECONDS, learned from previous transactions."""
+    """Number of arrivals that fit into RELAY["BATCH_SECONDS"], learned from previous transactions."""
 
     def __init__(self) -> None:
         self.size = MIN_BATCH
 
     def learn(self, done: int, seconds: float) -> None:
         """Adapt `size` to a transaction with `done` arrivals that took `seconds`."""
-        if done >= self.size or seconds > BATCH_SECONDS:
-            self.size = max(MIN_BATCH, min(self.size * 2, int(done * BATCH_SECONDS / max(seconds, 1e-6))))
+        # Publishers of the same keys wait for the transaction's locks, so transactions are short.
+        target = configuration().batch_seconds
+        if done >= self.size or seconds > target:
+            self.size = max(MIN_BATCH, min(self.size * 2, int(done * target / max(seconds, 1e-6))))
 
 
 class Consumer:

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
-
 from relay.arrays import to_array
+from relay.database import connection
 
 Key = tuple[str, str]  # topic, key
 

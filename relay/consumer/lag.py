@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from math import ceil, inf
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from relay.consumer.consumer import Consumer
+from relay.database import connection, transaction
 from relay.partitions import read_low_watermark, read_position
 
 # Write a consumer's watermark after it has moved by this number of positions.

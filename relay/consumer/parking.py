@@ -2,14 +2,14 @@
 
 import logging
 
+from relay.conf import configuration
 from relay.consumer.arrivals import UnreadableMessage
 from relay.consumer.cursors import LockedCursor, park_cursor
 from relay.publisher.topics import UnknownEventType
 
 logger = logging.getLogger(__name__)
 
-# Seconds before a parked key is tried again; after the last one it waits for a person.
-RETRY_SECONDS = [1.0, 10.0, 60.0, 600.0]
+# Seconds before each retry of a key whose event type this process does not know.
 UNKNOWN_TYPE_RETRY_SECONDS = [60.0] * 100
 
 
@@ -19,7 +19,7 @@ class MissingEvents(LookupError):
 
 def park(consumer: str, cursor: LockedCursor, error: Exception) -> None:
     """Park a locked cursor because of `error`. If it is parked already, schedule its next try."""
-    pauses = RETRY_SECONDS
+    pauses = configuration().retry_seconds
     if isinstance(error, UnreadableMessage):
         pauses = []
     elif isinstance(error, UnknownEventType):

@@ -7,12 +7,12 @@ import math
 import time
 from collections.abc import Collection, Sequence
 
-from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from relay.conf import configuration
+from relay.database import connection, transaction
 from relay.models import SHARDS
 
-LEASE_SECONDS = 8.0
 # A relay sends only within this time after a renewal. A delivery (DELIVERY_TIMEOUT_SECONDS) then ends before the lease.
 RENEW_SECONDS = 1.0
 # The renewal interval while this relay holds fewer shards than its share.
@@ -46,6 +46,11 @@ _LEAVE = """
 with released as (update relay_shardlease set owner = '', until = to_timestamp(0) where owner = %(owner)s)
 delete from relay_relaymember where owner = %(owner)s or until < clock_timestamp() - interval '1 hour'
 """
+
+
+def read_lease_seconds() -> float:
+    """Return RELAY["LEASE_SECONDS"]: the seconds for which a relay holds its shards after a renewal."""
+    return configuration().lease_seconds
 
 
 class LeaseLost(Exception):
@@ -85,11 +90,11 @@ class ShardLeases:
         :raises LeaseLost: another relay owns a shard of this relay, or owned it in the meantime.
         """
         began = time.monotonic()
-        read = self.working
+        read, seconds = self.working, read_lease_seconds()
         with transaction.atomic(), connection.cursor() as cursor:
             if not self.epochs:
                 cursor.execute(_CREATE, [SHARDS - 1])
-            cursor.execute(_JOIN, [self.owner, LEASE_SECONDS])
+            cursor.execute(_JOIN, [self.owner, seconds])
             cursor.execute(_LOCK, [self.owner])
             held = cursor.fetchall()
             # Read after the lock: the trigger of a redrive waits for the lock, or has lowered the watermark before.
@@ -97,11 +102,11 @@ class ShardLeases:
             lowered = [watermark for shard, _, watermark in held if watermark < self._watermarks.get(shard, 0)]
             lowered += [position - 1 for key, position in self.refused.items() if key not in refused]
             low_watermark = min([low_watermark, *lowered])
-            cursor.execute(_RENEW, {"owner": self.owner, "seconds": LEASE_SECONDS, "mark": low_watermark, "read": read})
+            cursor.execute(_RENEW, {"owner": self.owner, "seconds": seconds, "mark": low_watermark, "read": read})
             cursor.execute(_COUNT)
             share = math.ceil(SHARDS / cursor.fetchone()[0])
             if len(held) < share:
-                cursor.execute(_TAKE, {"owner": self.owner, "seconds": LEASE_SECONDS, "count": share - len(held)})
+                cursor.execute(_TAKE, {"owner": self.owner, "seconds": seconds, "count": share - len(held)})
                 held += cursor.fetchall()
         self._check(held)
         self.refused = refused

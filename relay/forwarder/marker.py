@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from django.db import connection
-
 from relay.arrays import to_array
 from relay.conf import configuration
+from relay.database import connection
 from relay.forwarder.lease import LeaseLost, ShardLeases
 from relay.forwarder.reader import Row
 from relay.models import SHARDS

@@ -15,10 +15,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
-from django.db import connection
 from psycopg.types.string import ByteaBinaryLoader
 
 from relay.arrays import to_array
+from relay.database import connection
 
 READ_ROWS = 2000
 READ_BYTES = 16 * 1024 * 1024

@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import connection
-
 from relay.consumer.canary import read_canary_ages
 from relay.consumer.consumer import Consumer
 from relay.consumer.lag import read_lag
 from relay.consumer.registry import all_consumers
+from relay.database import connection
 from relay.health.backlog import read_unpublished
 from relay.health.vacuum import read_holders
 from relay.heartbeat import read_processes

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from relay.conf import configuration
 from relay.consumer.registry import all_consumers
+from relay.database import connection, transaction
 from relay.health.measures import (
     GAUGES,
     Sample,

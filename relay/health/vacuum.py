@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
+from relay.database import connection
 
 # PostgreSQL shows transactions of other users only to superusers and members of pg_monitor. Vacuum itself is excluded.
 _OLDEST = """

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import Error, connection
+from django.db import Error
 
+from relay.database import connection
 from relay.operations import Refused
 from relay.operations.audit import name_actor
 from relay.process.broker import BrokerUnavailable

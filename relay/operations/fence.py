@@ -1,6 +1,6 @@
 """The lock that keeps pruning and rebuilds apart: a rebuild needs the events that pruning would drop."""
 
-from django.db import connection
+from relay.database import connection
 
 # An arbitrary number that no other advisory lock of the database uses.
 _NUMBER = 7_262_179_001

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db import connection, transaction
-
+from relay.database import connection, transaction
 from relay.operations import Refused
 from relay.operations.audit import demand_reason, record_intervention
 

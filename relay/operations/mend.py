@@ -6,8 +6,8 @@ A redriven key stays parked, so that its events stay in order, until its consume
 from typing import Any
 
 import msgspec
-from django.db import connection, transaction
 
+from relay.database import connection, transaction
 from relay.operations import Refused
 from relay.operations.audit import demand_reason, record_intervention
 from relay.operations.parked import RELAY, Parked, Selection, Waiting, list_parked, show_parked

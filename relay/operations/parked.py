@@ -6,8 +6,7 @@ A refused row is listed as a key that the consumer `relay` has parked.
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-from django.db import connection
-
+from relay.database import connection
 from relay.operations import Refused
 from relay.operations.audit import find_consumer
 

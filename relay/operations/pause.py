@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
-
+from relay.database import connection, transaction
 from relay.models import ConsumerState
 from relay.operations.audit import demand_reason, find_consumer, record_intervention
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from django.db import connection
 from django.utils import timezone
 
 from relay.conf import configuration
 from relay.consumer.registry import all_consumers
+from relay.database import connection
 from relay.operations.audit import record_intervention
 from relay.operations.fence import fence_off_pruning
 from relay.partitions import (

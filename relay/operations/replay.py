@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from django.db import connection, transaction
-
 from relay.consumer.arrivals import Arrival, read_arrival
 from relay.consumer.consumer import Consumer
 from relay.consumer.cursors import Key
+from relay.database import connection, transaction
 from relay.operations import Refused
 from relay.operations.audit import demand_reason, record_intervention
 from relay.operations.fence import fence_off_pruning

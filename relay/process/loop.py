@@ -7,7 +7,7 @@ import sys
 import threading
 from types import FrameType
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connections
 from psycopg.errors import ProgramLimitExceeded, QueryCanceled, StatementTooComplex
 
 from relay.heartbeat import Pulse
@@ -67,9 +67,9 @@ class Backoff:
         self._pause = 0.1
 
     def pause(self, what: str, error: Exception) -> None:
-        """Log the failure `what`, close the database connection, which may be dead, and wait until a stop at most."""
+        """Log the failure `what`, close the database connections, which may be dead, and wait until a stop at most."""
         logger.warning("%s: will try again", what, extra={"error": f"{type(error).__name__}: {error}".strip()})
-        connection.close()
+        connections.close_all()  # they may be dead, those that handlers use for other databases too
         if self._pulse:
             self._pulse.wait(error)
         self._stopping.wait(self._pause)

@@ -7,9 +7,8 @@ one partition, one shard and one member of each consumer group.
 import time
 from typing import ClassVar
 
-from django.db import connection, transaction
-
 from relay.conf import configuration
+from relay.database import connection, transaction
 from relay.publisher.event import Event
 from relay.publisher.outbox import publish
 

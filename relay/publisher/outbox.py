@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString
 from zlib import crc32
 
-from django.db import connection
-
 from relay.arrays import to_array
 from relay.conf import configuration
+from relay.database import connection
 from relay.publisher.event import MAX_KEY_CHARACTERS, Event
 from relay.publisher.tracing import current_traceparent
 

@@ -9,7 +9,7 @@ import relay
 FOLDER = Path(str(relay.__file__)).parent
 ROOMS = re.findall(r"^    (relay/(?:\w+/)?): +((?:\w+,\s+)*\w+)$", str(relay.__doc__), re.M)
 ORDER = [room.replace("/", ".") + name for room, names in ROOMS for name in re.split(r",\s+", names)]
-DJANGO = {"relay.admin", "relay.apps"}
+DJANGO = {"relay.admin", "relay.apps", "relay.checks"}
 
 
 def find_imports(module: str) -> set[str]:

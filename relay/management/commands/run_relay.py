@@ -4,6 +4,7 @@ from django.core.management.base import BaseCommand
 
 from relay.forwarder.forwarder import Forwarder
 from relay.process.loop import prepare_for_batches, stop_on_signals
+from relay.publisher.topics import build_decoders
 
 
 class Command(BaseCommand):
@@ -12,6 +13,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Forward until the process receives a signal."""
+        build_decoders()
         stopping = stop_on_signals()
         self.stderr.write("forwarding the outbox to Kafka")
         prepare_for_batches()

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
+from pytest_django.fixtures import Settings
 
 from relay import Consumer, publish
 from relay.consumer import consumer as consumer_module
@@ -169,14 +170,16 @@ def test_a_batch_is_split_into_waves_of_one_event_per_key_sorted_by_key() -> Non
 
 
 @committed
-def test_a_batch_is_one_transaction_unless_it_takes_too_long(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer_module, "BATCH_SECONDS", 60)
+def test_a_batch_is_one_transaction_unless_it_takes_too_long(
+    readers: Readers, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RELAY = {**settings.RELAY, "BATCH_SECONDS": 5}
     books = [uuid4() for _ in range(5)]
     readers.consumer.process([delivery for book in books for delivery in lend(book, "Ada")])
     assert len(readers.transactions) == 5
     assert len(set(readers.transactions)) == 1
     readers.transactions.clear()
-    monkeypatch.setattr(consumer_module, "BATCH_SECONDS", 0)
+    settings.RELAY = {**settings.RELAY, "BATCH_SECONDS": 0.000_001}
     monkeypatch.setattr(consumer_module, "MIN_BATCH", 1)
     readers.consumer.process(lend(uuid4(), "Ada"))  # teaches the consumer that few events fit
     readers.transactions.clear()

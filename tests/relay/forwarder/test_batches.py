@@ -76,11 +76,12 @@ def test_another_version_of_the_library_is_named(monkeypatch: pytest.MonkeyPatch
 
 def test_pyproject_and_the_manual_allow_only_the_version_that_is_tested() -> None:
     root = Path(__file__).parents[3]
-    dependencies = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    (allowed,) = [line for line in dependencies if line.startswith("kafka-python")]
+    tested = f"kafka-python[crc32c,lz4]=={batches._VERSION}"
+    for project in (root / "pyproject.toml", root / "relay" / "pyproject.toml"):
+        dependencies = tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]
+        assert [line for line in dependencies if line.startswith("kafka-python")] == [tested]
     assert kafka.__version__ == batches._VERSION, "the tests run with another version"
-    assert allowed == f"kafka-python[crc32c,lz4]=={batches._VERSION}"
-    assert f'"{allowed}"' in (root / "docs" / "relay.md").read_text("utf-8")
+    assert f'"{tested}"' in (root / "docs" / "relay.md").read_text("utf-8")
 
 
 def test_a_missing_private_attribute_is_named() -> None:
