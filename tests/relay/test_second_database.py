@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("second")
 
 @pytest.fixture
 def second(django_db_setup: None, django_db_blocker: Any, settings: Settings) -> Iterator[None]:
-    """Create a second database with the relay's tables, and check that the default one gets none of their rows."""
+    """Create a second database with the relay's tables, and check that the default one stays without their rows."""
     with django_db_blocker.unblock():
         yield from use_second_database(settings)
 
