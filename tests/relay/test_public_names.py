@@ -1,6 +1,7 @@
 """`from relay import ...` offers the public names, and a web process that publishes loads no Kafka client."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -24,6 +25,12 @@ assert not loaded, loaded
 def test_every_public_name_can_be_imported(name: str) -> None:
     assert name in dir(relay)
     assert getattr(relay, name) is getattr(relay, name)
+
+
+def test_the_page_lists_every_public_name() -> None:
+    page = (settings.BASE_DIR / "docs" / "relay.md").read_text()
+    imported = re.findall(r"`from relay import ([\w, ]+)`", page)
+    assert sorted(name for names in imported for name in names.split(", ")) == sorted(relay.__all__)
 
 
 def test_another_name_is_an_error() -> None:
