@@ -146,7 +146,8 @@ def test_it_stops_in_order_and_leaves_nothing(small_shop: RunningShop, signum: s
     assert "no `manage.py up` uses" in asked.stderr
 
 
-def test_a_taken_port_is_named_before_anything_starts(port: int, tmp_path: Path) -> None:
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    port = choose_port(9700)  # not the port of the shared shop
     shop = RunningShop(port, tmp_path / "var", only=SMALL, VALKEY_PORT=str(port))
     with socket.socket() as taker:
         taker.bind(("127.0.0.1", port))
