@@ -29,7 +29,7 @@ class Outbox(models.Model):
     position = models.BigAutoField(primary_key=True)
     topic = models.TextField()
     key = models.TextField()
-    key_hash = models.IntegerField(help_text="Of the key; decides the relay shard and the Kafka partition.")
+    key_hash = models.IntegerField(help_text="CRC-32 of the key: chooses the shard and the Kafka partition.")
     sequence = models.BigIntegerField(help_text="1, 2, 3 … within its key, without gaps.")
     event_id = models.UUIDField()
     type = models.TextField(help_text="The CloudEvents type, for example OrderPlaced.v1.")
@@ -39,7 +39,7 @@ class Outbox(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True)
     refused_reason = models.TextField(
-        null=True, help_text="Why Kafka refused it for good. Nothing later of its key is sent until this is cleared."
+        null=True, help_text="Reason of Kafka. No later event of the key is sent until this is empty."
     )
 
     class Meta:
@@ -92,7 +92,7 @@ class ShardLease(models.Model):
     epoch = models.BigIntegerField()
     until = models.DateTimeField()
     low_mark = models.BigIntegerField(
-        db_default=0, help_text="Everything up to this position is published or waits behind a refused row."
+        db_default=0, help_text="Every row up to this position is published or waits behind a refused row."
     )
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ class ConsumerState(models.Model):
     paused_at = models.DateTimeField(null=True)
     paused_by = models.TextField(blank=True, db_default="", help_text="A person, or the circuit breaker.")
     reason = models.TextField(blank=True, db_default="")
-    resume_at = models.DateTimeField(null=True, help_text="Tried again by itself then; empty: a person resumes it.")
+    resume_at = models.DateTimeField(null=True, help_text="Time of the automatic resume; empty: a person resumes it.")
 
     def __str__(self) -> str:
         return f"{self.consumer}: {'paused' if self.paused_at else 'running'}"

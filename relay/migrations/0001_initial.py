@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
                 (
                     "resume_at",
                     models.DateTimeField(
-                        help_text="Tried again by itself then; empty: a person resumes it.", null=True
+                        help_text="Time of the automatic resume; empty: a person resumes it.", null=True
                     ),
                 ),
             ],
@@ -168,7 +168,7 @@ class Migration(migrations.Migration):
                     "low_mark",
                     models.BigIntegerField(
                         db_default=0,
-                        help_text="Everything up to this position is published or waits behind a refused row.",
+                        help_text="Every row up to this position is published or waits behind a refused row.",
                     ),
                 ),
             ],
@@ -242,7 +242,7 @@ class Migration(migrations.Migration):
                         (
                             "key_hash",
                             models.IntegerField(
-                                help_text="Of the key; decides the relay shard and the Kafka partition."
+                                help_text="CRC-32 of the key: chooses the shard and the Kafka partition."
                             ),
                         ),
                         ("sequence", models.BigIntegerField(help_text="1, 2, 3 … within its key, without gaps.")),
@@ -261,7 +261,7 @@ class Migration(migrations.Migration):
                         (
                             "refused_reason",
                             models.TextField(
-                                help_text="Why Kafka refused it for good. Nothing later of its key is sent until this is cleared.",  # noqa: E501
+                                help_text="Reason of Kafka. No later event of the key is sent until this is empty.",
                                 null=True,
                             ),
                         ),

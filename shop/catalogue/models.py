@@ -77,7 +77,7 @@ class Product(models.Model):
     price = models.PositiveIntegerField(help_text="In minor units, for example cents.")
     currency = models.CharField(max_length=3, default="EUR")
     most_per_customer = models.PositiveIntegerField(
-        null=True, blank=True, help_text="How many one customer may order altogether; empty: any number."
+        null=True, blank=True, help_text="Maximum for one customer over all orders; empty: no maximum."
     )
     picture = models.CharField(max_length=200, blank=True, help_text="A path below the static files.")
     is_active = models.BooleanField(default=True, help_text="Unticked: not shown and not sold.")

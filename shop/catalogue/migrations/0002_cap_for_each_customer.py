@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             model_name="product",
             name="most_per_customer",
             field=models.PositiveIntegerField(
-                blank=True, help_text="How many one customer may order altogether; empty: any number.", null=True
+                blank=True, help_text="Maximum for one customer over all orders; empty: no maximum.", null=True
             ),
         ),
     ]
