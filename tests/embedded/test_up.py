@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from shop.embedded.postgres import name_temporary_folder
 from shop.embedded.processes import is_alive, wait_until
 from tests.plugin import choose_port
 from tests.running_shop import BASE_DIR, RunningShop
@@ -65,10 +66,10 @@ def list_processes(shop: RunningShop) -> list[psutil.Process]:
 
 def find_processes(folder: Path) -> list[str]:
     """Return the processes whose working directory or command line contains `folder` or PostgreSQL's data folder."""
+    data = str(name_temporary_folder(str(folder / "postgres")))
     found = []
     for process in psutil.process_iter(["name", "cwd", "cmdline"]):
         words = [process.info["cwd"] or "", *(process.info["cmdline"] or [])]
-        data = os.environ.get("TMPDIR", "/tmp") + "/shop-postgres-"
         if any(str(folder) in word or word.startswith(data) for word in words) and is_alive(process):
             found.append(f"{process.pid} {process.info['name']}")
     return found
@@ -136,8 +137,10 @@ def test_the_next_supervisor_ends_the_processes_of_a_killed_one(small_shop: Runn
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_in_order_and_leaves_nothing(small_shop: RunningShop, signum: signal.Signals) -> None:
     processes = list_processes(small_shop)
+    assert any("postgres" in found for found in find_processes(small_shop.var_dir))
     assert small_shop.stop(30, signum=signum) == 0
     assert not any(map(is_alive, processes))
+    assert find_processes(small_shop.var_dir) == []
     assert not small_shop.ready_file.exists()
     assert small_shop.screen.read_text().splitlines()[-1].endswith("all parts are stopped")
     assert "database system is shut down" in (small_shop.var_dir / "log" / "postgres.log").read_text()
