@@ -94,6 +94,32 @@ def derive_key(secret: str, purpose: str) -> str:
     return hmac.new(secret.encode(), purpose.encode(), "sha256").hexdigest()
 
 
+def derive_keys(name: str, purpose: str, secrets: list[str]) -> list[str]:
+    """Return the variable `name` as the only key; if it is not set, return a key for `purpose` from each of `secrets`.
+
+    The keys have the order of `secrets`: the first one signs, the others are only accepted.
+    """
+    given = read_text(name, "")
+    return [given] if given else [derive_key(secret, purpose) for secret in secrets]
+
+
+def read_fallbacks(name: str, secret: str) -> list[str]:
+    """Return the keys in the variable `name`, separated by commas. No key may be empty, repeated or equal to `secret`.
+
+    The error message names the position of the wrong key instead of the key.
+
+    :raises ImproperlyConfigured: a key is empty, repeated or equal to `secret`.
+    """
+    given = read_text(name, "")
+    keys = [key.strip() for key in given.split(",")] if given else []
+    for number, key in enumerate(keys, start=1):
+        if not key:
+            raise ImproperlyConfigured(f"{name}: key {number} is empty: give keys without commas, separated by commas")
+        if key in [secret, *keys[: number - 1]]:
+            raise ImproperlyConfigured(f"{name}: key {number} is SECRET_KEY itself or an earlier key: remove it")
+    return keys
+
+
 def read_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     """Return the value of the variable `name`, which must be one of `choices`.
 

@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 
 from shop.environment import (
-    derive_key,
+    derive_keys,
     describe_session,
     env,
     read_bool,
     read_choice,
     read_database,
+    read_fallbacks,
     read_port,
     read_seconds,
     read_secret,
@@ -35,6 +36,9 @@ if PRODUCTION:
 else:
     SECRET_KEY = read_text("SECRET_KEY", "for-this-machine-only-" + "0123456789abcdef" * 3)
     ALLOWED_HOSTS = read_text("ALLOWED_HOSTS", "*").split(",")
+
+#: Keys that are accepted, but sign nothing: the next or the last SECRET_KEY during a rotation.
+SECRET_KEY_FALLBACKS = read_fallbacks("SECRET_KEY_FALLBACKS", SECRET_KEY)
 
 # All ports are derived from PORT, so that a second copy of the shop needs only another PORT and VAR_DIR.
 # The range 10000 to 32015 lies below the ports that Linux uses for outgoing connections.
@@ -187,14 +191,15 @@ SANDBOX_IS_USED = _GATEWAYS["sandbox"] == PAYMENT_GATEWAY
 GATEWAY_CONNECT_SECONDS = read_seconds("GATEWAY_CONNECT_SECONDS", 1)
 GATEWAY_READ_SECONDS = read_seconds("GATEWAY_READ_SECONDS", 5)
 SANDBOX_URL = read_url("SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}", ("http", "https"), "http://gateway:8100")
-SANDBOX_KEY = read_text("SANDBOX_KEY", derive_key(SECRET_KEY, "sandbox gateway"))
+# The first key signs or is sent, all keys are accepted.
+SANDBOX_KEYS = derive_keys("SANDBOX_KEY", "sandbox gateway", [SECRET_KEY, *SECRET_KEY_FALLBACKS])
 STRIPE_KEY = STRIPE_WEBHOOK_SECRET = ""
 if not SANDBOX_IS_USED:
     STRIPE_KEY = read_secret("STRIPE_KEY", "PAYMENT_GATEWAY=stripe")
     STRIPE_WEBHOOK_SECRET = read_secret("STRIPE_WEBHOOK_SECRET", "PAYMENT_GATEWAY=stripe")
 STRIPE_URL = read_url("STRIPE_URL", "https://api.stripe.com", ("http", "https"), "https://api.stripe.com")
 PAYMENT_WEBHOOK_URL = read_text("PAYMENT_WEBHOOK_URL", f"http://127.0.0.1:{PORT}/webhooks/payments")
-PAYMENT_WEBHOOK_SECRET = read_text("PAYMENT_WEBHOOK_SECRET", derive_key(SECRET_KEY, "payment webhooks"))
+PAYMENT_WEBHOOK_SECRETS = derive_keys("PAYMENT_WEBHOOK_SECRET", "payment webhooks", [SECRET_KEY, *SECRET_KEY_FALLBACKS])
 SMS_PROVIDER = "notifications.mailbox.SandboxSms"
 
 SHOP_NAME = "Fjord & Pine"

@@ -1,29 +1,35 @@
 """Caps: the largest quantity of a product that one buyer may have. The check takes a lock for each buyer and SKU."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.utils.crypto import salted_hmac
 
 from orders.models import CappedPurchase
 from orders.prices.amounts import Line, OrderRefused
+from shop.keys import hash_value
 
 
 class CapExceeded(OrderRefused):
     """The order would give the buyer more of a product than its cap allows."""
 
 
-def identify_buyer(customer_id: int | None, email: str) -> str:
-    """Return a buyer's key: the customer's id, or for a guest a keyed hash of the e-mail address."""
+def identify_buyer(customer_id: int | None, email: str) -> list[str]:
+    """Return a buyer's keys: the customer's id, or for a guest the keyed hashes of the e-mail address.
+
+    New purchases are stored with the first key. During a rotation of SECRET_KEY, older purchases have another one.
+    """
     if customer_id is not None:
-        return str(customer_id)
-    return salted_hmac("orders.caps", email.strip().lower(), algorithm="sha256").hexdigest()
+        return [str(customer_id)]
+    return hash_value("orders.caps", email.strip().lower())
 
 
-def check_caps(buyer: str, lines: Sequence[Line]) -> None:
-    """Check `lines` against their caps. Needs an open transaction: until its end, the buyer's other orders wait.
+def check_caps(buyers: Sequence[str], lines: Sequence[Line]) -> None:
+    """Check `lines` against their caps. `buyers` are the keys of one buyer.
+
+    Needs an open transaction: until its end, the buyer's other orders wait.
 
     :raises CapExceeded: a line exceeds its cap, together with the buyer's earlier orders.
     """
@@ -31,13 +37,13 @@ def check_caps(buyer: str, lines: Sequence[Line]) -> None:
     if not skus:
         return
     with connection.cursor() as cursor:
-        for sku in skus:  # sorted: two orders of one buyer take their locks in the same order
+        for buyer, sku in product(sorted(buyers), skus):  # two orders of one buyer take their locks in the same order
             cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"cap {buyer} {sku}"])
         # A separate statement has a new snapshot: it sees the orders that were committed during the wait.
         cursor.execute(
             "select p.sku, sum(p.quantity) from orders_cappedpurchase p join orders_order o on o.id = p.order_id"
-            " where p.buyer = %s and p.sku = any(%s) and o.status <> 'cancelled' group by p.sku",
-            [buyer, skus],
+            " where p.buyer = any(%s) and p.sku = any(%s) and o.status <> 'cancelled' group by p.sku",
+            [list(buyers), skus],
         )
         bought = {sku: int(units) for sku, units in cursor.fetchall()}
     errors: dict[Any, Any] = {

@@ -116,10 +116,10 @@ def _place_guarded(wish: Wish) -> dict[str, Any]:
     code = clean_code(request.get("promotion_code", ""))
     discount = redeem(code, sum(line.line_total for line in lines)) if code else 0
     draft = _draft(wish, lines, discount, seen)
-    buyer = identify_buyer(wish.customer_id, request["email"])
-    check_caps(buyer, lines)
+    buyers = identify_buyer(wish.customer_id, request["email"])
+    check_caps(buyers, lines)
     answer = store_order(draft)
-    record_capped(UUID(answer["id"]), buyer, lines)
+    record_capped(UUID(answer["id"]), buyers[0], lines)
     if code:
         Redemption.objects.create(order_id=answer["id"], promotion_id=code, amount=discount)
     return answer

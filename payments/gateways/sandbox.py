@@ -75,7 +75,7 @@ class SandboxGateway:
 
         :raises BadHint: the webhook is too old, malformed, or not signed by the gateway.
         """
-        check_signature(headers.get("Sandbox-Signature", ""), body, settings.PAYMENT_WEBHOOK_SECRET, time.time())
+        check_signature(headers.get("Sandbox-Signature", ""), body, settings.PAYMENT_WEBHOOK_SECRETS, time.time())
         try:
             hint = msgspec.json.decode(body, type=dict[str, str])
             return hint["id"], hint["key"]
@@ -92,7 +92,7 @@ def ask(method: str, path: str, key: str = "", body: bytes | None = None) -> tup
 
     :raises GatewayUnavailable: no complete answer arrived within the timeouts.
     """
-    headers = {"Authorization": f"Bearer {settings.SANDBOX_KEY}", "Idempotency-Key": key}
+    headers = {"Authorization": f"Bearer {settings.SANDBOX_KEYS[0]}", "Idempotency-Key": key}
     pool = open_pool(settings.SANDBOX_URL)
     until = time.monotonic() + CALL_SECONDS - settings.GATEWAY_READ_SECONDS
     timeout = urllib3.Timeout(connect=settings.GATEWAY_CONNECT_SECONDS, read=settings.GATEWAY_READ_SECONDS)

@@ -1,6 +1,7 @@
 """Signatures of webhooks: an HMAC over the time and the body, ``t=<seconds>,v1=<hex>``. Old signatures are refused."""
 
 import hmac
+from collections.abc import Sequence
 
 from payments.gateways.protocol import BadHint
 
@@ -13,8 +14,8 @@ def sign(body: bytes, secret: str, now: float) -> str:
     return f"t={int(now)},v1={compute_mac(body, secret, int(now))}"
 
 
-def check_signature(header: str, body: bytes, secret: str, now: float) -> None:
-    """Check that `header` is a signature of `body` with `secret`, at most TOLERANCE_SECONDS away from `now`.
+def check_signature(header: str, body: bytes, secrets: Sequence[str], now: float) -> None:
+    """Check that `header` is a signature of `body` with one of `secrets`, at most TOLERANCE_SECONDS away from `now`.
 
     :raises BadHint: the signature is malformed, does not fit the body, or its time is too far from `now`.
     """
@@ -22,7 +23,8 @@ def check_signature(header: str, body: bytes, secret: str, now: float) -> None:
     moment, mac = fields.get("t", ""), fields.get("v1", "")
     if not (moment.isascii() and moment.isdecimal() and len(moment) < 12):
         raise BadHint(f"the signature {header!r:.100} has no valid time")
-    if not hmac.compare_digest(mac.encode(), compute_mac(body, secret, int(moment)).encode()):
+    expected = [compute_mac(body, secret, int(moment)).encode() for secret in secrets]
+    if not any(hmac.compare_digest(mac.encode(), one) for one in expected):
         raise BadHint("the signature does not match the body: check the webhook secret")
     if abs(now - int(moment)) > TOLERANCE_SECONDS:
         raise BadHint(f"the signature is {now - int(moment):.0f} s old, the limit is {TOLERANCE_SECONDS} s")

@@ -63,6 +63,6 @@ def send(sender: urllib3.PoolManager, body: bytes) -> None:
     """Post `body` to the shop, signed with the current time."""
     headers = {
         "Content-Type": "application/json",
-        "Sandbox-Signature": sign(body, settings.PAYMENT_WEBHOOK_SECRET, time.time()),
+        "Sandbox-Signature": sign(body, settings.PAYMENT_WEBHOOK_SECRETS[0], time.time()),
     }
     sender.request("POST", settings.PAYMENT_WEBHOOK_URL, body=body, headers=headers)

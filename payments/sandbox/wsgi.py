@@ -73,7 +73,8 @@ def route(environ: dict[str, Any]) -> tuple[HTTPStatus, Any]:
         with books.open_books() as connection:
             connection.execute("select")
         return HTTPStatus.OK, {"status": "ok"}
-    if not hmac.compare_digest(environ.get("HTTP_AUTHORIZATION", ""), f"Bearer {settings.SANDBOX_KEY}"):
+    given = environ.get("HTTP_AUTHORIZATION", "").encode()
+    if not any(hmac.compare_digest(given, f"Bearer {key}".encode()) for key in settings.SANDBOX_KEYS):
         raise Refused(HTTPStatus.UNAUTHORIZED, "unknown merchant: check SANDBOX_KEY")
     if method == "POST" and (operation := path.removeprefix("/v1/")) in ("authorize", "capture", "void", "refund"):
         return act(environ, operation)

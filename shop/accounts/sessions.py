@@ -1,12 +1,13 @@
 """Log-ins that can be revoked: each API token and each browser session is a row of knox.
 
 The database contains only the SHA-512 hash of a token. A browser's signed cookie contains the hash as well, but the API
-does not accept the hash.
+does not accept the hash. A trigger deletes all rows of an account whose password changes.
 """
 
 from django.contrib import auth
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
@@ -40,6 +41,12 @@ def end_session(request: HttpRequest) -> None:
     auth.logout(request)
 
 
+def open_session(request: HttpRequest) -> SessionBase:
+    """Return the visitor's session. If its log-in has ended, the session is empty: its cookie may be a copy."""
+    bool(request.user.is_authenticated)  # reading the user checks the log-in
+    return request.session
+
+
 def end_all(user: User) -> None:
     """Log `user` out on all browsers and API clients."""
     AuthToken.objects.filter(user=user).delete()
@@ -52,7 +59,10 @@ def delete_expired() -> int:
 
 
 class RevocableSessions(AuthenticationMiddleware):
-    """Django's authentication middleware, which treats a user with a revoked or expired log-in as anonymous."""
+    """Django's authentication middleware, which empties a session whose log-in was revoked or has expired.
+
+    The whole session is emptied, because a signed cookie can be copied: it may also contain orders and a cart.
+    """
 
     def process_request(self, request: HttpRequest) -> None:
         """Set `request.user` to a lazy object, which reads the database at its first use."""
@@ -61,10 +71,13 @@ class RevocableSessions(AuthenticationMiddleware):
 
         def find_user() -> User | AnonymousUser:
             log_in = request.session.get(_SESSION_KEY)
-            if not log_in or not user.is_authenticated:
+            if not log_in:
                 return user
-            holds = AuthToken.objects.filter(pk=log_in, user=user, expiry__gt=timezone.now()).exists()
-            return user if holds else AnonymousUser()
+            rows = AuthToken.objects.filter(pk=log_in, expiry__gt=timezone.now())
+            if user.is_authenticated and rows.filter(user=user).exists():
+                return user
+            request.session.flush()
+            return AnonymousUser()
 
         request.user = SimpleLazyObject(find_user)  # type: ignore[assignment]
 

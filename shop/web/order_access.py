@@ -1,4 +1,7 @@
-"""Access to an order: for its owner, and for a request with its access token, which is the signed order id.
+"""Access to an order: for its customer, and for staff with permission.
+
+The customer is the owner, who placed the order while logged in, or the holder of its access token, which is the signed
+order id. Staff may only look: they change orders in the admin, where each change needs a permission and is audited.
 
 The module in settings.ORDER_OWNERS knows the owners, so other apps need not import orders.
 """
@@ -16,7 +19,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
+from shop.accounts.sessions import open_session
+from shop.keys import list_keys
+
 _SESSION_KEY = "orders"
+#: The permissions that staff need to see orders, and to see names and addresses.
+VIEW_ORDER, VIEW_CONTACT = "orders.view_order", "contacts.view_contact"
 #: The header for the API's schema.
 ORDER_TOKEN = OpenApiParameter(
     "X-Order-Token",
@@ -28,18 +36,28 @@ ORDER_TOKEN = OpenApiParameter(
 
 def sign_order(order_id: UUID) -> str:
     """Return the access token of the order."""
-    return Signer(salt="order-access").signature(str(order_id))
+    return _sign(order_id, settings.SECRET_KEY)
+
+
+def _sign(order_id: UUID, key: str) -> str:
+    return Signer(key=key, salt="order-access").signature(str(order_id))
 
 
 def opens_order(token: str, order_id: UUID) -> bool:
-    """Return whether `token` is the access token of the order."""
-    return constant_time_compare(token, sign_order(order_id))
+    """Return whether `token` is the access token of the order, signed with any of the shop's keys."""
+    return bool(token) and any(constant_time_compare(token, _sign(order_id, key)) for key in list_keys())
 
 
 def remember_order(request: HttpRequest, order_id: UUID) -> None:
     """Give this visitor's session access to the order. The session keeps the newest 20 orders."""
-    known = [known for known in request.session.get(_SESSION_KEY, []) if known != str(order_id)]
+    known = [known for known in list_known(request) if known != str(order_id)]
     request.session[_SESSION_KEY] = [*known, str(order_id)][-20:]
+
+
+def list_known(request: HttpRequest) -> list[str]:
+    """Return the ids of the orders that this visitor's session has access to."""
+    known: list[str] = open_session(request).get(_SESSION_KEY, [])
+    return known
 
 
 def owns_order(user: Any, order_id: UUID) -> bool:
@@ -55,15 +73,31 @@ def list_own_orders(user: Any) -> QuerySet[Any, UUID]:
     return ids
 
 
-def may_see_order(request: HttpRequest, order_id: UUID) -> bool:
-    """Return whether the visitor of a page placed the order, has its token (``?token=``), or is staff."""
-    if str(order_id) in request.session.get(_SESSION_KEY, []):
-        return True
-    if opens_order(request.GET.get("token", ""), order_id):
-        return True
-    if request.user.is_active and request.user.is_staff:
+def is_customer(request: HttpRequest, order_id: UUID) -> bool:
+    """Return whether the visitor of a page placed the order or has its token (``?token=``).
+
+    A staff account is the customer only of its own orders: staff can read tokens in customers' letters.
+    """
+    if request.user.is_staff:
+        return owns_order(request.user, order_id)
+    if str(order_id) in list_known(request) or opens_order(request.GET.get("token", ""), order_id):
         return True
     return owns_order(request.user, order_id)
+
+
+def may_see_order(request: HttpRequest, order_id: UUID) -> bool:
+    """Return whether the visitor of a page is the order's customer, or staff with the permission for it."""
+    return is_customer(request, order_id) or is_staff_with(request.user, VIEW_ORDER)
+
+
+def may_see_contact(request: HttpRequest, order_id: UUID) -> bool:
+    """Return whether the visitor who sees the order may also see its name and address."""
+    return is_customer(request, order_id) or is_staff_with(request.user, VIEW_CONTACT)
+
+
+def is_staff_with(user: Any, *permissions: str) -> bool:
+    """Return whether `user` is staff with all of `permissions`. An inactive user has none."""
+    return bool(user.is_staff and user.has_perms(permissions))
 
 
 def may_read_order(request: Request, order_id: UUID) -> bool:

@@ -21,7 +21,7 @@ URL = "/webhooks/payments"
 
 def post(client: Client, body: bytes, *, signature: str | None = None, age: float = 0) -> tuple[int, Any]:
     if signature is None:
-        signature = sign(body, settings.PAYMENT_WEBHOOK_SECRET, time.time() - age)
+        signature = sign(body, settings.PAYMENT_WEBHOOK_SECRETS[0], time.time() - age)
     answer = client.post(URL, body, content_type="application/json", headers={"Sandbox-Signature": signature})
     return answer.status_code, answer.json()
 
@@ -67,7 +67,7 @@ def test_the_content_of_a_hint_is_not_used(place: Any, client: Client, books: An
 
 def test_a_duplicate_hint_changes_nothing(waiting: Payment, client: Client) -> None:
     hint = make_hint(waiting)
-    signature = sign(hint, settings.PAYMENT_WEBHOOK_SECRET, time.time())
+    signature = sign(hint, settings.PAYMENT_WEBHOOK_SECRETS[0], time.time())
     assert post(client, hint, signature=signature) == (200, {"used": True})
     assert post(client, hint, signature=signature) == (200, {"used": False})
     assert post(client, hint) == (200, {"used": False})
@@ -108,7 +108,7 @@ def test_another_signature_is_refused(waiting: Payment, client: Client, signatur
 
 
 def test_a_changed_body_is_refused(waiting: Payment, client: Client) -> None:
-    signature = sign(make_hint(waiting), settings.PAYMENT_WEBHOOK_SECRET, time.time())
+    signature = sign(make_hint(waiting), settings.PAYMENT_WEBHOOK_SECRETS[0], time.time())
     assert post(client, make_hint(waiting, hint_id="evt_9"), signature=signature)[0] == 400
 
 

@@ -71,6 +71,9 @@ def read_settings(**variables: str) -> dict[str, Any]:
         ("PAYMENT_GATEWAY", "cash", "'cash'"),
         ("GATEWAY_READ_SECONDS", "0", "'0'"),
         ("EMAIL_URL", "pigeon://me:hunter2@host", "smtp"),
+        ("SECRET_KEY_FALLBACKS", "hunter2,,hunter3", "key 2 is empty"),
+        ("SECRET_KEY_FALLBACKS", f"for-this-machine-only-{'0123456789abcdef' * 3}", "key 1 is SECRET_KEY itself"),
+        ("SECRET_KEY_FALLBACKS", f"{'hunter2' * 9},{'hunter2' * 9}", "key 2 is SECRET_KEY itself or an earlier key"),
     ],
 )
 def test_a_bad_variable_is_named_with_its_value_in_one_line(variable: str, value: str, words: str) -> None:
