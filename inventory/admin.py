@@ -150,10 +150,11 @@ class StockAdmin(ModelAdmin):
     def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         """Show or save the form. Show the list with an error if the stock could not be changed."""
         try:
-            return super().changeform_view(request, *args, **options)
+            answer: HttpResponse = super().changeform_view(request, *args, **options)
         except (UnableToAdjustStock, FormSentTwice) as error:
             self.message_user(request, f"The stock is unchanged. {error}.", "ERROR")
             return redirect("admin:inventory_stock_changelist")
+        return answer
 
     def has_delete_permission(self, request: HttpRequest, obj: Stock | None = None) -> bool:
         return False
