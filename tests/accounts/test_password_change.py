@@ -1,4 +1,4 @@
-"""The change of a password by its owner: page and API ask for the current one and end all other log-ins."""
+"""The change of a password by its owner: page and API require the current one and end all other log-ins."""
 
 import logging
 
