@@ -22,6 +22,22 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 
 
+class log_refusals:  # noqa: N801 - middleware reads as a function in settings
+    """Log each 401, 403 and 429 response with the name of the view, because the URL may contain a token."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code in (401, 403, 429):
+            view = request.resolver_match.view_name if request.resolver_match else ""
+            user = getattr(request, "user", None)
+            about = {"status": response.status_code, "method": request.method, "view": view}
+            logger.warning("request refused", extra=about | {"user": getattr(user, "pk", None)})
+        return response
+
+
 class limit_bodies:  # noqa: N801 - middleware reads as a function in settings
     """Return 413 for a body over DATA_UPLOAD_MAX_MEMORY_SIZE bytes without reading it.
 

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from shop.accounts.password_change import WrongPassword, change_password
 from shop.accounts.registration import (
     LONGEST_EMAIL,
     LONGEST_PASSWORD,
@@ -35,7 +36,7 @@ _TOKEN_EXAMPLE = {
 _CREDENTIALS = OpenApiExample(
     "An account", {"email": "ada@example.org", "password": "difference-engine-1843"}, request_only=True
 )
-_TOKEN = OpenApiExample("A token", _TOKEN_EXAMPLE, response_only=True, status_codes=["201"])
+_TOKEN = OpenApiExample("A token", _TOKEN_EXAMPLE, response_only=True, status_codes=["200", "201"])
 _LOGGED_OUT = OpenApiResponse(Problem, "The token is missing, unknown, expired or logged out.")
 
 
@@ -44,6 +45,13 @@ class Credentials(StrictSerializer):
 
     email = serializers.EmailField(max_length=LONGEST_EMAIL)
     password = serializers.CharField(max_length=LONGEST_PASSWORD, trim_whitespace=False, write_only=True)
+
+
+class Passwords(StrictSerializer):
+    """The current password and the new one."""
+
+    current = serializers.CharField(max_length=LONGEST_PASSWORD, trim_whitespace=False, write_only=True)
+    new = serializers.CharField(max_length=LONGEST_PASSWORD, trim_whitespace=False, write_only=True)
 
 
 class LogIn(serializers.Serializer[Any]):
@@ -119,6 +127,40 @@ class OwnAccount(APIView):
         """Return the account that is logged in."""
         assert isinstance(request.user, User)
         return Response(Account({"email": request.user.email, "registered_at": request.user.date_joined}).data)
+
+
+@method_decorator(never_cache, name="dispatch")
+class OwnPassword(APIView):
+    """The password of the request's user."""
+
+    permission_classes = [IsAuthenticated]
+    limited_as = {"PUT": "log-in"}
+
+    @extend_schema(
+        operation_id="change_password",
+        summary="Change the password",
+        request=Passwords,
+        examples=[_TOKEN],
+        responses={
+            200: LogIn,
+            400: OpenApiResponse(Problem, "The current password is wrong, or the new password is weak."),
+            401: _LOGGED_OUT,
+            429: OpenApiResponse(Problem, "Too many wrong passwords from this address: wait `Retry-After` seconds."),
+        },
+    )
+    @method_decorator(sensitive_variables())
+    def put(self, request: Request) -> Response:
+        """Change the password. All tokens and browser sessions of the account end; the answer contains a new token."""
+        assert isinstance(request.user, User)
+        body = Passwords(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            change_password(request._request, request.user, **body.validated_data)
+        except WrongPassword as error:
+            raise serializers.ValidationError({"current": [str(error)]}) from None
+        except Unfit as error:
+            raise serializers.ValidationError({"new": explain_password(error)}) from None
+        return Response(describe_log_in(request.user))
 
 
 @method_decorator(never_cache, name="dispatch")

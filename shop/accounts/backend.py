@@ -4,15 +4,19 @@ A wait applies to one account and one client address. Guesses from another addre
 """
 
 import hashlib
+import logging
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import Throttled
 
 from shop.accounts.registration import normalize_email
 from shop.web import limits
+
+logger = logging.getLogger(__name__)
 
 
 class TooManyLogIns(Throttled):
@@ -34,15 +38,21 @@ class WaitingBackend(ModelBackend):
         if not username or password is None:
             return None
         name = normalize_email(username)
-        ticket = f"log-in:{hide(name)}:{limits.read_address(request) if request else 'nowhere'}"
+        address = limits.read_address(request) if request else "nowhere"
+        ticket = f"log-in:{hide(name)}:{address}"
+        caller = {"name_hash": hide(name), "network": salted_hmac(__name__, address).hexdigest()[:12]}
         if wait := limits.attempt(ticket):
+            logger.warning("log-in refused: too many attempts", extra=caller)
             raise TooManyLogIns(wait)
         user = super().authenticate(request, name if "@" in name else username, password)
-        if user is not None:
-            limits.forget(ticket)
-        return user if isinstance(user, User) else None
+        if not isinstance(user, User):
+            logger.warning("log-in failed: wrong name or password", extra=caller)
+            return None
+        limits.forget(ticket)
+        logger.info("logged in", extra={"user": user.pk, **caller})
+        return user
 
 
 def hide(name: str) -> str:
-    """Return a hash of `name`, so that Valkey contains no e-mail addresses."""
+    """Return a hash of `name`, so that Valkey and logs contain no e-mail addresses."""
     return hashlib.blake2b(name.encode(), digest_size=16).hexdigest()

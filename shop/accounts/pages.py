@@ -1,4 +1,4 @@
-"""Log-in, registration and log-out in the storefront."""
+"""Log-in, registration, password and log-out in the storefront."""
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from shop.accounts.backend import TooManyLogIns
-from shop.accounts.forms import LogInForm, RegistrationForm
+from shop.accounts.forms import LogInForm, PasswordForm, RegistrationForm
 from shop.accounts.sessions import begin_session, end_all, end_session
 from shop.web import limits
 
@@ -98,6 +98,22 @@ def log_out(request: HttpRequest) -> HttpResponse:
 def show_account(request: HttpRequest) -> HttpResponse:
     """Show the account, with links to its orders and buttons to log out."""
     return render(request, "accounts/account.html")
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Show the form for a new password, or change the password. Only this browser stays logged in."""
+    form = PasswordForm(request.POST if request.method == "POST" else None)
+    user = User.objects.get(pk=request.user.pk)
+    if form.is_valid() and form.change(request, user):
+        begin_session(request, user)
+        messages.success(request, "Your password is changed. All other browsers and API clients are logged out.")
+        return redirect("accounts:account")
+    form.flag_errors()
+    return render(request, "accounts/password.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

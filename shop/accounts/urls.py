@@ -10,4 +10,5 @@ urlpatterns = [
     path("register/", pages.register, name="register"),
     path("log-out/", pages.log_out, name="log-out"),
     path("account/", pages.show_account, name="account"),
+    path("account/password/", pages.change_password, name="password-change"),
 ]

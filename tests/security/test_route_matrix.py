@@ -50,6 +50,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "api/v1/messages/": {"GET": LOGGED_IN},
     "api/v1/accounts/": {"POST": "400 400 400 400 400 400 400 400 400 400"},
     "api/v1/accounts/me/": {"GET": LOGGED_IN},
+    "api/v1/accounts/me/password/": {"PUT": "401 400 400 401 400 400 400 400 400 400"},
     "api/v1/tokens/": {
         "POST": "400 400 400 400 400 400 400 400 400 400",
         "DELETE": "401 204 204 401 204 204 204 204 204 204",
@@ -81,6 +82,10 @@ MATRIX: dict[str, dict[str, str]] = {
     "register/": {"GET": "200 302 302 200 302 302 302 302 302 302", "POST": "422 422 422 422 422 422 422 422 422 422"},
     "log-out/": {"POST": "302 302 302 302 302 302 302 302 302 302"},
     "account/": {"GET": "302 200 200 302 200 200 200 200 200 200"},
+    "account/password/": {
+        "GET": "302 200 200 302 200 200 200 200 200 200",
+        "POST": "302 422 422 302 422 422 422 422 422 422",
+    },
 }
 #: Bodies for routes whose response to an empty body would not show whether the role has access.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
