@@ -95,7 +95,10 @@ def test_a_forgery_for_an_unknown_key_is_parked_and_a_redrive_removes_nothing_re
     event = BookLent(book=book, reader="Mallory")
     readers.consumer.process([Delivery("test.library", 1, 7, event.key, 1, event.type_name(), event.encode())])
     assert readers.applied(book) == []
-    assert "has event without an id (BookLent.v1), and the outbox has no event" in readers.cursor(book).reason
+    assert (
+        "(test.library[1]@7) has event without an id (BookLent.v1), and the outbox has no event"
+        in readers.cursor(book).reason
+    )
     assert readers.catch_up(book)
     readers.consumer.process(lend(book, "Ada"))
     assert readers.applied(book) == ["Ada"]
@@ -152,7 +155,9 @@ def test_an_event_that_can_no_longer_be_compared_is_parked(readers: Readers) -> 
 def prune_up_to(book: UUID, floor: int) -> None:
     Outbox.objects.filter(topic="test.library", key=str(book), sequence__lte=floor).delete()
     with connection.cursor() as cursor:
-        cursor.execute("update relay_stream set floor = %s where key = %s and topic = 'test.library'", [floor, book])
+        cursor.execute(
+            "update relay_stream set floor = %s where key = %s and topic = 'test.library'", [floor, str(book)]
+        )
 
 
 def edit_row(book: UUID, reader: str) -> None:
