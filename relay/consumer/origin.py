@@ -1,7 +1,7 @@
 """Origin: whether a record of Kafka is the event of the outbox row with its number.
 
 Anyone who can write to Kafka can forge a record. A database that goes back leaves phantoms: records of events whose
-transaction is lost. A consumer therefore applies a record only if type and body equal those of its row.
+transaction is lost. A consumer therefore applies a record only if its type and body equal its row.
 """
 
 from collections.abc import Collection, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Whoever writes to Kafka moves no money and ships nothing: forged events are parked, and the real ones are applied."""
+"""Forged events in Kafka move no money and ship nothing: they are parked, and the real events are applied."""
 
 import json
 import time

@@ -29,7 +29,7 @@ def make_phantom(book: UUID, reader: str = "Phantom") -> Delivery:
 
 
 def forge(delivery: Delivery, reader: str) -> Delivery:
-    """Return a copy of `delivery`, with its id, in which somebody else lends the book."""
+    """Return a copy of `delivery`, with its id, in which `reader` lends the book."""
     event = BookLent.decode(delivery.value)
     forged = BookLent(event_id=event.event_id, occurred_at=event.occurred_at, book=event.book, reader=reader)
     return delivery._replace(value=forged.encode())
