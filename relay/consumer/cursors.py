@@ -98,7 +98,7 @@ where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 class LockedCursor:
     """A locked row of a cursor. `stored` is the sequence number in the row, `last` the one to write.
 
-    `digest` is the digest of the expected event's outbox row, or None if there is no row. `floor` is the stream's floor.
+    `digest` is the digest of the expected event's outbox row; None: it has no row. `floor` is the stream's floor.
     """
 
     topic: str

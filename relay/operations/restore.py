@@ -1,7 +1,7 @@
 """After a restore: explain the records in Kafka that the outbox does not have, and redrive the keys that wait for them.
 
-These records are phantoms of lost transactions, or forged. Consumers drop an explained record and apply the event of the
-outbox that has its number.
+These records are phantoms of lost transactions, or forged. Consumers drop an explained record, and apply the event of
+the outbox that has its number.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The database goes back to an earlier copy, and Kafka keeps the later events: no phantom is applied, all orders continue.
+"""The database goes back to a copy, and Kafka keeps the later events: no phantom is applied, and all orders continue.
 
 The copy is a real one: PostgreSQL's `create database ... template`, in a separate shop.
 """
