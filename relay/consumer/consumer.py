@@ -203,10 +203,8 @@ class Consumer:
     def _park_foreign(self, cursors: Mapping[Key, LockedCursor], foreign: Iterable[Foreign]) -> None:
         """Park the keys of `foreign` records. A repeated number needs no parking, because nothing is applied."""
         for found in foreign:
-            cursor, problem = (
-                cursors[found.delivery.topic, found.delivery.key],
-                UnknownOrigin(f"{found.describe()}. {ADVICE}"),
-            )
+            problem = UnknownOrigin(f"{found.describe()}. {ADVICE}")
+            cursor = cursors[found.key]
             if cursor.parked_at is None and found.delivery.sequence > cursor.last:
                 self._park_locked(cursor, problem)
             else:

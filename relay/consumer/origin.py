@@ -78,6 +78,11 @@ class Foreign(NamedTuple):
     explained: bool
 
     @property
+    def key(self) -> tuple[str, str]:
+        """The topic and the key of the record."""
+        return self.delivery.topic, self.delivery.key
+
+    @property
     def is_pruned(self) -> bool:
         """Whether the row is pruned, so that nothing is left to compare."""
         return self.event is None and self.delivery.sequence <= self.floor

@@ -50,7 +50,6 @@ def _replace(batch: Sequence[Arrival], foreign: Sequence[Foreign]) -> list[Arriv
     """Return `batch` without the `foreign` records, and with the row of each edited one, in the same order."""
     kept: dict[Key, Arrival | None] = {arrival.key: arrival for arrival in batch}
     for found in foreign:
-        key, row = (found.delivery.topic, found.delivery.key), found.event
-        edited = found.edited and row
-        kept[key] = read_arrival(key, found.delivery.sequence, *row[1:]) if edited and row else None
+        row = found.event if found.edited else None
+        kept[found.key] = read_arrival(found.key, found.delivery.sequence, *row[1:]) if row else None
     return [arrival for arrival in kept.values() if arrival]

@@ -71,7 +71,7 @@ def find_unexplained(chunk: Sequence[Delivery]) -> Iterator[Foreign]:
 
 def explain(found: Sequence[Foreign], *, actor: str, reason: str) -> list[Parked]:
     """Store `found` and all noticed records as explained, and return the keys that it redrives."""
-    keys = {(record.delivery.topic, record.delivery.key) for record in found}
+    keys = {record.key for record in found}
     with transaction.atomic(), connection.cursor() as cursor:
         for chunk in split_into_chunks(found, CHUNK_RECORDS):
             note_foreign(chunk)

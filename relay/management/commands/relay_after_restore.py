@@ -62,7 +62,7 @@ def _describe(found: Foreign) -> dict[str, Any]:
 
 
 def _format(done: Restore, *, dry_run: bool) -> Iterator[str]:
-    keys = {(found.delivery.topic, found.delivery.key) for found in done.found}
+    keys = {found.key for found in done.found}
     for found in sorted(done.found, key=lambda found: found.delivery[:3]):
         yield f"{found.delivery.topic}/{found.delivery.key}: {found.describe()}"
     if done.found:
