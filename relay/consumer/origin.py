@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from relay.arrays import to_array
 from relay.consumer.deliveries import Delivery
-from relay.database import connection
+from relay.database import connection, transaction
 
 #: SQL of the digest of an outbox row `o`: equal to `Delivery.digest` of the record that the relay sent for the row.
 DIGEST = "encode(sha256(convert_to(o.type || E'\\n' || o.body, 'UTF8')), 'hex')"
@@ -112,6 +112,17 @@ def find_foreign(deliveries: Sequence[Delivery]) -> Iterator[Foreign]:
     for number, event_id, event_type, body, traceparent, same, *facts in rows:
         event = None if event_id is None else OutboxEvent(event_id, event_type, body, traceparent)
         yield Foreign(deliveries[number - 1], event, bool(same), *facts)
+
+
+def find_foreign_in_log(deliveries: Sequence[Delivery]) -> list[Foreign]:
+    """Return the foreign records of `deliveries`, a part of Kafka's log, for a command. See :func:`find_foreign`.
+
+    A command may have disabled nested loops, or not have disabled sequential scans: neither suits a lookup by key.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("set local enable_seqscan = off; set local enable_nestloop = on")
+        return list(find_foreign(deliveries))
 
 
 def note_foreign(records: Collection[Foreign]) -> int:

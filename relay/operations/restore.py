@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from relay.arrays import split_into_chunks
 from relay.conf import configuration
 from relay.consumer.deliveries import Delivery
-from relay.consumer.origin import Foreign, find_foreign, note_foreign
+from relay.consumer.origin import Foreign, find_foreign_in_log, note_foreign
 from relay.database import connection, transaction
 from relay.operations import cluster
 from relay.operations.audit import demand_reason, record_intervention
@@ -64,7 +64,7 @@ def list_own_topics() -> list[str]:
 
 def find_unexplained(chunk: Sequence[Delivery]) -> Iterator[Foreign]:
     """Yield the foreign records of `chunk` that nobody has explained. Skip those whose row is edited or pruned."""
-    for found in find_foreign([delivery for delivery in chunk if not delivery.problem]):
+    for found in find_foreign_in_log([delivery for delivery in chunk if not delivery.problem]):
         if not (found.explained or found.edited or found.is_pruned):
             yield found
 

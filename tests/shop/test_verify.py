@@ -181,7 +181,7 @@ def test_records_that_are_not_from_the_outbox_are_named_until_they_are_explained
         f"{ORIGIN}: shop.orders/{order.pk}: {record} 2 (shop.orders[0]@{first + 3}) has event {other_id}"
         f" (OrderConfirmed.v1), the outbox has {sent.event_id} (OrderConfirmed.v1)",
         f"{ORIGIN}: shop.orders/somebody else's: {record} 1 (shop.orders[0]@{first + 4}) has event without an id"
-        " (OrderPlaced.v1), and the outbox has no event with this sequence",
+        f" ({stranger.type}), and the outbox has no event with this sequence",
     ]
     call_command("relay_after_restore", "--reason", "forged by a test", stdout=StringIO())
     report = verify()

@@ -9,7 +9,7 @@ from relay.arrays import split_into_chunks
 from relay.conf import configuration
 from relay.consumer.cursors import Key
 from relay.consumer.deliveries import Delivery
-from relay.consumer.origin import find_foreign
+from relay.consumer.origin import find_foreign_in_log
 from relay.operations import cluster
 from shop.management.verification.outbox import Ends
 
@@ -62,7 +62,7 @@ class Log:
     def _set_foreign_aside(self, deliveries: Sequence[Delivery]) -> set[tuple[str, int, int]]:
         """Record the foreign records of `deliveries` and return their places. Skip rows that are edited or pruned."""
         ours = [delivery for delivery in deliveries if delivery.topic not in configuration().foreign_topics]
-        foreign = [found for found in find_foreign(ours) if not found.edited and not found.is_pruned]
+        foreign = [found for found in find_foreign_in_log(ours) if not found.edited and not found.is_pruned]
         self.foreign += [f"{f.delivery.topic}/{f.delivery.key}: {f.describe()}" for f in foreign if not f.explained]
         self.explained += sum(found.explained for found in foreign)
         return {(found.delivery.topic, found.delivery.partition, found.delivery.offset) for found in foreign}

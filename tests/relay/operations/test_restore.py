@@ -17,9 +17,10 @@ from relay.operations.restore import list_own_topics
 from relay.testing import deliver as deliver_all
 from relay.testing.delivery import sweep
 from tests.relay.consumer.test_origin import edit_row, make_phantom, prune_up_to
-from tests.relay.operated import make_due, mark_published, operate, operate_json
+from tests.relay.operated import make_due, mark_published, operate, operate_json, operated
 from tests.relay.readers import Readers, deliver, lend
 
+__all__ = ["operated"]
 pytestmark = pytest.mark.django_db
 RESTORE = ("relay_after_restore", "--reason", "restored the backup of 10:30")
 
