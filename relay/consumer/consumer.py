@@ -19,7 +19,7 @@ from relay.consumer.cursors import Key, LockedCursor, lock_cursors, move_cursors
 from relay.consumer.deliveries import Delivery
 from relay.consumer.origin import ADVICE, Foreign, UnknownOrigin
 from relay.consumer.parking import MissingEvents, park
-from relay.consumer.screening import lock_and_screen
+from relay.consumer.screening import Applied, lock_and_screen
 from relay.database import transaction
 from relay.process.failpoint import failpoint
 from relay.process.loop import is_transient
@@ -81,6 +81,7 @@ class Consumer:
         self._handlers: list[Handler] = []
         # Classes with a common handler have the same number.
         self._groups: dict[type[Event], int] = {}
+        self._applied = Applied()
         self._sizers: dict[int, BatchSizer] = defaultdict(BatchSizer)
         #: Set by the Receiver. Without a breaker, each failure parks its key.
         self.breaker: Breaker | None = None
@@ -185,7 +186,8 @@ class Consumer:
     def _apply(self, batch: list[Arrival]) -> None:
         """Apply arrivals with different keys in one transaction."""
         with transaction.atomic():
-            cursors, batch, foreign = lock_and_screen(self.name, batch)
+            self._applied.refresh(self.name, self.topics)
+            cursors, batch, foreign = lock_and_screen(self.name, batch, since=self._applied.position)
             self._park_foreign(cursors, foreign)
             taken = [arrival for arrival in batch if self._take(cursors[arrival.key], arrival)]
             self._handle(taken)

@@ -19,7 +19,10 @@ _LIMITS = (
 )
 # The digest of the outbox row of the expected event: a scalar subquery, because PostgreSQL may hash an EXISTS.
 _ORIGIN = f"""(select {DIGEST} from relay_outbox o
-     where o.key = wanted.key and o.topic = wanted.topic and o.sequence = wanted.expected limit 1)"""  # noqa: S608
+     where o.key = wanted.key and o.topic = wanted.topic and o.sequence = wanted.expected {{recent}} limit 1)"""  # noqa: S608
+# Excludes old partitions at the start of each execution. The stable function prevents their exclusion by the planner,
+# which would then plan each execution again.
+_RECENT = "and o.position > %(since)s::bigint + 0 * pg_backend_pid()"
 # The usual case in one statement: an event that is the first of its key or follows the cursor. No row is returned for
 # duplicates, gaps, parked keys, streams with pruned events, and records that differ from their outbox row. The lateral
 # join forces an index lookup for each key, even if the planner's statistics are older than the table's growth.
@@ -29,7 +32,7 @@ wanted as materialized (
     select wanted.* from limits
     cross join unnest(%(topics)s::text[], %(keys)s::text[], %(expected)s::bigint[], %(digests)s::text[])
         as wanted (topic, key, expected, digest)
-    where digest = '' or digest = {_ORIGIN}),
+    where digest = '' or digest = {_ORIGIN.format(recent=_RECENT)}),
 made as (
     insert into relay_cursor (consumer, topic, key, last)
     select %(consumer)s, topic, key, 1 from wanted
@@ -59,7 +62,7 @@ from limits cross join unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (t
 on conflict (consumer, topic, key) do nothing
 """  # noqa: S608 - a constant
 _LOCK = f"""
-select locked.*, case when wanted.digest <> '' then {_ORIGIN} end,
+select locked.*, case when wanted.digest <> '' then {_ORIGIN.format(recent="")} end,
        coalesce((select floor from relay_stream s where s.topic = wanted.topic and s.key = wanted.key), 0)
 from unnest(%(topics)s::text[], %(keys)s::text[], %(expected)s::bigint[], %(digests)s::text[])
     as wanted (topic, key, expected, digest)
@@ -111,7 +114,7 @@ class LockedCursor:
 
 
 def lock_cursors(
-    consumer: str, expected: Mapping[Key, int], digests: Mapping[Key, str] = MappingProxyType({})
+    consumer: str, expected: Mapping[Key, int], digests: Mapping[Key, str] = MappingProxyType({}), *, since: int = 0
 ) -> dict[Key, LockedCursor]:
     """Lock the cursors of the keys in `expected` and return them by key. Insert missing ones.
 
@@ -120,9 +123,10 @@ def lock_cursors(
 
     :param digests: digests of the expected events. An event with a digest is stored only if its outbox row has the same
         digest. Otherwise the caller must compare the digest with the `digest` of the returned cursor.
+    :param since: a position below the rows of most expected events. Below it, rows are found by a further statement.
     """
     ordered = sorted(expected)
-    locked = _advance(consumer, {key: expected[key] for key in ordered if expected[key]}, digests)
+    locked = _advance(consumer, {key: expected[key] for key in ordered if expected[key]}, digests, since)
     if others := [key for key in ordered if key not in locked]:
         with connection.cursor() as cursor:
             cursor.execute(_INSERT_MISSING, _name(consumer, others) | _name_limits())
@@ -131,11 +135,14 @@ def lock_cursors(
     return locked
 
 
-def _advance(consumer: str, expected: Mapping[Key, int], digests: Mapping[Key, str]) -> dict[Key, LockedCursor]:
+def _advance(
+    consumer: str, expected: Mapping[Key, int], digests: Mapping[Key, str], since: int
+) -> dict[Key, LockedCursor]:
     if not expected:
         return {}
     with connection.cursor() as cursor:
         values = _name(consumer, [*expected]) | _name_events([*expected], expected, digests)
+        values["since"] = str(since)
         cursor.execute(_ADVANCE, values | _name_limits())
         moved = [(topic, key) for topic, key in cursor.fetchall()]
     return {

@@ -3,6 +3,7 @@
 A record whose row a person has edited since it was sent is replaced by the row, as a redrive does.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,15 @@ from relay.conf import configuration
 from relay.consumer.arrivals import Arrival, read_arrival
 from relay.consumer.cursors import Key, LockedCursor, lock_cursors
 from relay.consumer.origin import Foreign, find_foreign, note_foreign
+from relay.database import connection
+
+
+# An old position costs little: each partition of the outbox above it takes microseconds per event.
+REFRESH_SECONDS = 30.0
+_APPLIED = """
+select coalesce(min(coalesce(s.position, 0)), 0) from unnest(%s::text[]) as wanted (topic)
+left join relay_settled s on s.consumer = %s and s.topic = wanted.topic
+"""
 
 
 class Screened(NamedTuple):
@@ -23,14 +33,35 @@ class Screened(NamedTuple):
     foreign: list[Foreign]
 
 
-def lock_and_screen(consumer: str, batch: list[Arrival]) -> Screened:
+class Applied:
+    """The position of the outbox up to which a consumer has applied everything, read every REFRESH_SECONDS.
+
+    Rows of expected events are above it. If it is too high after a rebuild, these rows are found by a further query.
+    """
+
+    def __init__(self) -> None:
+        self.position = 0
+        self._read_at = time.monotonic() + REFRESH_SECONDS
+
+    def refresh(self, consumer: str, topics: Sequence[str]) -> None:
+        """Read the position again if it is old. A topic without a stored position counts as 0."""
+        if time.monotonic() >= self._read_at:
+            self._read_at = time.monotonic() + REFRESH_SECONDS
+            with connection.cursor() as cursor:
+                cursor.execute(_APPLIED, [list(topics), consumer])
+                self.position = int(cursor.fetchone()[0])
+
+
+def lock_and_screen(consumer: str, batch: list[Arrival], *, since: int = 0) -> Screened:
     """Lock the cursors of `batch`, which has different keys, and compare the arrivals from Kafka with the outbox.
 
     Must run in a transaction. Arrivals of RELAY["FOREIGN_TOPICS"] are not compared.
+
+    :param since: a position below the rows of most arrivals.
     """
     trusted = configuration().foreign_topics
     digests = {arrival.key: arrival.digest for arrival in batch if arrival.digest and arrival.key[0] not in trusted}
-    cursors = lock_cursors(consumer, {arrival.key: arrival.sequence for arrival in batch}, digests)
+    cursors = lock_cursors(consumer, {arrival.key: arrival.sequence for arrival in batch}, digests, since=since)
     suspects = [arrival for arrival in batch if _is_suspect(arrival, digests, cursors[arrival.key])]
     if not suspects:
         return Screened(cursors, batch, [])

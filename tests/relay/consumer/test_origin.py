@@ -12,6 +12,7 @@ from relay import Consumer, publish
 from relay.consumer import cursors, origin
 from relay.consumer.breaker import Breaker
 from relay.consumer.deliveries import Delivery
+from relay.consumer.screening import Applied
 from relay.models import Cursor, ForeignRecord, Intervention, Outbox
 from tests.relay.events import BookLent, BookReturned
 from tests.relay.readers import Readers, deliver, lend
@@ -239,12 +240,30 @@ def test_the_outbox_is_read_by_its_index_on_keys_although_its_statistics_are_old
         cursor.execute("set local enable_seqscan = off")  # as in a consumer's process
         cursor.execute("set local plan_cache_mode = force_generic_plan")
         values = {"consumer": "a", "topics": "{t}", "keys": "{k}", "expected": "{2}", "digests": "{d}"}
-        values |= {"lock_timeout": "5s", "statement_timeout": "10s"}
+        values |= {"since": "3000000", "lock_timeout": "5s", "statement_timeout": "10s"}
         cursor.execute(f"explain {getattr(cursors, statement)}", values)
         plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert plan.count("Index Scan using relay_outbox_p0_key_topic_sequence_idx") == 1, plan
+    newest = "Index Scan using relay_outbox_p5_key_topic_sequence_idx"
+    assert plan.count(newest) == 1, plan
+    assert ("Subplans Removed: 3" in plan) is (statement == "_ADVANCE"), plan
     assert "Seq Scan on relay_outbox" not in plan
     assert "hashed SubPlan" not in plan
+
+
+def test_events_below_the_position_of_the_applied_ones_are_found_too(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a rebuild, while the consumer still remembers a high position."""
+    book, forged = uuid4(), uuid4()
+    monkeypatch.setattr("relay.consumer.screening.REFRESH_SECONDS", 0)
+    with connection.cursor() as cursor:
+        cursor.execute("insert into relay_settled (consumer, topic, position) values ('readers', 'test.library', 2^40)")
+    readers.consumer._applied = Applied()
+    mallory = forge(lend(forged, "Ada")[0], "Mallory")
+    readers.consumer.process([*lend(book, "Ada", "Bob"), mallory])
+    assert readers.consumer._applied.position == 2**40
+    assert readers.applied(book) == ["Ada", "Bob"]
+    assert readers.applied(forged) == []
 
 
 def test_known_events_without_a_handler_are_compared_too(readers: Readers) -> None:
