@@ -186,7 +186,8 @@ class Consumer:
     def _apply(self, batch: list[Arrival]) -> None:
         """Apply arrivals with different keys in one transaction."""
         with transaction.atomic():
-            self._applied.refresh(self.name, self.topics)
+            if self._applied.is_old:
+                self._applied.read(self.name, self.topics)
             cursors, batch, foreign = lock_and_screen(self.name, batch, since=self._applied.position)
             self._park_foreign(cursors, foreign)
             taken = [arrival for arrival in batch if self._take(cursors[arrival.key], arrival)]

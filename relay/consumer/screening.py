@@ -13,7 +13,6 @@ from relay.consumer.cursors import Key, LockedCursor, lock_cursors
 from relay.consumer.origin import Foreign, find_foreign, note_foreign
 from relay.database import connection
 
-
 # An old position costs little: each partition of the outbox above it takes microseconds per event.
 REFRESH_SECONDS = 30.0
 _APPLIED = """
@@ -43,13 +42,17 @@ class Applied:
         self.position = 0
         self._read_at = time.monotonic() + REFRESH_SECONDS
 
-    def refresh(self, consumer: str, topics: Sequence[str]) -> None:
-        """Read the position again if it is old. A topic without a stored position counts as 0."""
-        if time.monotonic() >= self._read_at:
-            self._read_at = time.monotonic() + REFRESH_SECONDS
-            with connection.cursor() as cursor:
-                cursor.execute(_APPLIED, [list(topics), consumer])
-                self.position = int(cursor.fetchone()[0])
+    @property
+    def is_old(self) -> bool:
+        """Whether the position must be read again."""
+        return time.monotonic() >= self._read_at
+
+    def read(self, consumer: str, topics: Sequence[str]) -> None:
+        """Read the position. A topic without a stored position counts as 0."""
+        self._read_at = time.monotonic() + REFRESH_SECONDS
+        with connection.cursor() as cursor:
+            cursor.execute(_APPLIED, [list(topics), consumer])
+            self.position = int(cursor.fetchone()[0])
 
 
 def lock_and_screen(consumer: str, batch: list[Arrival], *, since: int = 0) -> Screened:
