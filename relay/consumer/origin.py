@@ -36,6 +36,7 @@ select number, row[1], row[2], row[3], row[4], row[5] = digest, floor,
 from compared c where row is null or row[5] <> digest or event_id not in ('', row[1])
 order by number
 """  # noqa: S608 - a constant
+_SET_PLANNER = "select set_config('enable_seqscan', %s, true), set_config('enable_nestloop', %s, true)"
 _NOTE = """
 insert into relay_foreignrecord (topic, key, sequence, event_id, type, digest, partition, "offset", found_at)
 select *, clock_timestamp()
@@ -119,10 +120,13 @@ def find_foreign_in_log(deliveries: Sequence[Delivery]) -> list[Foreign]:
 
     A command may have disabled nested loops, or not have disabled sequential scans: neither suits a lookup by key.
     """
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("set local enable_seqscan = off; set local enable_nestloop = on")
-        return list(find_foreign(deliveries))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("select current_setting('enable_seqscan'), current_setting('enable_nestloop')")
+        before = cursor.fetchone()
+        cursor.execute(_SET_PLANNER, ["off", "on"])
+        found = list(find_foreign(deliveries))
+        cursor.execute(_SET_PLANNER, before)  # the caller's transaction may be longer
+    return found
 
 
 def note_foreign(records: Collection[Foreign]) -> int:
