@@ -40,7 +40,7 @@ def run_sql(shop: RunningShop, *statements: str) -> None:
     address = shop.addresses["postgres"].rpartition("/")[0] + "/postgres"
     with psycopg.connect(address, autocommit=True) as connection:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
 
 def copy_database(shop: RunningShop, source: str, target: str) -> None:
@@ -63,8 +63,8 @@ def move(shop: RunningShop, placed: Answer, happening: Happening) -> None:
     """Move an order on, as staff do."""
     code = (
         "from django.db import transaction; from orders.lifecycle.transitions import advance_order\n"
-        "from orders.lifecycle.saga import Happening\n"
-        f"with transaction.atomic(): advance_order({placed.body['id']!r}, Happening.{happening.name}, by='staff')"
+        "from orders.lifecycle.saga import Happening; from uuid import UUID\n"
+        f"with transaction.atomic(): advance_order(UUID({placed.body['id']!r}), Happening.{happening.name}, by='staff')"
     )
     done = shop.manage("shell", "--no-imports", "-c", code)
     assert done.returncode == 0, done.stderr
@@ -77,7 +77,7 @@ def cancel(shop: RunningShop, placed: Answer) -> None:
 
 def read(shop: RunningShop, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with connect(shop) as connection:
-        return connection.execute(sql, parameters).fetchall()  # type: ignore[arg-type]
+        return connection.execute(sql, parameters).fetchall()
 
 
 def test_a_restored_database_applies_no_phantom_and_every_later_event(shop: RunningShop) -> None:

@@ -26,7 +26,7 @@ def read(running_shop: RunningShop) -> Read:
 
     def query(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(running_shop.addresses["postgres"]) as connection:
-            return connection.execute(sql, parameters).fetchall()  # type: ignore[arg-type]
+            return connection.execute(sql, parameters).fetchall()
 
     return query
 
