@@ -15,7 +15,7 @@ import pytest
 from orders.lifecycle.saga import Happening
 from tests.client import Answer, Customer, call, make_order
 from tests.faults.brokers import wait_until
-from tests.faults.counting import connect
+from tests.faults.counting import connect, give_stock
 from tests.flows.test_life_of_an_order import assert_adds_up, find_sku
 from tests.plugin import choose_port
 from tests.running_shop import RunningShop
@@ -82,6 +82,7 @@ def read(shop: RunningShop, sql: str, *parameters: Any) -> list[tuple[Any, ...]]
 
 def test_a_restored_database_applies_no_phantom_and_every_later_event(shop: RunningShop) -> None:
     customer, sku = Customer(shop.base_url), find_sku(shop)
+    give_stock(shop, sku)  # so no StockLow is among the phantoms
     shipped, untouched = (customer.place(make_order((sku, 1))) for _ in range(2))
     for placed in (shipped, untouched):
         customer.wait_for(placed, "confirmed")
