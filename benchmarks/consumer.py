@@ -24,6 +24,8 @@ PIECES = 1_000_000
 SKUS = {"uniform": 1000, "hot": 5}
 # One event per transaction is slow, so this measurement uses a tenth of the events.
 SAMPLE = 10
+#: The table with the outbox rows of all topics, from which they are restored before each run.
+KEPT = "bench_kept_outbox"
 
 
 def make_orders(kind: str, count: int) -> list[Any]:
@@ -54,7 +56,10 @@ def make_orders(kind: str, count: int) -> list[Any]:
 
 
 def fill_topic(topic: str, kind: str, count: int) -> None:
-    """Send `count` orders to a new topic in the relay's format. Each order is the first event of its key."""
+    """Send `count` orders to a new topic in the relay's format, and keep their outbox rows in the table KEPT.
+
+    Each order is the first event of its key.
+    """
     from relay.forwarder.batches import Message
     from relay.forwarder.messages import make_message
     from relay.forwarder.producer import Producer
@@ -66,7 +71,9 @@ def fill_topic(topic: str, kind: str, count: int) -> None:
     producer = Producer()
     partitions = producer.count_partitions(topic)
     by_partition: dict[int, list[Message]] = defaultdict(list)
-    for n, order in enumerate(make_orders(kind, count)):
+    orders = make_orders(kind, count)
+    keep_rows(topic, orders)
+    for n, order in enumerate(orders):
         key_hash, key, kind_of_event = hash_key(order.key), order.key.encode(), order.type_name().encode()
         at, event_id = order.occurred_at.isoformat().encode(), str(order.event_id).encode()
         row = Row(n, key_hash, topic.encode(), key, b"1", event_id, kind_of_event, at, b"", order.encode(), 0.0)
@@ -78,6 +85,24 @@ def fill_topic(topic: str, kind: str, count: int) -> None:
             producer.send_queued()
             assert sent.wait(30) and sending.error is None
     producer.close()
+
+
+def keep_rows(topic: str, orders: list[Any]) -> None:
+    """Add the outbox rows of `orders` to KEPT, because consumers apply an event only if the outbox has it."""
+    from django.db import connection
+
+    from relay.publisher.outbox import hash_key
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"create table if not exists {KEPT} (like relay_outbox including defaults)")
+        cursor.executemany(
+            f"insert into {KEPT} (position, topic, key, key_hash, sequence, event_id, type, occurred_at, body)"  # noqa: S608
+            " values (0, %s, %s, %s, 1, %s, %s, %s, %s)",
+            [
+                (topic, o.key, hash_key(o.key), o.event_id, o.type_name(), o.occurred_at, o.encode().decode())
+                for o in orders
+            ],
+        )
 
 
 def measure_poll(topic: str, count: int) -> float:
@@ -169,6 +194,9 @@ def empty_tables() -> None:
             "truncate inventory_stock, inventory_reservation, inventory_movement,"
             " relay_cursor, relay_outbox, relay_stream"
         )
+        columns = "topic, key, key_hash, sequence, event_id, type, occurred_at, body, published_at"
+        cursor.execute(f"insert into relay_outbox ({columns}) select {columns} from {KEPT}")  # noqa: S608
+        cursor.execute("insert into relay_stream (topic, key, last) select topic, key, sequence from relay_outbox")
     receive_opening_stock({f"{kind}-{n}": PIECES for kind, number in SKUS.items() for n in range(number)})
     with connection.cursor() as cursor:
         cursor.execute("vacuum analyze inventory_stock")

@@ -11,8 +11,8 @@ Read the packages and their modules in this order. No module imports a later one
     relay/publisher/:   event, topics, tracing, outbox, canary
     relay/process/:     broker, connection, failpoint, loop
     relay/forwarder/:   lease, reader, buffer, batches, messages, producer, queues, marker, forwarder
-    relay/consumer/:    deliveries, subscription, cursors, arrivals, parking, breaker, canary, consumer, registry, lag,
-                        receiver, command
+    relay/consumer/:    deliveries, subscription, origin, cursors, arrivals, screening, parking, breaker, canary,
+                        consumer, registry, lag, receiver, command
 
 Events arrive without the other packages: health/ reports the state of the relay, operations/ contains manual changes,
 schemas/ keeps events readable for others, testing/ replaces Kafka in tests. admin, apps

@@ -1,8 +1,15 @@
-"""Array literals for PostgreSQL. psycopg adapts lists item by item in Python, which dominates the cost of a batch."""
+"""Arrays for PostgreSQL, as literals and in chunks.
 
-from collections.abc import Iterable
+psycopg adapts lists item by item in Python, which dominates the cost of a batch.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 def to_array(values: Iterable[object]) -> str:
@@ -15,3 +22,10 @@ def to_array(values: Iterable[object]) -> str:
     if joined.count('"') > 2 * (len(texts) - 1) or "\\" in joined:  # escape only if needed, because it is slow
         joined = '","'.join([text.replace("\\", "\\\\").replace('"', '\\"') for text in texts])
     return f'{{"{joined}"}}' if texts else "{}"
+
+
+def split_into_chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield `values` as lists of `size` values; the last list may be shorter."""
+    iterator = iter(values)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

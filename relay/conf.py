@@ -19,6 +19,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     bootstrap_servers: list[str] = msgspec.field(default_factory=lambda: ["localhost:9092"])
     #: Alias in settings.DATABASES of the database with the relay's tables. publish() needs a transaction in it.
     database: str = "default"
+    #: Topics that the outbox of another service fills. Consumers do not compare their records with this outbox.
+    foreign_topics: list[str] = []
     #: More options for every client of kafka-python, for example security_protocol and sasl_mechanism.
     client_options: dict[str, Any] = {}
     #: The `source` of the CloudEvents, a URI reference.

@@ -136,7 +136,7 @@ class Intervention(models.Model):
 
     at = models.DateTimeField(db_default=Now())
     actor = models.TextField()
-    action = models.TextField(help_text="For example redrive, skip, edit, replay, pause, resume, prune.")
+    action = models.TextField(help_text="For example redrive, skip, edit, replay, pause, resume, prune, restore.")
     consumer = models.TextField(blank=True, db_default="")
     topic = models.TextField(blank=True, db_default="")
     key = models.TextField(blank=True, db_default="")
@@ -147,6 +147,34 @@ class Intervention(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor} at {self.at:%Y-%m-%d %H:%M}"
+
+
+class ForeignRecord(models.Model):
+    """A record in Kafka that differs from the outbox row with its number, or has no row: forged, or a phantom.
+
+    Consumers never apply it. They drop it silently once a person has explained it with relay_after_restore.
+    """
+
+    topic = models.TextField()
+    key = models.TextField()
+    sequence = models.BigIntegerField()
+    event_id = models.TextField(help_text="The header ce_id of the record.")
+    type = models.TextField()
+    digest = models.TextField(help_text="The SHA-256 of type and body.")
+    partition = models.IntegerField()
+    offset = models.BigIntegerField()
+    found_at = models.DateTimeField(db_default=Now())
+    explained_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                F("key"), F("topic"), F("sequence"), F("digest"), F("event_id"), name="foreign_record_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.topic}/{self.key} #{self.sequence} at {self.partition}@{self.offset}"
 
 
 class Heartbeat(models.Model):

@@ -17,12 +17,17 @@ class UnreadableMessage(ValueError):
 
 
 class Arrival(NamedTuple):
-    """A key, a sequence number (0: unknown), and the event, or the exception that prevented decoding it."""
+    """A key, a sequence number (0: unknown), and the event, or the exception that prevented decoding it.
+
+    An arrival from Kafka has its `delivery` and the `digest` of the delivery; an arrival from the outbox has neither.
+    """
 
     key: Key
     sequence: int
     event: Event | Exception
     traceparent: str
+    digest: str = ""
+    delivery: Delivery | None = None
 
     def read(self) -> Event:
         """Return the event.
@@ -51,7 +56,8 @@ def read_delivery(delivery: Delivery) -> Arrival:
     key = delivery.topic, delivery.key
     if delivery.problem:
         return Arrival(key, 0, UnreadableMessage(delivery.problem), delivery.traceparent)
-    return read_arrival(key, delivery.sequence, delivery.type, delivery.value, delivery.traceparent)
+    arrival = read_arrival(key, delivery.sequence, delivery.type, delivery.value, delivery.traceparent)
+    return arrival._replace(digest=delivery.digest, delivery=delivery)
 
 
 def split_into_waves(arrivals: Iterable[Arrival]) -> list[list[Arrival]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from relay.consumer.cursors import lock_cursors, move_cursors
 from relay.consumer.deliveries import Delivery
+from relay.consumer.origin import find_foreign
 from relay.database import connection, transaction
 from relay.publisher.canary import KEY, CanarySent
 
@@ -23,10 +24,13 @@ def exclude_canaries(deliveries: Sequence[Delivery]) -> list[Delivery]:
 def note_canaries(consumer: str, deliveries: Sequence[Delivery]) -> None:
     """Move the consumer's cursor to the newest canary of `deliveries`. Call this after the other events are applied.
 
-    Missing canaries are skipped and not healed: their topic keeps records for one hour only.
+    Missing canaries are skipped and not healed: their topic keeps records for one hour only. Canaries that are not from
+    the outbox are ignored: after a restore, a phantom would move the cursor beyond the end of the stream.
     """
-    newest = max((delivery.sequence for delivery in deliveries if delivery.topic == CanarySent.topic), default=0)
-    if newest:
+    canaries = {d.sequence: d for d in deliveries if d.topic == CanarySent.topic and not d.problem}
+    for found in find_foreign(list(canaries.values())) if canaries else ():
+        del canaries[found.delivery.sequence]
+    if newest := max(canaries, default=0):
         with transaction.atomic():
             cursor = lock_cursors(consumer, {KEY: 0})[KEY]
             if newest > cursor.last:

@@ -5,9 +5,10 @@ Sequence numbers reveal duplicates, which are dropped, and gaps, which are fille
 parks its key, and all other keys continue.
 """
 
+import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import starmap
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
@@ -16,12 +17,16 @@ from relay.consumer.arrivals import Arrival, UnreadableMessage, read_arrival, re
 from relay.consumer.breaker import Breaker
 from relay.consumer.cursors import Key, LockedCursor, lock_cursors, move_cursors, read_end, read_outbox, unpark_cursor
 from relay.consumer.deliveries import Delivery
+from relay.consumer.origin import ADVICE, Foreign, UnknownOrigin
 from relay.consumer.parking import MissingEvents, park
+from relay.consumer.screening import Applied, lock_and_screen
 from relay.database import transaction
 from relay.process.failpoint import failpoint
 from relay.process.loop import is_transient
 from relay.publisher.event import Event
 from relay.publisher.tracing import span_for
+
+logger = logging.getLogger(__name__)
 
 # Lower bound of events in a transaction: on a slow disk, smaller batches cost more commits and save no time.
 MIN_BATCH = 50
@@ -76,6 +81,7 @@ class Consumer:
         self._handlers: list[Handler] = []
         # Classes with a common handler have the same number.
         self._groups: dict[type[Event], int] = {}
+        self._applied = Applied()
         self._sizers: dict[int, BatchSizer] = defaultdict(BatchSizer)
         #: Set by the Receiver. Without a breaker, each failure parks its key.
         self.breaker: Breaker | None = None
@@ -180,7 +186,10 @@ class Consumer:
     def _apply(self, batch: list[Arrival]) -> None:
         """Apply arrivals with different keys in one transaction."""
         with transaction.atomic():
-            cursors = lock_cursors(self.name, {arrival.key: arrival.sequence for arrival in batch})
+            if self._applied.is_old:
+                self._applied.read(self.name, self.topics)
+            cursors, batch, foreign = lock_and_screen(self.name, batch, since=self._applied.position)
+            self._park_foreign(cursors, foreign)
             taken = [arrival for arrival in batch if self._take(cursors[arrival.key], arrival)]
             self._handle(taken)
             move_cursors(self.name, cursors.values())
@@ -190,9 +199,19 @@ class Consumer:
         if len(taken) < len(batch):
             waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch)
         duplicates = len(batch) - len(taken) - waiting
-        self.figures.update(applied=len(taken), duplicates=duplicates, waiting=waiting, batches=1)
+        self.figures.update(applied=len(taken), duplicates=duplicates, waiting=waiting, foreign=len(foreign), batches=1)
         if self.breaker:
             self.breaker.succeed([arrival.key for arrival in taken])
+
+    def _park_foreign(self, cursors: Mapping[Key, LockedCursor], foreign: Iterable[Foreign]) -> None:
+        """Park the keys of `foreign` records. A repeated number needs no parking, because nothing is applied."""
+        for found in foreign:
+            problem = UnknownOrigin(f"{found.describe()}. {ADVICE}")
+            cursor = cursors[found.key]
+            if cursor.parked_at is None and found.delivery.sequence > cursor.last:
+                self._park_locked(cursor, problem)
+            else:
+                logger.error("foreign record", extra={"consumer": self.name, "problem": str(problem)})
 
     def _take(self, cursor: LockedCursor, arrival: Arrival) -> bool:
         """Move `cursor` to the arrival; return False if the key is parked or the arrival is a duplicate."""

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from relay.arrays import to_array
+from relay.consumer.origin import DIGEST
 from relay.database import connection
 
 Key = tuple[str, str]  # topic, key
@@ -15,14 +17,22 @@ _LIMITS = (
     "limits as materialized (select set_config('lock_timeout', %(lock_timeout)s, true),"
     " set_config('statement_timeout', %(statement_timeout)s, true))"
 )
+# The digest of the outbox row of the expected event: a scalar subquery, because PostgreSQL may hash an EXISTS.
+_ORIGIN = f"""(select {DIGEST} from relay_outbox o
+     where o.key = wanted.key and o.topic = wanted.topic and o.sequence = wanted.expected {{recent}} limit 1)"""  # noqa: S608
+# Excludes old partitions at the start of each execution. The stable function prevents their exclusion by the planner,
+# which would then plan each execution again.
+_RECENT = "and o.position > %(since)s::bigint + 0 * pg_backend_pid()"
 # The usual case in one statement: an event that is the first of its key or follows the cursor. No row is returned for
-# duplicates, gaps, parked keys and streams with pruned events. The lateral join forces an index lookup for each key,
-# even if the planner's statistics are older than the table's growth.
+# duplicates, gaps, parked keys, streams with pruned events, and records that differ from their outbox row. The lateral
+# join forces an index lookup for each key, even if the planner's statistics are older than the table's growth.
 _ADVANCE = f"""
 with {_LIMITS},
 wanted as materialized (
     select wanted.* from limits
-    cross join unnest(%(topics)s::text[], %(keys)s::text[], %(expected)s::bigint[]) as wanted (topic, key, expected)),
+    cross join unnest(%(topics)s::text[], %(keys)s::text[], %(expected)s::bigint[], %(digests)s::text[])
+        as wanted (topic, key, expected, digest)
+    where digest = '' or digest = {_ORIGIN.format(recent=_RECENT)}),
 made as (
     insert into relay_cursor (consumer, topic, key, last)
     select %(consumer)s, topic, key, 1 from wanted
@@ -51,12 +61,15 @@ select %(consumer)s, topic, key, coalesce((select floor from relay_stream s
 from limits cross join unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
 on conflict (consumer, topic, key) do nothing
 """  # noqa: S608 - a constant
-_LOCK = """
-select locked.* from unnest(%(topics)s::text[], %(keys)s::text[]) as wanted (topic, key)
+_LOCK = f"""
+select locked.*, case when wanted.digest <> '' then {_ORIGIN.format(recent="")} end,
+       coalesce((select floor from relay_stream s where s.topic = wanted.topic and s.key = wanted.key), 0)
+from unnest(%(topics)s::text[], %(keys)s::text[], %(expected)s::bigint[], %(digests)s::text[])
+    as wanted (topic, key, expected, digest)
 cross join lateral (select topic, key, last, last, parked_at from relay_cursor c
                     where c.consumer = %(consumer)s and c.topic = wanted.topic and c.key = wanted.key
                     for update) locked
-"""
+"""  # noqa: S608 - a constant
 _MOVE = """
 update relay_cursor c set last = moved.last
 from unnest(%(topics)s::text[], %(keys)s::text[], %(lasts)s::bigint[]) as moved (topic, key, last)
@@ -86,39 +99,55 @@ where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 
 @dataclass(slots=True)
 class LockedCursor:
-    """A locked row of a cursor. `stored` is the sequence number in the row, `last` the one to write."""
+    """A locked row of a cursor. `stored` is the sequence number in the row, `last` the one to write.
+
+    `digest` is the digest of the expected event's outbox row; None: it has no row. `floor` is the stream's floor.
+    """
 
     topic: str
     key: str
     stored: int
     last: int
     parked_at: datetime | None = None
+    digest: str | None = None
+    floor: int = 0
 
 
-def lock_cursors(consumer: str, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
+def lock_cursors(
+    consumer: str, expected: Mapping[Key, int], digests: Mapping[Key, str] = MappingProxyType({}), *, since: int = 0
+) -> dict[Key, LockedCursor]:
     """Lock the cursors of the keys in `expected` and return them by key. Insert missing ones.
 
     Must run in a transaction, whose time limits it sets. If the `expected` sequence (0: none) follows the cursor, it is
     stored at once, before the event is applied. This saves a statement in `move_cursors`.
+
+    :param digests: digests of the expected events. An event with a digest is stored only if its outbox row has the same
+        digest. Otherwise the caller must compare the digest with the `digest` of the returned cursor.
+    :param since: a position below the rows of most expected events. Below it, rows are found by a further statement.
     """
     ordered = sorted(expected)
-    locked = _advance(consumer, {key: expected[key] for key in ordered if expected[key]})
+    locked = _advance(consumer, {key: expected[key] for key in ordered if expected[key]}, digests, since)
     if others := [key for key in ordered if key not in locked]:
         with connection.cursor() as cursor:
             cursor.execute(_INSERT_MISSING, _name(consumer, others) | _name_limits())
-            cursor.execute(_LOCK, _name(consumer, others))
+            cursor.execute(_LOCK, _name(consumer, others) | _name_events(others, expected, digests))
             locked |= {(row[0], row[1]): LockedCursor(*row) for row in cursor.fetchall()}
     return locked
 
 
-def _advance(consumer: str, expected: Mapping[Key, int]) -> dict[Key, LockedCursor]:
+def _advance(
+    consumer: str, expected: Mapping[Key, int], digests: Mapping[Key, str], since: int
+) -> dict[Key, LockedCursor]:
     if not expected:
         return {}
     with connection.cursor() as cursor:
-        values = _name(consumer, [*expected]) | {"expected": to_array(expected.values())}
+        values = _name(consumer, [*expected]) | _name_events([*expected], expected, digests)
+        values["since"] = str(since)
         cursor.execute(_ADVANCE, values | _name_limits())
         moved = [(topic, key) for topic, key in cursor.fetchall()]
-    return {key: LockedCursor(*key, stored=expected[key], last=expected[key] - 1) for key in moved}
+    return {
+        key: LockedCursor(*key, stored=expected[key], last=expected[key] - 1, digest=digests.get(key)) for key in moved
+    }
 
 
 def move_cursors(consumer: str, cursors: Iterable[LockedCursor]) -> None:
@@ -152,6 +181,13 @@ def _name_limits() -> dict[str, str]:
 
 def _name(consumer: str, keys: Sequence[Key]) -> dict[str, str]:
     return {"consumer": consumer, "topics": to_array(t for t, _ in keys), "keys": to_array(k for _, k in keys)}
+
+
+def _name_events(keys: Sequence[Key], expected: Mapping[Key, int], digests: Mapping[Key, str]) -> dict[str, str]:
+    return {
+        "expected": to_array(expected[key] for key in keys),
+        "digests": to_array(digests.get(key, "") for key in keys),
+    }
 
 
 def read_end(key: Key) -> tuple[int, int]:

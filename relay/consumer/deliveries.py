@@ -18,6 +18,13 @@ class Delivery(NamedTuple):
     value: bytes
     problem: str = ""
     traceparent: str = ""
+    #: The header ce_id, at most 64 characters.
+    event_id: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of type and value: of everything that a consumer reads of an event."""
+        return sha256(b"%b\n%b" % (self.type.encode(), self.value)).hexdigest()
 
 
 def read_record(record: Any) -> Delivery:
@@ -39,6 +46,7 @@ def read_record(record: Any) -> Delivery:
         record.value or b"",
         "" if readable else _find_problem(record, event_type, digits, too_long=too_long),
         (headers.get("traceparent") or b"").decode(errors="replace"),
+        (headers.get("ce_id") or b"").decode(errors="backslashreplace").replace("\0", "\\0")[:64],
     )
 
 

@@ -5,6 +5,7 @@ import logging
 from relay.conf import configuration
 from relay.consumer.arrivals import UnreadableMessage
 from relay.consumer.cursors import LockedCursor, park_cursor
+from relay.consumer.origin import UnknownOrigin
 from relay.publisher.topics import UnknownEventType
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ class MissingEvents(LookupError):
 def park(consumer: str, cursor: LockedCursor, error: Exception) -> None:
     """Park a locked cursor because of `error`. If it is parked already, schedule its next try."""
     pauses = configuration().retry_seconds
-    if isinstance(error, UnreadableMessage):
+    if isinstance(error, UnreadableMessage | UnknownOrigin):
         pauses = []
     elif isinstance(error, UnknownEventType):
         pauses = UNKNOWN_TYPE_RETRY_SECONDS

@@ -7,6 +7,7 @@ from typing import Any
 from relay.consumer.canary import read_canary_ages
 from relay.consumer.consumer import Consumer
 from relay.consumer.lag import read_lag
+from relay.consumer.origin import count_unexplained
 from relay.consumer.registry import all_consumers
 from relay.database import connection
 from relay.health.backlog import read_unpublished
@@ -20,6 +21,7 @@ GAUGES = {
     "relay_outbox_oldest_unpublished_seconds": "Age of the oldest row that is not in Kafka yet.",
     "relay_outbox_refused_rows": "Rows that Kafka refused for good; their keys wait for a person.",
     "relay_outbox_partitions_ahead": "Empty partitions of the outbox for future rows.",
+    "relay_foreign_records": "Records in Kafka that are not from the outbox and that nobody has explained.",
     "relay_consumer_lag_events": "Events that the consumer has not applied.",
     "relay_consumer_lag_keys": "Keys with events that the consumer has not applied.",
     "relay_consumer_oldest_unapplied_seconds": "Age of the oldest event that the consumer has not applied.",
@@ -56,6 +58,7 @@ def read_outbox() -> Iterator[Sample]:
     yield "relay_outbox_unpublished_rows", {}, unpublished.rows
     yield "relay_outbox_oldest_unpublished_seconds", {}, unpublished.oldest_seconds
     yield "relay_outbox_refused_rows", {}, unpublished.refused
+    yield "relay_foreign_records", {}, count_unexplained()
     position = read_position()
     yield "relay_outbox_partitions_ahead", {}, sum(partition.first > position for partition in list_partitions())
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,14 @@ from tests.running_shop import RunningShop
 
 Headers = list[tuple[str, bytes]]
 CONSUMERS = ["analytics", "inventory", "notifications", "payments"]  # of shop.orders
+
+
+@pytest.fixture(scope="module", autouse=True)
+def explained(running_shop: RunningShop) -> Iterator[None]:
+    """Explain the records of this module at its end, because `verify` names them until then."""
+    yield
+    done = running_shop.manage("relay_after_restore", "--reason", "sent by tests")
+    assert done.returncode == 0, done.stderr
 
 
 def send_raw(shop: RunningShop, key: bytes | None, value: bytes, headers: Headers) -> None:
@@ -42,9 +51,9 @@ def wait_for_parked(shop: RunningShop, key: str, reason: str) -> None:
     [
         (b"{}", [], "it has no ce_type header"),
         (b"{}", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"first")], "its ce_sequence header is b'first'"),
-        (b"not json", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"1")], "not a OrderPlaced.v1"),
-        (b"{}", [("ce_type", b"OrderTeleported.v1"), ("ce_sequence", b"1")], "unknown type 'OrderTeleported.v1'"),
-        (b"{}", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"7")], "after sequence 0 Kafka delivered 7"),
+        (b"not json", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"1")], "UnknownOrigin: Kafka's record of"),
+        (b"{}", [("ce_type", b"OrderTeleported.v1"), ("ce_sequence", b"1")], "(OrderTeleported.v1), and the outbox"),
+        (b"{}", [("ce_type", b"OrderPlaced.v1"), ("ce_sequence", b"7")], "the outbox has no event with this sequence"),
     ],
 )
 def test_a_bad_message_parks_its_key_and_other_orders_continue(

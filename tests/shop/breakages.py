@@ -5,6 +5,7 @@ Names in braces refer to the orders of the fixture.
 
 EVENTS = "every order has its events"
 STREAMS = "every stream is gapless"
+ORIGIN = "every record in Kafka is from the outbox"
 LOG = "every published row is in Kafka, first occurrences in order"
 CURSORS = "every cursor is at the end of its stream"
 CAUSES = "every effect has its event"

@@ -20,6 +20,7 @@ from relay.consumer.deliveries import Delivery
 from relay.consumer.registry import all_consumers
 from relay.models import Outbox
 from relay.operations import cluster
+from relay.testing.delivery import make_delivery
 from shop.catalogue.models import Category, Product
 from shop.management.verification.log import Committed
 
@@ -67,8 +68,7 @@ class World:
         """Append all unpublished rows to the log, as the relay would, and return their number."""
         rows = list(Outbox.objects.filter(published_at=None).order_by("position"))
         for row in rows:
-            body = row.body.encode()
-            self.log.append(Delivery(row.topic, 0, len(self.log), row.key, row.sequence, row.type, body))
+            self.log.append(make_delivery(row)._replace(partition=0, offset=len(self.log)))
         with connection.cursor() as cursor:
             cursor.execute("update relay_outbox set published_at = clock_timestamp() where published_at is null")
         return len(rows)

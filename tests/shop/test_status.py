@@ -15,10 +15,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from relay import BrokerUnavailable, publish
 from relay.consumer.canary import note_canaries
-from relay.consumer.deliveries import Delivery
 from relay.heartbeat import Pulse, beat
 from relay.models import ConsumerState, Outbox
 from relay.publisher.canary import Canary, CanarySent
+from relay.testing.delivery import make_delivery
 from shop.embedded.addresses import make_database_url
 from shop.events import OrderShipped
 from shop.management.commands import status as command
@@ -129,7 +129,7 @@ def test_an_estimated_lag_is_marked_with_about(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_age_of_the_canary_and_a_pause_are_shown() -> None:
     Canary().tick()
-    note_canaries("orders", [Delivery(CanarySent.topic, 0, 1, "canary", 1, "CanarySent.v1", b"{}")])
+    note_canaries("orders", [make_delivery(Outbox.objects.get(topic=CanarySent.topic))])
     ConsumerState.objects.create(
         consumer="inventory", paused_at=timezone.now(), paused_by="ada", reason="counting stock"
     )

@@ -13,6 +13,7 @@ from kombu.utils.url import parse_url
 
 from relay.consumer.canary import read_canary_ages
 from relay.consumer.lag import read_lag
+from relay.consumer.origin import count_unexplained
 from relay.consumer.registry import all_consumers
 from relay.health.backlog import read_unpublished
 from relay.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
@@ -47,6 +48,9 @@ class Command(BaseCommand):
             return
         outbox = "\noutbox: {unpublished} unpublished, the oldest {oldest_seconds:.1f} s old, refused: {refused}"
         self.stdout.write(outbox.format(**status["outbox"]))
+        if foreign := status["outbox"]["foreign"]:
+            problem = f"foreign: {foreign} records in Kafka are not from the outbox: see relay_after_restore --dry-run"
+            self.stdout.write(self.style.ERROR(problem))
         for name, state in status["consumers"].items():
             about = "" if state["exact"] else "about "
             line = "lag {about}{lag} events in {keys} keys, parked keys: {parked}, ".format(about=about, **state)
@@ -105,12 +109,13 @@ def read_database() -> tuple[dict[str, Any], list[Process]]:
 
 
 def read_outbox() -> dict[str, Any]:
-    """Return the number and age of the unpublished rows, and the number of refused rows."""
+    """Return the number and age of the unpublished rows, and the numbers of refused rows and of foreign records."""
     unpublished = read_unpublished()
     return {
         "unpublished": unpublished.rows,
         "oldest_seconds": round(unpublished.oldest_seconds, 3),
         "refused": unpublished.refused,
+        "foreign": count_unexplained(),
     }
 
 

@@ -29,7 +29,12 @@ from shop.management.verification.effects import (
     find_effects_without_event,
     find_events_without_effect,
 )
-from shop.management.verification.log import Log, find_cursor_differences, find_log_differences
+from shop.management.verification.log import (
+    Log,
+    find_cursor_differences,
+    find_foreign_records,
+    find_log_differences,
+)
 from shop.management.verification.outbox import (
     find_orders_without_events,
     find_rows_left_behind,
@@ -119,6 +124,7 @@ def check_rules(report: Report, tell: Callable[[str], None]) -> None:
         "every stream is gapless": find_stream_gaps,
         "every row up to the low watermark is published": find_rows_left_behind,
         "every published row is in Kafka, first occurrences in order": lambda: find_log_differences(ends, log),
+        "every record in Kafka is from the outbox": lambda: find_foreign_records(log),
         "every cursor is at the end of its stream": lambda: find_cursor_differences(ends, log, committed),
         "every effect has its event": find_effects_without_event,
         "no effect is stored twice": find_duplicate_effects,
@@ -142,6 +148,8 @@ def check_rules(report: Report, tell: Callable[[str], None]) -> None:
         "streams": len(ends.streams),
         "records_in_kafka": log.records,
         "repeats_in_kafka": log.repeats,
-        "foreign_records_in_kafka": log.foreign,
+        "unreadable_records_in_kafka": log.unreadable,
+        "foreign_records_in_kafka": len(log.foreign) + log.explained,
+        "explained_records_in_kafka": log.explained,
         "parked_keys": ends.parked,
     }

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
+from relay.arrays import split_into_chunks
+from relay.conf import configuration
 from relay.consumer.cursors import Key
 from relay.consumer.deliveries import Delivery
+from relay.consumer.origin import find_foreign_in_log
 from relay.operations import cluster
-from shop.management.verification.outbox import Ends, read_last
+from shop.management.verification.outbox import Ends
 
+# Records that one query compares with the outbox.
+CHUNK_RECORDS = 1000
 Committed = dict[str, dict[tuple[str, int], int]]
 
 
@@ -20,8 +25,11 @@ class Log:
     ends: Ends
     records: int = 0
     repeats: int = 0
-    #: Records that are not from this outbox.
-    foreign: int = 0
+    #: Records without a key, a type or a sequence number.
+    unreadable: int = 0
+    #: Sentences about the records that are not from the outbox and that nobody has explained; the number of others.
+    foreign: list[str] = field(default_factory=list)
+    explained: int = 0
     #: The last sequence number that the log reaches without a gap, or 0.
     reached: dict[Key, int] = field(default_factory=dict)
     #: The sequence numbers after the first gap.
@@ -41,23 +49,31 @@ class Log:
 
         :raises BrokerUnavailable: no broker answered.
         """
-        for delivery in cluster.read_log(topics):
-            self.records += 1
-            if self.records % 1000 == 0:
-                tell(f"reading Kafka's log, {self.records:,} records")
-            if delivery.problem:
-                self.foreign += 1
-            else:
-                self.add(delivery)
+        for chunk in split_into_chunks(cluster.read_log(topics), CHUNK_RECORDS):
+            self.records += len(chunk)
+            tell(f"reading Kafka's log, {self.records:,} records")
+            readable = [delivery for delivery in chunk if not delivery.problem]
+            self.unreadable += len(chunk) - len(readable)
+            foreign = self._set_foreign_aside(readable)
+            for delivery in readable:
+                if (delivery.topic, delivery.partition, delivery.offset) not in foreign:
+                    self.add(delivery)
+
+    def _set_foreign_aside(self, deliveries: Sequence[Delivery]) -> set[tuple[str, int, int]]:
+        """Record the foreign records of `deliveries` and return their places. Skip rows that are edited or pruned."""
+        ours = [delivery for delivery in deliveries if delivery.topic not in configuration().foreign_topics]
+        foreign = [found for found in find_foreign_in_log(ours) if not found.edited and not found.is_pruned]
+        self.foreign += [f"{f.delivery.topic}/{f.delivery.key}: {f.describe()}" for f in foreign if not f.explained]
+        self.explained += sum(found.explained for found in foreign)
+        return {(found.delivery.topic, found.delivery.partition, found.delivery.offset) for found in foreign}
 
     def add(self, delivery: Delivery) -> None:
-        """Record one delivery."""
+        """Record one delivery that is from the outbox."""
         key, sequence = (delivery.topic, delivery.key), delivery.sequence
         reached, ahead = self.reached.get(key, 0), self.ahead.get(key, ())
         if sequence <= reached or sequence in ahead:
             self.repeats += 1
             return
-        self.foreign += key not in self.ends.streams
         if (key, sequence) in self.waited_for:
             self.places[key, sequence] = (delivery.partition, delivery.offset)
         # A topic with a retention time may start at any sequence number.
@@ -79,10 +95,7 @@ class Log:
 
 
 def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
-    """Report published rows that are not in Kafka, keys whose first occurrences are not 1, 2, 3 …, and lost rows.
-
-    A row is lost if Kafka has its event, but the database has lost it after the send.
-    """
+    """Report published rows that are not in Kafka, and keys whose first occurrences are not 1, 2, 3 …"""
     for (topic, key), reached, came in log.jumps:
         if (topic, key) in ends.streams:
             yield f"in Kafka {topic}/{key} jumps from {reached} to {came}"
@@ -91,11 +104,11 @@ def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
         reached = log.reached[topic, key]
         if reached < published and not (forgets and not reached):
             yield f"{topic}/{key} is published up to {published}, but Kafka holds it up to {reached}"
-    # The log was read after the ends, so newer events may have been published in between: compare with the ends of now.
-    beyond = {key: n for key, n in log.reached.items() if key in ends.streams and n > ends.streams[key][0]}
-    for (topic, key), last in read_last(list(beyond)).items():
-        if beyond[topic, key] > last:
-            yield f"{topic}/{key} ends at {last}, but Kafka holds it up to {beyond[topic, key]}"
+
+
+def find_foreign_records(log: Log) -> Iterator[str]:
+    """Report records that differ from the outbox row with their number, or have no row, and that nobody explained."""
+    yield from log.foreign
 
 
 def find_cursor_differences(ends: Ends, log: Log, committed: Committed) -> Iterator[str]:

@@ -62,17 +62,6 @@ def read_ends() -> Ends:
     return Ends(streams, behind, parked)
 
 
-def read_last(keys: list[Key]) -> dict[Key, int]:
-    """Return the last sequence number that is assigned now for each of `keys`."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select topic, key, last from relay_stream"
-            " where (topic, key) in (select * from unnest(%s::text[], %s::text[]))",
-            [[topic for topic, _ in keys], [key for _, key in keys]],
-        )
-        return {(topic, key): last for topic, key, last in cursor.fetchall()}
-
-
 def find_orders_without_events() -> Iterator[str]:
     """Report orders whose events in the outbox do not match their timestamps. Skip pruned keys."""
     with connection.cursor() as cursor:

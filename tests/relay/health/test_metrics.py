@@ -21,8 +21,9 @@ from relay.consumer.deliveries import Delivery
 from relay.health import metrics
 from relay.health.measures import GAUGES, Sample
 from relay.heartbeat import Pulse
-from relay.models import ConsumerState, ShardLease
+from relay.models import ConsumerState, ForeignRecord, Outbox, ShardLease
 from relay.publisher.canary import Canary, CanarySent
+from relay.testing.delivery import make_delivery
 from tests.relay.events import BookLent
 from tests.relay.readers import Readers
 
@@ -116,7 +117,7 @@ def test_the_metrics_show_which_relay_sends_records_one_by_one() -> None:
 
 def test_the_age_of_the_canary_and_the_shards_of_each_relay_are_reported() -> None:
     Canary().tick()
-    note_canaries("readers", [Delivery(CanarySent.topic, 0, 1, "canary", 1, "CanarySent.v1", b"{}")])
+    note_canaries("readers", [make_delivery(Outbox.objects.get(topic=CanarySent.topic))])
     later, past = timezone.now() + timedelta(minutes=1), timezone.now() - timedelta(minutes=1)
     ShardLease.objects.all().delete()
     for shard, owner, until in [(0, "one", later), (1, "one", later), (2, "two", later), (3, "two", past)]:
@@ -232,3 +233,12 @@ def test_the_alerts_use_documented_metrics_and_every_gauge_is_documented() -> No
     used = {name for rule in group["rules"] for name in re.findall(r"relay_[a-z_]+", rule["expr"])}
     assert {name.removesuffix("_bucket") for name in used} <= documented
     assert all(set(rule) <= {"alert", "expr", "for", "labels", "annotations"} for rule in group["rules"])
+
+
+def test_foreign_records_are_reported_until_they_are_explained(readers: Readers) -> None:
+    assert find(scrape(), "relay_foreign_records") == 0
+    forged = BookLent(book=uuid4(), reader="Mallory")
+    readers.consumer.process([Delivery("test.library", 0, 1, forged.key, 1, forged.type_name(), forged.encode())])
+    assert find(scrape(), "relay_foreign_records") == 1
+    ForeignRecord.objects.update(explained_at=timezone.now())
+    assert find(scrape(), "relay_foreign_records") == 0
