@@ -20,6 +20,14 @@ class Delivery(NamedTuple):
     traceparent: str = ""
 
 
+class Place(NamedTuple):
+    """The partition `number` of `topic`, which has `partitions` partitions."""
+
+    topic: str
+    number: int
+    partitions: int
+
+
 def read_record(record: Any) -> Delivery:
     """Parse `record`. Never raises: `problem` describes missing or malformed parts."""
     headers = dict(record.headers)

@@ -16,6 +16,7 @@ from orders.models import Order
 from payments.gateways.protocol import GatewayUnavailable
 from payments.sandbox.books import open_books
 from relay import BrokerUnavailable
+from relay.operations.audit import record_intervention
 from shop.management.verification import Report, verify
 from shop.management.verification.effects import find_duplicate_effects
 from tests.shop.breakages import BROKEN, EFFECTS, LOG, MONEY, RECOUNT, STOCK
@@ -151,6 +152,30 @@ def test_events_in_a_wrong_order_in_kafka_are_reported(world: World, orders: Ord
     first, second = find_record(world, order, 1), find_record(world, order, 2)
     world.log[first], world.log[second] = world.log[second], world.log[first]
     assert tell(verify()) == [f"{LOG}: in Kafka shop.orders/{order.pk} jumps from 0 to 2"]
+
+
+def test_a_wrong_order_that_a_republishing_has_repaired_is_not_reported(world: World, orders: Orders) -> None:
+    """Kafka lost event 1, the relay sent event 2, then a person let the relay send both of them again."""
+    order = orders["confirmed"]
+    lost, early = world.log.pop(find_record(world, order, 1)), world.log[find_record(world, order, 1)]
+    world.log.append(lost._replace(offset=len(world.log)))
+    wrong = [f"{LOG}: in Kafka shop.orders/{order.pk} jumps from 0 to 2"]
+    assert (early.sequence, tell(verify())) == (2, wrong)
+    record_intervention("republish", actor="eve", reason="lost", topic="shop.orders")
+    assert tell(verify()) == wrong, "event 2 must come again behind event 1"
+    world.log.append(early._replace(offset=len(world.log)))
+    assert tell(verify()) == []
+
+
+def test_pruned_events_that_a_republishing_could_not_send_are_not_reported(
+    world: World, orders: Orders, break_by_hand: Break
+) -> None:
+    order = orders["confirmed"]
+    del world.log[find_record(world, order, 1)]
+    break_by_hand("update relay_stream set floor = 1 where topic = 'shop.orders' and key = '{confirmed.id}'")
+    assert f"{LOG}: in Kafka shop.orders/{order.pk} jumps from 0 to 2" in tell(verify())
+    record_intervention("republish", actor="eve", reason="lost", topic="shop.orders")
+    assert not [found for found in tell(verify()) if found.startswith(LOG)]
 
 
 def test_an_event_that_the_database_lost_is_reported(world: World, orders: Orders) -> None:
