@@ -22,6 +22,7 @@ from contextlib import suppress
 
 from relay.conf import configuration
 from relay.forwarder.buffer import Buffer
+from relay.forwarder.headroom import Headroom
 from relay.forwarder.lease import LeaseLost, ShardLeases
 from relay.forwarder.marker import Marker
 from relay.forwarder.producer import DELIVERY_TIMEOUT_SECONDS, Producer
@@ -52,6 +53,7 @@ class Forwarder:
         self._buffer = Buffer()
         self._queues = PartitionQueues()
         self._marker = Marker(self.leases)
+        self._headroom = Headroom()
         self._producer: Producer | None = None
         self._news = threading.Event()
         self._progressed_at = time.monotonic()
@@ -93,6 +95,7 @@ class Forwarder:
         except TRANSIENT:
             logger.warning("the leases could not be released; they end after their lease time")
         self._forget()
+        self._headroom.stop()
 
     def forward_round(self) -> bool:
         """Mark, read and send without waiting; return whether there was any progress.
@@ -107,6 +110,7 @@ class Forwarder:
             self._recover(failures)
         self._drop_marked(self._marker.mark_due())
         read = self._read()
+        self._headroom.keep(self._reader.last)
         return self._send() or read or bool(completions)
 
     def _renew(self) -> None:

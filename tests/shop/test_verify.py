@@ -157,10 +157,10 @@ def test_events_in_a_wrong_order_in_kafka_are_reported(world: World, orders: Ord
 def test_a_wrong_order_that_a_republishing_has_repaired_is_not_reported(world: World, orders: Orders) -> None:
     """Kafka lost event 1, the relay sent event 2, then a person let the relay send both of them again."""
     order = orders["confirmed"]
-    lost, early = world.log.pop(find_record(world, order, 1)), world.log[find_record(world, order, 1)]
+    early, lost = world.log[find_record(world, order, 2)], world.log.pop(find_record(world, order, 1))
     world.log.append(lost._replace(offset=len(world.log)))
     wrong = [f"{LOG}: in Kafka shop.orders/{order.pk} jumps from 0 to 2"]
-    assert (early.sequence, tell(verify())) == (2, wrong)
+    assert tell(verify()) == wrong
     record_intervention("republish", actor="eve", reason="lost", topic="shop.orders")
     assert tell(verify()) == wrong, "event 2 must come again behind event 1"
     world.log.append(early._replace(offset=len(world.log)))
