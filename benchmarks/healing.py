@@ -116,8 +116,10 @@ def main() -> None:
         from relay.consumer.receiver import Receiver
         from relay.forwarder.forwarder import Forwarder
         from relay.operations.cluster import create_topics
+        from relay.publisher.topics import known_events
 
         settings.RELAY = {**settings.RELAY, "EVENTS": ["tests.relay.events"]}
+        known_events.cache_clear()
         create_topics(["test.library", "relay.canary"])
         reader, stopping = Reader(), threading.Event()
         threads = [serve(Receiver(reader.consumer).run, stopping), serve(Forwarder().run, stopping)]

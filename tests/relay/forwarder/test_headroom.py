@@ -55,7 +55,7 @@ def test_the_relay_creates_partitions_while_events_fill_them(forwarder: Forwarde
         forward_until(forwarder, has_headroom)
     with connection.cursor() as cursor:
         cursor.execute("select count(*) from relay_outbox_default")
-        assert cursor.fetchone() == (SIZE,), "before the relay ran, one chunk was published"
+        assert cursor.fetchone() == (0,), "the first chunk was published before the relay ran, and has a partition now"
 
 
 def test_after_a_jump_a_single_partition_covers_the_unused_positions(forwarder: Forwarder) -> None:
