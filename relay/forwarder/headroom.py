@@ -25,7 +25,7 @@ class Headroom:
     def __init__(self) -> None:
         self._enough_until = 0  # up to this position AHEAD empty partitions follow
         self._retry_at = 0.0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="headroom")
+        self._pool: ThreadPoolExecutor | None = None
         self._work: Future[int] | None = None
 
     def keep(self, last: int) -> None:
@@ -33,6 +33,7 @@ class Headroom:
         if last < self._enough_until or time.monotonic() < self._retry_at:
             return
         if self._work is None:
+            self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="headroom")
             self._work = self._pool.submit(_create)
         elif self._work.done():
             work, self._work = self._work, None
@@ -45,7 +46,9 @@ class Headroom:
 
     def stop(self) -> None:
         """Wait for the thread to finish."""
-        self._pool.shutdown()
+        if self._pool:
+            self._pool.shutdown()
+            self._pool = None
 
 
 def _create() -> int:

@@ -5,7 +5,8 @@ meanwhile is therefore sent again behind the older ones, even if it is in Kafka 
 
 1. Rows below the low watermark become unpublished, in chunks. The relays do not read there, so nothing is sent yet.
 2. One transaction takes the leases from all relays, makes the last rows unpublished and lowers the low marks. A relay
-   that has lost its leases can't mark a row, and forgets its buffer. It takes the leases again and begins at the marks.
+   that has lost its leases can't mark a row, and forgets its buffer. After PAUSE_SECONDS it takes the leases again and
+   begins at the marks.
 """
 
 import time
@@ -16,6 +17,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from relay.database import connection, transaction
+from relay.forwarder.lease import RENEW_SECONDS
 from relay.operations import Refused
 from relay.operations.audit import demand_reason, record_intervention
 from relay.partitions import read_low_watermark, read_position
@@ -24,6 +26,8 @@ CHUNK_KEYS = 1000
 # Keys with pruned events that a result names.
 NAMED_KEYS = 20
 POLL_SECONDS = 0.5
+# Time for which no relay can take the leases: all relays notice the loss of theirs, and end their last batches.
+PAUSE_SECONDS = RENEW_SECONDS + 0.5
 
 # The first event of each key that is sent again. An interrupted run leaves unpublished rows below the low marks.
 _COLLECT = """
@@ -45,7 +49,8 @@ where o.topic = %(topic)s and o.key = k.key and o.sequence >= k.first and o.publ
 """
 _TAKE_LEASES = """
 with locked as (select shard from relay_shardlease order by shard for update)
-update relay_shardlease lease set owner = '', until = to_timestamp(0), low_mark = least(low_mark, %(first)s - 1)
+update relay_shardlease lease set owner = '', until = clock_timestamp() + make_interval(secs => %(pause)s),
+    low_mark = least(low_mark, %(first)s - 1)
 from locked where lease.shard = locked.shard
 """
 _PRUNED = """
@@ -107,7 +112,7 @@ def republish(
         _unpublish(loss, start, start + CHUNK_KEYS - 1, found.first, low_watermark)
         tell(f"prepared {min(start + CHUNK_KEYS - 1, found.keys):,} of {found.keys:,} keys")
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_TAKE_LEASES, {"first": found.first})
+        cursor.execute(_TAKE_LEASES, {"first": found.first, "pause": PAUSE_SECONDS})
         # All rows again: a redrive may have lowered a mark, so that a relay has sent some of them too early.
         _unpublish(loss, 1, found.keys, found.first, read_position())
     found.last = read_position()

@@ -131,7 +131,7 @@ def test_only_keys_of_the_time_are_sent_again_and_their_later_events_too(forward
         (str(lost), 2),
     ]
     forwarder._forget()
-    forward_all(forwarder, quiet=1.0)
+    forward_all(forwarder, quiet=3.0)
     sequences = read_sequences()
     assert [sequences[str(book)] for book in (early, lost, late)] == [[1], [1, 2, 1, 2], [1]]
 
