@@ -79,7 +79,7 @@ class PartitionQueue:
 
     @property
     def is_promising(self) -> bool:
-        """Whether the batch in flight is expected to complete soon: its partition is neither slow nor failed lately."""
+        """Whether the batch in flight is expected to complete soon: its partition is not slow and has not failed."""
         recent = self.in_flight is not None and time.monotonic() - self.in_flight.since <= SLOW_SECONDS
         return recent and not self.stall and self._pause == SHORTEST_PAUSE
 

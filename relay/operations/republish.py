@@ -26,7 +26,7 @@ CHUNK_KEYS = 1000
 # Keys with pruned events that a result names.
 NAMED_KEYS = 20
 POLL_SECONDS = 0.5
-# Time for which no relay can take the leases: all relays notice the loss of theirs, and end their last batches.
+# Time for which no relay can take the leases: all relays notice their loss, and end their last batches.
 PAUSE_SECONDS = RENEW_SECONDS + 0.5
 
 # The first event of each key that is sent again. An interrupted run leaves unpublished rows below the low marks.
@@ -90,18 +90,18 @@ class Republished:
 
 
 def republish(
-    loss: Loss, *, actor: str, reason: str, dry_run: bool = False, tell: Callable[[str], None] = lambda text: None
+    loss: Loss, *, actor: str, reason: str, dry_run: bool = False, report: Callable[[str], None] = lambda text: None
 ) -> Republished:
     """Let the relays send the events of `loss` again, and all later events of their keys; return the numbers.
 
     An interrupted call changes nothing that a repetition does not repair.
 
-    :param tell: called with the progress.
+    :param report: called with the progress.
     :raises Refused: no event was published in this time, the times are wrong, or `reason` is empty.
     """
     demand_reason(reason)
     _check(loss)
-    tell("searching the outbox")
+    report("searching the outbox")
     found = _collect(loss)
     if dry_run:
         return found
@@ -110,7 +110,7 @@ def republish(
     low_watermark = read_low_watermark()
     for start in range(1, found.keys + 1, CHUNK_KEYS):
         _unpublish(loss, start, start + CHUNK_KEYS - 1, found.first, low_watermark)
-        tell(f"prepared {min(start + CHUNK_KEYS - 1, found.keys):,} of {found.keys:,} keys")
+        report(f"prepared {min(start + CHUNK_KEYS - 1, found.keys):,} of {found.keys:,} keys")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_TAKE_LEASES, {"first": found.first, "pause": PAUSE_SECONDS})
         # All rows again: a redrive may have lowered a mark, so that a relay has sent some of them too early.
@@ -164,7 +164,7 @@ def _unpublish(loss: Loss, start: int, end: int, first: int, last: int) -> None:
         cursor.execute(_UNPUBLISH, values)
 
 
-def wait_until_sent(loss: Loss, found: Republished, seconds: float, tell: Callable[[str], None]) -> int:
+def wait_until_sent(loss: Loss, found: Republished, seconds: float, report: Callable[[str], None]) -> int:
     """Wait up to `seconds` until the relays have sent everything; return the number of rows that still wait."""
     deadline = time.monotonic() + seconds
     while True:
@@ -174,5 +174,5 @@ def wait_until_sent(loss: Loss, found: Republished, seconds: float, tell: Callab
             (waiting,) = cursor.fetchone()
         if not waiting or time.monotonic() > deadline:
             return int(waiting)
-        tell(f"{waiting:,} events wait for the relays")
+        report(f"{waiting:,} events wait for the relays")
         time.sleep(POLL_SECONDS)

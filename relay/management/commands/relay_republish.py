@@ -41,14 +41,14 @@ class Command(Operation):
         self.take_time()
         loss = Loss(options["topic"], options["since"], options["until"] or timezone.now())
         audit = {name: options[name] for name in ("actor", "reason", "dry_run")}
-        found = republish(loss, **audit, tell=self._tell)
+        found = republish(loss, **audit, report=self._report)
         waiting = None
         if options["wait"] > 0 and not options["dry_run"]:
-            waiting = wait_until_sent(loss, found, options["wait"], self._tell)
+            waiting = wait_until_sent(loss, found, options["wait"], self._report)
         lines = format_result(loss.topic, found, waiting, options["dry_run"])
         self.print_result({"republished": found, "waiting": waiting}, lines, as_json=options["json"])
 
-    def _tell(self, progress: str) -> None:
+    def _report(self, progress: str) -> None:
         self.stderr.write(progress)
 
 

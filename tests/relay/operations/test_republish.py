@@ -164,7 +164,7 @@ def test_a_repetition_repairs_an_interrupted_call(forwarder: Forwarder, monkeypa
 
     loss = republish_module.Loss(TOPIC, timezone.datetime.fromisoformat(since), timezone.now())
     with pytest.raises(KeyboardInterrupt):
-        republish_module.republish(loss, actor="eve", reason="lost", tell=interrupt)
+        republish_module.republish(loss, actor="eve", reason="lost", report=interrupt)
     assert Outbox.objects.filter(published_at=None).count() == 4
     forward_all(forwarder, quiet=1.5)
     assert Outbox.objects.filter(published_at=None).count() == 4, "the relays do not read below their marks"
