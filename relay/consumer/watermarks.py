@@ -3,7 +3,7 @@
 Counts of unapplied events, and searches for lost ones, start there. Parked keys do not hold a watermark back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from django.db.backends.utils import CursorWrapper
@@ -36,7 +36,7 @@ def use_indexes() -> Iterator[CursorWrapper]:
         yield cursor
 
 
-def read_watermarks(cursor: CursorWrapper, consumer: str, topics: Sequence[str]) -> dict[str, int]:
+def read_watermarks(cursor: CursorWrapper, consumer: str, topics: list[str]) -> dict[str, int]:
     """Return the watermark of `consumer` for each of `topics`."""
     cursor.execute(_WATERMARKS, {"consumer": consumer, "topics": topics})
     return dict.fromkeys(topics, 0) | dict(cursor.fetchall())  # a row inserted concurrently is not visible

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -137,7 +138,7 @@ def _collect(loss: Loss) -> Republished:
 
     :raises Refused: there is none.
     """
-    values = {"topic": loss.topic, "since": loss.since, "until": loss.until, "named": NAMED_KEYS}
+    values: dict[str, Any] = {"topic": loss.topic, "since": loss.since, "until": loss.until, "named": NAMED_KEYS}
     with connection.cursor() as cursor:
         cursor.execute("drop table if exists relay_republished_key")
         cursor.execute(
@@ -160,7 +161,7 @@ def _collect(loss: Loss) -> Republished:
 def _unpublish(loss: Loss, start: int, end: int, first: int, last: int) -> None:
     """Make the rows of the keys number [start, end] at the positions [first, last] unpublished."""
     with connection.cursor() as cursor:
-        values = {"topic": loss.topic, "from": start, "to": end, "first": first, "last": last}
+        values: dict[str, Any] = {"topic": loss.topic, "from": start, "to": end, "first": first, "last": last}
         cursor.execute(_UNPUBLISH, values)
 
 

@@ -17,7 +17,8 @@ from relay.consumer import cursors
 from relay.consumer import receiver as receiver_module
 from relay.consumer.arrivals import read_delivery
 from relay.consumer.deliveries import Delivery, Place
-from relay.consumer.receiver import CHUNK, FEW_RECORDS, Batch, Receiver
+from relay.consumer.receiver import CHUNK, Batch, Receiver
+from relay.consumer.subscription import FEW_RECORDS
 from relay.models import Cursor
 from tests.relay.events import BookLent, BookReturned
 from tests.relay.readers import Readers, lend

@@ -83,7 +83,7 @@ def test_pages_are_read_until_the_end_and_the_watermark_follows_what_is_applied(
     publish_earlier()
     set_low_watermark(Outbox.objects.latest("position").position)
     sweep = make_sweep(readers)
-    healed = []
+    healed = list[int]()
     while not healed or sweep._walk:
         assert len(healed) < 9
         healed.append(sweep.run(ALL))
