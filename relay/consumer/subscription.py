@@ -78,15 +78,14 @@ class Subscription:
 
     def find_polled(self) -> list[Place]:
         """Return the assigned partitions without a backlog: they were polled to their end, or nearly."""
-        places, counts = list[Place](), dict[str, int]()
-        with broker_errors():
-            for partition in self._consumer.assignment():
-                end = self._consumer.highwater(partition)  # of the last fetch, so this does not call the broker
-                if end is not None and end - (self._consumer.position(partition) or 0) < FEW_RECORDS:
-                    topic = partition.topic
-                    if topic not in counts:
-                        counts[topic] = len(self._consumer.partitions_for_topic(topic))
-                    places.append(Place(topic, partition.partition, max(1, counts[topic])))
+        places = []
+        for partition in self._consumer.assignment():
+            # The public methods position() and partitions_for_topic() may wait for the broker.
+            position = self._consumer._subscription.position(partition)
+            end = self._consumer.highwater(partition)
+            known = self._consumer._cluster.partitions_for_topic(partition.topic)
+            if position and known and end is not None and end - position.offset < FEW_RECORDS:
+                places.append(Place(partition.topic, partition.partition, len(known)))
         return places
 
     def commit(self, deliveries: Sequence[Delivery]) -> None:

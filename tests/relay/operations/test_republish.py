@@ -87,6 +87,8 @@ def test_a_topic_that_was_deleted_gets_all_events_in_order_also_those_published_
     assert [list(dict.fromkeys(sequences[str(book)])) for book in books] == [
         list(range(1, 5 + (number < 20) + (number < 10))) for number in range(30)
     ]
+    rows = Outbox.objects.filter(topic=TOPIC).values_list("key", "sequence", "body")
+    assert {(d.key, d.sequence, d.value.decode()) for d in cluster.read_log([TOPIC])} == {*rows}
     assert find_first_occurrences(read_key("other topic")) == [1]
     audit = Intervention.objects.get()
     assert (audit.action, audit.topic, audit.reason) == ("republish", TOPIC, "the topic was deleted")
