@@ -10,9 +10,10 @@ Read the packages and their modules in this order. No module imports a later one
     relay/:             heartbeat, partitions
     relay/publisher/:   event, topics, tracing, outbox, canary
     relay/process/:     broker, connection, failpoint, loop
-    relay/forwarder/:   lease, reader, buffer, batches, messages, producer, queues, marker, forwarder
+    relay/forwarder/:   lease, reader, buffer, batches, messages, producer, queues, marker, headroom,
+                        forwarder
     relay/consumer/:    deliveries, subscription, origin, cursors, arrivals, screening, parking, breaker, canary,
-                        consumer, registry, lag, receiver, command
+                        consumer, registry, watermarks, lag, sweep, receiver, command
 
 Events arrive without the other packages: health/ reports the state of the relay, operations/ contains manual changes,
 schemas/ keeps events readable for others, testing/ replaces Kafka in tests. admin, apps

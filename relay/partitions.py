@@ -26,6 +26,10 @@ LOCK_MILLISECONDS = 50
 ATTEMPTS = 20
 PAUSE_SECONDS = 0.5
 
+# An arbitrary number of an advisory lock, that no other lock of the database uses. A process holds it while it creates
+# partitions: two of them would both change the default partition.
+_CREATING = 7_262_179_002
+
 T = TypeVar("T")
 
 
@@ -67,15 +71,29 @@ def read_position() -> int:
 def ensure_partitions() -> list[Partition]:
     """Create missing partitions, so that AHEAD of them follow the last position. Return the created ones.
 
+    Does nothing while another process creates partitions.
+
     :raises OperationalError: the table was locked during all ATTEMPTS. Retrying later is safe.
     """
-    size = configuration().partition_rows
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(%s)", [_CREATING])
+        if not cursor.fetchone()[0]:
+            return []
+        try:
+            return _create_missing(configuration().partition_rows)
+        finally:
+            cursor.execute("select pg_advisory_unlock(%s)", [_CREATING])
+
+
+def _create_missing(size: int) -> list[Partition]:
     made = []
     if not is_default_empty():
         made.append(retry_while_busy(partial(keep_default_as_partition, size)))
     end = max((one.end for one in list_partitions()), default=0)
-    while end <= read_position() + AHEAD * size:
-        partition = Partition(f"relay_outbox_from_{end}", end, end + size)
+    while end <= (position := read_position()) + AHEAD * size:
+        # If the position has jumped, for example by setval(), a single partition covers the unused positions.
+        after = max(end + size, position // size * size)
+        partition = Partition(f"relay_outbox_from_{end}", end, after)
         retry_while_busy(partial(attach, partition))
         made.append(partition)
         end = partition.end

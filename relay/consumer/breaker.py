@@ -40,6 +40,10 @@ _LOOK = """
 select paused_by, reason, resume_at <= clock_timestamp() from relay_consumerstate
 where consumer = %s and paused_at is not null
 """
+_HAS_RETRIES = """
+select exists (select from relay_cursor
+               where consumer = %s and parked_at is not null and next_try_at is not null)
+"""
 _MAKE_DUE = """
 update relay_cursor c set attempts = 0, next_try_at = clock_timestamp()
 from unnest(%s::text[], %s::text[]) as failed (topic, key)
@@ -119,8 +123,14 @@ class Breaker:
         return paused_by and f"{paused_by}: {reason}"
 
     def _probe(self, reason: str) -> bool:
-        """Try a few of the failed keys; return whether less than SHARE of them failed again."""
+        """Try a few of the failed keys; return whether less than SHARE of them failed again.
+
+        If no key is due, another process tries them, or their retry comes later: nothing is known yet, so return False.
+        If no key has a retry at all, only new events can show whether the consumer works: return True.
+        """
         keys = take_parked(self._consumer.name, PROBED, newest_first=True)
+        if not keys:
+            return not self._has_retries()
         failed = [key for key in keys if not self._consumer.catch_up(key)]
         for key in failed:
             self._note(key, failed=True)
@@ -129,6 +139,11 @@ class Breaker:
             return False
         self._pause = SHORTEST_SECONDS
         return True
+
+    def _has_retries(self) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(_HAS_RETRIES, [self._consumer.name])
+            return bool(cursor.fetchone()[0])
 
     def _change(self, paused: str) -> None:
         if paused and self._running is not False:

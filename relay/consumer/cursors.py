@@ -217,21 +217,3 @@ def take_parked(consumer: str, limit: int = 50, *, newest_first: bool = False) -
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_PARKED, [consumer, -1 if newest_first else 1, limit, TRY_SECONDS])
         return [(topic, key) for topic, key in cursor.fetchall()]
-
-
-def find_behind(consumer: str, topics: list[str], *, seconds: float, limit: int = 200) -> list[Key]:
-    """Return at most `limit` keys with an event that was published over `seconds` ago and is not applied or parked."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            select s.topic, s.key from relay_stream s
-            left join relay_cursor c on c.consumer = %s and c.topic = s.topic and c.key = s.key
-            where s.topic = any(%s) and s.last > coalesce(c.last, s.floor) and c.parked_at is null
-              and exists (select from relay_outbox o
-                          where o.topic = s.topic and o.key = s.key and o.sequence = coalesce(c.last, s.floor) + 1
-                            and o.published_at < clock_timestamp() - make_interval(secs => %s))
-            limit %s
-            """,
-            [consumer, topics, seconds, limit],
-        )
-        return [(topic, key) for topic, key in cursor.fetchall()]

@@ -27,6 +27,14 @@ class Delivery(NamedTuple):
         return sha256(b"%b\n%b" % (self.type.encode(), self.value)).hexdigest()
 
 
+class Place(NamedTuple):
+    """The partition `number` of `topic`, which has `partitions` partitions."""
+
+    topic: str
+    number: int
+    partitions: int
+
+
 def read_record(record: Any) -> Delivery:
     """Parse `record`. Never raises: `problem` describes missing or malformed parts."""
     headers = dict(record.headers)

@@ -6,8 +6,7 @@ positions the backlog is estimated from a sample.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import Any, NamedTuple
@@ -15,23 +14,13 @@ from typing import Any, NamedTuple
 from django.db.backends.utils import CursorWrapper
 
 from relay.consumer.consumer import Consumer
-from relay.database import connection, transaction
+from relay.consumer.watermarks import raise_watermarks, read_watermarks, use_indexes
 from relay.partitions import read_low_watermark, read_position
 
-# Write a consumer's watermark after it has moved by this number of positions.
-WATERMARK_STEP = 10_000
 # Positions that one query counts exactly. Beyond the first unapplied events, STRETCHES samples of LENGTH positions.
 SPAN = 50_000
 STRETCHES, LENGTH = 100, 200
 
-# Insert a missing position before the count, so that a concurrent rebuild can delete it.
-_WATERMARKS = """
-with made as (
-    insert into relay_settled (consumer, topic, position) select %(consumer)s, unnest(%(topics)s::text[]), 0
-    on conflict do nothing returning topic, position)
-select topic, position from made
-union all select topic, position from relay_settled where consumer = %(consumer)s and topic = any(%(topics)s)
-"""
 _WAITING = """
 select o.topic, count(*), count(distinct o.key),
        extract(epoch from clock_timestamp() - min(o.created_at))::float8, min(o.position)
@@ -56,12 +45,6 @@ from relay_cursor c
 left join relay_stream s on s.topic = c.topic and s.key = c.key and s.last > c.last and s.topic = any(%(topics)s)
 left join relay_outbox o on o.topic = s.topic and o.key = s.key and o.sequence = c.last + 1
 where c.consumer = %(consumer)s and c.parked_at is not null
-"""
-
-# A hash join over all cursors or streams costs a second for each 100,000 keys.
-_ROW_BY_ROW = """
-set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
-set local enable_material = off; set local max_parallel_workers_per_gather = 0; set local jit = off
 """
 
 
@@ -90,14 +73,6 @@ class _Waiting(NamedTuple):
     first: int
 
 
-@contextmanager
-def use_indexes() -> Iterator[CursorWrapper]:
-    """Yield a database cursor whose queries use indexes, even if old statistics say that the tables are empty."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_ROW_BY_ROW)
-        yield cursor
-
-
 def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
     """Return the lag of `consumer`, and store the positions up to which it has applied everything.
 
@@ -106,8 +81,7 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
     deadline = time.monotonic() + seconds
     topics, low_watermark, last = consumer.topics, read_low_watermark(), read_position()
     with use_indexes() as cursor:
-        cursor.execute(_WATERMARKS, {"consumer": consumer.name, "topics": topics})
-        watermarks = dict.fromkeys(topics, 0) | dict(cursor.fetchall())  # a row inserted concurrently is not visible
+        watermarks = read_watermarks(cursor, consumer.name, topics)
         values: dict[str, Any] = {"consumer": consumer.name, "topics": topics}
         values["positions"] = [watermarks[topic] for topic in topics]
         waiting, looked = dict[str, _Waiting](), min(watermarks.values(), default=last)
@@ -121,10 +95,8 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
             events, keys = _estimate(cursor, values, looked, last, events, keys)
         cursor.execute(_PARKED, values)
         parked, parked_events, parked_keys, oldest = cursor.fetchone()
-    for topic, before in watermarks.items():
-        upto = min(low_watermark, waiting[topic].first - 1 if topic in waiting else looked)
-        if upto >= before + WATERMARK_STEP:
-            _raise_watermark(consumer.name, topic, before, upto)
+    ends = {topic: waiting[topic].first - 1 if topic in waiting else looked for topic in topics}
+    raise_watermarks(consumer.name, watermarks, {topic: min(low_watermark, end) for topic, end in ends.items()})
     return Lag(
         events=events + parked_events,
         keys=keys + parked_keys,
@@ -157,12 +129,3 @@ def _count_waiting(
 
 def _add_up(waiting: Mapping[str, _Waiting]) -> tuple[int, int]:
     return sum(topic.events for topic in waiting.values()), sum(topic.keys for topic in waiting.values())
-
-
-def _raise_watermark(consumer: str, topic: str, before: int, after: int) -> None:
-    """Move the watermark from `before` to `after`, unless a rebuild or another process has changed it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "update relay_settled set position = %s where consumer = %s and topic = %s and position = %s",
-            [after, consumer, topic, before],
-        )

@@ -17,10 +17,10 @@ from relay.consumer.arrivals import Arrival, read_delivery
 from relay.consumer.breaker import Breaker, CircuitOpened
 from relay.consumer.canary import exclude_canaries, note_canaries
 from relay.consumer.consumer import Consumer, Run
-from relay.consumer.cursors import Key, find_behind, take_parked
-from relay.consumer.deliveries import Delivery
-from relay.consumer.lag import read_lag
-from relay.consumer.subscription import Subscription
+from relay.consumer.cursors import take_parked
+from relay.consumer.deliveries import Delivery, Place
+from relay.consumer.subscription import FEW_RECORDS, Subscription
+from relay.consumer.sweep import Sweep
 from relay.heartbeat import Pulse
 from relay.process.failpoint import failpoint
 from relay.process.loop import TRANSIENT, Backoff
@@ -30,16 +30,11 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 BATCH_RECORDS, CHUNK = 4000, 500
-# A batch with fewer records shows that there is no backlog.
-FEW_RECORDS = 100
 # Soft limit of a batch, exceeded by at most one chunk: two batches are in memory, and one is in a single statement.
 BATCH_BYTES = 16 * 1024 * 1024
 # Without a backlog, work takes at most this share of the time, unless the pause would exceed this number of paces.
 BUSY_SHARE, LONGEST_PACE = 0.15, 2
 RETRY_EVERY_SECONDS = 1.0
-# An event that was published earlier than this and did not arrive is healed from the outbox.
-BEHIND_SECONDS = 120.0
-SWEEP_EVERY_SECONDS = 30.0
 
 
 class Batch(NamedTuple):
@@ -61,7 +56,7 @@ class Receiver:
         self._pending: deque[Batch] = deque()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="poll")
         self._retry_at = 0.0
-        self._sweep_at = time.monotonic() + SWEEP_EVERY_SECONDS
+        self._sweep = Sweep(consumer)
 
     @property
     def topics(self) -> list[str]:
@@ -96,7 +91,9 @@ class Receiver:
             began = time.monotonic()
             if batch.deliveries:
                 self._process_and_poll(batch, subscription, stopping)
-            self._maintain(stopping, idle=not batch.deliveries)
+            self._redrive(stopping)
+            if self._sweep.is_due:
+                self._heal(subscription.find_polled(), stopping)
             if batch.deliveries and not self._pending and len(batch.deliveries) < FEW_RECORDS:
                 self._keep_pace(began, stopping)
         else:
@@ -165,26 +162,25 @@ class Receiver:
             self._pulse.count(name, number)
         self._consumer.figures.clear()
 
-    def _maintain(self, stopping: threading.Event, *, idle: bool) -> None:
-        """Redrive parked keys that are due. If `idle`, also heal events that Kafka has lost."""
+    def _redrive(self, stopping: threading.Event) -> None:
+        """Catch up with parked keys that are due. After a transient error, skip the others until the next round."""
         now = time.monotonic()
-        if now >= self._retry_at:
-            self._retry_at = now + RETRY_EVERY_SECONDS
-            self._catch_up(take_parked(self._consumer.name), stopping)
-        if idle and now >= self._sweep_at:
-            self._sweep_at = now + SWEEP_EVERY_SECONDS
-            # Compare all streams and cursors only if the lag shows a missing event: there may be millions.
-            lag = read_lag(self._consumer)
-            if lag.events > lag.parked_events:
-                behind = find_behind(self._consumer.name, self._consumer.topics, seconds=BEHIND_SECONDS)
-                for key in behind:
-                    logger.warning("healing from the outbox", extra={"consumer": self._consumer.name, "key": key})
-                self._catch_up(behind, stopping)
-
-    def _catch_up(self, keys: Sequence[Key], stopping: threading.Event) -> None:
-        """Catch up with `keys`. After a transient database error, skip the remaining keys until the next round."""
+        if now < self._retry_at:
+            return
+        self._retry_at = now + RETRY_EVERY_SECONDS
         try:
-            for key in keys:
+            for key in take_parked(self._consumer.name):
                 self._consumer.catch_up(key)
         except TRANSIENT as error:
             Backoff(stopping, pulse=self._pulse).pause(f"{self._consumer.name} cannot catch up", error)
+
+    def _heal(self, places: Sequence[Place], stopping: threading.Event) -> None:
+        """Apply events that Kafka has lost in `places`. After an error, start the sweep again later."""
+        try:
+            self._pulse.count("healed", self._sweep.run(places))
+        except CircuitOpened as error:
+            self._breaker.open(str(error))
+        except TRANSIENT as error:
+            Backoff(stopping, pulse=self._pulse).pause(f"{self._consumer.name} cannot heal lost events", error)
+        finally:
+            self._report_figures()

@@ -15,7 +15,7 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata
 
-from relay.consumer.deliveries import Delivery, read_record
+from relay.consumer.deliveries import Delivery, Place, read_record
 from relay.process.connection import broker_errors, read_connection
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 # Kafka gives the partitions of a killed member to others after this time.
 SESSION_SECONDS = 8
 COMMIT_EVERY_SECONDS = 1.0
+# A partition with fewer records that are not polled yet has no backlog.
+FEW_RECORDS = 100
 
 
 class Subscription:
@@ -73,6 +75,18 @@ class Subscription:
             self._consumer.pause(*self._consumer.assignment())  # on each call, because the assignment may have changed
         elif self._consumer.paused():
             self._consumer.resume(*self._consumer.paused())
+
+    def find_polled(self) -> list[Place]:
+        """Return the assigned partitions without a backlog: they were polled to their end, or nearly."""
+        places = []
+        for partition in self._consumer.assignment():
+            # The public methods position() and partitions_for_topic() may wait for the broker.
+            position = self._consumer._subscription.position(partition)
+            end = self._consumer.highwater(partition)
+            known = self._consumer._cluster.partitions_for_topic(partition.topic)
+            if position and known and end is not None and end - position.offset < FEW_RECORDS:
+                places.append(Place(partition.topic, partition.partition, len(known)))
+        return places
 
     def commit(self, deliveries: Sequence[Delivery]) -> None:
         """Record `deliveries` as processed and commit their offsets about once a second, without waiting for Kafka.

@@ -22,6 +22,7 @@ from contextlib import suppress
 
 from relay.conf import configuration
 from relay.forwarder.buffer import Buffer
+from relay.forwarder.headroom import Headroom
 from relay.forwarder.lease import LeaseLost, ShardLeases
 from relay.forwarder.marker import Marker
 from relay.forwarder.producer import DELIVERY_TIMEOUT_SECONDS, Producer
@@ -52,6 +53,7 @@ class Forwarder:
         self._buffer = Buffer()
         self._queues = PartitionQueues()
         self._marker = Marker(self.leases)
+        self._headroom = Headroom()
         self._producer: Producer | None = None
         self._news = threading.Event()
         self._progressed_at = time.monotonic()
@@ -93,6 +95,7 @@ class Forwarder:
         except TRANSIENT:
             logger.warning("the leases could not be released; they end after their lease time")
         self._forget()
+        self._headroom.stop()
 
     def forward_round(self) -> bool:
         """Mark, read and send without waiting; return whether there was any progress.
@@ -107,6 +110,7 @@ class Forwarder:
             self._recover(failures)
         self._drop_marked(self._marker.mark_due())
         read = self._read()
+        self._headroom.keep(self._reader.last)
         return self._send() or read or bool(completions)
 
     def _renew(self) -> None:
@@ -216,19 +220,23 @@ class Forwarder:
             self._buffer.remove(marked)
             self._pulse.count("published", len(marked))
 
-    def _drain(self) -> None:
-        """Wait up to a second for the batches in flight, and mark the rows of all successful batches."""
+    def _drain(self) -> list[Completion]:
+        """Wait up to a second for promising batches in flight, mark the rows of all successful ones, return the others.
+
+        Partitions without a leader would use up the second in each round in which one of them fails.
+        """
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline and any(
-            queue.in_flight and not queue.in_flight.sending.done for queue in self._queues
+            queue.is_promising and queue.in_flight and not queue.in_flight.sending.done for queue in self._queues
         ):
             time.sleep(0.002)
-        self._collect()
+        failures = [completion for completion in self._collect() if completion.error]
         self._drop_marked(self._marker.mark_all())
+        return failures
 
     def _recover(self, failures: Sequence[Completion]) -> None:
         """Pause each failed queue, or halve its next batch, or refuse its row. Then start with a new producer."""
-        self._drain()
+        failures = [*failures, *self._drain()]
         self._pulse.count("send_errors", len(failures))
         for queue, rows, error in failures:
             logger.warning("Kafka rejected a batch", extra={"partition": queue.number, "error": str(error)})

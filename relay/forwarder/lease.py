@@ -41,10 +41,18 @@ where shard in (select shard from relay_shardlease where until < clock_timestamp
                 order by shard limit %(count)s for update skip locked)
 returning shard, epoch, low_mark
 """
-_RELEASE = "update relay_shardlease set owner = '', until = to_timestamp(0) where owner = %s and shard = any(%s)"
+# Everyone locks the rows of leases in the order of their shards. Otherwise two of them could wait for each other.
+_RELEASE = """
+with mine as (select shard from relay_shardlease where owner = %s and shard = any(%s) order by shard for update)
+update relay_shardlease lease set owner = '', until = to_timestamp(0) from mine where lease.shard = mine.shard
+"""
 _LEAVE = """
-with released as (update relay_shardlease set owner = '', until = to_timestamp(0) where owner = %(owner)s)
-delete from relay_relaymember where owner = %(owner)s or until < clock_timestamp() - interval '1 hour'
+with mine as (select shard from relay_shardlease where owner = %(owner)s order by shard for update),
+released as (update relay_shardlease lease set owner = '', until = to_timestamp(0) from mine
+             where lease.shard = mine.shard),
+gone as (select owner from relay_relaymember
+         where owner = %(owner)s or until < clock_timestamp() - interval '1 hour' order by owner for update)
+delete from relay_relaymember member using gone where member.owner = gone.owner
 """
 
 

@@ -20,9 +20,10 @@ from relay.process.failpoint import failpoint
 MARK_ROWS = 1000
 
 # Lock the rows of the leases until the commit, so that no other relay can take over between the check and the update.
+# The order of the locks is the order of the shards, as in every statement that locks leases.
 _IF_HELD = """
 with held as (select from relay_shardlease where owner = %(owner)s and (shard, epoch) in
-              (select * from unnest(%(shards)s::smallint[], %(epochs)s::bigint[])) for share)
+              (select * from unnest(%(shards)s::smallint[], %(epochs)s::bigint[])) order by shard for share)
 update relay_outbox set {change}
 where position = any(%(positions)s::bigint[]) and position between %(first)s and %(last)s
       and (select count(*) from held) = %(count)s

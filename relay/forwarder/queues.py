@@ -77,6 +77,12 @@ class PartitionQueue:
         """Whether the batch is in flight for longer than SLOW_SECONDS and the queue is not paused yet."""
         return self.in_flight is not None and not self.stall and time.monotonic() - self.in_flight.since > SLOW_SECONDS
 
+    @property
+    def is_promising(self) -> bool:
+        """Whether the batch in flight is expected to complete soon: its partition is not slow and has not failed."""
+        recent = self.in_flight is not None and time.monotonic() - self.in_flight.since <= SLOW_SECONDS
+        return recent and not self.stall and self._pause == SHORTEST_PAUSE
+
     def send(self, producer: Producer, source: bytes, on_done: Callable[["PartitionQueue"], None]) -> None:
         """Give the next batch to `producer`, which calls `on_done` with this queue when the batch has completed."""
         rows = take_batch(self.waiting, self._limit, producer.whole_batches)

@@ -88,6 +88,11 @@ class Reader:
         self._pause = READ_SECONDS
 
     @property
+    def last(self) -> int:
+        """The last assigned position, at most a second old, or 0 before the first read."""
+        return self._last
+
+    @property
     def is_due(self) -> bool:
         """Whether the next read is due."""
         return time.monotonic() >= self._read_at

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from relay.consumer.lag import use_indexes
+from relay.consumer.watermarks import use_indexes
 from relay.partitions import read_low_watermark
 
 # Below the low watermark only refused rows, and rows behind them, are unpublished. The query finds refused rows first,

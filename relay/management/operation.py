@@ -3,11 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from relay.database import connection
 from relay.operations import Refused
@@ -76,3 +79,11 @@ def format_age(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds / 86_400:.0f} d"
+
+
+def read_time(text: str) -> datetime:
+    """Return the time in `text`. A time without a zone belongs to the project's TIME_ZONE."""
+    moment = parse_datetime(text)
+    if moment is None:
+        raise ValueError(text)
+    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)

@@ -6,6 +6,7 @@ A redriven key stays parked, so that its events stay in order, until its consume
 from typing import Any
 
 import msgspec
+from django.db.backends.utils import CursorWrapper
 
 from relay.database import connection, transaction
 from relay.operations import Refused
@@ -25,6 +26,11 @@ redriven as (update relay_cursor c set next_try_at = clock_timestamp(), attempts
              from locked where c.id = locked.id returning c.*)
 insert into relay_intervention (actor, action, consumer, topic, key, sequence, before, after, reason)
 select %(actor)s, 'redrive', consumer, topic, key, last + 1, reason, '', %(reason)s from redriven
+"""
+# The trigger on refused_reason lowers the marks of the rows' shards, so lock the leases first, in the order of shards.
+_LOCK_LEASES = """
+select from relay_shardlease where shard in (select key_hash % 16 from relay_outbox where refused_reason is not null)
+order by shard for update
 """
 _REDRIVE_ROWS = """
 with chosen as (select * from unnest(%(topics)s::text[], %(keys)s::text[], %(sequences)s::bigint[], %(reasons)s::text[])
@@ -46,9 +52,12 @@ def redrive(selection: Selection, *, actor: str, reason: str = "", dry_run: bool
     keys, rows = [p for p in chosen if p.consumer != RELAY], [p for p in chosen if p.consumer == RELAY]
     if not dry_run:
         with transaction.atomic(), connection.cursor() as cursor:
-            for statement, parked in [(_REDRIVE_KEYS, keys), (_REDRIVE_ROWS, rows)]:
-                if parked:
-                    cursor.execute(statement, {**_columns(parked), "actor": actor, "reason": reason})
+            values = {"actor": actor, "reason": reason}
+            if keys:
+                cursor.execute(_REDRIVE_KEYS, values | _columns(keys))
+            if rows:
+                cursor.execute(_LOCK_LEASES)
+                cursor.execute(_REDRIVE_ROWS, values | _columns(rows))
     return chosen
 
 
@@ -72,6 +81,7 @@ def edit(consumer: str, topic: str, key: str, body: str, *, actor: str, reason: 
     """
     demand_reason(reason)
     with transaction.atomic(), connection.cursor() as cursor:
+        _lock_parked(cursor, consumer, topic, key)
         event = show_parked(consumer, topic, key, limit=0).event
         if event is None:
             raise Refused(f"the outbox does not hold the event at which {key!r} of {topic} waits: skip it instead")
@@ -95,6 +105,21 @@ def edit(consumer: str, topic: str, key: str, body: str, *, actor: str, reason: 
         )
         transaction.set_rollback(dry_run)
     return event
+
+
+def _lock_parked(cursor: CursorWrapper, consumer: str, topic: str, key: str) -> None:
+    """Lock a key's cursor, or its refused rows for RELAY. No redrive can apply or send the event meanwhile."""
+    if consumer == RELAY:
+        cursor.execute(
+            "select from relay_outbox where topic = %s and key = %s and refused_reason is not null"
+            " order by position for update",
+            [topic, key],
+        )
+    else:
+        cursor.execute(
+            "select from relay_cursor where consumer = %s and topic = %s and key = %s for update",
+            [consumer, topic, key],
+        )
 
 
 def check_same_event(event: Waiting, topic: str, key: str, body: str) -> None:
@@ -135,10 +160,7 @@ def skip(
     if consumer == RELAY:
         raise Refused("a refused row can't be skipped, because readers need every sequence number: edit or redrive it")
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "select from relay_cursor where consumer = %s and topic = %s and key = %s for update",
-            [consumer, topic, key],
-        )
+        _lock_parked(cursor, consumer, topic, key)
         shown = show_parked(consumer, topic, key, limit=0)
         parked, event = shown.parked, shown.event
         if sequence not in (None, parked.sequence):

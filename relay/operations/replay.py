@@ -5,7 +5,7 @@ The consumer's cursors suppress events that it has applied. Only a rebuild appli
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from relay.consumer.arrivals import Arrival, read_arrival
@@ -18,6 +18,8 @@ from relay.operations.fence import fence_off_pruning
 from relay.partitions import retry_while_busy
 
 CHUNK_ROWS = 500
+# The database's clock may have been set back by at most this. A replay since a time then still finds its first event.
+CLOCK_MARGIN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,10 @@ def reset(consumer: Consumer, *, actor: str, reason: str) -> None:
 
 
 def find_start(span: Span) -> int:
-    """Return the first position of `span`, by binary search: creation times increase with positions.
+    """Return the first position of `span`: the lowest position that was created at `span.since` or later.
+
+    Creation times increase with positions, except where the database's clock was set back. The binary search therefore
+    looks for a time that is CLOCK_MARGIN earlier.
 
     :raises Refused: the span begins before the oldest event in the outbox.
     """
@@ -126,14 +131,25 @@ def find_start(span: Span) -> int:
         (pruned,) = cursor.fetchone()
         if pruned and (created := _created_at(low)) and span.since < created:
             raise Refused(f"the outbox holds events since {created:%Y-%m-%d %H:%M:%S %Z}: older events are pruned")
-        while low < high:
-            middle = (low + high) // 2
-            created = _created_at(middle)
-            if created is not None and created < span.since:
-                low = middle + 1
-            else:
-                high = middle
-    return int(low)
+        early = _search(low, high, span.since - CLOCK_MARGIN)
+        cursor.execute(
+            "select position from relay_outbox where position >= %s and created_at >= %s order by position limit 1",
+            [early, span.since],
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else int(high) + 1
+
+
+def _search(low: int, high: int, since: datetime) -> int:
+    """Return a position in [low, high] by binary search. Without jumps of the clock it is the first since `since`."""
+    while low < high:
+        middle = (low + high) // 2
+        created = _created_at(middle)
+        if created is not None and created < since:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def _created_at(position: int) -> datetime | None:
@@ -144,16 +160,19 @@ def _created_at(position: int) -> datetime | None:
 
 
 def read_chunks(topics: list[str], span: Span, start: int) -> Iterator[list[Arrival]]:
-    """Yield the published events of `span`, from position `start`, in the order of their positions."""
+    """Yield the published events of `span`, from position `start`, in the order of their positions.
+
+    Positions decide and not creation times: after `start` the clock may have been set back.
+    """
     position = start - 1
     while True:
         with connection.cursor() as cursor:
             cursor.execute(
                 "select position, topic, key, sequence, type, body, traceparent from relay_outbox"
                 " where position > %s and topic = any(%s) and published_at is not null"
-                " and (%s::text is null or key = %s) and (%s::timestamptz is null or created_at >= %s)"
+                " and (%s::text is null or key = %s)"
                 " order by position limit %s",
-                [position, topics, span.key, span.key, span.since, span.since, CHUNK_ROWS],
+                [position, topics, span.key, span.key, CHUNK_ROWS],
             )
             rows = cursor.fetchall()
         if not rows:

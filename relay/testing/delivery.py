@@ -15,8 +15,9 @@ from django.db.models.functions import Now
 
 from relay.conf import configuration
 from relay.consumer.consumer import Consumer
-from relay.consumer.cursors import Key, LockedCursor, find_behind
+from relay.consumer.cursors import Key, LockedCursor
 from relay.consumer.deliveries import Delivery, read_record
+from relay.consumer.sweep import read_lost
 from relay.forwarder.messages import make_message
 from relay.forwarder.reader import Row
 from relay.models import Outbox, ParkedKey
@@ -180,11 +181,12 @@ def make_delivery(row: Outbox) -> Delivery:
 
 def sweep(consumer: Consumer, parked: Parked) -> list[Key]:
     """Heal events that were lost at the end of a key, as a consumer process does; return the keys."""
-    behind = find_behind(consumer.name, consumer.topics, seconds=0)
+    keys = list[Key]()
     with surfacing_errors(consumer, parked):
-        for key in behind:
-            consumer.catch_up(key)
-    return behind
+        for lost in read_lost(consumer, seconds=0):
+            consumer.apply(consumer.arrange(lost))
+            keys += [arrival.key for arrival in lost]
+    return keys
 
 
 @contextmanager

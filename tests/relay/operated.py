@@ -1,6 +1,8 @@
 """A consumer for the tests of the operators' commands, and functions that run a command and return its output."""
 
 import json
+import time
+from concurrent.futures import Future
 from io import StringIO
 from typing import Any
 
@@ -56,3 +58,18 @@ def make_due() -> None:
     """Make all parked keys due now."""
     with connection.cursor() as cursor:
         cursor.execute("update relay_cursor set next_try_at = clock_timestamp() where parked_at is not null")
+
+
+def wait_for_a_lock(working: Future[None]) -> None:
+    """Wait until `working`, which runs on another thread, waits for a lock of this transaction, or has ended."""
+    deadline = time.monotonic() + 20
+    while not working.done():
+        assert time.monotonic() < deadline, "the other thread neither waits for a lock nor ends"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select exists (select from pg_locks"
+                " where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))"
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)

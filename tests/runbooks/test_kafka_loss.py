@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shop.embedded.processes import wait_until
 from shop.events import TOPICS
 from tests.client import Customer, OrderStream, make_order
-from shop.embedded.processes import wait_until
 from tests.flows.test_life_of_an_order import assert_adds_up, find_sku
 from tests.runbooks.conftest import confirm_orders
 from tests.running_shop import RunningShop

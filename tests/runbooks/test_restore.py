@@ -5,9 +5,9 @@ import pytest
 
 from tests.client import Customer
 from tests.flows.test_life_of_an_order import assert_adds_up
-from tests.running_shop import RunningShop
 from tests.runbooks.conftest import confirm_orders, start_writers, stop_writers
 from tests.runbooks.postgres_copies import Postgres, read_value, wait_for_archive
+from tests.running_shop import RunningShop
 
 pytestmark = pytest.mark.long
 

@@ -18,6 +18,7 @@ from payments.gateways.protocol import GatewayUnavailable
 from payments.sandbox.books import open_books
 from relay import BrokerUnavailable
 from relay.models import Outbox
+from relay.operations.audit import record_intervention
 from relay.testing.delivery import make_delivery
 from shop.management.verification import Report, verify
 from shop.management.verification.effects import find_duplicate_effects
@@ -199,6 +200,30 @@ def test_a_record_whose_row_was_edited_afterwards_is_no_difference(
         "update relay_outbox set body = body || ' ' where key = '{confirmed.id}' and type = 'OrderConfirmed.v1'",
     )
     assert tell(verify()) == []
+
+
+def test_a_wrong_order_that_a_republishing_has_repaired_is_not_reported(world: World, orders: Orders) -> None:
+    """Kafka lost event 1, the relay sent event 2, then a person let the relay send both of them again."""
+    order = orders["confirmed"]
+    early, lost = world.log[find_record(world, order, 2)], world.log.pop(find_record(world, order, 1))
+    world.log.append(lost._replace(offset=len(world.log)))
+    wrong = [f"{LOG}: in Kafka shop.orders/{order.pk} jumps from 0 to 2"]
+    assert tell(verify()) == wrong
+    record_intervention("republish", actor="eve", reason="lost", topic="shop.orders")
+    assert tell(verify()) == wrong, "event 2 must come again behind event 1"
+    world.log.append(early._replace(offset=len(world.log)))
+    assert tell(verify()) == []
+
+
+def test_pruned_events_that_a_republishing_could_not_send_are_not_reported(
+    world: World, orders: Orders, break_by_hand: Break
+) -> None:
+    order = orders["confirmed"]
+    del world.log[find_record(world, order, 1)]
+    break_by_hand("update relay_stream set floor = 1 where topic = 'shop.orders' and key = '{confirmed.id}'")
+    assert f"{LOG}: in Kafka shop.orders/{order.pk} jumps from 0 to 2" in tell(verify())
+    record_intervention("republish", actor="eve", reason="lost", topic="shop.orders")
+    assert not [found for found in tell(verify()) if found.startswith(LOG)]
 
 
 def test_an_unpublished_row_below_the_low_watermark_is_reported(orders: Orders, break_by_hand: Break) -> None:

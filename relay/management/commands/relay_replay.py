@@ -1,21 +1,11 @@
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
-from relay.management.operation import Operation
+from relay.management.operation import Operation, read_time
 from relay.operations.audit import find_consumer
 from relay.operations.replay import ReplayResult, Span, rebuild, replay
-
-
-def read_time(text: str) -> datetime:
-    """Return the time in `text`. A time without a zone belongs to the project's TIME_ZONE."""
-    moment = parse_datetime(text)
-    if moment is None:
-        raise ValueError(text)
-    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
 
 
 class Command(Operation):

@@ -10,12 +10,26 @@ from relay.conf import configuration
 from relay.consumer.cursors import Key
 from relay.consumer.deliveries import Delivery
 from relay.consumer.origin import find_foreign_in_log
+from relay.models import Intervention, Stream
 from relay.operations import cluster
 from shop.management.verification.outbox import Ends
 
 # Records that one query compares with the outbox.
 CHUNK_RECORDS = 1000
 Committed = dict[str, dict[tuple[str, int], int]]
+
+
+def read_republished_topics() -> set[str]:
+    """Return the topics for which `relay_republish` was used."""
+    return set(Intervention.objects.filter(action="republish").values_list("topic", flat=True))
+
+
+def read_floors() -> dict[Key, int]:
+    """Return the last pruned sequence number of each key with pruned events."""
+    return {
+        (topic, key): floor
+        for topic, key, floor in Stream.objects.filter(floor__gt=0).values_list("topic", "key", "floor")
+    }
 
 
 @dataclass(slots=True)
@@ -36,6 +50,12 @@ class Log:
     ahead: dict[Key, set[int]] = field(default_factory=dict)
     #: First occurrences that are out of order: (key, last number in order, number that came).
     jumps: list[tuple[Key, int, int]] = field(default_factory=list)
+    #: By key, the numbers that came too early and did not come again, in order, after their predecessors.
+    early: dict[Key, list[int]] = field(default_factory=dict)
+    #: The topics of which a person let the relays send events again after a loss in Kafka.
+    republished: set[str] = field(default_factory=read_republished_topics)
+    #: The last pruned sequence number of each key with pruned events. A republished log can't contain these events.
+    floors: dict[Key, int] = field(default_factory=read_floors)
     #: The next event of each cursor that is behind, and the first (partition, offset) of the event.
     waited_for: set[tuple[Key, int]] = field(default_factory=set)
     places: dict[tuple[Key, int], tuple[int, int]] = field(default_factory=dict)
@@ -73,17 +93,25 @@ class Log:
         reached, ahead = self.reached.get(key, 0), self.ahead.get(key, ())
         if sequence <= reached or sequence in ahead:
             self.repeats += 1
+            if sequence <= reached and self.early.get(key, [0])[0] == sequence:
+                self.early[key].pop(0)
+                if not self.early[key]:
+                    del self.early[key]
             return
         if (key, sequence) in self.waited_for:
             self.places[key, sequence] = (delivery.partition, delivery.offset)
         # A topic with a retention time may start at any sequence number.
         if not reached and delivery.topic in settings.RELAY.get("RETENTION_MS", {}):
             reached = sequence - 1
+        if not reached and delivery.topic in self.republished and sequence == self.floors.get(key, 0) + 1:
+            reached = sequence - 1
         if sequence == reached + 1:
             self.reached[key] = self._follow(key, sequence)
         else:
             self.jumps.append((key, reached, sequence))
             self.ahead.setdefault(key, set()).add(sequence)
+            self.early.setdefault(key, []).append(sequence)
+            self.early[key].sort()
 
     def _follow(self, key: Key, reached: int) -> int:
         """Return the last number in order after `reached`, and remove the numbers up to it from `ahead`."""
@@ -95,9 +123,14 @@ class Log:
 
 
 def find_log_differences(ends: Ends, log: Log) -> Iterator[str]:
-    """Report published rows that are not in Kafka, and keys whose first occurrences are not 1, 2, 3 …"""
+    """Report published rows that are not in Kafka, and keys whose first occurrences are not 1, 2, 3 …
+
+    In a republished topic an event may come too early, if it comes again in order: the relay sent it between the loss
+    and the repair.
+    """
     for (topic, key), reached, came in log.jumps:
-        if (topic, key) in ends.streams:
+        is_repaired = topic in log.republished and came not in log.early.get((topic, key), ())
+        if (topic, key) in ends.streams and not is_repaired:
             yield f"in Kafka {topic}/{key} jumps from {reached} to {came}"
     for (topic, key), (_, published) in ends.streams.items():
         forgets = topic in settings.RELAY.get("RETENTION_MS", {})

@@ -7,6 +7,7 @@ from django.db import connection
 
 from relay.consumer import breaker as breaker_module
 from relay.consumer.breaker import Breaker, CircuitOpened
+from relay.consumer.cursors import take_parked
 from relay.models import ConsumerState, Cursor
 from tests.relay.readers import Readers, lend
 
@@ -107,6 +108,32 @@ def test_a_new_process_probes_at_once_even_during_the_pause(readers: Readers) ->
     assert not watch(readers).may_run()  # still broken
     readers.failing.clear()
     assert watch(readers).may_run()  # fixed
+
+
+def test_a_probe_without_due_keys_does_not_end_the_pause(readers: Readers) -> None:
+    """Another process tries the keys at this moment, and each of them will fail again."""
+    breaker = watch(readers)
+    breaker.may_run()
+    break_all(readers, breaker, [uuid4() for _ in range(30)])
+    make_due()
+    taken = take_parked("readers", 50)
+    assert len(taken) == 19
+    assert not breaker.may_run()
+    assert not watch(readers).may_run()
+    assert read_state().paused_at
+
+
+def test_without_any_key_to_probe_the_consumer_runs_and_the_next_pause_is_longer(readers: Readers) -> None:
+    breaker = watch(readers)
+    breaker.may_run()
+    break_all(readers, breaker, [uuid4() for _ in range(30)])
+    Cursor.objects.update(next_try_at=None)  # all of them wait for a person
+    make_due()
+    assert breaker.may_run()
+    break_all(readers, breaker, [uuid4() for _ in range(30)])
+    with connection.cursor() as cursor:
+        cursor.execute("select extract(epoch from resume_at - paused_at) from relay_consumerstate")
+        assert 9 < float(cursor.fetchone()[0]) < 11
 
 
 def test_the_breaker_neither_replaces_nor_ends_a_persons_pause(readers: Readers) -> None:

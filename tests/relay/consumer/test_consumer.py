@@ -14,7 +14,6 @@ from pytest_django.fixtures import Settings
 from relay import Consumer, publish
 from relay.consumer import consumer as consumer_module
 from relay.consumer.arrivals import read_delivery, split_into_waves
-from relay.consumer.cursors import find_behind
 from relay.consumer.deliveries import Delivery
 from relay.models import Cursor, Outbox
 from tests.relay.events import BookLent, BookReturned, LibraryEvent, NoticePosted
@@ -289,20 +288,3 @@ def test_a_transaction_contains_as_many_events_as_its_time_allows() -> None:
     assert sizer.size == 1000
     sizer.learn(1000, 4.0)
     assert sizer.size == 50
-
-
-def test_an_event_that_never_arrived_is_found_and_healed(readers: Readers) -> None:
-    lost, parked, fresh, done = (uuid4() for _ in range(4))
-    for book in (lost, parked, fresh, done):
-        lend(book, "Ada")
-    readers.failing[parked] = ZeroDivisionError()
-    readers.consumer.process(deliver(parked))
-    readers.consumer.process(deliver(done))
-    with connection.cursor() as cursor:
-        cursor.execute("update relay_outbox set published_at = now() - interval '10 min' where key <> %s", [str(fresh)])
-        cursor.execute("update relay_outbox set published_at = now() where key = %s", [str(fresh)])
-    behind = find_behind("readers", ["test.library"], seconds=120)
-    assert behind == [("test.library", str(lost))]
-    assert readers.consumer.catch_up(behind[0]) is True
-    assert readers.applied(lost) == ["Ada"]
-    assert find_behind("readers", ["test.library"], seconds=120) == []

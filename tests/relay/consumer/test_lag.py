@@ -1,16 +1,13 @@
 """Counting the lag reads few rows of large tables; an idle consumer compares all keys only if events are missing."""
 
 import re
-from threading import Event
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 
-from relay.consumer.cursors import Key
 from relay.consumer.lag import Lag, read_lag
-from relay.consumer.receiver import Receiver
 from relay.health.backlog import read_unpublished
 from relay.models import Outbox, Settled
 from tests.relay.operated import operate, operated, set_low_watermark
@@ -74,7 +71,7 @@ def test_a_count_that_takes_too_long_continues_at_the_next_call(
     last = Outbox.objects.latest("position").position
     set_low_watermark(last)
     monkeypatch.setattr("relay.consumer.lag.SPAN", last // 2)
-    monkeypatch.setattr("relay.consumer.lag.WATERMARK_STEP", 1)
+    monkeypatch.setattr("relay.consumer.watermarks.WATERMARK_STEP", 1)
     lag = read_lag(readers.consumer, seconds=0)
     assert (lag.events, lag.exact, Settled.objects.get().position) == (1, False, last // 2)
     for _ in range(2):
@@ -85,7 +82,7 @@ def test_a_count_that_takes_too_long_continues_at_the_next_call(
 def test_a_position_that_a_rebuild_deletes_during_the_count_is_not_written_again(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.consumer.lag.WATERMARK_STEP", 1)
+    monkeypatch.setattr("relay.consumer.watermarks.WATERMARK_STEP", 1)
     readers.consumer.process(lend(uuid4(), "Ada"))
     set_low_watermark(Outbox.objects.latest("position").position)
 
@@ -100,31 +97,3 @@ def test_a_position_that_a_rebuild_deletes_during_the_count_is_not_written_again
     assert not Settled.objects.exists()
     read_lag(readers.consumer)
     assert Settled.objects.get().position > 0
-
-
-def test_an_idle_consumer_compares_all_keys_only_while_events_wait(
-    readers: Readers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compared: list[str] = []
-
-    def find_behind(name: str, topics: list[str], *, seconds: float) -> list[Key]:
-        compared.append(name)
-        return []
-
-    monkeypatch.setattr("relay.consumer.receiver.find_behind", find_behind)
-    receiver = Receiver(readers.consumer)
-    book = uuid4()
-    lend(book, "Ada")
-    readers.consumer.process(deliver(book))
-    receiver._sweep_at = 0.0
-    receiver._maintain(Event(), idle=True)
-    assert compared == []
-    readers.failing["Bob"] = ZeroDivisionError()
-    readers.consumer.process(lend(uuid4(), "Bob", "Cleo"))  # parked: has its own retry schedule
-    receiver._sweep_at = 0.0
-    receiver._maintain(Event(), idle=True)
-    assert compared == []
-    lend(book, "Grace")
-    receiver._sweep_at = 0.0
-    receiver._maintain(Event(), idle=True)
-    assert compared == ["readers"]

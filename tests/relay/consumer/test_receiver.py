@@ -17,8 +17,9 @@ from relay.consumer import consumer as consumer_module
 from relay.consumer import cursors
 from relay.consumer import receiver as receiver_module
 from relay.consumer.arrivals import read_delivery
-from relay.consumer.deliveries import Delivery
-from relay.consumer.receiver import CHUNK, FEW_RECORDS, Batch, Receiver
+from relay.consumer.deliveries import Delivery, Place
+from relay.consumer.receiver import CHUNK, Batch, Receiver
+from relay.consumer.subscription import FEW_RECORDS
 from relay.models import Cursor
 from tests.relay.events import BookLent, BookReturned
 from tests.relay.readers import Readers, lend
@@ -114,6 +115,9 @@ class Rounds(Shelf):
     def set_paused(self, paused: bool) -> None:
         pass
 
+    def find_polled(self) -> list[Place]:
+        return [Place("test.library", 0, 1)]
+
 
 @pytest.mark.parametrize(("records", "paced"), [(1, True), (FEW_RECORDS, False)])
 def test_rounds_keep_their_pace_while_few_events_arrive(settings: Settings, records: int, paced: bool) -> None:
@@ -156,10 +160,10 @@ def test_a_parked_key_that_another_transaction_has_locked_is_retried_later(
         assert locked.wait(10)
         key = Cursor.objects.values_list("topic", "key").get()
         monkeypatch.setattr(receiver_module, "take_parked", lambda name: [key])
-        receiver._maintain(Event(), idle=False)
+        receiver._redrive(Event())
         may_end.set()
         holding.result()
     assert Cursor.objects.get().attempts == 1
     receiver._retry_at = 0.0
-    receiver._maintain(Event(), idle=False)
+    receiver._redrive(Event())
     assert (Cursor.objects.get().parked_at, Cursor.objects.get().last) == (None, 3)

@@ -6,8 +6,9 @@ from uuid import uuid4
 import pytest
 
 from relay.consumer import subscription
-from relay.consumer.deliveries import Delivery
+from relay.consumer.deliveries import Delivery, Place
 from relay.operations import cluster
+from relay.publisher.outbox import hash_key
 from relay.publisher.topics import known_topics
 from tests.relay.events import BookLent
 from tests.relay.forwarding import send_to_kafka
@@ -54,6 +55,30 @@ def test_a_committed_record_is_not_delivered_again() -> None:
         seen += member.poll(seconds=0.25)
     member.close()
     assert first.key not in {delivery.key for delivery in seen}
+
+
+def test_a_partition_counts_as_polled_only_without_a_backlog_and_an_empty_one_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscription, "FEW_RECORDS", 3)
+    topic = f"test.polled.{uuid4().hex[:8]}"
+    cluster.create_topics([topic])
+    book = BookLent(book=uuid4())
+    delivery = Delivery(topic, 0, 0, book.key, 1, book.type_name(), book.encode())
+    send_to_kafka([delivery] * 20)
+    full = hash_key(book.key) % 3
+    member = subscription.Subscription(f"readers-{uuid4()}", [topic])
+    seen: list[Delivery] = []
+    deadline = time.monotonic() + 20
+    while not seen or len(member.find_polled()) < 2:
+        seen += member.poll(seconds=0.25, records=1)
+        assert time.monotonic() < deadline
+    assert sorted(place.number for place in member.find_polled()) == sorted({0, 1, 2} - {full})
+    while len(seen) < 18:
+        seen += member.poll(seconds=0.25, records=1)
+        assert time.monotonic() < deadline
+    assert sorted(member.find_polled()) == [Place(topic, number, 3) for number in range(3)]
+    member.close()
 
 
 def test_a_rejoin_that_outlasts_a_poll_is_not_forgotten() -> None:

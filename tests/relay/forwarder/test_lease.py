@@ -1,11 +1,19 @@
 """Leases: equal shares, immediate hand-over by a relay that stops, and hand-over after expiry by a killed relay."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from django.db import connection, transaction
 
 from relay.forwarder.lease import LeaseLost, ShardLeases
+from relay.forwarder.marker import Marker
+from relay.forwarder.reader import Row
 from relay.models import SHARDS, RelayMember, ShardLease
+from relay.operations.mend import redrive
+from relay.operations.parked import RELAY, Selection
 from relay.partitions import read_low_watermark
 from tests.relay.forwarding import end_leases
+from tests.relay.operated import wait_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,3 +85,52 @@ def test_a_lowered_mark_makes_the_relay_read_again() -> None:
     assert relay.renew(600) == 41
     assert relay.renew(600) is None
     assert read_low_watermark() == 600
+
+
+def change_leases(statement: str) -> None:
+    """Lock the leases of the relay "a" by one of the ways to change them."""
+    leases = ShardLeases("a")
+    leases.epochs = dict.fromkeys(range(SHARDS), 1)
+    if statement == "release":
+        leases.release(range(SHARDS))
+    elif statement == "leave":
+        leases.leave()
+    elif statement == "mark":
+        texts = dict.fromkeys(set(Row._fields) - {"position", "key_hash", "created_at"}, b"x")
+        rows = [Row(position=SHARDS - shard, key_hash=shard, created_at=0.0, **texts) for shard in range(SHARDS)]
+        marker = Marker(leases)
+        marker.add(rows)
+        marker.mark_all()
+    else:
+        redrive(Selection(RELAY), actor="eve")
+
+
+@pytest.mark.parametrize("statement", ["release", "leave", "mark", "redrive"])
+def test_leases_are_locked_in_the_order_of_the_shards(statement: str) -> None:
+    """The first shard is locked by another transaction, so a statement that waits must not have locked a later one."""
+    with connection.cursor() as cursor:
+        # PostgreSQL reads the rows in the order in which they are stored, if no order is requested.
+        cursor.execute(
+            "insert into relay_shardlease (shard, owner, epoch, until, low_mark)"
+            " select shard, 'a', 1, now(), 99 from generate_series(15, 0, -1) shard"
+        )
+        for shard in reversed(range(SHARDS)):
+            cursor.execute(
+                "insert into relay_outbox (position, topic, key, key_hash, sequence, event_id, type, occurred_at, body,"
+                " refused_reason) values (%s, 't', %s, %s, 1, gen_random_uuid(), 'T.v1', now(), '{}', %s)",
+                [SHARDS - shard, str(shard), shard, "too large" if statement == "redrive" else None],
+            )
+
+    def work() -> None:
+        try:
+            change_leases(statement)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("select from relay_shardlease where shard = 0 for update")
+            changing = pool.submit(work)
+            wait_for_a_lock(changing)
+            cursor.execute("select from relay_shardlease where shard > 0 order by shard for update nowait")
+        changing.result(20)

@@ -1,6 +1,9 @@
 """Slow, failing or missing partitions are paused: no row is lost, and other partitions continue."""
 
+import time
 from contextlib import closing, suppress
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -134,3 +137,63 @@ def test_a_missing_topic_does_not_block_others(forwarder: Forwarder) -> None:
     assert [delivery.sequence for delivery in read_key(book)] == [1]
     assert Outbox.objects.filter(published_at=None).get().key == "lost"
     assert forwarder._find_low_watermark() < Outbox.objects.get(key="lost").position
+
+
+def test_a_failing_round_does_not_wait_for_partitions_without_a_leader(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One partition fails. Two partitions do not answer; the relay knows this, and must not wait for them."""
+    books = [next(book for book in iter(uuid4, None) if hash_key(str(book)) % 3 == number) for number in range(3)]
+    publish_committed(*[BookLent(book=book) for book in books])
+    waits: list[float] = []
+    outcome = Sending.done
+
+    def is_answered(sending: Sending) -> bool:
+        failing = forwarder._queues.find(b"test.library", 0)
+        answered = failing.in_flight is not None and failing.in_flight.sending is sending
+        return answered and outcome.fget(sending)  # type: ignore[attr-defined]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("relay.forwarder.queues.SLOW_SECONDS", 0.05)
+        patch.setattr(Sending, "done", False)
+        forward_until(forwarder, lambda: len(forwarder._queues.stalls) == 3)
+        patch.setattr(Sending, "done", property(is_answered))
+        patch.setattr(Sending, "error", BrokerUnavailable("no leader"))
+        patch.setattr("relay.forwarder.forwarder.time", SimpleNamespace(**vars(time) | {"sleep": waits.append}))
+        forward_until(forwarder, lambda: forwarder._producer is None)
+    assert waits == []
+    for stall in forwarder._queues.stalls:
+        stall.until = 0.0
+    forward_all(forwarder, quiet=1.0)
+    assert Outbox.objects.filter(published_at=None).count() == 0
+
+
+def test_all_partitions_that_fail_in_one_round_are_paused(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one fails while the relay handles the first failure."""
+    books = [next(book for book in iter(uuid4, None) if hash_key(str(book)) % 3 == number) for number in range(2)]
+    publish_committed(*[BookLent(book=book) for book in books])
+    outcome, allowed = Sending.done, list[Sending]()
+
+    def sendings() -> list[Sending]:
+        return [queue.in_flight.sending for queue in forwarder._queues if queue.in_flight]
+
+    def is_answered(sending: Sending) -> bool:
+        return sending in allowed and outcome.fget(sending)  # type: ignore[attr-defined]
+
+    def answer_all_and_drain() -> Any:
+        allowed.extend(sendings())
+        return drain()
+
+    drain = forwarder._drain
+    with monkeypatch.context() as patch:
+        patch.setattr(Sending, "error", BrokerUnavailable("no leader"))
+        patch.setattr(Sending, "done", property(is_answered))
+        patch.setattr(forwarder, "_drain", answer_all_and_drain)
+        forward_until(forwarder, lambda: len(sendings()) == 2)
+        allowed.append(sendings()[0])
+        forward_until(forwarder, lambda: forwarder._producer is None)
+        assert len(forwarder._queues.stalls) == 2
+    forward_all(forwarder, quiet=1.0)
+    assert Outbox.objects.filter(published_at=None).count() == 0

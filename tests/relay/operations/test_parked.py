@@ -1,6 +1,7 @@
 """Parked keys and refused rows: list, show, edit, skip and redrive with the commands."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -11,8 +12,9 @@ from django.db import DatabaseError, connection, transaction
 from relay import publish
 from relay.consumer.cursors import take_parked
 from relay.models import Intervention, Outbox
+from relay.operations import Refused, mend
 from tests.relay.events import BookLent
-from tests.relay.operated import operate, operate_json, operated
+from tests.relay.operated import operate, operate_json, operated, wait_for_a_lock
 from tests.relay.readers import Readers, lend
 
 __all__ = ["operated"]
@@ -181,3 +183,33 @@ def test_the_audit_can_not_be_changed(operated: Readers, stuck: UUID) -> None:
     for change in ("delete from relay_intervention", "update relay_intervention set actor = 'somebody else'"):
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(change)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("consumer", ["readers", "relay"])
+def test_an_event_that_is_redriven_meanwhile_is_not_edited(
+    consumer: str, operated: Readers, request: pytest.FixtureRequest
+) -> None:
+    """The consumer applies the former payload, or the relay sends it, so the audit must not name the new payload."""
+    book = str(request.getfixturevalue("stuck")) if consumer == "readers" else request.getfixturevalue("refused").key
+    row = Outbox.objects.filter(key=book, topic="test.library").order_by("sequence")[1 if consumer == "readers" else 0]
+    body = row.body.replace("somebody", "Bert").replace("Bob", "Bert")
+
+    def edit() -> None:
+        try:
+            mend.edit(consumer, "test.library", book, body, actor="eve", reason="his name is Bert")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic(), connection.cursor() as cursor:
+            if consumer == "readers":
+                cursor.execute("update relay_cursor set last = 4, parked_at = null where key = %s", [book])
+            else:
+                cursor.execute("update relay_outbox set refused_reason = null where key = %s", [book])
+            editing = pool.submit(edit)
+            wait_for_a_lock(editing)
+        with pytest.raises(Refused, match="has not parked the key"):
+            editing.result(20)
+    assert Outbox.objects.get(position=row.position).body == row.body
+    assert not Intervention.objects.exists()

@@ -75,6 +75,19 @@ def test_a_replay_begins_at_the_given_time(operated: Readers) -> None:
     assert [operated.applied(book) for book in books] == [[]] * 16 + [["Ada"]] * 4
 
 
+def test_a_replay_misses_no_event_if_the_clock_was_set_back(operated: Readers) -> None:
+    """Ten events at a correct time, then the clock goes back by two hours, then ten more events."""
+    books = [uuid4() for _ in range(20)]
+    for number, book in enumerate(books):
+        lend(book, "Ada")
+        created = timezone.now() - timedelta(hours=1 if number < 10 else 3)
+        Outbox.objects.filter(key=str(book)).update(created_at=created)
+    mark_published()
+    since = timezone.now() - timedelta(hours=1, minutes=30)
+    assert operate_json("relay_replay", "readers", "--since", since.isoformat())["applied"] == 20
+    assert [operated.applied(book) for book in books] == [["Ada"]] * 20
+
+
 def test_an_event_that_fails_in_a_replay_is_parked_and_reported(operated: Readers) -> None:
     book = uuid4()
     lend(book, "Ada", "Bob", "Cleo")
@@ -199,7 +212,7 @@ def test_lag_and_leases_are_printed(operated: Readers) -> None:
 def test_lag_counts_only_above_its_position_and_forgets_nothing_below(
     operated: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.consumer.lag.WATERMARK_STEP", 1)
+    monkeypatch.setattr("relay.consumer.watermarks.WATERMARK_STEP", 1)
     parked, book = uuid4(), uuid4()
     operated.failing[parked] = ZeroDivisionError("boom")
     operated.consumer.process([*lend(parked, "Ada", "Bob"), *lend(book, "Ada")])
