@@ -16,25 +16,22 @@ from shop.environment import (
     read_bool,
     read_choice,
     read_database,
+    read_list,
     read_port,
     read_seconds,
-    read_secret,
     read_servers,
     read_text,
     read_url,
 )
+from shop.production import KNOWN_KEY, refuse_risks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(read_text("VAR_DIR", str(BASE_DIR / "var"))).absolute()
 
 PRODUCTION = read_bool("PRODUCTION")
 DEBUG = read_bool("DEBUG")
-if PRODUCTION:
-    SECRET_KEY = read_secret("SECRET_KEY")
-    ALLOWED_HOSTS = read_secret("ALLOWED_HOSTS").split(",")
-else:
-    SECRET_KEY = read_text("SECRET_KEY", "for-this-machine-only-" + "0123456789abcdef" * 3)
-    ALLOWED_HOSTS = read_text("ALLOWED_HOSTS", "*").split(",")
+SECRET_KEY = read_text("SECRET_KEY", "" if PRODUCTION else KNOWN_KEY)
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "" if PRODUCTION else "*")
 
 # All ports are derived from PORT, so that a second copy of the shop needs only another PORT and VAR_DIR.
 # The range 10000 to 32015 lies below the ports that Linux uses for outgoing connections.
@@ -101,7 +98,7 @@ MIDDLEWARE = [
     "shop.middleware.limit_bodies",
     "shop.middleware.tell_to_wait",
     "shop.middleware.SessionsOfPages",
-    "django.middleware.common.CommonMiddleware",
+    "shop.middleware.CheckedHosts",
     "django.middleware.csrf.CsrfViewMiddleware",
     "shop.middleware.LogInsOfPages",
     "shop.middleware.MessagesOfPages",
@@ -162,6 +159,8 @@ RELAY: dict[str, Any] = {
     "PARTITIONS": 12,
     "REPLICATION": 3 if BROKERS == 3 else 1,
     "METRICS_TOKEN": read_text("METRICS_TOKEN", ""),
+    # In production a proxy on this machine may forward a stranger's request without any trace.
+    "METRICS_LOCAL": not PRODUCTION,
     # Retention in milliseconds. All other topics keep their records forever.
     "RETENTION_MS": {"shop.activity": 7 * 24 * 3600 * 1000},
 }
@@ -188,14 +187,23 @@ GATEWAY_CONNECT_SECONDS = read_seconds("GATEWAY_CONNECT_SECONDS", 1)
 GATEWAY_READ_SECONDS = read_seconds("GATEWAY_READ_SECONDS", 5)
 SANDBOX_URL = read_url("SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}", ("http", "https"), "http://gateway:8100")
 SANDBOX_KEY = read_text("SANDBOX_KEY", derive_key(SECRET_KEY, "sandbox gateway"))
-STRIPE_KEY = STRIPE_WEBHOOK_SECRET = ""
-if not SANDBOX_IS_USED:
-    STRIPE_KEY = read_secret("STRIPE_KEY", "PAYMENT_GATEWAY=stripe")
-    STRIPE_WEBHOOK_SECRET = read_secret("STRIPE_WEBHOOK_SECRET", "PAYMENT_GATEWAY=stripe")
+STRIPE_KEY = read_text("STRIPE_KEY", "")
+STRIPE_WEBHOOK_SECRET = read_text("STRIPE_WEBHOOK_SECRET", "")
 STRIPE_URL = read_url("STRIPE_URL", "https://api.stripe.com", ("http", "https"), "https://api.stripe.com")
 PAYMENT_WEBHOOK_URL = read_text("PAYMENT_WEBHOOK_URL", f"http://127.0.0.1:{PORT}/webhooks/payments")
 PAYMENT_WEBHOOK_SECRET = read_text("PAYMENT_WEBHOOK_SECRET", derive_key(SECRET_KEY, "payment webhooks"))
-SMS_PROVIDER = "notifications.mailbox.SandboxSms"
+
+#: Without a provider the shop stores and offers no text messages.
+_SMS_PROVIDERS = {
+    "sandbox": "notifications.mailbox.SandboxSms",
+    "twilio": "notifications.twilio.TwilioSms",
+    "none": "",
+}
+SMS_PROVIDER = _SMS_PROVIDERS[read_choice("SMS_PROVIDER", "sandbox", tuple(_SMS_PROVIDERS))]
+TWILIO_ACCOUNT = read_text("TWILIO_ACCOUNT", "")
+TWILIO_TOKEN = read_text("TWILIO_TOKEN", "")
+TWILIO_SENDER = read_text("TWILIO_SENDER", "")
+TWILIO_URL = read_url("TWILIO_URL", "https://api.twilio.com", ("http", "https"), "https://api.twilio.com")
 
 SHOP_NAME = "Fjord & Pine"
 SHOP_CURRENCY = "EUR"
@@ -279,7 +287,8 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    if TRUSTED_PROXIES:
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     # The orchestrator and Prometheus call these paths inside the network, without TLS.
     SECURE_REDIRECT_EXEMPT = ["^healthz$", "^metrics$"]
 CONTENT_SECURITY_POLICY = {
@@ -322,3 +331,5 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {"kafka": {"level": "ERROR"}, "stripe": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }
+
+refuse_risks(sys.modules[__name__])
