@@ -41,7 +41,9 @@ check: $(VENV)/installed-dev ## check format, lint, types, import rules, migrati
 	$(BIN)/lint-imports
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	PRODUCTION=1 ALLOWED_HOSTS=shop.example SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
-		PAYMENT_GATEWAY=stripe STRIPE_KEY=sk_check STRIPE_WEBHOOK_SECRET=whsec_check \
+		DATABASE_URL=postgres://shop:not-a-real-one@localhost/shop EMAIL_URL=smtp+tls://localhost:587 SMS_PROVIDER=none \
+		PAYMENT_GATEWAY=stripe STRIPE_KEY=sk_check STRIPE_WEBHOOK_SECRET=whsec_check TRUSTED_PROXIES=1 \
+		KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_USERNAME=shop KAFKA_SASL_PASSWORD=not-a-real-one \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(BIN)/python manage.py event_schemas --check

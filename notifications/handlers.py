@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
 
@@ -39,11 +40,14 @@ from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text
 
 @consumer.on(*KINDS, many=True)
 def write_messages(events: Sequence[Announced]) -> None:
-    """Store an e-mail, a message in the shop and, if the contact has a telephone, an SMS for each event; then ring."""
+    """Store an e-mail, a message in the shop and, if the contact has a telephone, an SMS for each event; then ring.
+
+    Without an SMS provider no SMS is stored.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "select id from contacts_contact where id = any(%s::uuid[]) and phone <> ''",
-            [to_array(event.contact_id for event in events)],
+            "select id from contacts_contact where id = any(%s::uuid[]) and phone <> '' and %s",
+            [to_array(event.contact_id for event in events), bool(settings.SMS_PROVIDER)],
         )
         with_phone = {contact_id for (contact_id,) in cursor.fetchall()}
         rows = [row for event in events for row in make_rows(event, has_phone=event.contact_id in with_phone)]

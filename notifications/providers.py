@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from smtplib import SMTPResponseException
 from typing import Protocol, cast
 
+import phonenumbers
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
@@ -19,16 +20,21 @@ SMTP_TIMEOUT_SECONDS = 10
 
 
 class Undeliverable(Exception):
-    """The message has no recipient, so a retry would fail too."""
+    """The message has no recipient or was refused for good, so it is not retried. The text has no personal data."""
+
+
+class ProviderUnavailable(Exception):
+    """The provider gave no answer about the message, which is retried. The text has no personal data."""
 
 
 class SmsProvider(Protocol):
-    """A provider of text messages. A repeated message id is not sent again."""
+    """A provider of text messages. Some providers recognise a repeated message id; the others send again."""
 
     def send(self, message_id: str, to: str, text: str) -> None:
-        """Send `text` to the telephone number `to`.
+        """Send `text` to the telephone number `to`, which begins with + and the country's code.
 
-        :raises Exception: any error of the provider; it is then unknown whether the text was sent.
+        :raises Undeliverable: the provider refused the message for good.
+        :raises Exception: any other error; it is then unknown whether the text was sent.
         """
 
 
@@ -45,15 +51,15 @@ class Providers:
     def send(self, message: Message, contact: Contact | None) -> None:
         """Send one message.
 
-        :raises Undeliverable: the contact is erased or has no telephone number.
+        :raises Undeliverable: the contact is erased or has no usable telephone number, or the provider refused.
         :raises Exception: any error of the provider; it is then unknown whether the message was sent.
         """
         if contact is None:
             raise Undeliverable("contact erased")
         if message.channel == Message.Channel.sms:
-            if not contact.phone:
-                raise Undeliverable("no telephone number")
-            self._sms.send(str(message.pk), contact.phone, message.body)
+            if not settings.SMS_PROVIDER:
+                raise Undeliverable("the shop sends no text messages: SMS_PROVIDER is none")
+            self._sms.send(str(message.pk), make_international(contact.phone, contact.country), message.body)
             return
         if self._mail is None:
             self._mail = get_connection(timeout=SMTP_TIMEOUT_SECONDS)
@@ -69,8 +75,24 @@ class Providers:
                 mail.close()
 
 
+def make_international(phone: str, country: str) -> str:
+    """Return the telephone number `phone` in the form +491701234567. `country` completes a national number.
+
+    :raises Undeliverable: there is no number, or it cannot be a number of the country.
+    """
+    if not phone:
+        raise Undeliverable("no telephone number")
+    with suppress(phonenumbers.NumberParseException):
+        number = phonenumbers.parse(phone, country)
+        if phonenumbers.is_possible_number(number):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    raise Undeliverable(f"not a telephone number in {country}, nor one with a country's code")
+
+
 def describe_failure(error: Exception) -> str:
-    """Return the type of an error without its text, because providers quote the recipient's address in it."""
+    """Return the type of an error without its text, because mail servers quote the recipient's address in it."""
+    if isinstance(error, ProviderUnavailable):
+        return str(error)
     name = type(error).__name__
     return f"{name} {error.smtp_code}" if isinstance(error, SMTPResponseException) else name
 

@@ -50,8 +50,11 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     batch_seconds: Annotated[float, msgspec.Meta(gt=0, le=5)] = 0.2
     #: Seconds between two canary events; 0 sends none.
     canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
-    #: Bearer token for scrapes of relay.health.metrics. If it is empty, only this machine may scrape.
+    #: Bearer token for scrapes of relay.health.metrics. If it is empty, nobody may scrape, except with METRICS_LOCAL.
     metrics_token: str = ""
+    #: Whether this machine may scrape without a token. A proxy on this machine that adds no header opens the page to
+    #: everyone, so leave it off in production.
+    metrics_local: bool = False
 
     @property
     def event_modules(self) -> list[str]:

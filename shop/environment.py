@@ -53,14 +53,9 @@ def read_text(name: str, default: str) -> str:
     return str(env.str(name, default="") or default)
 
 
-def read_secret(name: str, wanted_by: str = "PRODUCTION") -> str:
-    """Return the variable `name`, which `wanted_by` requires.
-
-    :raises ImproperlyConfigured: the variable is missing or empty.
-    """
-    if value := read_text(name, ""):
-        return value
-    raise ImproperlyConfigured(f"{name} is not set: {wanted_by} requires it")
+def read_list(name: str, default: str) -> list[str]:
+    """Return the entries of the variable `name`, which are separated by commas. Empty entries are dropped."""
+    return [entry for part in read_text(name, default).split(",") if (entry := part.strip())]
 
 
 def read_port(name: str, default: int) -> int:

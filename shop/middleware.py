@@ -9,8 +9,9 @@ from django.conf import settings
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from rest_framework.exceptions import Throttled
@@ -112,6 +113,17 @@ class _OfPages(MiddlewareMixin):
         if request.path.startswith("/api/v1/"):
             return self.get_response(request)
         return super().__call__(request)
+
+
+class CheckedHosts(CommonMiddleware):
+    """Checks the header `Host`, except for probes: orchestrators and Prometheus call the address of a container."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        """Return a redirect to the path with a slash if only that exists, else None.
+
+        :raises DisallowedHost: the host is not in ALLOWED_HOSTS.
+        """
+        return None if request.path in ("/healthz", "/metrics") else super().process_request(request)
 
 
 class SessionsOfPages(_OfPages, SessionMiddleware):

@@ -17,25 +17,22 @@ from shop.environment import (
     read_choice,
     read_database,
     read_fallbacks,
+    read_list,
     read_port,
     read_seconds,
-    read_secret,
     read_servers,
     read_text,
     read_url,
 )
+from shop.production import KNOWN_KEY, refuse_risks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(read_text("VAR_DIR", str(BASE_DIR / "var"))).absolute()
 
 PRODUCTION = read_bool("PRODUCTION")
 DEBUG = read_bool("DEBUG")
-if PRODUCTION:
-    SECRET_KEY = read_secret("SECRET_KEY")
-    ALLOWED_HOSTS = read_secret("ALLOWED_HOSTS").split(",")
-else:
-    SECRET_KEY = read_text("SECRET_KEY", "for-this-machine-only-" + "0123456789abcdef" * 3)
-    ALLOWED_HOSTS = read_text("ALLOWED_HOSTS", "*").split(",")
+SECRET_KEY = read_text("SECRET_KEY", "" if PRODUCTION else KNOWN_KEY)
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "" if PRODUCTION else "*")
 
 #: Keys that are accepted, but sign nothing: the next or the last SECRET_KEY during a rotation.
 SECRET_KEY_FALLBACKS = read_fallbacks("SECRET_KEY_FALLBACKS", SECRET_KEY)
@@ -106,7 +103,7 @@ MIDDLEWARE = [
     "shop.middleware.limit_bodies",
     "shop.middleware.tell_to_wait",
     "shop.middleware.SessionsOfPages",
-    "django.middleware.common.CommonMiddleware",
+    "shop.middleware.CheckedHosts",
     "django.middleware.csrf.CsrfViewMiddleware",
     "shop.middleware.LogInsOfPages",
     "shop.middleware.MessagesOfPages",
@@ -167,6 +164,8 @@ RELAY: dict[str, Any] = {
     "PARTITIONS": 12,
     "REPLICATION": 3 if BROKERS == 3 else 1,
     "METRICS_TOKEN": read_text("METRICS_TOKEN", ""),
+    # In production a proxy on this machine may forward a stranger's request without any trace.
+    "METRICS_LOCAL": not PRODUCTION,
     # Retention in milliseconds. All other topics keep their records forever.
     "RETENTION_MS": {"shop.activity": 7 * 24 * 3600 * 1000},
 }
@@ -194,14 +193,23 @@ GATEWAY_READ_SECONDS = read_seconds("GATEWAY_READ_SECONDS", 5)
 SANDBOX_URL = read_url("SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}", ("http", "https"), "http://gateway:8100")
 # The first key signs or is sent, all keys are accepted.
 SANDBOX_KEYS = derive_keys("SANDBOX_KEY", "sandbox gateway", [SECRET_KEY, *SECRET_KEY_FALLBACKS])
-STRIPE_KEY = STRIPE_WEBHOOK_SECRET = ""
-if not SANDBOX_IS_USED:
-    STRIPE_KEY = read_secret("STRIPE_KEY", "PAYMENT_GATEWAY=stripe")
-    STRIPE_WEBHOOK_SECRET = read_secret("STRIPE_WEBHOOK_SECRET", "PAYMENT_GATEWAY=stripe")
+STRIPE_KEY = read_text("STRIPE_KEY", "")
+STRIPE_WEBHOOK_SECRET = read_text("STRIPE_WEBHOOK_SECRET", "")
 STRIPE_URL = read_url("STRIPE_URL", "https://api.stripe.com", ("http", "https"), "https://api.stripe.com")
 PAYMENT_WEBHOOK_URL = read_text("PAYMENT_WEBHOOK_URL", f"http://127.0.0.1:{PORT}/webhooks/payments")
 PAYMENT_WEBHOOK_SECRETS = derive_keys("PAYMENT_WEBHOOK_SECRET", "payment webhooks", [SECRET_KEY, *SECRET_KEY_FALLBACKS])
-SMS_PROVIDER = "notifications.mailbox.SandboxSms"
+
+#: Without a provider the shop stores and offers no text messages.
+_SMS_PROVIDERS = {
+    "sandbox": "notifications.mailbox.SandboxSms",
+    "twilio": "notifications.twilio.TwilioSms",
+    "none": "",
+}
+SMS_PROVIDER = _SMS_PROVIDERS[read_choice("SMS_PROVIDER", "sandbox", tuple(_SMS_PROVIDERS))]
+TWILIO_ACCOUNT = read_text("TWILIO_ACCOUNT", "")
+TWILIO_TOKEN = read_text("TWILIO_TOKEN", "")
+TWILIO_SENDER = read_text("TWILIO_SENDER", "")
+TWILIO_URL = read_url("TWILIO_URL", "https://api.twilio.com", ("http", "https"), "https://api.twilio.com")
 
 SHOP_NAME = "Fjord & Pine"
 SHOP_CURRENCY = "EUR"
@@ -287,7 +295,8 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    if TRUSTED_PROXIES:
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     # The orchestrator and Prometheus call these paths inside the network, without TLS.
     SECURE_REDIRECT_EXEMPT = ["^healthz$", "^metrics$"]
 CONTENT_SECURITY_POLICY = {
@@ -330,3 +339,5 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {"kafka": {"level": "ERROR"}, "stripe": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }
+
+refuse_risks(sys.modules[__name__])

@@ -124,7 +124,7 @@ def count_cart(request: HttpRequest) -> dict[str, Any]:
     """Return the template variable `cart_count`, the pieces in the cart. Only templates that use it run the query."""
 
     def count() -> int:
-        if not hasattr(request, "session"):
+        if not hasattr(request, "user"):  # a middleware refused the request, for example for its host
             return 0
         try:
             cart_id = find_cart_id(request)

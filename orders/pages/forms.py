@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django import forms
+from django.conf import settings
 
 from orders.api.serializers import OrderRequest
 from orders.cart.session import Cart
@@ -100,6 +101,8 @@ class CheckoutForm(forms.Form):
     def __init__(self, *args: Any, cart: Cart, **options: Any) -> None:
         super().__init__(*args, **options)
         self.cart = cart
+        if not settings.SMS_PROVIDER:
+            self.fields["phone"].help_text = "For questions about the delivery."
         for name in self.fields.keys() & self.errors.keys():
             self.fields[name].widget.attrs |= {"aria-invalid": "true", "aria-describedby": f"error-{name}"}
 

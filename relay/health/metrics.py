@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
@@ -36,6 +37,11 @@ from relay.health.measures import (
 from relay.heartbeat import BUCKETS
 
 logger = logging.getLogger(__name__)
+
+_REFUSAL = (
+    "Metrics need RELAY['METRICS_TOKEN'] as a bearer token. Without a token, RELAY['METRICS_LOCAL'] allows requests "
+    "from this machine to localhost that no proxy forwarded.\n"
+)
 
 # Limits of one statement, and of a whole scrape.
 QUESTION_SECONDS = 2.0
@@ -124,17 +130,30 @@ def _registry() -> CollectorRegistry:
 
 
 def may_scrape(request: HttpRequest) -> bool:
-    """Return whether the request has RELAY["METRICS_TOKEN"] or, if there is no token, comes from this machine.
+    """Return whether the request has RELAY["METRICS_TOKEN"] or, without a token, METRICS_LOCAL allows it.
 
-    A request that a proxy has forwarded does not count as one from this machine.
+    METRICS_LOCAL allows requests from this machine to this machine. A forwarded request is not from this machine, but
+    a proxy on this machine may forward a request without any trace.
     """
-    token = configuration().metrics_token
-    if token:
-        return constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}")
+    configured = configuration()
+    if configured.metrics_token:
+        expected = f"Bearer {configured.metrics_token}"
+        return constant_time_compare(request.headers.get("Authorization", ""), expected)
+    if not configured.metrics_local or not _names_this_machine(request.META.get("HTTP_HOST", "")):
+        return False
     if any(header in request.headers for header in ("Forwarded", "X-Forwarded-For", "X-Real-IP")):
         return False
     try:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+
+
+def _names_this_machine(host: str) -> bool:
+    """Return whether the header `Host` is localhost or a loopback address, with or without a port."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
 
@@ -144,6 +163,6 @@ def may_scrape(request: HttpRequest) -> bool:
 def answer_metrics(request: HttpRequest) -> HttpResponse:
     """Answer a scrape, in the format that the scraper prefers."""
     if not may_scrape(request):
-        return HttpResponse("Metrics need RELAY['METRICS_TOKEN'] as a bearer token.\n", "text/plain", status=403)
+        return HttpResponse(_REFUSAL, "text/plain", status=403)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return HttpResponse(encode(_registry()), content_type)

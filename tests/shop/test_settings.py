@@ -1,17 +1,13 @@
 """An invalid environment variable ends each command with a message that names the variable, but shows no secret."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shop.environment import describe_session, name_process
+from tests.shop.environment import manage
 
-ROOT = Path(__file__).resolve().parents[2]
 SHOWN = [
     "PORT",
     "DEBUG",
@@ -27,20 +23,6 @@ from django.conf import settings
 shown = {{name: getattr(settings, name) for name in {SHOWN}}}
 print(json.dumps({{"DATABASE": settings.DATABASES["default"], **shown}}, default=list))
 """
-
-
-def manage(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run manage.py with these environment variables and no others."""
-    environment = {"PATH": os.environ["PATH"], **variables}
-    return subprocess.run(
-        [sys.executable, "manage.py", *command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def read_settings(**variables: str) -> dict[str, Any]:
@@ -83,19 +65,6 @@ def test_a_bad_variable_is_named_with_its_value_in_one_line(variable: str, value
     assert line.startswith(variable)
     assert words in line
     assert "hunter2" not in line
-
-
-def test_in_production_secrets_must_be_given() -> None:
-    for given in ({}, {"SECRET_KEY": ""}, {"SECRET_KEY": "s" * 50}):
-        done = manage("check", PRODUCTION="1", **given)
-        missing = "ALLOWED_HOSTS" if given.get("SECRET_KEY") else "SECRET_KEY"
-        assert (done.returncode, done.stderr.strip()) == (1, f"{missing} is not set: PRODUCTION requires it")
-
-
-def test_with_stripe_its_secrets_must_be_given() -> None:
-    done = manage("check", PAYMENT_GATEWAY="stripe", STRIPE_KEY="sk_test_1")
-    expected = "STRIPE_WEBHOOK_SECRET is not set: PAYMENT_GATEWAY=stripe requires it"
-    assert (done.returncode, done.stderr.strip()) == (1, expected)
 
 
 def test_without_any_variable_everything_is_on_this_machine() -> None:

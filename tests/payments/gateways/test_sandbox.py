@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from payments.checks import refuse_the_sandbox
 from payments.gateways import sandbox as sandbox_gateway
 from payments.gateways.protocol import MOST_REFERENCE, GatewayAnswer, GatewayUnavailable
 from payments.gateways.sandbox import SandboxGateway
@@ -219,12 +218,6 @@ def test_a_refused_capture_stays_wanted_and_says_why(place: Any, said: Any) -> N
     assert (payment.status, payment.wanted) == ("authorized", "capture")
     assert Attempt.objects.get(operation="capture").outcome == "declined: already voided"
     assert said(payment.order_id) == ["PaymentAuthorized.v1"]
-
-
-def test_a_deployment_check_warns_of_the_sandbox(settings: Any) -> None:
-    assert [warning.id for warning in refuse_the_sandbox(None)] == ["payments.W001"]
-    settings.SANDBOX_IS_USED = False
-    assert refuse_the_sandbox(None) == []
 
 
 class OtherGateway(SandboxGateway):

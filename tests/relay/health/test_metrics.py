@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from relay import BrokerUnavailable, Consumer, publish
+from relay.conf import Configuration
 from relay.consumer.canary import note_canaries
 from relay.consumer.deliveries import Delivery
 from relay.health import metrics
@@ -28,6 +29,7 @@ from tests.relay.events import BookLent
 from tests.relay.readers import Readers
 
 pytestmark = pytest.mark.django_db
+LOCAL = {"Host": "localhost:8000"}
 Scraped = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -42,7 +44,7 @@ def only_readers(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def scrape() -> Scraped:
-    answer = Client().get("/metrics")
+    answer = Client().get("/metrics", headers=LOCAL)
     assert answer.status_code == 200
     families = text_string_to_metric_families(answer.content.decode())
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
@@ -190,11 +192,16 @@ def test_without_a_database_all_sections_are_reported_as_failed() -> None:
     ("token", "address", "headers", "may"),
     [
         ("", "127.0.0.1", {}, True),
-        ("", "::1", {}, True),
+        ("", "127.0.0.1", {"Host": "127.0.0.1:8000"}, True),
+        ("", "::1", {"Host": "[::1]:8000"}, True),
         ("", "10.0.0.7", {}, False),
         ("", "", {}, False),
         ("", "127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}, False),
         ("", "127.0.0.1", {"Forwarded": "for=10.0.0.7"}, False),
+        ("", "127.0.0.1", {"Host": "shop.example"}, False),
+        ("", "127.0.0.1", {"Host": "localhost.shop.example"}, False),
+        ("", "127.0.0.1", {"Host": "[127.0.0.1"}, False),
+        ("", "127.0.0.1", {"Host": ""}, False),
         ("s3cret", "10.0.0.7", {"Authorization": "Bearer s3cret"}, True),
         ("s3cret", "10.0.0.7", {"Authorization": "Bearer s3cre"}, False),
         ("s3cret", "10.0.0.7", {"Authorization": "s3cret"}, False),
@@ -204,9 +211,17 @@ def test_without_a_database_all_sections_are_reported_as_failed() -> None:
 def test_only_this_machine_or_the_owner_of_the_token_may_scrape(
     settings: Settings, token: str, address: str, headers: dict[str, str], may: bool
 ) -> None:
-    settings.RELAY = {**settings.RELAY, "METRICS_TOKEN": token}
-    request = RequestFactory(REMOTE_ADDR=address).get("/metrics", headers=headers)
+    settings.RELAY = {**settings.RELAY, "METRICS_TOKEN": token, "METRICS_LOCAL": True}
+    request = RequestFactory(REMOTE_ADDR=address).get("/metrics", headers={"Host": "localhost:8000", **headers})
     assert metrics.may_scrape(request) is may
+
+
+def test_without_a_token_and_without_the_local_exception_nobody_may_scrape(settings: Settings) -> None:
+    # As forwarded by a proxy on this machine that adds no header and calls the web by its own address.
+    settings.RELAY = {**settings.RELAY, "METRICS_TOKEN": "", "METRICS_LOCAL": False}
+    answer = Client(REMOTE_ADDR="127.0.0.1").get("/metrics", headers={"Host": "127.0.0.1:8000"})
+    assert answer.status_code == 403 and b"METRICS_TOKEN" in answer.content
+    assert not Configuration().metrics_local
 
 
 def test_a_refused_scrape_gets_no_values(settings: Settings) -> None:
@@ -217,7 +232,9 @@ def test_a_refused_scrape_gets_no_values(settings: Settings) -> None:
 
 def test_every_gauge_is_reported_as_a_gauge_with_its_meaning() -> None:
     Pulse("relay").beat()
-    families = {f.name: f for f in text_string_to_metric_families(Client().get("/metrics").content.decode())}
+    families = {
+        f.name: f for f in text_string_to_metric_families(Client().get("/metrics", headers=LOCAL).content.decode())
+    }
     reported = {name: families[name] for name in GAUGES if name in families}
     assert len(reported) >= 14
     assert {name: (family.type, family.documentation) for name, family in reported.items()} == {
