@@ -5,7 +5,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import F, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -13,6 +14,7 @@ from inventory.models import Movement, Reservation, Stock
 from inventory.services import LARGEST_RECEIPT, UnableToAdjustStock, adjust_stock, receive_stock
 from inventory.views import describe_availability
 from relay.admin import ReadOnly, name_user
+from shop.audit.form_numbers import NUMBER, FormSentTwice, NumberField, check_number
 from shop.audit.record import audited
 from shop.catalogue.models import Product
 
@@ -41,6 +43,7 @@ class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         max_length=200, required=False, widget=UnfoldAdminTextInputWidget, help_text="For example: delivery 4711."
     )
 
+    form_number = NumberField()
     low_at = forms.IntegerField(
         min_value=0,
         max_value=LARGEST_RECEIPT,
@@ -64,9 +67,19 @@ class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             raise forms.ValidationError("The catalogue has no product with this SKU.")
         return sku
 
+    def check_form_number(self, cleaned: dict[str, Any]) -> None:
+        """Show an error at the top of the page if the form has no number or was booked before."""
+        if NUMBER in self.errors:
+            self.add_error(None, self.errors[NUMBER])
+        try:
+            check_number(cleaned.get(NUMBER), f"{Stock._meta.label_lower}:{self.instance.pk or cleaned.get('sku')}")
+        except FormSentTwice as error:
+            self.add_error(None, f"The stock is unchanged. {error}.")
+
     def clean(self) -> dict[str, Any]:
         """Check that the ledger can take the receipt or correction. save_model() books it."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        self.check_form_number(cleaned)
         quantity, begins = cleaned.get("quantity"), self.instance._state.adding
         corrected = cleaned.get("kind") == CORRECTED and not begins
         if quantity is None and begins and "quantity" not in self.errors:
@@ -110,7 +123,7 @@ class StockAdmin(ModelAdmin):
     list_display = ["sku", "on_hand", "reserved", "available", "low_at", "level"]
     list_filter = [LevelFilter]
     search_fields = ["sku"]
-    fields = ["sku", "on_hand", "reserved", "low_at", "kind", "quantity", "reason"]
+    fields = ["sku", "on_hand", "reserved", "low_at", "kind", "quantity", "reason", NUMBER]
 
     @admin.display(description="level")
     def level(self, stock: Stock) -> str:
@@ -121,17 +134,27 @@ class StockAdmin(ModelAdmin):
         return ["on_hand", "reserved"] if obj is None else ["sku", "on_hand", "reserved"]
 
     def save_model(self, request: HttpRequest, obj: Stock, form: Any, change: bool) -> None:
-        """Book the receipt or correction. Show an error if orders hold the pieces that a correction takes away."""
+        """Book the receipt or correction.
+
+        :raises UnableToAdjustStock: orders hold the pieces that the correction takes away.
+        :raises FormSentTwice: the form was booked before.
+        """
         quantity, reason, by = form.cleaned_data["quantity"], form.cleaned_data["reason"], name_user(request)
+        with audited(by, "change" if change else "add", obj, reason, form.cleaned_data[NUMBER]):
+            if quantity and change and form.cleaned_data["kind"] == CORRECTED:
+                adjust_stock(obj.sku, quantity, reason, by)
+            elif quantity:
+                receive_stock(obj.sku, quantity, reason, by)
+            Stock.objects.filter(sku=obj.sku).update(low_at=form.cleaned_data["low_at"])
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        """Show or save the form. Show the list with an error if the stock could not be changed."""
         try:
-            with audited(by, "change" if change else "add", obj, reason):
-                if quantity and change and form.cleaned_data["kind"] == CORRECTED:
-                    adjust_stock(obj.sku, quantity, reason, by)
-                elif quantity:
-                    receive_stock(obj.sku, quantity, reason, by)
-                Stock.objects.filter(sku=obj.sku).update(low_at=form.cleaned_data["low_at"])
-        except UnableToAdjustStock as error:
+            answer: HttpResponse = super().changeform_view(request, *args, **options)
+        except (UnableToAdjustStock, FormSentTwice) as error:
             self.message_user(request, f"The stock is unchanged. {error}.", "ERROR")
+            return redirect("admin:inventory_stock_changelist")
+        return answer
 
     def has_delete_permission(self, request: HttpRequest, obj: Stock | None = None) -> bool:
         return False

@@ -1,6 +1,6 @@
 """The admin of the relay's tables: read-only lists with actions, which are audited with the user's name."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
@@ -72,14 +72,20 @@ def act_on_each(
         page.message_user(request, f"{count} {done}", messages.SUCCESS)
 
 
-def ask_reason(page: ReadOnly, request: HttpRequest, rows: QuerySet[Any], what: str) -> TemplateResponse:
-    """Return the page that requests the reason before an action runs; `what` is its title and button."""
+def ask_reason(
+    page: ReadOnly, request: HttpRequest, rows: QuerySet[Any], what: str, hidden: Mapping[str, object] | None = None
+) -> TemplateResponse:
+    """Return the page that requests the reason before an action runs; `what` is its title and button.
+
+    `hidden` are additional hidden fields of the form.
+    """
     context = {
         **page.admin_site.each_context(request),
         "title": what,
         "opts": page.opts,
         "rows": rows,
         "action": request.POST["action"],
+        "hidden": hidden or {},
     }
     return TemplateResponse(request, "relay/give_reason.html", context)
 

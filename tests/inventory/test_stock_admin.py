@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -21,6 +22,11 @@ Numbers = Callable[[str], tuple[int, int]]
 def an_order(orders: Orders) -> None:
     receive_opening_stock({"CUP": 10})
     orders.place(("CUP", 3))
+
+
+def number(data: dict[str, Any]) -> dict[str, Any]:
+    """Return `data` with a new form number."""
+    return {**data, "form_number": str(uuid4())}
 
 
 @pytest.mark.parametrize("model", ["stock", "reservation", "movement"])
@@ -51,7 +57,7 @@ def test_a_receipt_is_booked_with_its_reason_and_the_numbers_cannot_be_typed(
 ) -> None:
     answer = admin_client.post(
         reverse("admin:inventory_stock_change", args=["CUP"]),
-        {"quantity": 5, "reason": "delivery 4711", "on_hand": 999, "reserved": 0, "sku": "POT"},
+        number({"quantity": 5, "reason": "delivery 4711", "on_hand": 999, "reserved": 0, "sku": "POT"}),
     )
 
     assert answer.status_code == 302
@@ -65,7 +71,7 @@ def test_a_new_product_is_received_with_its_first_pieces(admin_client: Client, n
     category = Category.objects.create(slug="kitchen", name="Kitchen")
     Product.objects.create(sku="NEW", category=category, name="A new cup", price=100)
     answer = admin_client.post(
-        reverse("admin:inventory_stock_add"), {"sku": "NEW", "quantity": 7, "reason": "first delivery"}
+        reverse("admin:inventory_stock_add"), number({"sku": "NEW", "quantity": 7, "reason": "first delivery"})
     )
     assert answer.status_code == 302
     assert numbers("NEW") == (7, 0)
@@ -74,7 +80,7 @@ def test_a_new_product_is_received_with_its_first_pieces(admin_client: Client, n
 
 def test_stock_of_an_unknown_product_is_refused(admin_client: Client) -> None:
     answer = admin_client.post(
-        reverse("admin:inventory_stock_add"), {"sku": "TYPO", "quantity": 7, "reason": "first delivery"}
+        reverse("admin:inventory_stock_add"), number({"sku": "TYPO", "quantity": 7, "reason": "first delivery"})
     )
     assert "no product with this SKU" in answer.content.decode()
     assert not Stock.objects.filter(sku="TYPO").exists()
@@ -83,14 +89,14 @@ def test_stock_of_an_unknown_product_is_refused(admin_client: Client) -> None:
 @pytest.mark.parametrize("quantity", ["0", "-1", "many", "1000001"])
 def test_a_receipt_of_an_impossible_quantity_is_refused(admin_client: Client, numbers: Numbers, quantity: str) -> None:
     answer = admin_client.post(
-        reverse("admin:inventory_stock_change", args=["CUP"]), {"quantity": quantity, "reason": "a mistake"}
+        reverse("admin:inventory_stock_change", args=["CUP"]), number({"quantity": quantity, "reason": "a mistake"})
     )
     assert answer.status_code == 200
     assert numbers("CUP") == (10, 3)
 
 
 def correct(client: Client, quantity: int, reason: str = "counted") -> Any:
-    data = {"kind": "corrected", "quantity": quantity, "reason": reason}
+    data = number({"kind": "corrected", "quantity": quantity, "reason": reason})
     return client.post(reverse("admin:inventory_stock_change", args=["CUP"]), data)
 
 
@@ -120,9 +126,10 @@ def test_an_order_during_the_edit_makes_the_correction_fail_with_an_error(
     monkeypatch.setattr("inventory.admin.adjust_stock", order_and_refuse)
     answer: Any = admin_client.post(
         reverse("admin:inventory_stock_change", args=["CUP"]),
-        {"kind": "corrected", "quantity": -7, "reason": "counted"},
+        number({"kind": "corrected", "quantity": -7, "reason": "counted"}),
         follow=True,
     )
+    assert "was changed successfully" not in answer.content.decode()
     assert (
         "The stock is unchanged. CUP: the correction -7 is impossible: 10 on hand, 10 held for orders."
         in answer.content.decode()
@@ -135,7 +142,7 @@ def test_without_a_reason_nothing_is_booked(admin_client: Client, numbers: Numbe
 
 
 def test_the_threshold_changes_without_a_ledger_entry(admin_client: Client) -> None:
-    admin_client.post(reverse("admin:inventory_stock_change", args=["CUP"]), {"low_at": 7})
+    admin_client.post(reverse("admin:inventory_stock_change", args=["CUP"]), number({"low_at": 7}))
     assert Stock.objects.get(sku="CUP").low_at == 7
     assert not Movement.objects.filter(kind="adjusted").exists()
 
