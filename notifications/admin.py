@@ -10,17 +10,26 @@ from notifications.models import Message
 from notifications.queue import retry_failed
 from notifications.tasks import send_messages
 from relay.admin import ReadOnly
+from shop.web.order_access import VIEW_ORDER, is_staff_with
 from shop.workqueue.doorbell import ring
 
 
 @admin.register(Message)
 class MessageAdmin(ReadOnly):
+    """Messages about orders. Staff who may not see orders see no messages either."""
+
     list_display = ["subject", "channel", "status", "attempts", "error", "created_at", "sent_at"]
     list_filter = ["channel", "status", "kind"]
     search_fields = ["subject", "=order_id", "=id"]
     date_hierarchy = "created_at"
     actions = ["send_again"]
     actions_list = ["open_mailbox"]
+
+    def has_view_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
+        return super().has_view_permission(request, obj) and is_staff_with(request.user, VIEW_ORDER)
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        return super().has_act_permission(request) and self.has_view_permission(request)
 
     @action(description="Send failed messages again", permissions=["act"])  # type: ignore[untyped-decorator]
     def send_again(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:

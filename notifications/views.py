@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,9 +15,11 @@ from django.views.decorators.http import require_safe
 from notifications.models import Message, SandboxDelivery
 from notifications.verification import is_message_id
 from shop.contacts.models import Contact
-from shop.web.order_access import may_see_order
+from shop.web.order_access import VIEW_CONTACT, VIEW_ORDER, may_see_order
 
 DELIVERIES_PER_PAGE = 25
+#: The letters name their orders and recipients, so the mailbox needs the permissions for all of them.
+MAILBOX_PERMISSIONS = (VIEW_ORDER, VIEW_CONTACT, "notifications.view_message")
 
 
 @require_safe
@@ -35,6 +38,7 @@ def show_order_messages(request: HttpRequest, order_id: UUID) -> HttpResponse:
 @require_safe
 @never_cache
 @staff_member_required
+@permission_required(MAILBOX_PERMISSIONS, raise_exception=True)
 def show_mailbox(request: HttpRequest) -> HttpResponse:
     """Return a page of the local mailbox, newest deliveries first, filtered by the parameters ``channel`` and ``q``."""
     channel, query = request.GET.get("channel", ""), request.GET.get("q", "").strip().replace("\0", "")

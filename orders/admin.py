@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -15,6 +16,7 @@ from orders.lifecycle.transitions import advance_order
 from orders.models import Order, OrderLine, Promotion, Transition
 from relay.admin import ReadOnly, ask_reason, name_user
 from shop.audit.admin import Audited
+from shop.audit.form_numbers import NUMBER, FormSentTwice, make_number, read_number
 from shop.audit.record import audited
 from shop.catalogue.money import format_money
 
@@ -72,15 +74,19 @@ class OrderAdmin(ReadOnly):
         """Apply MARKED_DELIVERED to each of `orders`."""
         self._advance(request, orders, "deliver", Happening.MARKED_DELIVERED)
 
-    @admin.action(description="Cancel", permissions=["act"])
+    @admin.action(description="Cancel", permissions=["cancel"])
     def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> TemplateResponse | None:
         """Show a form for the reason, then cancel `orders`. Inventory and payments react to the published event."""
-        reason = request.POST.get("reason", "").strip()
-        if not reason:
-            return ask_reason(self, request, orders, "Cancel these orders")
+        reason, form = request.POST.get("reason", "").strip(), read_number(request)
+        if not (reason and form):
+            return ask_reason(self, request, orders, "Cancel these orders", {NUMBER: make_number()})
         by = name_user(request)
-        self._do(request, orders, "cancel", lambda order: cancel_order(order.pk, reason[:200], by), reason)
+        self._do(request, orders, "cancel", lambda order: cancel_order(order.pk, reason[:200], by), reason, form)
         return None
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may cancel orders, which refunds their payments."""
+        return bool(request.user.has_perm("orders.cancel_order"))
 
     def _advance(self, request: HttpRequest, orders: QuerySet[Order], action: str, happening: Happening) -> None:
         by = name_user(request)
@@ -93,15 +99,16 @@ class OrderAdmin(ReadOnly):
         action: str,
         act: Callable[[Order], object],
         reason: str = "",
+        form: UUID | None = None,
     ) -> None:
         """Call `act` for each order in its own transaction, so that an order that fails does not stop the others."""
         done = []
         for order in orders:
             try:
-                with audited(name_user(request), action, order, reason):
+                with audited(name_user(request), action, order, reason, form):
                     act(order)
                 done.append(order.number)
-            except (ImpossibleTransition, TooLateToCancel) as error:
+            except (ImpossibleTransition, TooLateToCancel, FormSentTwice) as error:
                 self.message_user(request, f"{order.number}: {error}.", messages.ERROR)
         if done:
             self.message_user(request, f"Done: {', '.join(done)}.", messages.SUCCESS)

@@ -66,6 +66,7 @@ class Order(models.Model):
 
     class Meta:
         ordering = ["-placed_at"]
+        permissions = [("cancel_order", "Can cancel an order that is not shipped")]
         indexes = [
             models.Index(fields=["-placed_at"], name="order_newest"),
             models.Index(fields=["deadline_at"], name="order_overdue", condition=Q(status="placed")),

@@ -12,6 +12,7 @@ from payments.reconciliation.cases import close_case
 from payments.refunds import NotRefundable, read_promised, refund_part
 from payments.tasks import settle_payments
 from relay.admin import ReadOnly, ask_reason, name_user
+from shop.audit.form_numbers import NUMBER, FormSentTwice, make_number, read_number
 from shop.audit.record import audited, name_subject, record_action
 from shop.catalogue.money import format_money, read_money
 from shop.workqueue.doorbell import ring
@@ -53,7 +54,11 @@ class PaymentAdmin(ReadOnly):
         """Return the refunded amount with its currency sign, or "" if nothing was refunded."""
         return format_money(payment.refunded_amount, payment.currency) if payment.refunded_amount else ""
 
-    @admin.action(description="Give money back", permissions=["act"])
+    def has_refund_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may refund payments."""
+        return bool(request.user.has_perm("payments.refund_payment"))
+
+    @admin.action(description="Give money back", permissions=["refund"])
     def give_back(self, request: HttpRequest, payments: QuerySet[Payment]) -> TemplateResponse | None:
         """Show a form for amount and reason, then store the refund. A worker calls the gateway later."""
         if payments.count() != 1:
@@ -66,10 +71,10 @@ class PaymentAdmin(ReadOnly):
                 payment = payments.select_for_update().get()
                 refund = refund_part(
                     payment,
-                    read_money(request.POST["amount"], payment.currency),
-                    reason=request.POST["reason"][:200],
+                    read_money(request.POST.get("amount", ""), payment.currency),
+                    reason=request.POST.get("reason", "")[:200],
                     requested_by=name_user(request),
-                    number=int(request.POST["number"]),
+                    number=read_refund_number(request),
                 )
                 record_action(
                     name_user(request),
@@ -98,6 +103,17 @@ class PaymentAdmin(ReadOnly):
         return TemplateResponse(request, "payments/give_back.html", context)
 
 
+def read_refund_number(request: HttpRequest) -> int:
+    """Return the refund's position among the payment's refunds, by which a form that is sent twice refunds once.
+
+    :raises NotRefundable: the form has no valid number.
+    """
+    number = request.POST.get("number", "")
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise NotRefundable(f"the number of the refund is {number!r:.20}, not a whole number; open the form again")
+    return int(number)
+
+
 @admin.register(Case)
 class CaseAdmin(ReadOnly):
     """The cases that `reconcile_payments` has opened."""
@@ -111,11 +127,16 @@ class CaseAdmin(ReadOnly):
     @admin.action(description="Close", permissions=["act"])
     def close(self, request: HttpRequest, cases: QuerySet[Case]) -> TemplateResponse | None:
         """Show a form for a note about the solution, then close the selected cases."""
-        note = request.POST.get("reason", "").strip()
-        if not note:
-            return ask_reason(self, request, cases, "Close these cases")
+        note, form, closed = request.POST.get("reason", "").strip(), read_number(request), 0
+        if not (note and form):
+            return ask_reason(self, request, cases, "Close these cases", {NUMBER: make_number()})
         for case in cases:
-            with audited(name_user(request), "close", case, note):
-                close_case(case.pk, by=name_user(request), note=note)
-        self.message_user(request, f"Closed: {cases.count()}.")
+            try:
+                with audited(name_user(request), "close", case, note, form):
+                    close_case(case.pk, by=name_user(request), note=note)
+                closed += 1
+            except FormSentTwice as error:
+                self.message_user(request, f"{error}.", messages.ERROR)
+        if closed:
+            self.message_user(request, f"Closed: {closed}.")
         return None

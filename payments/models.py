@@ -60,6 +60,7 @@ class Payment(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        permissions = [("refund_payment", "Can refund a captured payment")]
         indexes = [models.Index(fields=["due_at"], name="payment_due", condition=~Q(wanted="nothing"))]
         constraints = [
             models.CheckConstraint(

@@ -5,8 +5,8 @@ from functools import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
-# Django fills these tables once for all tests.
-KEPT = {"django_content_type", "auth_permission"}
+# Django and a migration fill these tables once for all tests.
+KEPT = {"django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
 
 
 def empty_filled_tables(case: TransactionTestCase) -> None:

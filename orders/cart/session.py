@@ -20,6 +20,7 @@ from orders.cart.storage import (
 )
 from orders.models import Cart as StoredCart
 from orders.prices.amounts import Amounts
+from shop.accounts.sessions import open_session
 from shop.events import CartChanged
 from shop.statements import run_prepared
 from shop.web.activity import identify_visitor, record_activity
@@ -74,7 +75,7 @@ def find_cart_id(request: HttpRequest) -> UUID | None:
 def read_session(request: HttpRequest) -> UUID | None:
     """Return the id of the guest's cart from the session, or None."""
     try:
-        return UUID(request.session.get(_SESSION_KEY, ""))
+        return UUID(open_session(request).get(_SESSION_KEY, ""))
     except ValueError:
         return None
 

@@ -1,9 +1,10 @@
-"""The page of an order, and its cancellation by the customer."""
+"""The page of an order for its customer and for staff, and its cancellation by the customer."""
 
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -14,13 +15,20 @@ from orders.models import Order
 from orders.pages.progress import describe_progress
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
-from shop.web.order_access import may_see_order, opens_order, remember_order
+from shop.web.order_access import (
+    VIEW_CONTACT,
+    is_customer,
+    is_staff_with,
+    may_see_order,
+    opens_order,
+    remember_order,
+)
 
 
 @never_cache
 @require_safe
 def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Show an order to its customer, to visitors with its token, and to staff."""
+    """Show an order to its customer, to visitors with its token, and to staff with permission."""
     order = get_visible_order(request, order_id)
     if opens_order(request.GET.get("token", ""), order_id):
         # Remove the token from the address: a visitor might bookmark or share it.
@@ -31,8 +39,10 @@ def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
         "order": order,
         "lines": [(line, products.get(line.sku)) for line in order.lines.all()],
         "progress": describe_progress(order),
-        "contact": Contact.objects.filter(pk=order.contact_id).first(),
+        "is_customer": is_customer(request, order_id),
     }
+    if context["is_customer"] or is_staff_with(request.user, VIEW_CONTACT):
+        context["contact"] = Contact.objects.filter(pk=order.contact_id).first()
     return render(request, "orders/order.html", context)
 
 
@@ -44,13 +54,19 @@ def show_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
     progress = describe_progress(order)
     if request.GET.get("seen") == progress.version:
         return HttpResponse(status=204)
-    return render(request, "orders/_progress.html", {"order": order, "progress": progress})
+    context = {"order": order, "progress": progress, "is_customer": is_customer(request, order_id)}
+    return render(request, "orders/_progress.html", context)
 
 
 @require_POST
 def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Cancel an order that is not shipped, and show its page. For a shipped order, show an error."""
+    """Cancel the customer's order if it is not shipped, and show its page. For a shipped order, show an error.
+
+    :raises PermissionDenied: the visitor is staff. The admin cancels with a permission and a reason, and names staff.
+    """
     order = get_visible_order(request, order_id)
+    if not is_customer(request, order_id):
+        raise PermissionDenied("Cancel this order in the admin: only its customer can cancel it here.")
     try:
         cancellation.cancel_order(order.pk)
     except cancellation.TooLateToCancel:

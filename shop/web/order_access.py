@@ -90,11 +90,6 @@ def may_see_order(request: HttpRequest, order_id: UUID) -> bool:
     return is_customer(request, order_id) or is_staff_with(request.user, VIEW_ORDER)
 
 
-def may_see_contact(request: HttpRequest, order_id: UUID) -> bool:
-    """Return whether the visitor who sees the order may also see its name and address."""
-    return is_customer(request, order_id) or is_staff_with(request.user, VIEW_CONTACT)
-
-
 def is_staff_with(user: Any, *permissions: str) -> bool:
     """Return whether `user` is staff with all of `permissions`. An inactive user has none."""
     return bool(user.is_staff and user.has_perms(permissions))

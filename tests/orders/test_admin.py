@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -11,6 +12,7 @@ from django.urls import reverse
 from orders.lifecycle.saga import Happening
 from orders.models import Order, OrderLine, Transition
 from relay.models import Outbox
+from shop.audit.models import StaffAction
 from tests.orders.conftest import CONFIRMED, PAID, PlaceOrder, name_events
 
 pytestmark = pytest.mark.django_db
@@ -32,10 +34,13 @@ def log_in(client: Client) -> LogIn:
     return log_in_with
 
 
-def act(client: Client, action: str, *orders: Order, reason: str = "sold by mistake") -> list[str]:
+def act(
+    client: Client, action: str, *orders: Order, reason: str = "sold by mistake", form_number: str = ""
+) -> list[str]:
     """Run an action on `orders` and return the messages of the page."""
     chosen = [str(order.pk) for order in orders]
-    answer = client.post(LIST, {"action": action, "_selected_action": chosen, "reason": reason}, follow=True)
+    sent = {"action": action, "_selected_action": chosen, "reason": reason, "form_number": form_number or str(uuid4())}
+    answer = client.post(LIST, sent, follow=True)
     assert answer.status_code == 200
     return [f"{message.level_tag}: {message}" for message in answer.context["messages"]]
 
@@ -92,7 +97,7 @@ def test_staff_may_cancel_an_order_until_it_is_shipped(
     log_in: LogIn, place: PlaceOrder, happenings: tuple[Happening, ...]
 ) -> None:
     order = place(*happenings)
-    act(log_in(*VIEW, "change_order"), "cancel", order)
+    act(log_in(*VIEW, "cancel_order"), "cancel", order)
     order.refresh_from_db()
     assert (order.status, order.reason) == ("cancelled", "cancelled_by_staff")
     assert name_events(order)[-1] == "OrderCancelled"
@@ -103,15 +108,34 @@ def test_staff_may_cancel_an_order_until_it_is_shipped(
 def test_a_cancellation_needs_a_reason(log_in: LogIn, place: PlaceOrder) -> None:
     order = place()
     chosen = {"action": "cancel", "_selected_action": [str(order.pk)]}
-    page = log_in(*VIEW, "change_order").post(LIST, chosen).content.decode()
+    page = log_in(*VIEW, "cancel_order").post(LIST, chosen).content.decode()
     assert order.number in page
     assert 'name="reason"' in page
     assert status_of(order) == "placed"
 
 
+def test_a_form_that_is_sent_twice_cancels_once_and_the_second_answer_says_so(log_in: LogIn, place: PlaceOrder) -> None:
+    order, other = place(*PAID), place()
+    client = log_in(*VIEW, "cancel_order")
+    page = client.post(LIST, {"action": "cancel", "_selected_action": [str(order.pk)]}).content.decode()
+    (number,) = re.findall(r'name="form_number" value="([^"]+)"', page)
+    assert act(client, "cancel", order, form_number=number) == [f"success: Done: {order.number}."]
+    again = act(client, "cancel", order, other, form_number=number)
+    assert again[0].startswith(f"error: {order.number}: This form was already sent: admin:somebody did cancel")
+    assert again[1:] == [f"success: Done: {other.number}."]
+    assert name_events(order).count("OrderCancelled") == 1
+    assert StaffAction.objects.filter(subject=f"orders.order:{order.pk}").count() == 1
+
+
+def test_the_permission_to_change_orders_does_not_cancel_them(log_in: LogIn, place: PlaceOrder) -> None:
+    order = place()
+    act(log_in(*VIEW, "change_order"), "cancel", order)
+    assert status_of(order) == "placed"
+
+
 def test_no_event_contains_the_reason_of_a_cancellation(log_in: LogIn, place: PlaceOrder) -> None:
     order = place()
-    act(log_in(*VIEW, "change_order"), "cancel", order, reason="Ada Lovelace rang")
+    act(log_in(*VIEW, "cancel_order"), "cancel", order, reason="Ada Lovelace rang")
     assert not Outbox.objects.filter(body__contains="Lovelace").exists()
 
 
@@ -130,7 +154,7 @@ def test_an_impossible_action_shows_an_error_and_changes_nothing(
 ) -> None:
     order = place(*happenings)
     before = (status_of(order), Transition.objects.count(), Outbox.objects.count())
-    (shown,) = act(log_in(*VIEW, "change_order"), action, order)
+    (shown,) = act(log_in(*VIEW, "change_order", "cancel_order"), action, order)
     assert shown.startswith(f"error: {order.number}: ")
     assert (status_of(order), Transition.objects.count(), Outbox.objects.count()) == before
 

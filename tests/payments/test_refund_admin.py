@@ -2,13 +2,16 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from payments.models import Case, Payment, Refund
 from payments.tasks import settle_payments
+from shop.audit.models import StaffAction
 
 pytestmark = pytest.mark.django_db
 PAYMENTS, CASES = "admin:payments_payment_changelist", "admin:payments_case_changelist"
@@ -79,8 +82,6 @@ def test_each_refund_is_of_one_payment(admin_client: Client, captured: Payment, 
 
 
 def test_staff_with_read_access_only_cannot_refund(client: Client, captured: Payment, django_user_model: Any) -> None:
-    from django.contrib.auth.models import Permission
-
     user = django_user_model.objects.create_user("looker", password="x", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_payment"))
     client.force_login(user)
@@ -93,7 +94,45 @@ def test_staff_close_a_case_with_a_note(admin_client: Client, captured: Payment)
     assert "it differs" in admin_client.get(reverse(CASES)).content.decode()
     form = {"action": "close", "_selected_action": [str(case.pk)]}
     assert "Close these cases" in admin_client.post(reverse(CASES), form).content.decode()
-    admin_client.post(reverse(CASES), {**form, "reason": "paid by bank transfer"})
+    admin_client.post(reverse(CASES), {**form, "reason": "paid by bank transfer", "form_number": str(uuid4())})
     case.refresh_from_db()
     assert (case.closed_by, case.note) == ("admin:admin", "paid by bank transfer")
     assert case.closed_at
+
+
+def test_a_closing_form_that_is_sent_twice_does_not_close_a_case_that_was_reopened(
+    admin_client: Client, captured: Payment
+) -> None:
+    case = Case.objects.create(payment=captured, kind="differs", description="it differs", fingerprint="f")
+    form = {"action": "close", "_selected_action": [str(case.pk)]}
+    (number,) = re.findall(
+        r'name="form_number" value="([^"]+)"', admin_client.post(reverse(CASES), form).content.decode()
+    )
+    sent = {**form, "reason": "paid by bank transfer", "form_number": number}
+    assert "Closed: 1." in admin_client.post(reverse(CASES), sent, follow=True).content.decode()
+    Case.objects.update(closed_at=None)  # as the next comparison does if the difference still exists
+    again = admin_client.post(reverse(CASES), sent, follow=True).content.decode()
+    assert "This form was already sent: admin:admin did close" in again
+    assert "Closed:" not in again
+    assert Case.objects.get().closed_at is None
+    assert StaffAction.objects.count() == 1
+
+
+@pytest.mark.parametrize("permission", ["change_payment", "refund_payment"])
+def test_a_refund_needs_its_own_permission(
+    client: Client, captured: Payment, django_user_model: Any, permission: str
+) -> None:
+    user = django_user_model.objects.create_user("refunder", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_payment", permission]))
+    client.force_login(user)
+    give_back(client, captured, "10")
+    assert Refund.objects.count() == (permission == "refund_payment")
+
+
+@pytest.mark.parametrize("number", ["", "one", "-1", "²", "99999999999"])
+def test_a_refund_form_without_a_valid_number_is_refused(admin_client: Client, captured: Payment, number: str) -> None:
+    form = {"action": "give_back", "_selected_action": [str(captured.pk)], "give_back": "1"}
+    answer = admin_client.post(reverse(PAYMENTS), {**form, "amount": "1", "reason": "r", "number": number})
+    assert "open the form again" in answer.content.decode()
+    assert "the number of the refund is" in answer.content.decode()
+    assert not Refund.objects.exists()

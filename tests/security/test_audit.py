@@ -1,5 +1,7 @@
 """Changes by staff are recorded with their reason, and the records can't be changed."""
 
+from uuid import uuid4
+
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import DatabaseError, connection, transaction
@@ -107,8 +109,10 @@ def test_an_empty_append_only_table_can_be_truncated(table: str) -> None:
 def test_changes_of_orders_and_stock_are_audited(admin_client: Client, products: None, make_body: MakeBody) -> None:
     placed = place_order(idempotency_key="k", request=make_body()).answer
     action = {"action": "cancel", "_selected_action": [placed["id"]], "reason": "Rang to say so."}
+    action["form_number"] = str(uuid4())
     admin_client.post("/admin/orders/order/", action)
     stock = {"sku": "MUG", "kind": "received", "quantity": "5", "low_at": "3", "reason": "Delivery 4711."}
+    stock["form_number"] = str(uuid4())
     assert admin_client.post("/admin/inventory/stock/add/", stock).status_code == 302
     cancelled, received = StaffAction.objects.order_by("pk")
     assert (cancelled.subject, cancelled.reason) == (f"orders.order:{placed['id']}", "Rang to say so.")

@@ -17,35 +17,45 @@ from tests.security.routes import METHODS, ROLES, walk_routes
 
 pytestmark = pytest.mark.django_db
 
-# The status for guest, stranger, owner, holder of the order's token, staff without permissions, and superuser. Bodies
-# are empty, so 400 and 422 mean that the role has access. 404 means that the order belongs to another customer.
-ALL = "200 200 200 200 200 200"
-LOGGED_IN = "401 200 200 401 200 200"
-ITS_OWN = "404 404 200 200 404 404"
-OWN_CART = "404 404 200 404 404 404"  # a guest's cart is open to all who know its id
-PAGE_OF_ORDER = "404 404 200 404 200 200"
+# The status for guest, stranger, owner, holder of the order's token, staff without permissions, support, warehouse,
+# finance, operator, and superuser. Bodies are empty, so 400 and 422 mean that the role has access. 404 means that the
+# order belongs to another customer.
+ALL = "200 200 200 200 200 200 200 200 200 200"
+LOGGED_IN = "401 200 200 401 200 200 200 200 200 200"
+ITS_OWN = "404 404 200 200 404 404 404 404 404 404"
+OWN_CART = "404 404 200 404 404 404 404 404 404 404"  # a guest's cart is open to all who know its id
+PAGE_OF_ORDER = "404 404 200 404 404 200 200 200 404 200"
 MATRIX: dict[str, dict[str, str]] = {
     # A separate test below checks the other routes of the admin.
-    "admin/login/": {"GET": "200 200 200 200 302 302", "POST": "200 200 200 200 200 200"},
+    "admin/login/": {
+        "GET": "200 200 200 200 302 302 302 302 302 302",
+        "POST": "200 200 200 200 200 200 200 200 200 200",
+    },
     "api/schema/": {"GET": ALL},
     "api/docs/": {"GET": ALL},
     "api/v1/products/": {"GET": ALL},
     "api/v1/products/<sku:sku>/": {"GET": ALL},
-    "api/v1/carts/": {"POST": "201 201 201 201 201 201"},
-    "api/v1/carts/<uuid:cart_id>/": {"GET": OWN_CART, "DELETE": "404 404 204 404 404 404"},
+    "api/v1/carts/": {"POST": "201 201 201 201 201 201 201 201 201 201"},
+    "api/v1/carts/<uuid:cart_id>/": {"GET": OWN_CART, "DELETE": "404 404 204 404 404 404 404 404 404 404"},
     "api/v1/carts/<uuid:cart_id>/lines/": {"POST": OWN_CART},
-    "api/v1/carts/<uuid:cart_id>/lines/<sku:sku>/": {"PUT": OWN_CART, "DELETE": "404 404 204 404 404 404"},
-    "api/v1/orders/": {"GET": LOGGED_IN, "POST": "400 400 400 400 400 400"},
+    "api/v1/carts/<uuid:cart_id>/lines/<sku:sku>/": {
+        "PUT": OWN_CART,
+        "DELETE": "404 404 204 404 404 404 404 404 404 404",
+    },
+    "api/v1/orders/": {"GET": LOGGED_IN, "POST": "400 400 400 400 400 400 400 400 400 400"},
     "api/v1/orders/<uuid:order_id>/": {"GET": ITS_OWN},
     "api/v1/orders/<uuid:order_id>/cancel/": {"POST": ITS_OWN},
     "api/v1/orders/<uuid:order_id>/timeline/": {"GET": ITS_OWN},
     "api/v1/orders/<uuid:order_id>/messages/": {"GET": ITS_OWN},
     "api/v1/messages/": {"GET": LOGGED_IN},
-    "api/v1/accounts/": {"POST": "400 400 400 400 400 400"},
+    "api/v1/accounts/": {"POST": "400 400 400 400 400 400 400 400 400 400"},
     "api/v1/accounts/me/": {"GET": LOGGED_IN},
-    "api/v1/tokens/": {"POST": "400 400 400 400 400 400", "DELETE": "401 204 204 401 204 204"},
-    "api/v1/tokens/current/": {"DELETE": "401 204 204 401 204 204"},
-    "webhooks/payments": {"POST": "400 400 400 400 400 400"},  # no signature
+    "api/v1/tokens/": {
+        "POST": "400 400 400 400 400 400 400 400 400 400",
+        "DELETE": "401 204 204 401 204 204 204 204 204 204",
+    },
+    "api/v1/tokens/current/": {"DELETE": "401 204 204 401 204 204 204 204 204 204"},
+    "webhooks/payments": {"POST": "400 400 400 400 400 400 400 400 400 400"},  # no signature
     "healthz": {"GET": ALL},
     "metrics": {"GET": ALL},  # from this machine or with the token: tests/relay/health/test_metrics.py
     "": {"GET": ALL},
@@ -54,19 +64,23 @@ MATRIX: dict[str, dict[str, str]] = {
     "p/<sku:sku>/": {"GET": ALL},
     "stock/": {"GET": ALL},
     "cart/": {"GET": ALL},
-    "cart/add/": {"POST": "404 404 404 404 404 404"},  # no product was named
-    "cart/lines/<sku:sku>/": {"POST": "302 302 302 302 302 302"},
-    "checkout/": {"GET": "302 302 302 302 302 302", "POST": "302 302 302 302 302 302"},  # the cart is empty
-    "orders/": {"GET": "302 200 200 302 200 200"},
+    "cart/add/": {"POST": "404 404 404 404 404 404 404 404 404 404"},  # no product was named
+    "cart/lines/<sku:sku>/": {"POST": "302 302 302 302 302 302 302 302 302 302"},
+    "checkout/": {
+        "GET": "302 302 302 302 302 302 302 302 302 302",
+        "POST": "302 302 302 302 302 302 302 302 302 302",
+    },  # the cart is empty
+    "orders/": {"GET": "302 200 200 302 200 200 200 200 200 200"},
     "orders/<uuid:order_id>/": {"GET": PAGE_OF_ORDER},
     "orders/<uuid:order_id>/progress/": {"GET": PAGE_OF_ORDER},
-    "orders/<uuid:order_id>/cancel/": {"POST": "404 404 302 404 302 302"},
+    # Staff cancel in the admin, with a permission and a reason.
+    "orders/<uuid:order_id>/cancel/": {"POST": "404 404 302 404 404 403 403 403 404 403"},
     "messages/<uuid:order_id>/": {"GET": PAGE_OF_ORDER},
-    "staff/mailbox/": {"GET": "302 302 302 302 200 200"},
-    "log-in/": {"GET": "200 302 302 200 302 302", "POST": "422 422 422 422 422 422"},
-    "register/": {"GET": "200 302 302 200 302 302", "POST": "422 422 422 422 422 422"},
-    "log-out/": {"POST": "302 302 302 302 302 302"},
-    "account/": {"GET": "302 200 200 302 200 200"},
+    "staff/mailbox/": {"GET": "302 302 302 302 403 200 403 403 403 200"},
+    "log-in/": {"GET": "200 302 302 200 302 302 302 302 302 302", "POST": "422 422 422 422 422 422 422 422 422 422"},
+    "register/": {"GET": "200 302 302 200 302 302 302 302 302 302", "POST": "422 422 422 422 422 422 422 422 422 422"},
+    "log-out/": {"POST": "302 302 302 302 302 302 302 302 302 302"},
+    "account/": {"GET": "302 200 200 302 200 200 200 200 200 200"},
 }
 #: Bodies for routes whose response to an empty body would not show whether the role has access.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {

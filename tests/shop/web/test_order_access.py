@@ -1,13 +1,13 @@
-"""Access to orders by token, session, owner and staff."""
+"""Access to orders by token, session, owner and staff with permission."""
 
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.test import RequestFactory
 
-from shop.web.order_access import may_see_order, opens_order, remember_order, sign_order
+from shop.web.order_access import is_customer, may_see_order, opens_order, remember_order, sign_order
 
 
 def make_request(query: str = "", user: Any = None) -> Any:
@@ -57,8 +57,14 @@ def test_the_token_in_the_address_opens_the_order() -> None:
 
 
 @pytest.mark.django_db
-def test_staff_see_every_order_and_others_who_are_logged_in_do_not() -> None:
+def test_staff_with_permission_see_every_order_and_others_who_are_logged_in_do_not() -> None:
     order = uuid4()
-    assert may_see_order(make_request(user=User(is_staff=True)), order)
-    assert not may_see_order(make_request(user=User(is_staff=True, is_active=False)), order)
+    keeper = User.objects.create(username="keeper", is_staff=True)
+    assert not may_see_order(make_request(user=keeper), order)
+    keeper.user_permissions.add(Permission.objects.get(codename="view_order"))
+    for flags, sees in [({}, True), ({"is_active": False}, False), ({"is_staff": False}, False)]:
+        user = User.objects.get(pk=keeper.pk)
+        vars(user).update(flags)
+        assert may_see_order(make_request(user=user), order) is sees
+        assert not is_customer(make_request(f"?token={sign_order(order)}", user=User(is_staff=True)), order)
     assert not may_see_order(make_request(user=User(pk=1)), order)
