@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
@@ -109,6 +109,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = PasswordForm(request.POST if request.method == "POST" else None)
     user = User.objects.get(pk=request.user.pk)
     if form.is_valid() and form.change(request, user):
+        update_session_auth_hash(request, user)
         begin_session(request, user)
         messages.success(request, "Your password is changed. All other browsers and API clients are logged out.")
         return redirect("accounts:account")

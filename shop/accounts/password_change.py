@@ -5,15 +5,13 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.http import HttpRequest
 
-from shop.accounts.sessions import end_all
-
 
 class WrongPassword(Exception):
     """The current password is wrong."""
 
 
 def change_password(request: HttpRequest, user: User, *, current: str, new: str) -> None:
-    """Set the password of `user` to `new`, and end all log-ins of the account.
+    """Set the password of `user` to `new`. A trigger of the database ends all log-ins of the account.
 
     A wrong `current` password counts as a failed log-in, so its holder cannot guess without waits.
 
@@ -26,4 +24,3 @@ def change_password(request: HttpRequest, user: User, *, current: str, new: str)
     validate_password(new, user)
     user.set_password(new)
     user.save(update_fields=["password"])
-    end_all(user)
