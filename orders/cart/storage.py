@@ -91,11 +91,11 @@ def change_quantity(
 ) -> tuple[int, int]:
     """Set the quantity of `sku` to `quantity`, or increase it by `quantity` if `add`. Return the old and new quantity.
 
-    The new quantity is at most LARGEST_QUANTITY; 0 or less removes the line. A line keeps its first `unit_price`.
+    A quantity above LARGEST_QUANTITY is reduced to it; 0 or less removes the line. A line keeps its first `unit_price`.
 
     :raises CartGone: see :func:`find_cart`.
     :raises NotSold: the new quantity is above 0, but the product is not sold.
-    :raises CartFull: the cart already has MOST_LINES products.
+    :raises CartFull: the product is new, and the cart already has MOST_LINES products.
     """
     with transaction.atomic():
         cart = find_cart(cart_id, customer_id, lock=True)

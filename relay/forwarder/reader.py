@@ -116,11 +116,11 @@ class Reader:
     ) -> tuple[list[Row], bool]:
         """Return the next rows of `shards` in the order of their positions, and whether there may be more.
 
-        Returns at most READ_ROWS rows, and little more than READ_BYTES of bodies.
+        Returns at most READ_ROWS rows. Their bodies may exceed READ_BYTES by a few rows.
 
         :param held: positions in the buffer, which are not read again.
         :param stalled: partitions whose rows are not read.
-        :param refused: (topic, key) of refused rows; no row of these keys is read.
+        :param refused: (topic, key) of rows that Kafka refused; no row of these keys is read.
         """
         began = time.monotonic()
         self._update_stable()

@@ -1,7 +1,7 @@
-"""The Prometheus metrics page, read from the database on each scrape.
+"""The Prometheus metrics page. Its figures come from the database.
 
-To limit the load of scrapes, a section has two seconds, the whole scrape eight, and slow sections are cached for a
-while. A section that could not be read is reported as failed.
+To limit the load, reading a section may take two seconds and a whole scrape eight. A section that was slow to read is
+cached for a while. A section that could not be read is reported as failed.
 """
 
 import ipaddress

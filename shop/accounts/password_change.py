@@ -13,7 +13,7 @@ class WrongPassword(Exception):
 def change_password(request: HttpRequest, user: User, *, current: str, new: str) -> None:
     """Set the password of `user` to `new`. A trigger of the database ends all log-ins of the account.
 
-    A wrong `current` password counts as a failed log-in, so its holder cannot guess without waits.
+    A wrong `current` password counts as a failed log-in, so guesses have the same growing waits.
 
     :raises TooManyLogIns: the wait after failed attempts is not over.
     :raises WrongPassword: `current` is not the password of `user`.

@@ -58,10 +58,10 @@ class SharedPages:
         self._pages: dict[Hashable, Page] = {}
 
     def open(self) -> dict[Hashable, Page]:
-        """Return the pages of the version that the catalogue had at most CHECK_SECONDS ago.
+        """Return the pages of the catalogue's current version, which is read again after CHECK_SECONDS.
 
-        Add a page to the returned dict only if it was rendered after this call. Pages of an older version are never
-        returned again.
+        Add a page to the returned dict only if it was rendered after this call. Pages of an earlier
+        version are never returned again.
 
         :raises DatabaseError: the version can't be read.
         """
