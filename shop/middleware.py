@@ -1,7 +1,9 @@
 """Middleware: body size, 429 and 503 responses, the Content-Security-Policy, and cookies for the pages only."""
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from csp.constants import HEADER, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.utils import build_policy
@@ -17,6 +19,7 @@ from django.utils.deprecation import MiddlewareMixin
 from rest_framework.exceptions import Throttled
 
 from shop.accounts.sessions import RevocableSessions
+from shop.web.limits import limit_page
 from shop.web.problems import problem
 
 logger = logging.getLogger(__name__)
@@ -61,26 +64,42 @@ class limit_bodies:  # noqa: N801 - middleware reads as a function in settings
 
 
 class tell_to_wait:  # noqa: N801 - middleware reads as a function in settings
-    """Return 429 to a client that exceeds a rate limit in a Django view. DRF's views return 429 themselves."""
+    """Limit the requests for pages, and return 429 to a client that exceeds a limit, here or in a Django view.
+
+    DRF's views count their requests and return 429 themselves. Static files are served before this middleware.
+    """
+
+    UNLIMITED = ("/api/", "/healthz", "/metrics", "/webhooks/")
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith(self.UNLIMITED) and (wait := limit_page(request)):
+            return refuse_page(math.ceil(wait))
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Return a 429 response for `Throttled`, and None for any other `error`."""
         if not isinstance(error, Throttled):
             return None
-        response: HttpResponse
         seconds = getattr(error, "wait", None) or 1
-        if request.path.startswith("/api/"):
-            response = problem(429, str(error.detail))
-        else:
-            response = render(request, "429.html", {"seconds": seconds}, status=429)
+        if not request.path.startswith("/api/"):
+            return refuse_page(seconds)
+        response = problem(429, str(error.detail))
         response["Retry-After"] = str(seconds)
         return response
+
+
+def refuse_page(seconds: int) -> HttpResponse:
+    """Return the 429 page, which says that the visitor has to wait for `seconds`."""
+    return HttpResponse(_render_refusal(seconds), status=429, headers={"Retry-After": str(seconds)})
+
+
+@lru_cache(maxsize=1000)
+def _render_refusal(seconds: int) -> bytes:
+    # The page is the same for all visitors, so that a refusal costs less than the page that it replaces.
+    return render(HttpRequest(), "429.html", {"seconds": seconds}).content
 
 
 class send_policy:  # noqa: N801 - middleware reads as a function in settings

@@ -99,6 +99,7 @@ MIDDLEWARE = [
     "shop.web.static_files.StaticFiles",
     "shop.web.static_files.CompressedPages",
     "shop.middleware.log_refusals",
+    "shop.middleware.send_policy",
     "shop.middleware.unavailable_when_the_database_is_away",
     "shop.middleware.limit_bodies",
     "shop.middleware.tell_to_wait",
@@ -108,7 +109,6 @@ MIDDLEWARE = [
     "shop.middleware.LogInsOfPages",
     "shop.middleware.MessagesOfPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "shop.middleware.send_policy",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 TEMPLATES: list[dict[str, Any]] = [
@@ -236,7 +236,11 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 #: Rate limits by kind of request, for each user or address: (requests, seconds until the full number is allowed again).
-RATE_LIMITS = {"read": (1200, 60), "write": (300, 60), "log-in": (60, 60), "register": (20, 3600)}
+#: "read" and "write" are requests to the API, "page" and "form" requests for pages.
+RATE_LIMITS = {
+    **{"read": (1200, 60), "write": (300, 60), "page": (1200, 60), "form": (180, 60)},
+    **{"log-in": (60, 60), "register": (20, 3600)},
+}
 RATE_LIMITS_ON = read_choice("RATE_LIMITS", "on", ("on", "off")) == "on"
 LIMITS_URL = read_url("LIMITS_URL", CELERY_BROKER_URL, ("redis", "rediss"), "redis://:password@host:6379/0")
 #: Number of proxies in front of the web. Each proxy adds an address to X-Forwarded-For.

@@ -7,6 +7,7 @@ from django.db import connection
 from relay.conf import configuration
 from relay.heartbeat import beat
 from relay.operations.prune import prune
+from relay.operations.streams import prune_streams
 from relay.partitions import ensure_partitions
 from shop.accounts.sessions import delete_expired
 
@@ -19,9 +20,11 @@ def beat_heart() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def tend_outbox() -> None:
-    """Create the next partitions of the outbox, and drop those that are older than `keep_days`."""
+    """Create the next partitions of the outbox. Drop those older than `keep_days`, and streams without events."""
     ensure_partitions()
-    prune(actor="beat", reason=f"older than {configuration().keep_days} days")
+    reason = f"older than {configuration().keep_days} days"
+    prune(actor="beat", reason=reason)
+    prune_streams(actor="beat", reason=reason)
 
 
 @shared_task  # type: ignore[untyped-decorator]

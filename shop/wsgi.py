@@ -1,23 +1,15 @@
 """The WSGI application that Granian serves."""
 
 import os
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 _django = get_wsgi_application()
 
+from django.conf import settings  # noqa: E402 - the settings are read above
 
-def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Return the response's body as a list, unless the response streams.
+from shop.web.seats import Seats  # noqa: E402
 
-    Granian sends a list in one step, but uses a separate thread to read the chunks of any other iterable.
-    """
-    response: Any = _django(environ, start_response)
-    if response.streaming:
-        return response  # type: ignore[no-any-return]
-    content = [response.content]
-    response.close()
-    return content
+WEB_SEATS = 8  # per process; each seat keeps a connection to PostgreSQL
+application = Seats(_django, WEB_SEATS, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

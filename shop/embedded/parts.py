@@ -4,6 +4,7 @@
 """
 
 import multiprocessing
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -35,13 +36,15 @@ _PROGRAMS = (
     "kombu.transport.redis",
 )
 WEB_WORKERS = 2
-WEB_THREADS = 8  # per worker; each thread keeps a connection to PostgreSQL
+# Per worker. A client that sends a body slowly occupies a thread. The seats of shop/wsgi.py limit the work in Django.
+WEB_THREADS = 1000
+WEB_CLIENTS = 2000  # connections per worker; Granian accepts no more until one closes
+WEB_HEAD_BYTES = 64 * 1024  # maximum size of a request's headers
+MOST_FILES = 8192  # file descriptors per process of Granian; the usual limit of 1024 is lower than WEB_CLIENTS
 GATEWAY_THREADS = 80  # a call with a token that simulates a timeout occupies one thread
-# Keep idle threads for as long as Granian allows (600 s), because a thread that ends closes its database connection.
 # Granian kills a worker that does not stop within 8 s, before the supervisor kills the whole part after 10 s.
 _GRANIAN = (
     "granian --interface wsgi --http 1 --no-ws --log-level error --respawn-failed-workers --workers-kill-timeout 8"
-    " --blocking-threads-idle-timeout 600"
 )
 
 
@@ -49,9 +52,10 @@ def list_commands(web: str, gateway: str) -> dict[str, str]:
     """Return the command line of each Python process by its part's name. `web` and `gateway` are `host:port`."""
     return {
         "web": f"{_GRANIAN} {_listen(web)} --workers {WEB_WORKERS} --blocking-threads {WEB_THREADS}"
-        " shop.wsgi:application",
+        f" --backpressure {WEB_CLIENTS} --http1-buffer-size {WEB_HEAD_BYTES} shop.wsgi:application",
+        # A thread that ends closes its database connection, so keep idle threads for as long as Granian allows.
         "gateway": f"{_GRANIAN} {_listen(gateway)} --blocking-threads {GATEWAY_THREADS}"
-        " --http1-header-read-timeout 60000 payments.sandbox.wsgi:application",
+        " --blocking-threads-idle-timeout 600 --http1-header-read-timeout 60000 payments.sandbox.wsgi:application",
         "relay": "manage.py run_relay",
         **{name: f"manage.py consume_{name}" for name in CONSUMERS},
         "celery": "celery -A shop --quiet worker --pool threads --concurrency 8 --loglevel warning"
@@ -174,6 +178,8 @@ def run_command(command: str) -> None:
     else:
         from granian.cli import entrypoint
 
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(MOST_FILES, most), most))
         multiprocessing.set_start_method("fork", force=True)  # workers inherit all imports
         entrypoint()  # type: ignore[no-untyped-call]
 

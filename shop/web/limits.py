@@ -170,6 +170,19 @@ def limit_request(request: HttpRequest | Request, kind: str, user_id: int | None
     return take(f"{kind}:{f'user-{user_id}' if user_id else read_address(request)}", count, seconds)
 
 
+def limit_page(request: HttpRequest) -> float:
+    """Count a request for a page for its address. Return 0.0 if it is allowed, otherwise the seconds to wait.
+
+    Requests that only read are counted in this process, in 6 us. A round trip to Valkey is too slow for a cached page
+    of 0.4 ms. An address that uses n web processes can therefore read up to n times the limit.
+    """
+    if not settings.RATE_LIMITS_ON:
+        return 0.0
+    reads = request.method in SAFE_METHODS
+    kind = "page" if reads else "form"
+    return (local.take if reads else take)(f"{kind}:{read_address(request)}", *settings.RATE_LIMITS[kind])
+
+
 class Limit(BaseThrottle):
     """DRF's throttle. The kind is the view's `limited_as` for the method, or "read" or "write"."""
 

@@ -18,11 +18,11 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test import Client
 
 from inventory.services import receive_stock
-from relay.models import Outbox
+from relay.models import Outbox, Stream
 from shop.catalogue import shared_pages
 from shop.catalogue.compression import join_gzip, pack, pack_part
 from shop.catalogue.models import Category, Product
-from shop.events import ProductViewed
+from shop.events import ActivityEvent, ProductViewed
 from tests.catalogue.conftest import FillShelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,7 +215,20 @@ def test_every_view_is_recorded_once(client: Client, shopper: Client) -> None:
     rows = Outbox.objects.filter(type=ProductViewed.type_name())
     visitors = [ProductViewed.decode(row.body).visitor for row in rows]
     assert sorted(map(visitors.count, set(visitors))) == [3] + [5] * 8
-    assert sorted(row.sequence for row in rows) == sorted([*range(1, 6)] * 8 + [*range(2, 5)])  # 1 is CartChanged
+    events = Outbox.objects.filter(topic=ProductViewed.topic)
+    for stream in Stream.objects.filter(topic=ProductViewed.topic):
+        sequences = events.filter(key=stream.key).order_by("position").values_list("sequence", flat=True)
+        assert list(sequences) == list(range(1, stream.last + 1))
+
+
+def test_visitors_without_cookies_leave_a_bounded_number_of_streams(client: Client, mug: Product) -> None:
+    views = ActivityEvent.BUCKETS + 200
+    for _ in range(views):
+        read(Client(), "/p/MUG/")
+    streams = Stream.objects.filter(topic=ProductViewed.topic)
+    assert Outbox.objects.filter(topic=ProductViewed.topic).count() == views
+    assert streams.count() <= ActivityEvent.BUCKETS
+    assert {stream.key for stream in streams} <= {str(bucket) for bucket in range(ActivityEvent.BUCKETS)}
 
 
 def test_a_view_that_can_not_be_recorded_at_once_does_not_hold_up_the_page(client: Client, mug: Product) -> None:

@@ -70,7 +70,7 @@ ADDRESSES = {
     events.InventoryEvent: ("shop.inventory", str(ORDER_ID)),
     events.StockEvent: ("shop.stock", "MUG-BLUE"),
     events.PaymentEvent: ("shop.payments", str(ORDER_ID)),
-    events.ActivityEvent: ("shop.activity", f"{VISITOR}:2026-05-04"),
+    events.ActivityEvent: ("shop.activity", "3"),
 }
 #: Words in the name of a field that indicate personal data.
 PERSONAL = {

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 from model_bakery import baker
@@ -17,6 +18,7 @@ from tests.orders.conftest import Api, MakeBody
 
 #: Seconds until all permits are available again, much longer than a test.
 SLOW = 86_400.0
+DEFAULTS = django_settings.RATE_LIMITS
 
 
 @pytest.fixture(params=["Valkey", "one process"])
@@ -36,7 +38,10 @@ def lose_valkey(**_: object) -> None:
 def limited(settings: Any, parts: object) -> Iterator[Client]:
     """A client with a unique address and low rate limits."""
     settings.RATE_LIMITS_ON = True
-    settings.RATE_LIMITS = {"read": (3, SLOW), "write": (5, SLOW), "log-in": (2, SLOW), "register": (1, SLOW)}
+    settings.RATE_LIMITS = {
+        **{"read": (3, SLOW), "write": (5, SLOW), "page": (4, SLOW), "form": (5, SLOW)},
+        **{"log-in": (2, SLOW), "register": (1, SLOW)},
+    }
     part = uuid4().int
     yield Client(REMOTE_ADDR=f"2001:db8:{part % 65536:x}:{part // 65536 % 65536:x}::1")
 
@@ -107,6 +112,37 @@ def test_registering_and_logging_in_have_limits_of_their_own(limited: Client) ->
     for path, count in (("/register/", 1), ("/log-in/", 2)):
         statuses = [limited.post(path, {}).status_code for _ in range(count + 1)]
         assert statuses == [422] * count + [429], path
+
+
+@pytest.mark.django_db
+def test_pages_have_a_limit_without_a_call_of_valkey(limited: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_take", lambda **_: pytest.fail("Valkey was called"))
+    paths = ("/", "/search/?q=mug", "/stock/?sku=MUG", "/cart/")
+    assert [limited.get(path).status_code for path in paths] == [200] * 4
+    refused = limited.get("/")
+    assert (refused.status_code, refused["Content-Type"]) == (429, "text/html; charset=utf-8")
+    assert int(refused["Retry-After"]) == pytest.approx(SLOW / 4, abs=2)
+    assert "Please wait a few minutes" in refused.content.decode()
+    assert refused["Content-Security-Policy"]
+    assert Client(REMOTE_ADDR="198.51.100.78").get("/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_health_metrics_static_files_and_webhooks_have_no_limit(limited: Client) -> None:
+    for path, status in (("/healthz", 200), ("/metrics", 403), ("/static/catalogue/shop.css", 200)):
+        assert [limited.head(path).status_code for _ in range(6)] == [status] * 6
+    assert {limited.post("/webhooks/payments", {}).status_code for _ in range(8)} == {400}
+
+
+@pytest.mark.django_db
+def test_forms_have_a_limit_across_all_processes(counting: str, limited: Client, settings: Any, products: None) -> None:
+    """In the attack that was found, one address added 330 products to carts in 17 s."""
+    count, seconds = DEFAULTS["form"]
+    assert count + 17 * count / seconds < 330
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "form": (count, SLOW)}
+    statuses = [limited.post("/cart/add/", {"sku": "MUG", "quantity": 1}).status_code for _ in range(330)]
+    assert 429 not in statuses[:count]
+    assert set(statuses[count:]) == {429}
 
 
 @pytest.mark.parametrize(
