@@ -41,6 +41,7 @@ app.conf.update(
             "options": {"expires": 600},
         },
         "send-messages": {"task": "notifications.tasks.send_messages", "schedule": 5.0, "options": {"expires": 5}},
+        "tend-backorders": {"task": "inventory.tasks.tend_backorders", "schedule": 5.0, "options": {"expires": 5}},
         "cancel-overdue-orders": {"task": "orders.tasks.cancel_overdue_orders", "schedule": 60.0},
         "forget-old-keys": {"task": "orders.tasks.forget_old_keys", "schedule": 3600.0},
         "forget-old-carts": {"task": "orders.tasks.forget_old_carts", "schedule": 3600.0},
@@ -49,7 +50,7 @@ app.conf.update(
         "tend-outbox": {"task": "shop.tasks.tend_outbox", "schedule": 3600.0},
     },
 )
-app.autodiscover_tasks(["shop", "orders", "payments", "notifications"])
+app.autodiscover_tasks(["shop", "orders", "inventory", "payments", "notifications"])
 
 
 @task_prerun.connect  # type: ignore[untyped-decorator]
