@@ -42,6 +42,7 @@ app.conf.update(
         },
         "send-messages": {"task": "notifications.tasks.send_messages", "schedule": 5.0, "options": {"expires": 5}},
         "tend-backorders": {"task": "inventory.tasks.tend_backorders", "schedule": 5.0, "options": {"expires": 5}},
+        "forget-recipients": {"task": "notifications.tasks.forget_recipients", "schedule": 3600.0},
         "cancel-overdue-orders": {"task": "orders.tasks.cancel_overdue_orders", "schedule": 60.0},
         "forget-old-keys": {"task": "orders.tasks.forget_old_keys", "schedule": 3600.0},
         "forget-old-carts": {"task": "orders.tasks.forget_old_carts", "schedule": 3600.0},

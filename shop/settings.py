@@ -15,6 +15,7 @@ from shop.environment import (
     env,
     read_bool,
     read_choice,
+    read_count,
     read_database,
     read_port,
     read_seconds,
@@ -195,6 +196,8 @@ if not SANDBOX_IS_USED:
 STRIPE_URL = read_url("STRIPE_URL", "https://api.stripe.com", ("http", "https"), "https://api.stripe.com")
 PAYMENT_WEBHOOK_URL = read_text("PAYMENT_WEBHOOK_URL", f"http://127.0.0.1:{PORT}/webhooks/payments")
 PAYMENT_WEBHOOK_SECRET = read_text("PAYMENT_WEBHOOK_SECRET", derive_key(SECRET_KEY, "payment webhooks"))
+#: Largest number of e-mails per hour to one address, and of SMS to one telephone number.
+LETTERS_PER_HOUR = read_count("LETTERS_PER_HOUR", 5)
 SMS_PROVIDER = "notifications.mailbox.SandboxSms"
 
 SHOP_NAME = "Fjord & Pine"
