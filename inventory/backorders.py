@@ -93,7 +93,7 @@ def withdraw_backorders(orders: Collection[UUID], levels: Mapping[str, Level]) -
     return [reject(backorder, levels) for backorder in withdrawn]
 
 
-def serve_backorders(levels: dict[str, Level]) -> tuple[list[Answer], list[Change]]:
+def serve_backorders(levels: Mapping[str, Level]) -> tuple[list[Answer], list[Change]]:
     """Settle the backorders of the locked SKUs in `levels`. Return the answers and the changes of stock.
 
     Skip a backorder with a SKU that is not locked: it arrived after lock_stock() began. tend_backorders() finds it.
@@ -104,7 +104,7 @@ def serve_backorders(levels: dict[str, Level]) -> tuple[list[Answer], list[Chang
 
 
 def settle_backorders(
-    backorders: Sequence[Backorder], levels: dict[str, Level], *, late: bool = False
+    backorders: Sequence[Backorder], levels: Mapping[str, Level], *, late: bool = False
 ) -> tuple[list[Answer], list[Change]]:
     """Reserve for the `backorders` that fit, in their sequence, and reject those whose pieces are sold.
 
@@ -170,10 +170,10 @@ def reject(backorder: Backorder, levels: Mapping[str, Level]) -> StockRejected:
     return StockRejected(order_id=backorder.order_id, shortages=shortages)
 
 
-def take(wanted: Mapping[str, int], levels: dict[str, Level]) -> None:
+def take(wanted: Mapping[str, int], levels: Mapping[str, Level]) -> None:
     """Subtract the `wanted` pieces from the available pieces in `levels`."""
     for sku, quantity in wanted.items():
-        levels[sku] = levels[sku]._replace(available=levels[sku].available - quantity)
+        levels[sku].available -= quantity
 
 
 def find_shortages(wanted: Mapping[str, int], levels: Mapping[str, Level]) -> list[Shortage]:

@@ -53,9 +53,9 @@ def move_stock(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) 
 
 
 def end_orders(
-    cancelled: Mapping[UUID, UUID], confirmed: Mapping[UUID, UUID], levels: dict[str, Level]
+    cancelled: Mapping[UUID, UUID], confirmed: Mapping[UUID, UUID], levels: Mapping[str, Level]
 ) -> list[Change]:
-    """Give back the stock of `cancelled` orders and sell that of `confirmed` orders. Update `levels`.
+    """Release the stock of `cancelled` orders and sell the stock of `confirmed` orders. Update `levels`.
 
     :raises NothingHeldForOrder: a confirmed order holds no stock.
     """
@@ -67,12 +67,14 @@ def end_orders(
                 raise NothingHeldForOrder(f"order {min(missing)} was confirmed, but no stock is held for it")
             changes += closed.changes
             for change in closed.changes:
-                known = levels[change.sku]
-                levels[change.sku] = known._replace(available=change.after, on_hand=closed.on_hand[change.sku])
+                level = levels[change.sku]
+                level.available, level.on_hand = change.after, closed.on_hand[change.sku]
     return changes
 
 
-def sort_holds(holds: Sequence[Hold], levels: dict[str, Level]) -> tuple[list[Hold], list[Hold], list[StockRejected]]:
+def sort_holds(
+    holds: Sequence[Hold], levels: Mapping[str, Level]
+) -> tuple[list[Hold], list[Hold], list[StockRejected]]:
     """Return the holds to reserve, the holds that wait, and the negative answers to the others.
 
     Serve the holds in their order: subtract reserved pieces from `levels`, and count the backorders of this call. A
@@ -85,7 +87,7 @@ def sort_holds(holds: Sequence[Hold], levels: dict[str, Level]) -> tuple[list[Ho
             reserved.append(hold)
         elif may_wait(hold.wanted, levels):
             for sku in hold.wanted:
-                levels[sku] = levels[sku]._replace(waiting=levels[sku].waiting + 1)
+                levels[sku].waiting += 1
             waiting.append(hold)
         else:
             rejected.append(StockRejected(order_id=hold.order_id, shortages=shortages))

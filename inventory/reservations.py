@@ -6,6 +6,7 @@ transactions with the same SKUs wait for each other instead of deadlocking.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from inventory.models import Movement, Reservation
 from relay.arrays import to_array
 
 
-class Level(NamedTuple):
+@dataclass(slots=True)
+class Level:
     """The stock of a locked SKU: pieces `available` and `on_hand`, and the number of backorders `waiting` for it."""
 
     available: int

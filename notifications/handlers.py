@@ -109,7 +109,7 @@ def describe_state(draft: Draft, delay: float | None) -> tuple[str, str, float]:
 
 
 def find_confirmed(orders: Collection[UUID]) -> set[UUID]:
-    """Return those of `orders` that were confirmed. Their OrderConfirmed came before, so its message is stored."""
+    """Return the confirmed orders among `orders`. Their OrderConfirmed came before, so its message is stored."""
     with connection.cursor() as cursor:
         cursor.execute(_READ_CONFIRMED, [to_array(orders)])
         return {order_id for (order_id,) in cursor.fetchall()}

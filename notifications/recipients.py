@@ -4,9 +4,9 @@ A recipient is a keyed hash of a normalised e-mail address or telephone number. 
 in the last hour, and the times that are promised to later letters. The row is locked while times are added, so that
 any number of consumers together keep the limit.
 
-Anyone can cause letters about orders that were never confirmed: they need no money. Such letters get all but RESERVED of
-the hour's letters, and the others are suppressed, because the order's page shows the same text. Letters about
-confirmed orders wait for the next free time, at most LONGEST_DELAY_SECONDS.
+Anyone can cause letters about orders that were never confirmed: they need no money. These letters get all but RESERVED
+of the hour's letters. The others are suppressed, because the order's page shows the same text. Letters about confirmed
+orders wait for the next free time, at most LONGEST_DELAY_SECONDS.
 """
 
 import bisect

@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "shop.audit",
     "shop.catalogue",
     "shop.contacts",
+    "shop.vault",
     "orders",
     "inventory",
     "payments",
