@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from inventory import backorders
@@ -183,11 +184,7 @@ def test_batches_without_backorders_need_no_further_statement(orders: Orders) ->
     """The hot path: one lock, one statement for each class of event, and the events."""
 
     def count(*events: OrderPlaced | OrderConfirmed | OrderCancelled) -> int:
-        statements: list[str] = []
-        with (
-            transaction.atomic(),
-            connection.execute_wrapper(lambda run, sql, *rest: (statements.append(sql), run(sql, *rest))[1]),
-        ):
+        with transaction.atomic(), CaptureQueriesContext(connection) as statements:
             move_stock(list(events))
         return len(statements)
 

@@ -77,7 +77,7 @@ def test_letters_of_confirmed_orders_beyond_the_limit_are_sent_later(shopper: An
         shopper().hear(OrderConfirmed)
     shopper().send_all()
     assert count_statuses("email") == {"sent": LIMIT, "pending": 1}
-    assert Message.objects.filter(status="pending").first().error == "limit: 5 letters per hour to one recipient"
+    assert Message.objects.get(status="pending", channel="email").error == "limit: 5 letters per hour to one recipient"
     pass_time(HOUR_SECONDS + 1)
     shopper().send_all()
     assert count_statuses("email") == {"sent": LIMIT + 1}
