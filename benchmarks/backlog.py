@@ -91,7 +91,7 @@ class Catalogue:
     def make_body(self) -> dict[str, Any]:
         """Return the body of an order."""
         skus = self._random.sample(self._skus, self._random.randint(1, 3))
-        phone = self._random.choice(["", "+49 30 1234567"])
+        phone = self._random.choice(["", f"+49 30 {self._random.randrange(10**8):08}"])
         return make_order(*((sku, 1) for sku in skus), phone=phone)
 
 

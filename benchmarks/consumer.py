@@ -49,7 +49,7 @@ def make_orders(kind: str, count: int) -> list[Any]:
                 OrderedLine(sku=sku, quantity=dice.randint(1, 2), unit_price=4990)
                 for sku in dice.sample(skus, dice.randint(1, 3))
             ],
-            payment_token="tok_ok",
+            payment_reference="01976f2e-0000-7000-8000-000000000004",
         )
         for _ in range(count)
     ]

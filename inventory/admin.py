@@ -120,7 +120,7 @@ class StockAdmin(ModelAdmin):
     """Stock by SKU. Staff change the numbers only by a receipt or a correction, which saving the form books."""
 
     form = ChangeForm
-    list_display = ["sku", "on_hand", "reserved", "available", "low_at", "level"]
+    list_display = ["sku", "on_hand", "reserved", "available", "waiting", "low_at", "level"]
     list_filter = [LevelFilter]
     search_fields = ["sku"]
     fields = ["sku", "on_hand", "reserved", "low_at", "kind", "quantity", "reason", NUMBER]

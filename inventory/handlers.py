@@ -1,12 +1,20 @@
 """The consumer that holds, sells and releases stock as the events of orders arrive."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from inventory.backorders import (
+    add_backorders,
+    find_shortages,
+    may_wait,
+    serve_backorders,
+    take,
+    withdraw_backorders,
+)
 from inventory.levels import Change, find_news
-from inventory.reservations import GIVING_BACK, SALE, Hold, close_reservations, hold_stock, lock_stock
+from inventory.reservations import GIVING_BACK, SALE, Hold, Level, close_reservations, hold_stock, lock_stock
 from relay import Consumer, publish_many
-from shop.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Shortage, StockRejected, StockReserved
+from shop.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, StockRejected, StockReserved
 
 consumer = Consumer("inventory")
 
@@ -19,40 +27,71 @@ class NothingHeldForOrder(Exception):
 def move_stock(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled]) -> None:
     """Release the stock of cancelled orders, sell the stock of confirmed orders, then reserve for placed orders.
 
-    First lock the stock rows of all `events` in SKU order. Then run one statement for each class of event.
+    Backorders come before placed orders. First lock the stock rows of all `events` in SKU order. Then run one
+    statement for each class of event.
 
     :raises NothingHeldForOrder: a confirmed order holds no stock. The consumer finds its event and parks the key.
     """
     holds = [Hold(e.order_id, e.event_id, add_up_lines(e)) for e in events if isinstance(e, OrderPlaced)]
     cancelled, confirmed = find_causes(events, OrderCancelled), find_causes(events, OrderConfirmed)
-    available = lock_stock({sku for hold in holds for sku in hold.wanted}, [*cancelled, *confirmed])
+    levels = lock_stock({sku for hold in holds for sku in hold.wanted}, [*cancelled, *confirmed])
+    answers: list[StockReserved | StockRejected] = []
     changes: list[Change] = []
-    if cancelled:
-        changes += close_reservations(cancelled, GIVING_BACK).changes
-        available |= {change.sku: change.after for change in changes}
-    if confirmed:
-        sold = close_reservations(confirmed, SALE)
-        for order_id in confirmed.keys() - sold.orders:
-            raise NothingHeldForOrder(f"order {order_id} was confirmed, but no stock is held for it")
-        changes += sold.changes
-    answers = list(choose(holds, available))
-    refused = {answer.order_id for answer in answers if isinstance(answer, StockRejected)}
-    changes += hold_stock([hold for hold in holds if hold.order_id not in refused])
-    publish_many([*answers, *find_news(changes)])
+    if cancelled or confirmed:
+        waiting = any(level.waiting for level in levels.values())
+        if waiting:
+            answers += withdraw_backorders(cancelled, levels)
+        changes += end_orders(cancelled, confirmed, levels)
+        if waiting:
+            served, moved = serve_backorders(levels)
+            answers, changes = answers + served, changes + moved
+    reserved, backorders, rejected = sort_holds(holds, levels)
+    changes += hold_stock(reserved)
+    add_backorders(backorders)
+    answers += [StockReserved(order_id=hold.order_id) for hold in reserved]
+    publish_many([*answers, *rejected, *find_news(changes)])
 
 
-def choose(holds: Sequence[Hold], available: dict[str, int]) -> Iterator[StockReserved | StockRejected]:
-    """Yield the answer to each hold, in their order: StockReserved for all lines, or StockRejected.
+def end_orders(
+    cancelled: Mapping[UUID, UUID], confirmed: Mapping[UUID, UUID], levels: Mapping[str, Level]
+) -> list[Change]:
+    """Release the stock of `cancelled` orders and sell the stock of `confirmed` orders. Update `levels`.
 
-    Subtract the reserved quantities from `available`. A SKU without a stock row is a shortage with 0 available.
+    :raises NothingHeldForOrder: a confirmed order holds no stock.
     """
+    changes: list[Change] = []
+    for causes, transitions in ((cancelled, GIVING_BACK), (confirmed, SALE)):
+        if causes:
+            closed = close_reservations(causes, transitions)
+            if transitions is SALE and (missing := causes.keys() - closed.orders):
+                raise NothingHeldForOrder(f"order {min(missing)} was confirmed, but no stock is held for it")
+            changes += closed.changes
+            for change in closed.changes:
+                level = levels[change.sku]
+                level.available, level.on_hand = change.after, closed.on_hand[change.sku]
+    return changes
+
+
+def sort_holds(
+    holds: Sequence[Hold], levels: Mapping[str, Level]
+) -> tuple[list[Hold], list[Hold], list[StockRejected]]:
+    """Return the holds to reserve, the holds that wait, and the negative answers to the others.
+
+    Serve the holds in their order: subtract reserved pieces from `levels`, and count the backorders of this call. A
+    SKU without a stock row is a shortage with 0 available.
+    """
+    reserved, waiting, rejected = list[Hold](), list[Hold](), list[StockRejected]()
     for hold in holds:
-        if shortages := find_shortages(hold.wanted, available):
-            yield StockRejected(order_id=hold.order_id, shortages=shortages)
-            continue
-        for sku, quantity in hold.wanted.items():
-            available[sku] -= quantity
-        yield StockReserved(order_id=hold.order_id)
+        if not (shortages := find_shortages(hold.wanted, levels)):
+            take(hold.wanted, levels)
+            reserved.append(hold)
+        elif may_wait(hold.wanted, levels):
+            for sku in hold.wanted:
+                levels[sku].waiting += 1
+            waiting.append(hold)
+        else:
+            rejected.append(StockRejected(order_id=hold.order_id, shortages=shortages))
+    return reserved, waiting, rejected
 
 
 def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:
@@ -61,12 +100,6 @@ def add_up_lines(event: OrderPlaced) -> Mapping[str, int]:
     for line in event.lines:
         wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
     return wanted
-
-
-def find_shortages(wanted: Mapping[str, int], available: Mapping[str, int]) -> list[Shortage]:
-    """Return a shortage for each SKU with less available than wanted, in SKU order."""
-    short = [sku for sku, quantity in wanted.items() if available.get(sku, 0) < quantity]
-    return [Shortage(sku=sku, requested=wanted[sku], available=available.get(sku, 0)) for sku in sorted(short)]
 
 
 def find_causes(events: Sequence[OrderEvent], kind: type[OrderEvent]) -> dict[UUID, UUID]:

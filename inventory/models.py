@@ -1,4 +1,5 @@
-"""Tables of stock, reservations and the ledger of movements. Only services.py and reservations.py write to them."""
+"""Tables of stock, reservations and the ledger of movements. Only services.py, reservations.py and
+backorders.py write to them."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -15,6 +16,9 @@ class Stock(models.Model):
         default=5,
         db_default=5,
         help_text="The stock is low when this number of pieces or fewer are available.",
+    )
+    waiting = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Orders that wait for pieces which undecided orders hold."
     )
 
     class Meta:
@@ -59,6 +63,27 @@ class Reservation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} of {self.sku} for order {self.order_id}"
+
+
+class Backorder(models.Model):
+    """A line of an order that waits for pieces which undecided orders hold. The rows of an order leave together."""
+
+    order_id = models.UUIDField()
+    event_id = models.UUIDField(help_text="Id of the OrderPlaced event.")
+    sku = models.CharField("SKU", max_length=32)
+    quantity = models.IntegerField()
+    due_at = models.DateTimeField(help_text="When the order is rejected.")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["sku"], name="backorder_of_sku")]
+        constraints = [
+            models.UniqueConstraint(fields=["order_id", "sku"], name="backorder_once_per_order_and_sku"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="backorder_quantity_is_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.sku} wanted by order {self.order_id}"
 
 
 class Movement(models.Model):

@@ -6,6 +6,7 @@ transactions with the same SKUs wait for each other instead of deadlocking.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,20 +18,46 @@ from inventory.models import Movement, Reservation
 from relay.arrays import to_array
 
 
-def lock_stock(skus: Collection[str], orders: Collection[UUID] = ()) -> dict[str, int]:
-    """Lock the stock rows of `skus` and of the SKUs that `orders` have reserved, until the transaction ends.
+@dataclass(slots=True)
+class Level:
+    """The stock of a locked SKU: pieces `available` and `on_hand`, and the number of backorders `waiting` for it."""
 
-    Return the available pieces by SKU. SKUs without a stock row are missing from the result.
+    available: int
+    on_hand: int
+    waiting: int
+
+
+# PostgreSQL locks the rows in the order in which the sorted scan returns them. Orders that end may serve backorders,
+# which want further SKUs: locking these later could deadlock.
+_LOCK = """
+with ended as materialized (
+    select sku from inventory_reservation where order_id = any(%(orders)s::uuid[])
+    union select sku from inventory_backorder where order_id = any(%(orders)s::uuid[])
+)
+select sku, on_hand - reserved, on_hand, waiting from inventory_stock where sku = any(array(
+    select unnest(%(skus)s::text[]) union select sku from ended
+    union select other.sku from inventory_backorder as one join inventory_backorder as other using (order_id)
+          where one.sku = any(array(select sku from ended))))
+order by sku for update
+"""
+
+
+def lock_stock(skus: Collection[str], orders: Collection[UUID] = ()) -> dict[str, Level]:
+    """Lock the stock rows of `skus`, and of the SKUs that `orders` hold or wait for, until the transaction ends.
+
+    Lock the SKUs of the backorders that wait for the same pieces as `orders`, too. Return the levels by SKU. SKUs
+    without a stock row are missing from the result.
     """
     with connection.cursor() as cursor:
-        # PostgreSQL locks the rows in the order in which the sorted scan returns them.
-        cursor.execute(
-            "select sku, on_hand - reserved from inventory_stock where sku = any(array("
-            " select unnest(%s::text[]) union select sku from inventory_reservation where order_id = any(%s::uuid[])))"
-            " order by sku for update",
-            [to_array(skus), to_array(orders)],
-        )
-        return dict(cursor.fetchall())
+        if orders:
+            cursor.execute(_LOCK, {"skus": to_array(skus), "orders": to_array(orders)})
+        else:
+            cursor.execute(
+                "select sku, on_hand - reserved, on_hand, waiting from inventory_stock where sku = any(%s::text[])"
+                " order by sku for update",
+                [to_array(skus)],
+            )
+        return {sku: Level(*numbers) for sku, *numbers in cursor.fetchall()}
 
 
 class Hold(NamedTuple):
@@ -106,10 +133,11 @@ GIVING_BACK = [
 
 
 class ClosedReservations(NamedTuple):
-    """The orders that had reservations to close, and the changes of their stock."""
+    """The orders that had reservations to close, the changes of their stock, and the pieces on hand by SKU."""
 
     orders: set[UUID]
     changes: list[Change]
+    on_hand: dict[str, int]
 
 
 def close_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition]) -> ClosedReservations:
@@ -141,14 +169,15 @@ def close_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition
                 from (select sku, sum(on_hand) as on_hand, sum(reserved) as reserved from ended group by sku) as total
                 where stock.sku = total.sku
                 returning stock.sku, stock.on_hand - stock.reserved as after,
-                          total.on_hand - total.reserved as gained, stock.low_at
+                          total.on_hand - total.reserved as gained, stock.low_at, stock.on_hand
             ),
             explained as (
                 insert into inventory_movement
                     (sku, order_id, kind, on_hand_delta, reserved_delta, event_id, reason, created_at)
                 select sku, order_id, kind, on_hand, reserved, event_id, '', %(now)s from ended
             )
-            select (select array_agg(distinct order_id) from ended), sku, after - gained, after, low_at from moved
+            select (select array_agg(distinct order_id) from ended), on_hand, sku, after - gained, after, low_at
+            from moved
             """,
             {
                 "before": list(before),
@@ -162,4 +191,5 @@ def close_reservations(causes: Mapping[UUID, UUID], transitions: list[Transition
             },
         )
         rows = cursor.fetchall()
-    return ClosedReservations(set(rows[0][0]) if rows else set(), [Change(*row[1:]) for row in rows])
+    changes = [Change(*row[2:]) for row in rows]
+    return ClosedReservations(set(rows[0][0]) if rows else set(), changes, {row[2]: row[1] for row in rows})

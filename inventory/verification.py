@@ -4,16 +4,43 @@ from collections.abc import Iterator
 
 from django.db import connection
 
+from inventory.models import Backorder
+
 
 def find_stock_differences() -> Iterator[str]:
     """Yield a sentence for every difference between stock, movements and reservations.
 
     Rules for each SKU: `on_hand` and `reserved` equal the sums of the movements; `reserved` equals the sum of the held
-    reservations. Rule for each order and SKU: the sums of the movements fit the reservation's state. Each comparison is
-    one statement, so it reads one snapshot and can run while orders arrive.
+    reservations; `waiting` equals the number of backorders. Rules for each order and SKU: the sums of the movements fit
+    the reservation's state; a backorder has no reservation. Each comparison is one statement, so it reads one snapshot
+    and can run while orders arrive.
     """
     yield from compare_stock()
     yield from compare_reservations()
+    yield from compare_backorders()
+
+
+def find_backorders_in_flight() -> int:
+    """Return the number of orders that wait for pieces which undecided orders hold."""
+    return Backorder.objects.values("order_id").distinct().count()
+
+
+def compare_backorders() -> Iterator[str]:
+    """Yield SKUs whose number of waiting orders is wrong, and backorders of orders with a reservation."""
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            select sku, waiting, coalesce(count, 0) from inventory_stock
+            full join (select sku, count(*) from inventory_backorder group by sku) as backorder using (sku)
+            where waiting is distinct from coalesce(count, 0) order by sku
+        """)
+        for sku, waiting, count in cursor.fetchall():
+            yield f"stock of {sku}: {waiting or 0} orders are counted as waiting, but there are {count} backorders"
+        cursor.execute("""
+            select distinct order_id, state from inventory_backorder join inventory_reservation using (order_id)
+            order by order_id
+        """)
+        for order_id, state in cursor.fetchall():
+            yield f"order {order_id} is a backorder, but its reservation is {state}"
 
 
 def compare_stock() -> Iterator[str]:

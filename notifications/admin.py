@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.shortcuts import redirect
 from unfold.decorators import action
 
+from notifications import queue
 from notifications.models import Message
-from notifications.queue import retry_failed
 from notifications.tasks import send_messages
 from relay.admin import ReadOnly
 from shop.web.order_access import VIEW_ORDER, is_staff_with
@@ -18,7 +18,7 @@ from shop.workqueue.doorbell import ring
 class MessageAdmin(ReadOnly):
     """Messages about orders. Staff who may not see orders see no messages either."""
 
-    list_display = ["subject", "channel", "status", "attempts", "error", "created_at", "sent_at"]
+    list_display = ["subject", "channel", "status", "attempts", "error", "created_at", "due_at", "sent_at"]
     list_filter = ["channel", "status", "kind"]
     search_fields = ["subject", "=order_id", "=id"]
     date_hierarchy = "created_at"
@@ -31,10 +31,10 @@ class MessageAdmin(ReadOnly):
     def has_act_permission(self, request: HttpRequest) -> bool:
         return super().has_act_permission(request) and self.has_view_permission(request)
 
-    @action(description="Send failed messages again", permissions=["act"])  # type: ignore[untyped-decorator]
+    @action(description="Send failed and suppressed messages", permissions=["act"])  # type: ignore[untyped-decorator]
     def send_again(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
-        """Queue the failed messages of `queryset` again, with all their attempts."""
-        count = retry_failed(queryset)
+        """Queue the failed and suppressed messages of `queryset`, with all their attempts and without the limit."""
+        count = queue.send_again(queryset)
         ring(send_messages)
         self.message_user(request, f"{count} messages will be sent again")
 

@@ -28,6 +28,7 @@ class Message(models.Model):
         pending = "pending"
         sent = "sent"
         failed = "failed"
+        suppressed = "suppressed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order_id = models.UUIDField(db_index=True)
@@ -39,7 +40,7 @@ class Message(models.Model):
     subject = models.CharField(max_length=120)
     body = models.TextField()
     attempts = models.PositiveIntegerField(default=0)
-    error = models.CharField(max_length=200, blank=True, help_text="Why the last attempt failed.")
+    error = models.CharField(max_length=200, blank=True, help_text="Why it failed, waits or is suppressed.")
     claimed_until = models.DateTimeField(null=True, blank=True, help_text="Until then only one worker may send it.")
     due_at = models.DateTimeField(db_default=Now(), help_text="When a worker may claim it.")
     created_at = models.DateTimeField(db_default=Now())
@@ -55,6 +56,20 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.id}"
+
+
+class Recipient(models.Model):
+    """The times of the letters to one recipient, as a JSON list of seconds since 1970. recipients.py writes the rows.
+
+    The key is a keyed hash of the address or number, and the row is deleted an hour after its last letter.
+    """
+
+    key = models.CharField(primary_key=True, max_length=64)
+    times = models.JSONField()
+    last_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"recipient {self.key}"
 
 
 class SandboxDelivery(models.Model):

@@ -110,10 +110,10 @@ def record_results(results: Sequence[SendResult]) -> None:
             logger.warning("claims lost", extra={"messages": len(rows) - cursor.rowcount})
 
 
-def retry_failed(messages: QuerySet[Message]) -> int:
-    """Queue the failed messages among `messages` again, with all their attempts, and return their number."""
+def send_again(messages: QuerySet[Message]) -> int:
+    """Queue the failed and suppressed messages among `messages`, with all their attempts. Return their number."""
     with transaction.atomic():
-        chosen = messages.order_by("pk").select_for_update().filter(status=Status.failed)
+        chosen = messages.order_by("pk").select_for_update().filter(status__in=[Status.failed, Status.suppressed])
         ids = list(chosen.values_list("pk", flat=True))
         Message.objects.filter(pk__in=ids).update(status=Status.pending, attempts=0, claimed_until=None, due_at=Now())
     return len(ids)

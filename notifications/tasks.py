@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from notifications import recipients
 from notifications.delivery import send_due_messages
 from shop.workqueue.doorbell import ring
 from shop.workqueue.shift import Shift
@@ -15,3 +16,9 @@ def send_messages() -> None:
     """Send due messages until none is due. Celery beat rings too, for lost rings, dead workers and ended pauses."""
     if not _shift.work(send_due_messages):
         ring(send_messages)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_recipients() -> None:
+    """Delete the recipients without a letter in the last hour."""
+    recipients.forget_recipients()

@@ -36,13 +36,13 @@ def sandbox_channels() -> list[Message.Channel]:
 
 
 def find_undelivered(channel: Message.Channel) -> Iterator[str]:
-    """Yield messages with status sent but without a delivery, and messages with status failed but with a delivery."""
+    """Yield sent messages without a delivery, and failed or suppressed messages with a delivery."""
     delivered = Exists(SandboxDelivery.objects.filter(channel=channel, message_id=Cast(OuterRef("pk"), CharField())))
     messages = Message.objects.filter(channel=channel)
     for message in messages.filter(~delivered, status=Status.sent):
         yield f"{message} of order {message.order_id} is sent, but no {channel} was delivered"
-    for message in messages.filter(delivered, status=Status.failed):
-        yield f"{message} of order {message.order_id} is failed, but its {channel} was delivered"
+    for message in messages.filter(delivered, status__in=[Status.failed, Status.suppressed]):
+        yield f"{message} of order {message.order_id} is {message.status}, but its {channel} was delivered"
 
 
 def find_unexplained(channel: Message.Channel) -> Iterator[str]:

@@ -14,7 +14,8 @@ from payments.settlement.claims import lock_payments
 from payments.tasks import settle_payments
 from relay import Consumer, publish_many
 from relay.arrays import to_array
-from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, PaymentVoided
+from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced, PaymentDeclined, PaymentVoided
+from shop.vault.tokens import take_tokens
 from shop.workqueue.doorbell import ring
 
 consumer = Consumer("payments")
@@ -25,12 +26,16 @@ class PaymentNotAuthorized(Exception):
     """An order was confirmed, but its payment is not authorized or already has another operation to do."""
 
 
-_OPEN = """
+#: The reason of a payment whose token was deleted before payments could take it.
+TOKEN_EXPIRED = "payment token expired"
+_OPEN = f"""
 insert into payments_payment (id, order_id, event_id, amount, currency, payment_token, status, wanted, reason,
                               gateway_reference)
-select *, 'pending', 'authorize', '', ''
+select id, order_id, event_id, amount, currency, token, case token when '' then 'declined' else 'pending' end,
+       case token when '' then 'nothing' else 'authorize' end, case token when '' then '{TOKEN_EXPIRED}' else '' end, ''
 from unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::bigint[], %s::text[], %s::text[])
-"""
+    as placed (id, order_id, event_id, amount, currency, token)
+"""  # noqa: S608 - a constant
 _WANT = """
 update payments_payment set wanted = %s, updated_at = statement_timestamp(), due_at = statement_timestamp()
 where id = any(%s::uuid[])
@@ -57,11 +62,26 @@ def follow_orders(events: Sequence[OrderPlaced | OrderConfirmed | OrderCancelled
 
 
 def open_payments(events: Sequence[OrderPlaced]) -> None:
-    """Insert a payment to authorize for each placed order, and ring."""
+    """Insert a payment to authorize for each placed order, and ring. Decline a payment whose token has expired.
+
+    The payment keeps the token until the gateway's answer is recorded, so that a worker can repeat its call.
+    """
     if events:
-        rows = [(uuid7(), e.order_id, e.event_id, e.total, e.currency, e.payment_token) for e in events]
+        tokens = take_tokens([event.payment_reference for event in events])
+        found = [tokens.get(event.payment_reference, "") for event in events]
+        rows = [
+            (uuid7(), e.order_id, e.event_id, e.total, e.currency, token)
+            for e, token in zip(events, found, strict=True)
+        ]
         with connection.cursor() as cursor:
             cursor.execute(_OPEN, [to_array(column) for column in zip(*rows, strict=True)])
+        expired = [event for event, token in zip(events, found, strict=True) if not token]
+        publish_many(
+            [
+                PaymentDeclined(order_id=e.order_id, amount=e.total, currency=e.currency, reason=TOKEN_EXPIRED)
+                for e in expired
+            ]
+        )
         ring(settle_payments)
 
 

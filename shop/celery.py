@@ -41,15 +41,18 @@ app.conf.update(
             "options": {"expires": 600},
         },
         "send-messages": {"task": "notifications.tasks.send_messages", "schedule": 5.0, "options": {"expires": 5}},
+        "tend-backorders": {"task": "inventory.tasks.tend_backorders", "schedule": 5.0, "options": {"expires": 5}},
+        "forget-recipients": {"task": "notifications.tasks.forget_recipients", "schedule": 3600.0},
         "cancel-overdue-orders": {"task": "orders.tasks.cancel_overdue_orders", "schedule": 60.0},
         "forget-old-keys": {"task": "orders.tasks.forget_old_keys", "schedule": 3600.0},
         "forget-old-carts": {"task": "orders.tasks.forget_old_carts", "schedule": 3600.0},
         "heartbeat": {"task": "shop.tasks.beat_heart", "schedule": 5.0, "options": {"expires": 5}},
         "end-old-log-ins": {"task": "shop.tasks.end_old_log_ins", "schedule": 3600.0},
+        "forget-payment-tokens": {"task": "shop.tasks.forget_payment_tokens", "schedule": 3600.0},
         "tend-outbox": {"task": "shop.tasks.tend_outbox", "schedule": 3600.0},
     },
 )
-app.autodiscover_tasks(["shop", "orders", "payments", "notifications"])
+app.autodiscover_tasks(["shop", "orders", "inventory", "payments", "notifications"])
 
 
 @task_prerun.connect  # type: ignore[untyped-decorator]

@@ -84,6 +84,17 @@ def read_seconds(name: str, default: float) -> float:
     return seconds
 
 
+def read_count(name: str, default: int) -> int:
+    """Return the whole number in the variable `name`.
+
+    :raises ImproperlyConfigured: the value is not a whole number of at least 1.
+    """
+    value = read_text(name, str(default))
+    if not (value.isascii() and value.isdigit() and 0 < len(value) < 10 and int(value)):
+        raise ImproperlyConfigured(f"{name}={value!r} is not a count: give a whole number from 1 to 999999999")
+    return int(value)
+
+
 def derive_key(secret: str, purpose: str) -> str:
     """Return a key of 64 characters for `purpose`. The key reveals nothing about `secret`."""
     return hmac.new(secret.encode(), purpose.encode(), "sha256").hexdigest()

@@ -92,11 +92,21 @@ def without_amounts(value: dict[str, Any]) -> dict[str, Any]:
     return {**value, "discount": 0, "shipping": 0, "tax": 0}
 
 
+#: The beginning of `payment_reference` in an event of version 1 or 2. The event's own token follows.
+OLD_TOKEN = "token:"
+
+
+def with_own_token(value: dict[str, Any]) -> dict[str, Any]:
+    """Read OrderPlaced.v2, which contains the payment token."""
+    known = dict(value)
+    return {**known, "payment_reference": f"{OLD_TOKEN}{known.pop('payment_token')}"}
+
+
 class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     """A customer placed an order. `total` is the lines minus `discount` plus `shipping`; it includes `tax`."""
 
-    version: ClassVar[int] = 2
-    upcasters: ClassVar[Mapping[int, Upcaster]] = {1: without_amounts}
+    version: ClassVar[int] = 3
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {1: without_amounts, 2: with_own_token}
 
     number: OrderNumber
     contact_id: ContactId
@@ -106,7 +116,9 @@ class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     tax: Annotated[int, Meta(description="Tax that `total` includes, in minor units of `currency`.")]
     total: Total
     lines: Annotated[list[OrderedLine], Meta(description="Lines of the order, at least one.")]
-    payment_token: Annotated[str, Meta(description="Token of the payment gateway, valid for one payment.")]
+    payment_reference: Annotated[
+        str, Meta(description="Reference of the payment token. Only the shop can read the token, and only once.")
+    ]
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):

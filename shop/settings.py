@@ -15,6 +15,7 @@ from shop.environment import (
     env,
     read_bool,
     read_choice,
+    read_count,
     read_database,
     read_fallbacks,
     read_list,
@@ -88,6 +89,7 @@ INSTALLED_APPS = [
     "shop.audit",
     "shop.catalogue",
     "shop.contacts",
+    "shop.vault",
     "orders",
     "inventory",
     "payments",
@@ -210,6 +212,8 @@ TWILIO_ACCOUNT = read_text("TWILIO_ACCOUNT", "")
 TWILIO_TOKEN = read_text("TWILIO_TOKEN", "")
 TWILIO_SENDER = read_text("TWILIO_SENDER", "")
 TWILIO_URL = read_url("TWILIO_URL", "https://api.twilio.com", ("http", "https"), "https://api.twilio.com")
+#: Largest number of e-mails per hour to one address, and of SMS to one telephone number.
+LETTERS_PER_HOUR = read_count("LETTERS_PER_HOUR", 5)
 
 SHOP_NAME = "Fjord & Pine"
 SHOP_CURRENCY = "EUR"

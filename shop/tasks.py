@@ -10,6 +10,7 @@ from relay.operations.prune import prune
 from relay.operations.streams import prune_streams
 from relay.partitions import ensure_partitions
 from shop.accounts.sessions import delete_expired
+from shop.vault import tokens
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -31,6 +32,12 @@ def tend_outbox() -> None:
 def end_old_log_ins() -> None:
     """Delete the expired log-ins."""
     delete_expired()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_payment_tokens() -> None:
+    """Delete the payment tokens of orders whose deadline has passed."""
+    tokens.forget_tokens()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

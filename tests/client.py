@@ -46,10 +46,18 @@ def _read(status: int, body: bytes, headers: dict[str, str], began: float) -> An
         return Answer(status, body.decode(errors="replace"), headers, seconds)
 
 
+def make_address() -> str:
+    """Return an e-mail address that no other order has."""
+    return f"ada-{uuid4().hex}@example.com"
+
+
 def make_order(*lines: tuple[str, int], token: str = "tok_ok", **fields: Any) -> dict[str, Any]:
-    """Return the body of a request to place an order with `lines` of (sku, quantity)."""
+    """Return the body of a request to place an order with `lines` of (sku, quantity), with an address of its own.
+
+    The shop limits the letters to one address.
+    """
     return {
-        "email": "ada@example.com",
+        "email": make_address(),
         "shipping_address": ADDRESS,
         "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in lines],
         "payment_token": token,
@@ -124,10 +132,11 @@ class OrderStream:
 
     def _order(self, key: str) -> None:
         """Place an order and retry until its outcome is known, even if the stream is stopping."""
+        body = {**self.body, "email": f"{key}@example.com"}
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             try:
-                answer = self.customer.place(self.body, key)
+                answer = self.customer.place(body, key)
             except OSError:
                 self.retries += 1
             else:

@@ -1,4 +1,4 @@
-"""The statement that stores an order: idempotency key, contact, order, lines, history and event.
+"""The statement that stores an order: idempotency key, contact, payment token, order, lines, history and event.
 
 A single statement is its own transaction. This saves the round trips of BEGIN and COMMIT.
 """
@@ -39,6 +39,9 @@ contact as (
     insert into contacts_contact (id, email, phone, name, line1, line2, postal_code, city, country, created_at)
     select %(contact_id)s::uuid, %(email)s, %(phone)s, %(name)s, %(line1)s, %(line2)s, %(postal_code)s, %(city)s,
            %(country)s, now() from cause),
+token as (
+    insert into vault_paymenttoken (reference, token, created_at)
+    select %(payment_reference)s::uuid, %(payment_token)s, now() from cause),
 placed as (
     insert into orders_order (id, number, customer_id, status, stock, payment, reason, contact_id, currency,
                               discount, shipping, tax, total, placed_at, deadline_at)
@@ -90,7 +93,7 @@ def store_order(draft: Draft) -> dict[str, Any]:
 
     :raises NotStored: an order with this key exists, or a remembered price differs from the catalogue.
     """
-    order_id, contact_id, number, now = uuid7(), uuid7(), make_number(), timezone.now()
+    order_id, contact_id, reference, number, now = uuid7(), uuid7(), str(uuid7()), make_number(), timezone.now()
     answer = describe(draft, order_id, number, now)
     wish, amounts = draft.wish, draft.amounts
     event = OrderPlaced(
@@ -104,7 +107,7 @@ def store_order(draft: Draft) -> dict[str, Any]:
         tax=amounts.tax,
         total=amounts.total,
         lines=[OrderedLine(sku=line.sku, quantity=line.quantity, unit_price=line.unit_price) for line in draft.lines],
-        payment_token=wish.request["payment_token"],
+        payment_reference=reference,
     )
     statement, published = publish_with_cause(_CAUSE, event)
     values = {
@@ -117,6 +120,8 @@ def store_order(draft: Draft) -> dict[str, Any]:
         "answer": _encode_json(answer).decode(),
         "order_id": order_id,
         "contact_id": contact_id,
+        "payment_reference": reference,
+        "payment_token": wish.request["payment_token"],
         "customer_id": wish.customer_id,
         "number": number,
         **{name: answer[name] for name in AMOUNT_FIELDS},

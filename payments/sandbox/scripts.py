@@ -1,7 +1,8 @@
 """The test tokens and their scripts. A script disturbs the first call with each idempotency key, and no later call.
 
-The authorization's reference contains the script's name, so the script also applies to captures and refunds. `tok_ok`,
-`tok_declined` and `tok_insufficient_funds` have no script. With all other tokens an authorization succeeds in the end.
+The authorization's reference contains the script's name, so the script also applies to captures and refunds.
+`tok_ok`, `tok_declined` and `tok_insufficient_funds` have no script. A token that begins with UNIQUE is approved,
+too. With all other tokens an authorization succeeds in the end.
 """
 
 import os
@@ -15,6 +16,8 @@ SOON_SECONDS, LATE_SECONDS = 0.3, 4.0
 
 #: Reasons of the tokens that are declined.
 DECLINED = {"tok_declined": "card declined", "tok_insufficient_funds": "insufficient funds"}
+#: The beginning of approved tokens that are unique, like the tokens of a real gateway.
+UNIQUE = "tok_ok_"
 #: slow: answers after SLOW_SECONDS (authorizations only).
 #: timeout-before, error: stores nothing and hangs, or answers 500.
 #: timeout-after: stores the entry, then hangs.
@@ -31,7 +34,7 @@ TOKENS = ("tok_ok", *DECLINED, *(f"tok_{script.replace('-', '_')}" for script in
 
 def find_refusal(token: str) -> str | None:
     """Return the reason why an authorization with `token` is declined, or None if it is approved."""
-    return DECLINED.get(token, None if token in TOKENS else "no such token")
+    return DECLINED.get(token, None if token in TOKENS or token.startswith(UNIQUE) else "no such token")
 
 
 def find_script(token: str) -> str:

@@ -30,7 +30,7 @@ class Shop:
             tax=0,
             total=total,
             lines=[OrderedLine(sku=f"S{n}", quantity=quantity, unit_price=1) for n, quantity in enumerate(quantities)],
-            payment_token="tok_ok",
+            payment_reference="01976f2e-0000-7000-8000-000000000004",
         )
         return self._count(count_orders, event)
 

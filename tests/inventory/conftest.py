@@ -28,7 +28,7 @@ def make_placed(order_id: UUID, lines: list[tuple[str, int]]) -> OrderPlaced:
         tax=0,
         total=100,
         lines=[OrderedLine(sku=sku, quantity=quantity, unit_price=100) for sku, quantity in lines],
-        payment_token="tok_ok",
+        payment_reference="01976f2e-0000-7000-8000-000000000004",
     )
 
 

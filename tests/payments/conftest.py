@@ -14,6 +14,7 @@ from payments.sandbox.books import open_books
 from payments.tasks import settle_payments
 from relay.models import Outbox
 from shop.events import OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced
+from shop.vault.models import PaymentToken
 
 PlacePayment = Callable[..., Payment]
 ReadBooks = Callable[[], list[tuple[str, str, int]]]
@@ -55,6 +56,8 @@ def place(books: ReadBooks) -> PlacePayment:
     """Return a function that handles an OrderPlaced event and returns the new payment."""
 
     def place_payment(token: str = "tok_ok", amount: int = 4999) -> Payment:
+        reference = uuid4()
+        PaymentToken.objects.create(reference=reference, token=token)
         event = OrderPlaced(
             order_id=uuid4(),
             number="F-1001",
@@ -65,7 +68,7 @@ def place(books: ReadBooks) -> PlacePayment:
             tax=0,
             total=amount,
             lines=[OrderedLine(sku="LAMP", quantity=1, unit_price=amount)],
-            payment_token=token,
+            payment_reference=str(reference),
         )
         with transaction.atomic():
             follow_orders([event])

@@ -23,6 +23,7 @@ from relay.operations import cluster
 from relay.testing.delivery import make_delivery
 from shop.catalogue.models import Category, Product
 from shop.management.verification.log import Committed
+from tests.client import make_address
 
 ADDRESS = {
     "name": "Ada Lovelace",
@@ -44,8 +45,8 @@ class World:
     def place(self, quantity: int = 2, token: str = "tok_ok", sku: str = "LAMP") -> Order:
         """Place an order and return it. No event is forwarded yet."""
         request = {
-            "email": "ada@example.org",
-            "phone": "+44 20 7946 0018",
+            "email": make_address(),
+            "phone": f"+44 20 {uuid4().int % 10**8:08}",
             "shipping_address": ADDRESS,
             "lines": [{"sku": sku, "quantity": quantity}],
             "payment_token": token,

@@ -11,7 +11,7 @@ from inventory import handlers as inventory_handlers
 from inventory import reservations
 from inventory.levels import Change
 from inventory.models import Movement, Reservation, Stock
-from inventory.reservations import GIVING_BACK, ClosedReservations, Hold, Transition
+from inventory.reservations import GIVING_BACK, ClosedReservations, Hold, Level, Transition
 from orders.checkout import placement
 from orders.checkout.placement import Placement
 from payments import handlers
@@ -61,8 +61,9 @@ def release_twice(patch: pytest.MonkeyPatch) -> None:
 def read_then_write_stock(patch: pytest.MonkeyPatch) -> None:
     """Read the stock without a lock, and write the new value back later."""
 
-    def read_stock(skus: Sequence[str], orders: Sequence[UUID] = ()) -> dict[str, int]:
-        return {stock.sku: stock.available for stock in Stock.objects.filter(sku__in=skus)}
+    def read_stock(skus: Sequence[str], orders: Sequence[UUID] = ()) -> dict[str, Level]:
+        found = Stock.objects.filter(sku__in=skus)
+        return {stock.sku: Level(stock.available, stock.on_hand, stock.waiting) for stock in found}
 
     def write_stock(holds: Sequence[Hold]) -> list[Change]:
         for hold in holds:

@@ -12,7 +12,8 @@ from tests.simulation.twin import Twin
 Step = tuple[str, int, int]
 MOST_ORDERS = 4
 #: The actions of people and the clock. A boolean is a refund by staff: True for the whole amount, False for a part.
-ASKED: list[Happening | bool] = [
+#: None is the end of a backorder's time.
+ASKED: list[Happening | bool | None] = [
     Happening.CANCEL_REQUESTED,
     Happening.CANCELLED_BY_STAFF,
     Happening.DEADLINE_PASSED,
@@ -20,6 +21,7 @@ ASKED: list[Happening | bool] = [
     Happening.MARKED_DELIVERED,
     True,
     False,
+    None,
 ]
 FATES: list[Fate] = ["answered", "lost_before", "lost_after", "pending"]
 QUANTITIES = st.sampled_from([(1, 0), (0, 1), (2, 2), (1, 3), (3, 1), (4, 0), (7, 0)])
@@ -83,9 +85,11 @@ class Shop(RuleBasedStateMachine):
                 self.take(steps[choice % len(steps)], fate)
             self.check()
 
-    def want(self, number: int, wish: Happening | bool) -> None:
+    def want(self, number: int, wish: Happening | bool | None) -> None:
         """Try an action of people or the clock, which may be impossible."""
-        if isinstance(wish, bool):
+        if wish is None:
+            self.shop.lose_patience(number)
+        elif isinstance(wish, bool):
             self.shop.give_back(number, whole=wish)
         else:
             self.shop.ask(number, wish)

@@ -43,7 +43,7 @@ class Call:
     answer: str | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sale:
     """The state of one order in all apps."""
 
@@ -52,7 +52,7 @@ class Sale:
     state: State = field(default_factory=State)
     topics: dict[str, list[str]] = field(default_factory=lambda: {"orders": [], "inventory": [], "payments": []})
     read: dict[tuple[str, str], int] = field(default_factory=lambda: dict.fromkeys(ROUTES, 0))
-    held: str = ""  # state of inventory's reservation: "", held, sold or released
+    held: str = ""  # inventory's state of the order: "", waiting, held, sold or released
     payment: str = ""  # "" until payments has read OrderPlaced
     wanted: str = ""
     refunds: list[Refund] = field(default_factory=list)
@@ -85,6 +85,7 @@ class Model:
         self.on_hand = dict.fromkeys(SKUS, OPENING)
         self.reserved = dict.fromkeys(SKUS, 0)
         self.booked: dict[str, int] = defaultdict(int)  # receipts and corrections by SKU
+        self.backorders: list[Sale] = []  # in the sequence of their arrival at inventory
 
     def place(self, lines: dict[str, int], good_card: bool) -> None:
         """Place an order."""
@@ -127,19 +128,53 @@ class Model:
     def move_stock(self, sale: Sale, event: str) -> None:
         """Apply an event of an order to the stock, like inventory."""
         if event == "OrderPlaced":
-            enough = all(self.on_hand[sku] - self.reserved[sku] >= wanted for sku, wanted in sale.lines.items())
-            sale.topics["inventory"].append("StockReserved" if enough else "StockRejected")
-            if enough:
-                sale.held = "held"
-                self.add(self.reserved, sale, 1)
+            self.reserve(sale)
         elif event == "OrderConfirmed":
             assert sale.held == "held", "confirmed, but nothing is held"
             sale.held = "sold"
             self.add(self.reserved, sale, -1)
             self.add(self.on_hand, sale, -1)
+            self.serve()
+        elif event == "OrderCancelled" and sale.held == "waiting":
+            self.reject(sale)
         elif event == "OrderCancelled" and sale.held:
             self.add(self.reserved if sale.held == "held" else self.on_hand, sale, -1 if sale.held == "held" else 1)
             sale.held = "released"
+            self.serve()
+
+    def reserve(self, sale: Sale) -> None:
+        """Hold the order's pieces, or let it wait while the pieces exist, or reject it."""
+        if all(self.on_hand[sku] - self.reserved[sku] >= wanted for sku, wanted in sale.lines.items()):
+            if sale.held == "waiting":
+                self.backorders.remove(sale)
+            sale.topics["inventory"].append("StockReserved")
+            sale.held = "held"
+            self.add(self.reserved, sale, 1)
+        elif any(self.on_hand[sku] < wanted for sku, wanted in sale.lines.items()):
+            self.reject(sale)
+        elif sale.held != "waiting":
+            sale.held = "waiting"
+            self.backorders.append(sale)
+
+    def reject(self, sale: Sale) -> None:
+        """Answer that the pieces are missing."""
+        if sale.held == "waiting":
+            self.backorders.remove(sale)
+        sale.held = ""
+        sale.topics["inventory"].append("StockRejected")
+
+    def serve(self) -> None:
+        """Answer the backorders that fit now, or whose pieces are sold."""
+        for sale in [*self.backorders]:
+            self.reserve(sale)
+
+    def lose_patience(self, number: int) -> bool:
+        """Let the time of a backorder end."""
+        sale = self.sales[number]
+        if sale.held != "waiting":
+            return False
+        self.reject(sale)
+        return True
 
     def add(self, numbers: dict[str, int], sale: Sale, times: int) -> None:
         """Add `times` the order's quantities to `numbers`, by SKU."""
@@ -152,6 +187,7 @@ class Model:
             return False
         self.on_hand[sku] += difference
         self.booked[sku] += difference
+        self.serve()
         return True
 
     def want_money(self, sale: Sale, event: str) -> None:

@@ -20,6 +20,10 @@ def find_breaches(model: Model) -> Iterator[str]:
         if on_hand != OPENING + model.booked[sku] - sold:
             yield f"{sku}: {on_hand} on hand, but {OPENING} + {model.booked[sku]} booked - {sold} sold"
     for number, sale in enumerate(model.sales):
+        if (answers := len(sale.topics["inventory"])) > 1:
+            yield f"order {number} has {answers} answers of inventory"
+        if sale.held == "waiting" and all(model.on_hand[s] - model.reserved[s] >= n for s, n in sale.lines.items()):
+            yield f"order {number} waits, although its pieces are available"
         for breach in find_breaches_of_money(sale):
             yield f"order {number}: {breach}"
 
@@ -57,7 +61,7 @@ def find_leftovers(model: Model) -> Iterator[str]:
         if sale.state.status == "placed":
             yield f"{shown}, but no work is left for it"
         elif sale.state.status == "cancelled":
-            if sale.held in ("held", "sold"):
+            if sale.held in ("waiting", "held", "sold"):
                 yield f"{shown}, its stock is {sale.held}"
             if sale.state.payment not in ENDED or sale.payment != sale.state.payment:
                 yield f"{shown} with payment {sale.state.payment}, but payments has {sale.payment}"

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.utils import timezone
 
-from inventory.models import Reservation, Stock
+from inventory.backorders import tend_backorders
+from inventory.models import Backorder, Reservation, Stock
 from inventory.services import UnableToAdjustStock, adjust_stock
 from inventory.verification import find_stock_differences
 from orders.api.serializers import OrderRequest
@@ -123,8 +124,18 @@ class Twin(Model):
         except UnableToAdjustStock:
             done = False
         assert done == possible
+        tend_backorders()
         self.compare()
         return done
+
+    def lose_patience(self, number: int) -> bool:
+        """Move the end of a backorder's time into the past, and run the sweep."""
+        possible = super().lose_patience(number)
+        moved = Backorder.objects.filter(order_id=self.ids[number]).update(due_at=timezone.now() - timedelta(seconds=1))
+        tend_backorders()
+        assert bool(moved) == possible
+        self.compare()
+        return possible
 
     def begin(self, number: int, fate: Fate) -> bool:
         """Claim the payment and call the gateway, after the earlier claim has expired."""
@@ -164,6 +175,7 @@ class Twin(Model):
         stock = {stock.sku: (stock.on_hand, stock.reserved) for stock in Stock.objects.all()}
         assert stock == {sku: (self.on_hand[sku], self.reserved[sku]) for sku in SKUS}
         held = dict(Reservation.objects.values_list("order_id", "state").distinct())
+        held |= dict.fromkeys(Backorder.objects.values_list("order_id", flat=True), "waiting")
         assert [held.get(pk, "") for pk in self.ids] == [sale.held for sale in self.sales]
         assert list(find_stock_differences()) == []
         refunds = [

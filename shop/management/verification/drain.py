@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from inventory.verification import find_backorders_in_flight
 from notifications.verification import find_messages_in_flight
 from payments.reconciliation.comparison import find_money_in_flight
 from relay.consumer.lag import read_lag
@@ -17,6 +18,7 @@ def read_in_flight() -> dict[str, int]:
     counts = {"unpublished_rows": read_unpublished().rows}
     counts |= {f"events_for_{consumer.name}": read_lag(consumer).events for consumer in all_consumers()}
     counts["gateway_calls"] = find_money_in_flight()
+    counts["backorders"] = find_backorders_in_flight()
     counts["messages"] = find_messages_in_flight()
     return {part: count for part, count in counts.items() if count}
 

@@ -23,10 +23,11 @@ _TRACES = [
     ("orders", "transition", ["PaymentAuthorized", "PaymentDeclined", "PaymentCaptured"]),
     ("orders", "transition", ["PaymentVoided", "PaymentRefunded"]),
 ]
-# An order whose stock was rejected has no movements.
+# An order whose stock was rejected has no movements. A backorder has none yet.
 _UNLESS_REJECTED = """
                   and not exists (select from relay_outbox r where r.topic = 'shop.inventory' and r.key = o.key
                                     and r.type like 'StockRejected.%%')
+                  and not exists (select from inventory_backorder b where b.event_id = o.event_id)
 """
 
 

@@ -13,6 +13,7 @@ from relay.models import Outbox
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
 from shop.events import OrderedLine, OrderPlaced
+from shop.vault.models import PaymentToken
 from shop.web.order_access import sign_order
 from tests.orders.conftest import ADDRESS, CONFIRMED, NOTHING, Api, MakeBody, PlaceOrder, count_everything
 
@@ -53,8 +54,9 @@ def test_order_contact_and_event_are_stored_together(api: Api, make_body: MakeBo
     order = Order.objects.get()
     contact = Contact.objects.get()
     row = Outbox.objects.get()
+    token = PaymentToken.objects.get()
     event = OrderPlaced.decode(row.body)
-    assert (row.topic, row.key, row.sequence, row.type) == ("shop.orders", str(order.pk), 1, "OrderPlaced.v2")
+    assert (row.topic, row.key, row.sequence, row.type) == ("shop.orders", str(order.pk), 1, "OrderPlaced.v3")
     assert event == OrderPlaced(
         event_id=row.event_id,
         occurred_at=order.placed_at,
@@ -70,8 +72,9 @@ def test_order_contact_and_event_are_stored_together(api: Api, make_body: MakeBo
             OrderedLine(sku="LAMP", quantity=1, unit_price=4990),
             OrderedLine(sku="MUG", quantity=3, unit_price=1250),
         ],
-        payment_token="tok_ok",
+        payment_reference=str(token.reference),
     )
+    assert token.token == "tok_ok"
     assert order.contact_id == contact.pk
     assert (contact.email, contact.phone) == ("ada@example.org", "+44 20 7946 0018")
     assert {name: getattr(contact, name) for name in ADDRESS} == ADDRESS
