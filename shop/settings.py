@@ -16,6 +16,7 @@ from shop.environment import (
     read_bool,
     read_choice,
     read_database,
+    read_days,
     read_port,
     read_seconds,
     read_secret,
@@ -186,6 +187,7 @@ PAYMENT_GATEWAY = _GATEWAYS[read_choice("PAYMENT_GATEWAY", "sandbox", tuple(_GAT
 SANDBOX_IS_USED = _GATEWAYS["sandbox"] == PAYMENT_GATEWAY
 GATEWAY_CONNECT_SECONDS = read_seconds("GATEWAY_CONNECT_SECONDS", 1)
 GATEWAY_READ_SECONDS = read_seconds("GATEWAY_READ_SECONDS", 5)
+PAYMENT_HOLD_DAYS = read_days("PAYMENT_HOLD_DAYS", 7, least=2)  # the duration of an authorization at the card's bank
 SANDBOX_URL = read_url("SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}", ("http", "https"), "http://gateway:8100")
 SANDBOX_KEY = read_text("SANDBOX_KEY", derive_key(SECRET_KEY, "sandbox gateway"))
 STRIPE_KEY = STRIPE_WEBHOOK_SECRET = ""
