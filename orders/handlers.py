@@ -13,6 +13,7 @@ from shop.events import (
     PaymentCaptured,
     PaymentDeclined,
     PaymentEvent,
+    PaymentFailed,
     PaymentRefunded,
     PaymentVoided,
     StockRejected,
@@ -28,6 +29,7 @@ HAPPENINGS: dict[type[InventoryEvent | PaymentEvent], Happening] = {
     PaymentAuthorized: Happening.PAYMENT_AUTHORIZED,
     PaymentDeclined: Happening.PAYMENT_DECLINED,
     PaymentCaptured: Happening.PAYMENT_CAPTURED,
+    PaymentFailed: Happening.PAYMENT_FAILED,
     PaymentVoided: Happening.PAYMENT_VOIDED,
 }
 

@@ -31,6 +31,7 @@ class Order(models.Model):
         AUTHORIZED = "authorized"
         DECLINED = "declined"
         CAPTURED = "captured"
+        FAILED = "failed"
         VOIDED = "voided"
         REFUNDED = "refunded"
 

@@ -10,6 +10,7 @@ from unfold.admin import TabularInline
 from payments.models import Attempt, Case, Payment, Refund
 from payments.reconciliation.cases import close_case
 from payments.refunds import NotRefundable, read_promised, refund_part
+from payments.settlement.captures import NotCapturable, capture_again
 from payments.tasks import settle_payments
 from relay.admin import ReadOnly, ask_reason, name_user
 from shop.audit.form_numbers import NUMBER, FormSentTwice, make_number, read_number
@@ -42,7 +43,7 @@ class PaymentAdmin(ReadOnly):
     date_hierarchy = "created_at"
     exclude = ["payment_token"]
     inlines = [RefundInline, AttemptInline]
-    actions = ["give_back"]
+    actions = ["give_back", "capture_again"]
 
     @admin.display(description="amount", ordering="amount")
     def shown_amount(self, payment: Payment) -> str:
@@ -89,6 +90,20 @@ class PaymentAdmin(ReadOnly):
             return self._ask_amount(request, payments.get(), problem=str(error))
         self.message_user(request, f"{format_money(refund.amount, payment.currency)} will be refunded.")
         return None
+
+    @admin.action(description="Capture again", permissions=["act"])
+    def capture_again(self, request: HttpRequest, payments: QuerySet[Payment]) -> None:
+        """Request another capture of each selected payment whose capture failed. A worker calls the gateway later."""
+        for payment_id in payments.values_list("pk", flat=True):
+            try:
+                with transaction.atomic():
+                    payment = Payment.objects.select_for_update().get(pk=payment_id)
+                    with audited(name_user(request), "capture again", payment, ""):
+                        capture_again(payment)
+                    ring(settle_payments)
+                self.message_user(request, f"The capture of {payment} will be repeated.")
+            except NotCapturable as error:
+                self.message_user(request, f"{error}.", messages.ERROR)
 
     def _ask_amount(self, request: HttpRequest, payment: Payment, problem: str = "") -> TemplateResponse:
         number, total = read_promised([payment]).get(payment.pk, (0, 0))

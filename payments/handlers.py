@@ -100,14 +100,14 @@ def give_back(locked: Sequence[Payment], causes: Mapping[UUID, str]) -> None:
     """Request a void for held money and a refund for captured money of the `locked` payments.
 
     A started authorization counts as held and a started capture as captured, because only the gateway knows their
-    outcome. A payment with no call to the gateway ends at once. `causes` maps an order's id to the id of its
-    cancellation event.
+    outcome. A payment whose capture failed counts as held. A payment with no call to the gateway ends at once. `causes`
+    maps an order's id to the id of its cancellation event.
     """
     if not locked:
         return
     begun = find_begun(locked)
     taken = [p for p in locked if p.status == Status.captured or (p.wanted == Wanted.capture and p.pk in begun)]
-    held = [p for p in locked if p.status in (Status.pending, Status.authorized) and p not in taken]
+    held = [p for p in locked if p.status in (Status.pending, Status.authorized, Status.failed) and p not in taken]
     untried = [p for p in held if p.status == Status.pending and p.pk not in begun]
     end_untried(untried)
     want([p for p in held if p not in untried and p.wanted != Wanted.refund], Wanted.void)
@@ -116,10 +116,13 @@ def give_back(locked: Sequence[Payment], causes: Mapping[UUID, str]) -> None:
 
 
 def find_begun(payments: Sequence[Payment]) -> set[UUID]:
-    """Return the ids of the locked `payments` whose authorization or wanted operation has an attempt at the gateway."""
+    """Return the ids of the locked `payments` whose authorization or wanted operation has an attempt at the gateway.
+
+    An attempt that the gateway declined has no unknown outcome, so it does not count.
+    """
     begun = Attempt.objects.filter(
         Q(payment__status=Status.pending) | Q(operation=F("payment__wanted")), payment__in=payments
-    )
+    ).exclude(is_closed=True, finished_at__isnull=False)
     return set(begun.values_list("payment_id", flat=True))
 
 

@@ -23,6 +23,9 @@ class Payment(models.Model):
     A payment that wants a refund has an open row in `refunds`. If its status is still `authorized`, a capture was
     started; the worker completes the capture first, because only the gateway knows its outcome.
 
+    The gateway refused the capture of a `failed` payment, or did not carry it out in time. Staff capture it again, or
+    cancel the order. Its authorization may have ended.
+
     A worker calls the gateway for a payment only while it holds the claim. Claims and pauses use the database's clock.
     """
 
@@ -31,6 +34,7 @@ class Payment(models.Model):
         authorized = "authorized"
         declined = "declined"
         captured = "captured"
+        failed = "failed"
         voided = "voided"
         refunded = "refunded"
 
@@ -49,7 +53,7 @@ class Payment(models.Model):
     payment_token = models.CharField(max_length=255, blank=True, help_text="Deleted after the gateway's answer.")
     status = models.CharField(max_length=10, choices=Status, default=Status.pending)
     wanted = models.CharField(max_length=10, choices=Wanted, default=Wanted.authorize)
-    reason = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined.")
+    reason = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined or did not capture.")
     captured_amount = models.PositiveBigIntegerField(default=0, db_default=0, help_text="In minor units.")
     refunded_amount = models.PositiveBigIntegerField(default=0, db_default=0, help_text="In minor units.")
     gateway_reference = models.CharField(max_length=100, blank=True)
@@ -61,12 +65,15 @@ class Payment(models.Model):
     class Meta:
         ordering = ["-created_at"]
         permissions = [("refund_payment", "Can refund a captured payment")]
-        indexes = [models.Index(fields=["due_at"], name="payment_due", condition=~Q(wanted="nothing"))]
+        indexes = [
+            models.Index(fields=["due_at"], name="payment_due", condition=~Q(wanted="nothing")),
+            models.Index(fields=["created_at"], name="payment_held", condition=Q(status__in=["authorized", "failed"])),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="payment_wants_what_can_be_done",
                 condition=Q(status="pending", wanted__in=["authorize", "void"])
-                | Q(status="authorized", wanted__in=["capture", "void", "refund", "nothing"])
+                | Q(status__in=["authorized", "failed"], wanted__in=["capture", "void", "refund", "nothing"])
                 | Q(status="captured", wanted__in=["refund", "nothing"])
                 | Q(status__in=["declined", "voided", "refunded"], wanted="nothing"),
             ),
@@ -100,6 +107,9 @@ class Refund(models.Model):
     status = models.CharField(max_length=10, choices=Status, default=Status.wanted)
     due_at = models.DateTimeField(db_default=Now(), help_text="When a worker may send it or look it up.")
     answer = models.CharField(max_length=200, blank=True, help_text="Why the gateway declined.")
+    gateway_reference = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="Its id, if it was created at the gateway."
+    )
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -109,6 +119,9 @@ class Refund(models.Model):
         ordering = ["payment_id", "number"]
         constraints = [
             models.UniqueConstraint(fields=["payment", "number"], name="refund_number"),
+            models.UniqueConstraint(
+                name="refund_at_gateway_once", fields=["gateway_reference"], condition=~Q(gateway_reference="")
+            ),
             models.CheckConstraint(name="refund_of_something", condition=Q(amount__gt=0)),
         ]
 
@@ -124,6 +137,10 @@ class Case(models.Model):
         unknown_entry = "unknown_entry"
         stuck = "stuck"
         refund_declined = "refund_declined"
+        capture_failed = "capture_failed"
+        expiring = "expiring"
+        external_refund = "external_refund"
+        disputed = "disputed"
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="cases", null=True, blank=True)
     kind = models.CharField(max_length=20, choices=Kind)
@@ -163,13 +180,26 @@ class Hint(models.Model):
 
 
 class Attempt(models.Model):
-    """One operation at the gateway, stored before the first call. Every retry uses the same idempotency key."""
+    """One operation at the gateway, stored before the first call. Every retry uses the same idempotency key.
+
+    A closed attempt is never called again, because the gateway would repeat its answer: the next call uses a new
+    attempt, whose key ends with its number.
+    """
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts")
     refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="attempts", null=True, blank=True)
     operation = models.CharField(max_length=10, choices=Operation)
     idempotency_key = models.CharField(max_length=64, unique=True)
     calls = models.PositiveIntegerField(default=0, help_text="Number of calls to the gateway.")
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When the last request was sent.")
+    is_absent = models.BooleanField(db_default=False, default=False, help_text="The last lookup found no result.")
+    cursor = models.CharField(
+        max_length=100, blank=True, db_default="", default="", help_text="Where an unfinished lookup continues."
+    )
+    equal_errors = models.PositiveIntegerField(
+        db_default=0, default=0, help_text="Number of equal errors of the gateway in a row."
+    )
+    is_closed = models.BooleanField(db_default=False, default=False, help_text="The next call needs a new key.")
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=300, blank=True)

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Max, Q, Sum
 from django.db.models.functions import Now
 
-from payments.models import Payment, Refund
+from payments.models import Case, Payment, Refund
 
 Status, Wanted = Payment.Status, Payment.Wanted
 
@@ -40,8 +40,8 @@ def refund_part(payment: Payment, amount: int, *, reason: str, requested_by: str
 
     `number` is the expected number of the new refund, so that a form submitted twice refunds once.
 
-    :raises NotRefundable: `amount` is not positive or exceeds the remaining amount, `reason` is empty, or a refund with
-        `number` exists.
+    :raises NotRefundable: `amount` is not positive or exceeds the remaining amount, `reason` is empty, a refund with
+        `number` exists, or the customer disputes the payment.
     """
     last, total = read_promised([payment]).get(payment.pk, (0, 0))
     if number not in (None, last + 1):
@@ -51,6 +51,8 @@ def refund_part(payment: Payment, amount: int, *, reason: str, requested_by: str
         raise NotRefundable(f"{amount} can't be refunded: {left} of the captured {payment.captured_amount} is left")
     if not reason.strip():
         raise NotRefundable("a refund needs a reason")
+    if Case.objects.filter(payment=payment, kind=Case.Kind.disputed, closed_at=None).exists():
+        raise NotRefundable("the customer disputes this payment at the bank: close its case first, after the decision")
     refund = Refund.objects.create(
         payment=payment, number=last + 1, amount=amount, reason=reason.strip(), requested_by=requested_by
     )
@@ -60,7 +62,8 @@ def refund_part(payment: Payment, amount: int, *, reason: str, requested_by: str
 
 def find_refundable(payment: Payment) -> int:
     """Return the captured amount, or the amount to be captured by a started capture, in minor units."""
-    return payment.amount if payment.status == Status.authorized else payment.captured_amount
+    started = payment.status in (Status.authorized, Status.failed)
+    return payment.amount if started else payment.captured_amount
 
 
 def read_promised(payments: Sequence[Payment]) -> dict[UUID, tuple[int, int]]:

@@ -126,6 +126,17 @@ def read_fallbacks(name: str, secret: str) -> list[str]:
     return keys
 
 
+def read_days(name: str, default: int, least: int) -> int:
+    """Return the number of days in the variable `name`, which is at least `least`.
+
+    :raises ImproperlyConfigured: the value is not a whole number from `least` to 365.
+    """
+    value = read_text(name, str(default))
+    if not (value.isascii() and value.isdigit() and len(value) < 4 and least <= int(value) <= 365):
+        raise ImproperlyConfigured(f"{name}={value!r} is not a number of days: give a number from {least} to 365")
+    return int(value)
+
+
 def read_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     """Return the value of the variable `name`, which must be one of `choices`.
 

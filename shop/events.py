@@ -201,6 +201,12 @@ class PaymentCaptured(PaymentEvent, frozen=True, kw_only=True):
     """The gateway captured the authorized amount: the shop has received it."""
 
 
+class PaymentFailed(PaymentEvent, frozen=True, kw_only=True):
+    """The gateway did not capture the authorized amount. Staff capture it again or cancel the order."""
+
+    reason: Annotated[str, Meta(description="The gateway's reason, for staff.")]
+
+
 class PaymentVoided(PaymentEvent, frozen=True, kw_only=True):
     """The authorization was cancelled before the amount was captured."""
 

@@ -17,6 +17,7 @@ from shop.environment import (
     read_choice,
     read_count,
     read_database,
+    read_days,
     read_fallbacks,
     read_list,
     read_port,
@@ -192,6 +193,7 @@ PAYMENT_GATEWAY = _GATEWAYS[read_choice("PAYMENT_GATEWAY", "sandbox", tuple(_GAT
 SANDBOX_IS_USED = _GATEWAYS["sandbox"] == PAYMENT_GATEWAY
 GATEWAY_CONNECT_SECONDS = read_seconds("GATEWAY_CONNECT_SECONDS", 1)
 GATEWAY_READ_SECONDS = read_seconds("GATEWAY_READ_SECONDS", 5)
+PAYMENT_HOLD_DAYS = read_days("PAYMENT_HOLD_DAYS", 7, least=2)  # the duration of an authorization at the card's bank
 SANDBOX_URL = read_url("SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}", ("http", "https"), "http://gateway:8100")
 # The first key signs or is sent, all keys are accepted.
 SANDBOX_KEYS = derive_keys("SANDBOX_KEY", "sandbox gateway", [SECRET_KEY, *SECRET_KEY_FALLBACKS])

@@ -8,8 +8,9 @@
        +-----------------------> cancelled <--------------------+
 
     payment    pending ----> authorized ----> captured ----> refunded     once all of it went back
-                  |  |            |
-                  |  +--> voided <+     only after the order is cancelled
+                  |  |            |  |            ^
+                  |  |            |  +--> failed -+     captured again by staff
+                  |  +--> voided <+----------+     only after the order is cancelled
                   +-----> declined
 
 The answers of inventory and payments arrive in any order. An answer after the cancellation is recorded and decides
@@ -35,6 +36,7 @@ class Happening(StrEnum):
     PAYMENT_AUTHORIZED = "PaymentAuthorized"
     PAYMENT_DECLINED = "PaymentDeclined"
     PAYMENT_CAPTURED = "PaymentCaptured"
+    PAYMENT_FAILED = "PaymentFailed"
     PAYMENT_VOIDED = "PaymentVoided"
     PAYMENT_REFUNDED = "PaymentRefunded"
     PAYMENT_PARTLY_REFUNDED = "PaymentPartlyRefunded"
@@ -101,7 +103,9 @@ ROWS = [
     Row("placed - -", _H.DEADLINE_PASSED, "cancelled - -", "OrderCancelled", "deadline_passed"),
     Row("confirmed|shipped|delivered|cancelled - -", _H.DEADLINE_PASSED),
     # Fulfilment. Staff can ship an order only while its payment is captured and not fully refunded.
-    Row("confirmed reserved authorized", _H.PAYMENT_CAPTURED, "- - captured"),
+    Row("confirmed reserved authorized|failed", _H.PAYMENT_CAPTURED, "- - captured"),
+    # After a failed capture the order waits: staff capture again, or cancel.
+    Row("confirmed reserved authorized", _H.PAYMENT_FAILED, "- - failed"),
     Row("confirmed reserved captured", _H.MARKED_SHIPPED, "shipped - -", "OrderShipped"),
     Row("shipped reserved captured|refunded", _H.MARKED_DELIVERED, "delivered - -", "OrderDelivered"),
     # Refunds, also partial, by staff or after a cancellation.
@@ -112,13 +116,14 @@ ROWS = [
     Row("cancelled pending -", _H.STOCK_REJECTED, "- rejected -"),
     Row("cancelled - pending", _H.PAYMENT_AUTHORIZED, "- - authorized"),
     Row("cancelled - pending", _H.PAYMENT_DECLINED, "- - declined"),
-    Row("cancelled - pending|authorized", _H.PAYMENT_VOIDED, "- - voided"),
-    Row("cancelled reserved authorized", _H.PAYMENT_CAPTURED, "- - captured"),
+    Row("cancelled - pending|authorized|failed", _H.PAYMENT_VOIDED, "- - voided"),
+    Row("cancelled reserved authorized|failed", _H.PAYMENT_CAPTURED, "- - captured"),
+    Row("cancelled reserved authorized", _H.PAYMENT_FAILED, "- - failed"),
 ]
 _VALUES = (
     "placed|confirmed|shipped|delivered|cancelled",
     "pending|reserved|rejected",
-    "pending|authorized|declined|captured|voided|refunded",
+    "pending|authorized|declined|captured|failed|voided|refunded",
 )
 
 

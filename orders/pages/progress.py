@@ -26,6 +26,10 @@ REASONS = {
     "cancelled_by_staff": "We had to cancel this order and will not send it. We are sorry.",
     "deadline_passed": "We could not complete this order in time. We are sorry.",
 }
+NOT_PAID = (
+    "Your products are reserved, but we could not take your payment, and you were not charged. We are looking into it."
+    " We will send the order only after the payment."
+)
 NOT_SENT = "We will not send this order."
 STOCK = {
     "pending": "Reserving your products",
@@ -37,6 +41,7 @@ PAYMENT = {
     "authorized": "Payment approved",
     "declined": "Payment declined",
     "captured": "Payment taken",
+    "failed": "We could not take the payment",
     "voided": "You were not charged",
     "refunded": "Payment refunded",
 }
@@ -45,6 +50,7 @@ POLL_SECONDS = {"placed": 2, "confirmed": 15, "shipped": 60}
 GIVING_BACK = {
     "pending": "",
     "authorized": " Your bank is releasing the amount that it reserved.",
+    "failed": " You were not charged. Your bank is releasing the amount that it reserved.",
     "captured": " We are refunding your payment.",
 }
 #: The payment's final states, and the texts for them.
@@ -89,6 +95,8 @@ def describe_progress(order: Order) -> Progress:
     elif order.payment == Order.Payment.REFUNDED:
         explanation = NOT_SENT if order.status == Order.Status.CONFIRMED else explanation
         explanation += GIVEN_BACK["refunded"]
+    elif order.payment == Order.Payment.FAILED:
+        explanation = NOT_PAID
     return Progress(
         heading=HEADINGS[order.status],
         explanation=explanation,
@@ -130,4 +138,4 @@ def list_steps(order: Order) -> list[Step]:
 
 def describe_answer(answer: str) -> str:
     """Return the `Step.state` for an answer of inventory or payments."""
-    return {"pending": "now", "rejected": "failed", "declined": "failed"}.get(answer, "done")
+    return {"pending": "now", "rejected": "failed", "declined": "failed", "failed": "failed"}.get(answer, "done")

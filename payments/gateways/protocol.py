@@ -10,6 +10,8 @@ from django.utils.module_loading import import_string
 
 #: Upper limit for one call to the gateway, in seconds. Claims are long enough for a lookup and a call.
 CALL_SECONDS = 10
+#: Separates an idempotency key from the number of its attempt, which is omitted for the first attempt.
+ATTEMPT_MARK = "~"
 #: Maximum length of a reference in characters, equal to the length of Payment.gateway_reference.
 MOST_REFERENCE = 100
 #: A refund can be pending for days, until the bank accepts or rejects it.
@@ -18,6 +20,18 @@ Outcome = Literal["approved", "declined", "pending"]
 
 class GatewayUnavailable(Exception):
     """The gateway gave no usable answer. It may or may not have carried out the call."""
+
+
+class GatewayFailed(GatewayUnavailable):
+    """The gateway answered with an error of its own (5xx). It may repeat this answer for the key for a day."""
+
+
+class SearchUnfinished(GatewayUnavailable):
+    """A lookup reached its limit of time or requests. The next lookup continues at `cursor`."""
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(f"the lookup continues after {cursor}")
+        self.cursor = cursor
 
 
 class MalformedAnswer(Exception):
@@ -39,7 +53,11 @@ class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the gateway's ledger. `amount` is in minor units of `currency`."""
+    """One entry of the gateway's ledger. `amount` is in minor units of `currency`.
+
+    A refund or dispute that the shop did not cause has an `external_id`, its id at the gateway, and `idempotency_key`
+    names no payment. `reference` then names the authorization.
+    """
 
     idempotency_key: str
     operation: str
@@ -49,6 +67,20 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     reason: str
     created_at: datetime
+    external_id: str = ""
+
+
+class GatewayHint(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a webhook: its own id, and the idempotency key of the call that it is about ("" for none).
+
+    `is_external` is true if the shop did not cause the event, for example a dispute. `refunded` is the refunded amount
+    that the webhook names, in minor units.
+    """
+
+    id: str
+    key: str
+    is_external: bool = False
+    refunded: int | None = None
 
 
 # Create the decoders at import: msgspec crashes the process when two threads create the same one at the same time.
@@ -75,14 +107,19 @@ class Gateway(Protocol):
     def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
         """Refund `amount` of the captured authorization `reference`."""
 
-    def lookup(self, key: str, reference: str) -> GatewayAnswer | None:
-        """Return the answer to the earlier call with `key`, or None if the gateway does not know the call.
+    def lookup(
+        self, key: str, reference: str, *, sent_at: datetime | None = None, cursor: str = ""
+    ) -> GatewayAnswer | None:
+        """Return the answer to an earlier call, or None if the gateway knows no call with `key` or its earlier keys.
 
-        `reference` is the authorization that the call was about, "" if the call was an authorization.
+        `reference` is the authorization that the call was about, "" if the call was an authorization. The last request
+        with the key was sent at `sent_at`. `cursor` continues an unfinished lookup.
+
+        :raises SearchUnfinished: the lookup needs another call.
         """
 
-    def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
-        """Return a webhook's own id and the idempotency key of the call that it is about ("" for none).
+    def read_hint(self, headers: Mapping[str, str], body: bytes) -> GatewayHint:
+        """Return the content of a webhook.
 
         :raises BadHint: the webhook is too old, malformed, or not signed by the gateway.
         """
@@ -94,6 +131,11 @@ class Gateway(Protocol):
 
         :raises GatewayUnavailable: the gateway does not return its ledger.
         """
+
+
+def strip_attempt(key: str) -> str:
+    """Return `key` without the number of its attempt: all attempts of an operation have this part in common."""
+    return key.partition(ATTEMPT_MARK)[0]
 
 
 def load_gateway() -> Gateway:

@@ -11,17 +11,19 @@ import msgspec
 import urllib3
 from django.conf import settings
 
+from payments.gateways.bodies import read_body
 from payments.gateways.protocol import (
     CALL_SECONDS,
     BadHint,
     GatewayAnswer,
+    GatewayFailed,
+    GatewayHint,
     GatewayUnavailable,
     LedgerEntry,
     MalformedAnswer,
 )
 from payments.gateways.signatures import check_signature
 
-MAX_ANSWER_BYTES = 2_000_000
 #: Connections kept open: one for each of the 64 threads that call the gateway, and some spare ones.
 CONNECTIONS = 80
 
@@ -49,7 +51,9 @@ class SandboxGateway:
         """Refund `amount` of the captured money, in parts or at once. Raises the errors of `authorize`."""
         return self._act("refund", key, {"reference": reference, "amount": amount})
 
-    def lookup(self, key: str, reference: str = "") -> GatewayAnswer | None:
+    def lookup(
+        self, key: str, reference: str = "", *, sent_at: datetime | None = None, cursor: str = ""
+    ) -> GatewayAnswer | None:
         """Return the answer to the call with `key`, or None if it is unknown. Raises the errors of `authorize`."""
         status, body = ask("GET", f"/v1/answers/{quote(key, safe='')}")
         return None if status == 404 else read_answer(key, status, body)
@@ -70,15 +74,15 @@ class SandboxGateway:
             yield from (entry for _, entry in page)
             number = page[-1][0]
 
-    def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
-        """Return a webhook's own id and the idempotency key of the call that it is about.
+    def read_hint(self, headers: Mapping[str, str], body: bytes) -> GatewayHint:
+        """Return the content of a webhook.
 
         :raises BadHint: the webhook is too old, malformed, or not signed by the gateway.
         """
         check_signature(headers.get("Sandbox-Signature", ""), body, settings.PAYMENT_WEBHOOK_SECRETS, time.time())
         try:
             hint = msgspec.json.decode(body, type=dict[str, str])
-            return hint["id"], hint["key"]
+            return GatewayHint(id=hint["id"], key=hint["key"])
         except (msgspec.DecodeError, KeyError) as error:
             raise BadHint(f"the webhook has a wrong shape: {error}") from error
 
@@ -108,23 +112,6 @@ def ask(method: str, path: str, key: str = "", body: bytes | None = None) -> tup
     return answer.status, content
 
 
-def read_body(answer: urllib3.BaseHTTPResponse, until: float) -> bytes:
-    """Return the answer's body, read in chunks until `until` (monotonic clock, seconds).
-
-    The read timeout holds for one chunk only, so a body that arrives in small chunks needs this deadline.
-
-    :raises GatewayUnavailable: the body has more than MAX_ANSWER_BYTES or is incomplete at `until`.
-    """
-    content = bytearray()
-    while chunk := answer.read1(65536):
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            raise GatewayUnavailable(f"the gateway's answer has more than {MAX_ANSWER_BYTES} bytes")
-        if answer.length_remaining != 0 and time.monotonic() > until:
-            raise GatewayUnavailable(f"the gateway's answer is incomplete at the deadline, after {len(content)} bytes")
-    return bytes(content)
-
-
 @lru_cache(maxsize=8)
 def open_pool(url: str) -> urllib3.HTTPConnectionPool:
     """Return the connection pool of `url`."""
@@ -134,11 +121,13 @@ def open_pool(url: str) -> urllib3.HTTPConnectionPool:
 def read_answer(key: str, status: int, body: bytes) -> GatewayAnswer:
     """Return the answer in `body`, which must name `key`: a connection may deliver the answer to another call.
 
-    :raises GatewayUnavailable: `status` is not 200.
+    :raises GatewayFailed: `status` is 500 or more.
+    :raises GatewayUnavailable: `status` is another one than 200.
     :raises MalformedAnswer: the body has a wrong shape or names another key.
     """
     if status != 200:
-        raise GatewayUnavailable(f"the gateway answered {status}: {body.decode(errors='replace'):.200}")
+        text = f"the gateway answered {status}: {body.decode(errors='replace'):.200}"
+        raise GatewayFailed(text) if status >= 500 else GatewayUnavailable(text)
     try:
         answer = msgspec.json.decode(body)
         named = answer.pop("key")

@@ -6,31 +6,42 @@ Stripe has no lookup by idempotency key, so every object carries its key in its 
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import stripe
 from django.conf import settings
 
-from payments.gateways.protocol import BadHint, GatewayAnswer, GatewayUnavailable, LedgerEntry
+from payments.gateways.protocol import (
+    BadHint,
+    GatewayAnswer,
+    GatewayHint,
+    LedgerEntry,
+    MalformedAnswer,
+    strip_attempt,
+)
 from payments.gateways.signatures import TOLERANCE_SECONDS
+from payments.gateways.stripe_answers import (
+    read_authorization,
+    read_capture,
+    read_dispute_entry,
+    read_intent_entries,
+    read_key,
+    read_refund,
+    read_refund_entry,
+    read_void,
+)
+from payments.gateways.stripe_requests import ask, begin_call, read_pages, retrieve, search
 
-#: Objects per page of a list.
-PAGE = 100
-#: A search by time begins this long before the payment, because the clocks of Stripe and the shop may differ.
-CLOCKS_DIFFER = timedelta(minutes=10)
-#: Stripe keeps idempotency keys for at least 24 hours. Within this time a repeated call is safe.
-KEYS_KEPT = timedelta(hours=23)
-#: Maximum number of intents that a search reads while Stripe still knows the key.
-MOST_LISTED = 1000
+#: A lookup reads the intents from this long before the payment until this long after the last request, because the
+#: clocks of Stripe and the shop may differ.
+CLOCKS_DIFFER = timedelta(minutes=2)
 
 
 class StripeGateway:
     """Stripe at settings.STRIPE_URL, called with settings.STRIPE_KEY. A payment token is the id of a PaymentMethod.
 
-    Every call raises GatewayUnavailable if the outcome at Stripe is unknown.
+    Every call raises GatewayUnavailable if the outcome at Stripe is unknown, and returns within CALL_SECONDS.
     """
 
     def authorize(self, key: str, token: str, amount: int, currency: str) -> GatewayAnswer:
@@ -39,221 +50,124 @@ class StripeGateway:
             **{"amount": amount, "currency": currency.lower(), "payment_method": token, "metadata": {"key": key}},
             **{"payment_method_types": ["card"], "capture_method": "manual", "confirm": True},
         }
-        result = ask(lambda client, options: client.v1.payment_intents.create(intent, options), key)
+        result = ask(lambda client, options: client.v1.payment_intents.create(intent, options), key, until=begin_call())
         if isinstance(result, str):
-            return decline(result, "", amount, currency)
+            return GatewayAnswer(outcome="declined", reference="", amount=amount, currency=currency, reason=result)
         return read_authorization(result)
 
     def capture(self, key: str, reference: str, amount: int) -> GatewayAnswer:
         """Capture `amount` of the authorization."""
         wanted: Any = {"amount_to_capture": amount}
-        result = ask(lambda client, options: client.v1.payment_intents.capture(reference, wanted, options), key)
-        return self._answer(result, reference, amount)
+        return end_intent(
+            lambda client, options: client.v1.payment_intents.capture(reference, wanted, options),
+            *(key, reference, amount, read_capture),
+        )
 
     def void(self, key: str, reference: str) -> GatewayAnswer:
         """Release the whole authorization."""
-        result = ask(lambda client, options: client.v1.payment_intents.cancel(reference, {}, options), key)
-        return self._answer(result, reference, None)
+        return end_intent(
+            lambda client, options: client.v1.payment_intents.cancel(reference, {}, options),
+            *(key, reference, None, read_void),
+        )
 
     def refund(self, key: str, reference: str, amount: int) -> GatewayAnswer:
         """Refund `amount` of the captured money."""
+        until = begin_call()
         wanted: Any = {"payment_intent": reference, "amount": amount, "metadata": {"key": key}}
-        result = ask(lambda client, options: client.v1.refunds.create(wanted, options), key)
-        return self._answer(result, reference, amount) if isinstance(result, str) else read_refund(result, reference)
+        result = ask(lambda client, options: client.v1.refunds.create(wanted, options), key, until=until)
+        return refuse(result, reference, amount, until) if isinstance(result, str) else read_refund(result, reference)
 
-    def _answer(self, result: Any, reference: str, amount: int | None) -> GatewayAnswer:
-        if isinstance(result, str):
-            intent = retrieve(reference)
-            return decline(result, reference, intent.amount if amount is None else amount, intent.currency)
-        return approve(reference, result.amount if amount is None else read_captured(result), result.currency)
-
-    def lookup(self, key: str, reference: str = "") -> GatewayAnswer | None:
-        """Return the answer to the call with `key`, or None if Stripe has no result of the call.
+    def lookup(
+        self, key: str, reference: str = "", *, sent_at: datetime | None = None, cursor: str = ""
+    ) -> GatewayAnswer | None:
+        """Return the answer to the call with `key` or with an earlier key of its operation, or None.
 
         `reference` is required unless the call was an authorization.
-        """
-        operation = key.split(":")[1]
-        if operation == "authorize":
-            found = find_intent(key)
-            return None if found is None else read_authorization(found)
-        intent = retrieve(reference)
-        if operation == "refund":
-            refunds = read_pages(lambda client, page: client.v1.refunds.list(page), payment_intent=reference)
-            mine = next((refund for refund in refunds if read_key(refund) == key), None)
-            return None if mine is None else read_refund(mine, reference)
-        if intent.status != ("succeeded" if operation == "capture" else "canceled"):
-            return None
-        return approve(reference, read_captured(intent) if operation == "capture" else intent.amount, intent.currency)
 
-    def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
-        """Return a webhook's own id and the idempotency key in the metadata of its object.
+        :raises SearchUnfinished: the list is too long for one call.
+        """
+        until, name = begin_call(), strip_attempt(key)
+
+        def fits(result: Any) -> bool:
+            return strip_attempt(read_key(result)) == name
+
+        operation = name.split(":")[1]
+        if operation == "authorize":
+            window = {"created": find_window(key, sent_at)}
+            found = search(lambda client, page: client.v1.payment_intents.list(page), fits, window, cursor, until)
+            return None if found is None else read_authorization(found)
+        if operation == "refund":
+            ours = {"payment_intent": reference}
+            found = search(lambda client, page: client.v1.refunds.list(page), fits, ours, cursor, until)
+            return None if found is None else read_refund(found, reference)
+        intent = retrieve(reference, until)
+        return read_capture(intent) if operation == "capture" else read_void(intent)
+
+    def read_hint(self, headers: Mapping[str, str], body: bytes) -> GatewayHint:
+        """Return the content of a webhook. Its idempotency key is in the metadata of its object.
 
         :raises BadHint: the webhook is too old, malformed, or not signed by Stripe.
         """
         header, secret = headers.get("Stripe-Signature", ""), settings.STRIPE_WEBHOOK_SECRET
         try:
             event = stripe.Webhook.construct_event(body, header, secret, TOLERANCE_SECONDS)
-            return str(event.id), read_key(event.data.object)
+            about, key = event.data.object, read_key(event.data.object)
+            kind = str(getattr(about, "object", ""))
+            refunded = getattr(about, "amount_refunded", None) if kind == "charge" else None
+            is_external = kind == "dispute" or (kind == "refund" and not key)
+            return GatewayHint(id=str(event.id), key=key, is_external=is_external, refunded=refunded)
         except (stripe.SignatureVerificationError, ValueError, AttributeError) as error:
             raise BadHint(str(error)) from error
 
     def read_ledger(self, since: datetime | None = None) -> Iterator[LedgerEntry]:
-        """Yield the entries of the shop's intents and refunds, with `since` only of objects created from then on."""
+        """Yield the entries of the shop's intents and of all refunds and disputes.
+
+        With `since` only objects created from then on are read.
+        """
         for intent in read_pages(lambda client, page: client.v1.payment_intents.list(page), since):
             if key := read_key(intent):
                 yield from read_intent_entries(intent, key)
         for refund in read_pages(lambda client, page: client.v1.refunds.list(page), since):
-            if key := read_key(refund):
-                yield make_entry(key, "refund", read_refund(refund, str(refund.payment_intent)), refund.created)
+            yield read_refund_entry(refund)
+        for dispute in read_pages(lambda client, page: client.v1.disputes.list(page), since):
+            yield read_dispute_entry(dispute)
 
 
-@lru_cache(maxsize=8)
-def open_client(key: str, url: str, connect: float, read: float) -> stripe.StripeClient:
-    """Return a client with the timeouts `connect` and `read` (seconds) and without retries."""
-    return stripe.StripeClient(
-        key,
-        base_addresses={"api": url},
-        max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=(connect, read)),
+def end_intent(
+    call: Callable[[stripe.StripeClient, Any], Any],
+    key: str,
+    reference: str,
+    amount: int | None,
+    read: Callable[[Any], GatewayAnswer | None],
+) -> GatewayAnswer:
+    """Capture or void an intent by `call`, and return the answer that `read` finds in the intent.
+
+    :raises MalformedAnswer: Stripe accepted the call, but the intent is unchanged or has an unknown status.
+    """
+    until = begin_call()
+    result = ask(call, key, until=until)
+    if isinstance(result, str):
+        return refuse(result, reference, amount, until)
+    found = read(result)
+    if found is None:
+        raise MalformedAnswer(f"Stripe's intent {reference} is still {result.status} after the call with key {key}")
+    return found
+
+
+def refuse(reason: str, reference: str, amount: int | None, until: float) -> GatewayAnswer:
+    """Return a declined answer with the currency and, if `amount` is None, the amount of the intent `reference`."""
+    intent = retrieve(reference, until)
+    asked = intent.amount if amount is None else amount
+    return GatewayAnswer(
+        outcome="declined", reference=reference, amount=asked, currency=intent.currency.upper(), reason=reason
     )
 
 
-def ask(call: Callable[[stripe.StripeClient, Any], Any], key: str = "") -> Any:
-    """Return the object that Stripe returned, or the reason as a string if Stripe refused the call for good.
+def find_window(key: str, sent_at: datetime | None) -> dict[str, int]:
+    """Return the times (seconds since 1970) between which Stripe can have created the intent with `key`.
 
-    :raises GatewayUnavailable: the outcome is unknown, or Stripe refuses the shop's key.
-    """
-    connect, read = settings.GATEWAY_CONNECT_SECONDS, settings.GATEWAY_READ_SECONDS
-    client = open_client(settings.STRIPE_KEY, settings.STRIPE_URL, connect, read)
-    try:
-        return call(client, {"idempotency_key": key} if key else {})
-    except stripe.CardError as error:
-        return error.code or "card_declined"
-    except stripe.InvalidRequestError as error:
-        if error.http_status in (400, 404):
-            return f"{error.code or 'refused'}: {error.user_message or error}"
-        raise GatewayUnavailable(f"Stripe answered {error.http_status}: {error}") from error
-    except stripe.StripeError as error:
-        raise GatewayUnavailable(f"{type(error).__name__}: {error}") from error
-
-
-def retrieve(reference: str) -> Any:
-    """Return the PaymentIntent `reference`.
-
-    :raises GatewayUnavailable: Stripe does not return it.
-    """
-    intent = ask(lambda client, options: client.v1.payment_intents.retrieve(reference, {}, options))
-    if isinstance(intent, str):
-        raise GatewayUnavailable(f"Stripe does not return the intent {reference!r}: {intent}")
-    return intent
-
-
-def read_pages(
-    fetch: Callable[[stripe.StripeClient, Any], Any], since: datetime | None = None, **wanted: str
-) -> Iterator[Any]:
-    """Yield the objects of a list, newest first, with `since` only objects created from then on.
-
-    :raises GatewayUnavailable: Stripe does not return a page.
-    """
-    after: dict[str, str] = {}
-    while True:
-        page = ask(lambda client, _: fetch(client, {"limit": PAGE, **wanted, **after}))  # noqa: B023 - called at once
-        if isinstance(page, str):
-            raise GatewayUnavailable(f"Stripe does not return a list: {page}")
-        for result in page.data:
-            if since and result.created < int(since.timestamp()):
-                return
-            yield result
-        if not page.has_more or not page.data:
-            return
-        after = {"starting_after": page.data[-1].id}
-
-
-def find_intent(key: str) -> Any:
-    """Return the PaymentIntent with `key` in its metadata, or None. The search ends at the time of the payment.
-
-    In a busy shop the list can be too long for one call. While Stripe still knows the key, the search reads only
-    MOST_LISTED intents: a repeated authorization gets the same answer and holds no money twice.
+    The payment's id contains the time of its creation. Without `sent_at` the window has no end.
     """
     moment = datetime.fromtimestamp((UUID(key.partition(":")[0]).int >> 80) / 1000, UTC)
-    most = MOST_LISTED if datetime.now(UTC) - moment < KEYS_KEPT else None
-    intents = read_pages(lambda client, page: client.v1.payment_intents.list(page), moment - CLOCKS_DIFFER)
-    return next((intent for intent in islice(intents, most) if read_key(intent) == key), None)
-
-
-def read_key(result: Any) -> str:
-    """Return the idempotency key in the metadata of a Stripe object, or "" if it has none."""
-    return str(getattr(getattr(result, "metadata", None), "key", ""))
-
-
-def read_authorization(intent: Any) -> GatewayAnswer:
-    """Return the answer of an authorization: approved, declined or pending.
-
-    An intent that was captured or cancelled later still has an approved authorization.
-    """
-    if intent.status in ("requires_capture", "succeeded", "canceled"):
-        return approve(intent.id, intent.amount, intent.currency)
-    if intent.status in ("requires_payment_method", "requires_action", "requires_confirmation"):
-        problem = getattr(intent, "last_payment_error", None)
-        reason = (getattr(problem, "code", None) if problem else None) or intent.status
-        return decline(str(reason), "", intent.amount, intent.currency)
-    return postpone(str(intent.status), intent.id, intent.amount, intent.currency)
-
-
-def read_captured(intent: Any) -> int:
-    """Return the captured amount in minor units."""
-    return int(getattr(intent, "amount_received", None) or intent.amount)
-
-
-def read_refund(refund: Any, reference: str) -> GatewayAnswer:
-    """Return the answer of a refund: approved, declined or pending."""
-    if refund.status in ("failed", "canceled"):
-        reason = getattr(refund, "failure_reason", None) or refund.status
-        return decline(str(reason), reference, refund.amount, refund.currency)
-    if refund.status == "succeeded":
-        return approve(reference, refund.amount, refund.currency)
-    return postpone(str(refund.status), reference, refund.amount, refund.currency)
-
-
-def approve(reference: str, amount: int, currency: str) -> GatewayAnswer:
-    """Return an approved answer."""
-    return GatewayAnswer(outcome="approved", reference=reference, amount=amount, currency=currency.upper())
-
-
-def decline(reason: str, reference: str, amount: int, currency: str) -> GatewayAnswer:
-    """Return a declined answer, which is final."""
-    return GatewayAnswer(
-        outcome="declined", reference=reference, amount=amount, currency=currency.upper(), reason=reason
-    )
-
-
-def postpone(reason: str, reference: str, amount: int, currency: str) -> GatewayAnswer:
-    """Return a pending answer: Stripe has not decided yet."""
-    return GatewayAnswer(
-        outcome="pending", reference=reference, amount=amount, currency=currency.upper(), reason=reason
-    )
-
-
-def read_intent_entries(intent: Any, key: str) -> Iterator[LedgerEntry]:
-    """Yield the ledger entries of an intent: its authorization, then its capture or void if there is one."""
-    authorization = read_authorization(intent)
-    yield make_entry(key, "authorize", authorization, intent.created)
-    ends = {"succeeded": ("capture", read_captured(intent)), "canceled": ("void", intent.amount)}
-    if intent.status in ends:
-        operation, amount = ends[intent.status]
-        answer = approve(intent.id, amount, intent.currency)
-        yield make_entry(f"{key.partition(':')[0]}:{operation}", operation, answer, intent.created)
-
-
-def make_entry(key: str, operation: str, answer: GatewayAnswer, created: int) -> LedgerEntry:
-    """Return a ledger entry. `created` is in seconds since 1970."""
-    return LedgerEntry(
-        idempotency_key=key,
-        operation=operation,
-        reference=answer.reference,
-        amount=answer.amount,
-        currency=answer.currency,
-        outcome=answer.outcome,
-        reason=answer.reason,
-        created_at=datetime.fromtimestamp(created, UTC),
-    )
+    window = {"gte": int((moment - CLOCKS_DIFFER).timestamp())}
+    return {**window, "lte": int((sent_at + CLOCKS_DIFFER).timestamp())} if sent_at else window

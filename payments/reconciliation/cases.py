@@ -5,24 +5,22 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from itertools import islice
 
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from payments.casebook import ONCE, Finding, Kind, open_cases
 from payments.gateways.protocol import GatewayUnavailable
-from payments.models import Attempt, Case, ReconcilingTurn, Refund
+from payments.models import Case, ReconcilingTurn
+from payments.reconciliation.adoption import adopt_refunds
 from payments.reconciliation.comparison import WINDOW_DAYS, Difference, find_differences
+from payments.reconciliation.findings import find_declined_refunds, find_expiring, find_failed_captures, find_stuck
 from payments.reconciliation.ledger import Scope, TookTooLong, make_scope
 
 logger = logging.getLogger(__name__)
 
-#: An unfinished attempt that started longer ago than this opens a case.
-STUCK_AFTER = timedelta(minutes=15)
-#: The same limit for pending refunds: a bank may take several days.
-PENDING_FOR = timedelta(days=10)
 #: Beat compares the payments of this many days every hour, and of WINDOW_DAYS once per THOROUGH_EVERY.
 RECENT_DAYS = 3
 THOROUGH_EVERY = timedelta(days=1)
@@ -33,8 +31,8 @@ COMMAND_SECONDS = 3600
 #: Maximum number of findings per search. More findings have a common cause, so one case for each does not help.
 MOST_CASES = 1000
 
-Kind = Case.Kind
-Finding = tuple[Case.Kind, Difference]
+#: Kinds that are found for payments of any age, so that a case is solved when its problem is not found.
+OF_ANY_AGE = (Kind.stuck, Kind.capture_failed, Kind.expiring)
 
 _TAKE_TURN = """
 insert into payments_reconcilingturn as turn (id, until, thorough_at)
@@ -108,90 +106,53 @@ def compare_and_record(days: int | None, seconds: float, until: datetime) -> Rec
     scope = make_scope(days, seconds)
     found: dict[str, Finding] = {}
     is_complete = True
-    for find in (find_stuck, find_declined_refunds, find_differing):
+    for find in (find_stuck, find_failed_captures, find_expiring, find_declined_refunds, find_differing):
         with closing(find(scope)) as findings:
             first = list(islice(findings, MOST_CASES))
-        found |= {make_fingerprint(finding): finding for finding in first}
+        found |= {finding.fingerprint: finding for finding in first}
         is_complete &= len(first) < MOST_CASES
     with transaction.atomic():
         # After the end of its turn this process could overwrite the newer findings of the next one.
         if not ReconcilingTurn.objects.select_for_update().filter(until=until, until__gt=Now()).exists():
             raise TookTooLong("the turn to reconcile ended during the comparison")
+        adopt_refunds(
+            [
+                (finding.payment_id, finding.entry)
+                for finding in found.values()
+                if isinstance(finding, Difference) and finding.payment_id and finding.entry
+            ]
+        )
         known = (
             Case.objects.select_for_update(of=("self",))
             .filter(Q(closed_at=None) | Q(fingerprint__in=found))
             .order_by("pk")
         )
         stored = {case.fingerprint: case for case in known.select_related("payment")}
-        fresh = [make_case(fingerprint, *found[fingerprint]) for fingerprint in found.keys() - stored.keys()]
-        Case.objects.bulk_create(fresh, ignore_conflicts=True)
-        again = [
-            case.pk
-            for fingerprint, case in stored.items()
-            if fingerprint in found and case.closed_at and is_lasting(case)
-        ]
-        Case.objects.filter(pk__in=again).update(closed_at=None, closed_by="", note="")
+        opened = open_cases(found, stored)
         gone = [
             case.pk
             for fingerprint, case in stored.items()
             if fingerprint not in found and is_over(case, scope) and is_complete
         ]
         Case.objects.filter(pk__in=gone).update(closed_at=Now(), closed_by="reconcile_payments", note="gone")
-        Case.objects.filter(fingerprint__in=found).update(last_seen_at=Now())
-    return Reconciliation(list(Case.objects.filter(closed_at=None)), len(fresh) + len(again), len(gone))
-
-
-def is_lasting(case: Case) -> bool:
-    """Return whether a closed case opens again when it is found again. A declined refund stays closed."""
-    return case.kind != Kind.refund_declined
+    return Reconciliation(list(Case.objects.filter(closed_at=None)), opened, len(gone))
 
 
 def is_over(case: Case, scope: Scope) -> bool:
     """Return whether a case that was not found in `scope` is solved, because `scope` would have included it."""
-    if case.kind == Kind.stuck:
-        return case.closed_at is None
-    if case.closed_at or case.kind == Kind.refund_declined:
+    if case.closed_at or case.kind in ONCE:
         return False
+    if case.kind in OF_ANY_AGE:
+        return True
     if case.payment is None:
         return scope.since is None
     settled = case.payment.wanted == "nothing" and case.payment.updated_at < scope.began
     return settled and case.payment.pk >= scope.first_id
 
 
-def find_stuck(scope: Scope) -> Generator[Finding, None, None]:
-    """Yield the attempts that have been unfinished for too long, of payments of any age."""
-    stuck = Q(started_at__lt=Now() - STUCK_AFTER) & ~Q(refund__status=Refund.Status.pending)
-    waiting = Attempt.objects.filter(stuck | Q(started_at__lt=Now() - PENDING_FOR), finished_at=None)
-    for attempt in waiting.exclude(payment__wanted="nothing").select_related("payment").iterator(1000):
-        text = f"payment {attempt.payment_id} of order {attempt.payment.order_id} waits for its {attempt.operation}"
-        yield Kind.stuck, Difference(attempt.payment_id, text)
-
-
-def find_declined_refunds(scope: Scope) -> Generator[Finding, None, None]:
-    """Yield the declined refunds that were created or finished within `scope`."""
-    declined = Refund.objects.filter(status=Refund.Status.declined)
-    if scope.since:
-        declined = declined.filter(Q(created_at__gte=scope.since) | Q(finished_at__gte=scope.since))
-    for refund in declined.select_related("payment").iterator(1000):
-        text = f"refund {refund.number} of {refund.amount} {refund.payment.currency} was declined: {refund.answer}"
-        yield Kind.refund_declined, Difference(refund.payment_id, text)
-
-
 def find_differing(scope: Scope) -> Generator[Finding, None, None]:
     """Yield the differences between payments and the gateway's ledger."""
-    for difference in find_differences(scope):
-        yield Kind.differs if difference.payment_id else Kind.unknown_entry, difference
-
-
-def make_fingerprint(finding: Finding) -> str:
-    """Return a hash that is equal for the same finding on different days."""
-    kind, difference = finding
-    return sha256(f"{kind} {difference.payment_id} {difference.text}".encode()).hexdigest()
-
-
-def make_case(fingerprint: str, kind: Case.Kind, difference: Difference) -> Case:
-    """Return an unsaved case for a finding."""
-    return Case(fingerprint=fingerprint, kind=kind, payment_id=difference.payment_id, description=difference.text)
+    yield from find_differences(scope)
 
 
 def close_case(case_id: int, *, by: str, note: str) -> None:

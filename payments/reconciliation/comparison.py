@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from payments.gateways.protocol import LedgerEntry
+from payments.casebook import Finding, Kind
+from payments.gateways.protocol import LedgerEntry, strip_attempt
 from payments.models import Operation, Payment, Refund
 from payments.reconciliation.ledger import (
     Scope,
@@ -31,19 +32,22 @@ def find_money_in_flight() -> int:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A difference as a sentence, with the id of its payment if there is one."""
+class Difference(Finding):
+    """A difference to the ledger. `entry` is a refund at the gateway that the shop has not recorded."""
 
-    payment_id: UUID | None
-    text: str
+    entry: LedgerEntry | None = None
 
 
 def find_money_differences() -> Iterator[str]:
     """Compare the settled payments of WINDOW_DAYS with the gateway's ledger and yield a sentence for each difference.
 
+    A dispute is no difference.
+
     :raises GatewayUnavailable: the ledger can't be read.
     """
-    yield from (difference.text for difference in find_differences(make_scope(WINDOW_DAYS, math.inf)))
+    for difference in find_differences(make_scope(WINDOW_DAYS, math.inf)):
+        if difference.kind != Kind.disputed:
+            yield difference.text
 
 
 def find_differences(scope: Scope) -> Iterator[Difference]:
@@ -52,7 +56,9 @@ def find_differences(scope: Scope) -> Iterator[Difference]:
     :raises GatewayUnavailable: the ledger can't be read and compared within the time of `scope`.
     """
     with copy_ledger(scope):
-        yield from (Difference(None, describe_foreign(entry)) for entry in read_foreign(MOST_FOREIGN))
+        yield from (
+            Difference(Kind.unknown_entry, None, describe_foreign(entry)) for entry in read_foreign(MOST_FOREIGN)
+        )
         for payments in read_settled(scope):
             yield from compare_all(payments, scope)
 
@@ -66,12 +72,12 @@ def compare_all(payments: Sequence[Payment], scope: Scope) -> Iterator[Differenc
     for refund in Refund.objects.filter(payment__in=payments):
         refunds[refund.payment_id].append(refund)
     found = {p: list(compare(p, refunds[p.pk], books[p.pk], scope)) for p in payments}
-    suspects = [payment for payment, texts in found.items() if texts]
+    suspects = [payment for payment, differences in found.items() if differences]
     # A payment that has changed since it was read is in flight, not different.
     unmoved = set(Payment.objects.filter(pk__in=[p.pk for p in suspects]).values_list("pk", "updated_at"))
     for payment in suspects:
         if (payment.pk, payment.updated_at) in unmoved:
-            yield from (Difference(payment.pk, text) for text in found[payment])
+            yield from found[payment]
 
 
 def describe_foreign(entry: LedgerEntry) -> str:
@@ -82,8 +88,37 @@ def describe_foreign(entry: LedgerEntry) -> str:
     return f"the gateway's {describe(entry)} belongs to payment {payment_id}, which does not exist"
 
 
-def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[LedgerEntry], scope: Scope) -> Iterator[str]:
-    """Yield the differences between a settled payment with its refunds and the ledger entries of its keys.
+def compare(
+    payment: Payment, refunds: Sequence[Refund], entries: Sequence[LedgerEntry], scope: Scope
+) -> Iterator[Difference]:
+    """Yield the differences between a settled payment with its refunds and its ledger entries."""
+    adopted = {refund.gateway_reference for refund in refunds if refund.gateway_reference}
+    external = [entry for entry in entries if entry.external_id and entry.external_id not in adopted]
+    for entry in external:
+        yield from describe_external(payment, entry)
+    own = [entry for entry in entries if entry not in external]
+    for text in compare_own(payment, refunds, own, scope):
+        yield Difference(Kind.differs, payment.pk, text)
+
+
+def describe_external(payment: Payment, entry: LedgerEntry) -> Iterator[Difference]:
+    """Yield a difference for a dispute, or for a successful refund, that the shop did not cause."""
+    what = f"{entry.amount} {entry.currency} of payment {payment.pk} of order {payment.order_id}"
+    if entry.operation == "dispute":
+        text, detail = (
+            f"{what} is disputed by its customer as {entry.external_id}",
+            f": {entry.outcome}, {entry.reason}",
+        )
+        yield Difference(Kind.disputed, payment.pk, text, detail)
+    elif entry.outcome == "approved":
+        text = f"{what} was refunded at the gateway as {entry.external_id}, not by the shop"
+        yield Difference(Kind.external_refund, payment.pk, text, entry=entry)
+
+
+def compare_own(
+    payment: Payment, refunds: Sequence[Refund], entries: Iterable[LedgerEntry], scope: Scope
+) -> Iterator[str]:
+    """Yield the differences between a settled payment with its refunds and the ledger entries that it should have.
 
     A declined entry may be missing: no money moved, and Stripe does not keep calls that it rejected as invalid. For a
     payment older than `scope` only the refunds created within `scope` are required.
@@ -92,6 +127,7 @@ def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[Ledge
     booked: dict[str, list[LedgerEntry]] = defaultdict(list)
     for entry in entries:
         booked[name_entry(entry)].append(entry)
+    drop_refusals(payment, booked)
     expected = expected_entries(payment, refunds)
     for name, there in booked.items():
         if name not in expected:
@@ -111,13 +147,28 @@ def compare(payment: Payment, refunds: Sequence[Refund], entries: Iterable[Ledge
     yield from compare_sums(payment, refunds, booked, who)
 
 
+def drop_refusals(payment: Payment, booked: dict[str, list[LedgerEntry]]) -> None:
+    """Remove from `booked` refused captures and voids, and the end of an authorization that the gateway ended itself.
+
+    No money moved or is held then. A declined payment, or one that was voided without a call, had no authorization for
+    the shop. A failed payment keeps its authorization.
+    """
+    for refused in ("declined capture", "declined void"):
+        booked.pop(refused, None)
+    if payment.status == Payment.Status.failed:
+        booked.pop("void", None)
+    ended = [payment.gateway_reference, len(booked.get("authorize", [])), len(booked.get("void", []))] == ["", 1, 1]
+    if ended and payment.status in (Payment.Status.declined, Payment.Status.voided):
+        del booked["authorize"], booked["void"]
+
+
 def must_be_seen(name: str, payment: Payment, refunds: Sequence[Refund], scope: Scope) -> bool:
     """Return whether the ledger of `scope` must contain the payment's entry `name`."""
     if name.startswith("declined "):
         return False
     if scope.since is None or payment.pk >= scope.first_id:
         return True
-    return any(name == f"refund {refund.number}" and refund.created_at >= scope.since for refund in refunds)
+    return any(name == name_refund(refund) and refund.created_at >= scope.since for refund in refunds)
 
 
 def compare_sums(
@@ -146,11 +197,19 @@ def compare_sums(
 
 
 def name_entry(entry: LedgerEntry) -> str:
-    """Return ``authorize``, ``capture``, ``void`` or ``refund <number>``, with its outcome in front if not approved."""
+    """Return ``authorize``, ``capture``, ``void`` or ``refund <number>``, with its outcome in front if not approved.
+
+    A refund that the shop did not request has its id at the gateway as its number.
+    """
     name = entry.operation
     if name == Operation.refund:
-        name = f"refund {entry.idempotency_key.rpartition(':')[2]}"
+        name = f"refund {entry.external_id or strip_attempt(entry.idempotency_key).rpartition(':')[2]}"
     return name if entry.outcome == "approved" else f"{entry.outcome} {name}"
+
+
+def name_refund(refund: Refund) -> str:
+    """Return the name of the refund's approved ledger entry."""
+    return f"refund {refund.gateway_reference or refund.number}"
 
 
 def expected_entries(payment: Payment, refunds: Sequence[Refund]) -> dict[str, int]:
@@ -165,7 +224,7 @@ def expected_entries(payment: Payment, refunds: Sequence[Refund]) -> dict[str, i
     expected = dict.fromkeys(names, payment.amount)
     for refund in refunds:
         declined = "declined " if refund.status == Refund.Status.declined else ""
-        expected[f"{declined}refund {refund.number}"] = refund.amount
+        expected[f"{declined}{name_refund(refund)}"] = refund.amount
     return expected
 
 

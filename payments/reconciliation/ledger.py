@@ -25,17 +25,26 @@ OVERLAP = timedelta(hours=1)
 _CREATE = """
 create temporary table gateway_ledger (
     payment_id uuid, idempotency_key text, operation text, reference text, amount bigint, currency text,
-    outcome text, reason text, created_at timestamptz)
+    outcome text, reason text, created_at timestamptz, external_id text)
 """
 _COPY = """
 insert into gateway_ledger
 select * from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-                     %s::timestamptz[])
+                     %s::timestamptz[], %s::text[])
 """
-_COLUMNS = ("idempotency_key", "operation", "reference", "amount", "currency", "outcome", "reason", "created_at")
+_COLUMNS = (
+    *("idempotency_key", "operation", "reference", "amount", "currency", "outcome", "reason", "created_at"),
+    "external_id",
+)
+# An entry that the shop did not cause names its payment by the authorization. Without a payment it belongs to another
+# program that uses the same account at the gateway.
+_FIND_PAYMENTS = """
+update gateway_ledger as entry set payment_id = payment.id from payments_payment as payment
+where entry.external_id <> '' and payment.gateway_reference = entry.reference and entry.reference <> ''
+"""
 _FOREIGN = f"""
 select {", ".join(_COLUMNS)} from gateway_ledger as entry
-where not exists (select from payments_payment where id = entry.payment_id)
+where not exists (select from payments_payment where id = entry.payment_id) and external_id = ''
 order by created_at limit %s
 """  # noqa: S608 - names of our own columns
 _OF_PAYMENTS = f"select payment_id, {', '.join(_COLUMNS)} from gateway_ledger where payment_id = any(%s)"  # noqa: S608
@@ -97,6 +106,9 @@ def copy_ledger(scope: Scope) -> Iterator[None]:
                 columns = [[getattr(entry, name) for entry in batch] for name in _COLUMNS]
                 cursor.execute(_COPY, [[read_payment_id(entry) for entry in batch], *columns])
                 scope.check_time()
+            cursor.execute("select exists (select from gateway_ledger where external_id <> '')")
+            if cursor.fetchall() == [(True,)]:  # the statement reads the whole table of payments
+                cursor.execute(_FIND_PAYMENTS)
             cursor.execute("create index on gateway_ledger (payment_id)")
             cursor.execute("analyze gateway_ledger")
             yield

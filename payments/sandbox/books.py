@@ -14,8 +14,8 @@ import psycopg
 from django.db import connections
 from psycopg.rows import class_row
 
-from payments.gateways.protocol import GatewayAnswer, LedgerEntry
-from payments.sandbox.scripts import find_refusal, make_reference
+from payments.gateways.protocol import ATTEMPT_MARK, GatewayAnswer, LedgerEntry
+from payments.sandbox.scripts import find_capture_refusal, find_refusal, make_reference
 
 Connection = psycopg.Connection[Any]
 Address = tuple[Any, ...]
@@ -42,6 +42,11 @@ from sandbox_gateway.ledger where reference = %(reference)s and operation = 'aut
 on conflict do nothing returning {_ANSWER}
 """  # noqa: S608
 _FIND = f"select {_ANSWER} from sandbox_gateway.ledger where idempotency_key = %s"  # noqa: S608
+_FIND_ATTEMPT = f"""
+select {_ANSWER} from sandbox_gateway.ledger
+where idempotency_key = %(key)s or (idempotency_key = any(%(earlier)s) and outcome = 'approved')
+order by idempotency_key = %(key)s desc limit 1
+"""  # noqa: S608
 
 
 class KeyReused(Exception):
@@ -105,6 +110,8 @@ def end_hold(books: Connection, key: str, operation: str, reference: str, amount
 
     :raises KeyReused: the key belongs to another call.
     """
+    if operation == "capture" and (refusal := find_capture_refusal(reference)):
+        return _book(books, key, operation, reference, amount, find_refundable(books, reference)[1], refusal)
     values = {"key": key, "operation": operation, "reference": reference, "amount": amount}
     if answer := _read(books, _END_HOLD, values):
         return answer
@@ -128,6 +135,21 @@ def refund(books: Connection, key: str, reference: str, amount: int) -> GatewayA
         left, currency = find_refundable(books, reference)
         refusal = f"only {left} is left to refund" if amount > left else None
         return _book(books, key, "refund", reference, amount, currency, refusal)
+
+
+def dispute(books: Connection, key: str, reference: str, amount: int) -> GatewayAnswer:
+    """Store the dispute of `amount` by a customer and return the entry. No money moves.
+
+    :raises KeyReused: the key belongs to another call.
+    """
+    return _book(books, key, "dispute", reference, amount, find_refundable(books, reference)[1], None)
+
+
+def find_attempt(books: Connection, key: str) -> GatewayAnswer | None:
+    """Return the answer to the call with `key`, or the approval of an earlier key of the same operation, or None."""
+    name, _, number = key.partition(ATTEMPT_MARK)
+    earlier = [name, *(f"{name}{ATTEMPT_MARK}{attempt}" for attempt in range(2, int(number or "1")))]
+    return _read(books, _FIND_ATTEMPT, {"key": key, "earlier": earlier})
 
 
 def find_answer(books: Connection, key: str) -> GatewayAnswer | None:
@@ -203,12 +225,19 @@ def count_call(books: Connection, key: str) -> int:
 def read_page(
     books: Connection, after: int, limit: int, since: datetime | None = None
 ) -> list[tuple[int, LedgerEntry]]:
-    """Return at most `limit` pairs (number, entry) with numbers above `after`, created from `since` on, in order."""
+    """Return at most `limit` pairs (number, entry) with numbers above `after`, created from `since` on, in order.
+
+    A refund or dispute whose key names no payment does not come from the shop: its key is its id.
+    """
     rows = books.execute(
-        "select id, idempotency_key, operation, reference, amount, currency, outcome, reason, created_at"
-        " from sandbox_gateway.ledger where id > %s and created_at >= coalesce(%s::timestamptz, '-infinity')"
-        " order by id limit %s",
+        "select id, idempotency_key, operation, reference, amount, currency, outcome, reason, created_at,"
+        " case when operation in ('refund', 'dispute') and idempotency_key !~ '^[0-9a-f-]{36}:' then idempotency_key"
+        " else '' end from sandbox_gateway.ledger"
+        " where id > %s and created_at >= coalesce(%s::timestamptz, '-infinity') order by id limit %s",
         [after, since, limit],
     )
-    names = ("idempotency_key", "operation", "reference", "amount", "currency", "outcome", "reason", "created_at")
+    names = (
+        *("idempotency_key", "operation", "reference", "amount", "currency", "outcome", "reason", "created_at"),
+        "external_id",
+    )
     return [(row[0], LedgerEntry(**dict(zip(names, row[1:], strict=True)))) for row in rows]

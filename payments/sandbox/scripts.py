@@ -1,5 +1,7 @@
 """The test tokens and their scripts. A script disturbs the first call with each idempotency key, and no later call.
 
+Only `error-repeated` also disturbs the later calls with a key, as Stripe repeats a stored error.
+
 The authorization's reference contains the script's name, so the script also applies to captures and refunds.
 `tok_ok`, `tok_declined` and `tok_insufficient_funds` have no script. A token that begins with UNIQUE is approved,
 too. With all other tokens an authorization succeeds in the end.
@@ -18,6 +20,7 @@ SOON_SECONDS, LATE_SECONDS = 0.3, 4.0
 DECLINED = {"tok_declined": "card declined", "tok_insufficient_funds": "insufficient funds"}
 #: The beginning of approved tokens that are unique, like the tokens of a real gateway.
 UNIQUE = "tok_ok_"
+#: error-repeated: answers 500 to every call with the first key of an operation, and stores nothing.
 #: slow: answers after SLOW_SECONDS (authorizations only).
 #: timeout-before, error: stores nothing and hangs, or answers 500.
 #: timeout-after: stores the entry, then hangs.
@@ -26,21 +29,29 @@ UNIQUE = "tok_ok_"
 #: webhook, -late, -doubled, -disordered: stores the entry, answers 500 and sends a webhook soon, late, twice, or
 #: before an older webhook.
 SCRIPTS = (
-    *("slow", "timeout-before", "timeout-after", "error", "wrong-amount", "twice"),
+    *("error-repeated", "slow", "timeout-before", "timeout-after", "error", "wrong-amount", "twice"),
     *("webhook", "webhook-late", "webhook-doubled", "webhook-disordered"),
 )
+#: A token whose authorizations are approved and whose captures are declined.
+CAPTURE_DECLINED = "tok_capture_declined"
 TOKENS = ("tok_ok", *DECLINED, *(f"tok_{script.replace('-', '_')}" for script in SCRIPTS))
 
 
 def find_refusal(token: str) -> str | None:
     """Return the reason why an authorization with `token` is declined, or None if it is approved."""
-    return DECLINED.get(token, None if token in TOKENS or token.startswith(UNIQUE) else "no such token")
+    known = token in (*TOKENS, CAPTURE_DECLINED) or token.startswith(UNIQUE)
+    return DECLINED.get(token, None if known else "no such token")
+
+
+def find_capture_refusal(reference: str) -> str | None:
+    """Return the reason why the captures of the authorization `reference` are declined, or None."""
+    return "expired card" if read_script(reference) == "capture-declined" else None
 
 
 def find_script(token: str) -> str:
     """Return the script's name of `token`, or "" if the token has no script."""
     script = token.removeprefix("tok_").replace("_", "-")
-    return script if script in SCRIPTS else ""
+    return script if script in (*SCRIPTS, "capture-declined") else ""
 
 
 def make_reference(token: str) -> str:

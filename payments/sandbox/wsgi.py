@@ -1,7 +1,7 @@
 """The sandbox gateway's HTTP service: `granian --interface wsgi payments.sandbox.wsgi:application`.
 
-Requests: POST /v1/authorize, /v1/capture, /v1/void and /v1/refund with the header Idempotency-Key; GET
-/v1/answers/<key>; GET /v1/ledger?after=<number>&since=<time>.
+Requests: POST /v1/authorize, /v1/capture, /v1/void and /v1/refund with the header Idempotency-Key; POST /v1/dispute as
+a customer's bank; GET /v1/answers/<key>; GET /v1/ledger?after=<number>&since=<time>.
 """
 
 import hmac
@@ -21,12 +21,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
 from django.conf import settings
 
-from payments.gateways.protocol import GatewayAnswer
+from payments.gateways.protocol import ATTEMPT_MARK, GatewayAnswer
 from payments.sandbox import books, hooks, scripts
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024
+OPERATIONS = ("authorize", "capture", "void", "refund", "dispute")
 PAGE = 1000
 
 
@@ -76,7 +77,7 @@ def route(environ: dict[str, Any]) -> tuple[HTTPStatus, Any]:
     given = environ.get("HTTP_AUTHORIZATION", "").encode()
     if not any(hmac.compare_digest(given, f"Bearer {key}".encode()) for key in settings.SANDBOX_KEYS):
         raise Refused(HTTPStatus.UNAUTHORIZED, "unknown merchant: check SANDBOX_KEY")
-    if method == "POST" and (operation := path.removeprefix("/v1/")) in ("authorize", "capture", "void", "refund"):
+    if method == "POST" and (operation := path.removeprefix("/v1/")) in OPERATIONS:
         return act(environ, operation)
     if method == "GET" and path.startswith("/v1/answers/"):
         return look_up(unquote(path.removeprefix("/v1/answers/")))
@@ -88,7 +89,7 @@ def route(environ: dict[str, Any]) -> tuple[HTTPStatus, Any]:
 def look_up(key: str) -> tuple[HTTPStatus, Any]:
     """Return the answer to the earlier call with `key`, with status 404 if there is none."""
     with books.open_books() as connection:
-        answer = books.find_answer(connection, key)
+        answer = books.find_attempt(connection, key)
     if answer is None:
         return HTTPStatus.NOT_FOUND, {"key": key}
     return HTTPStatus.OK, describe(key, answer)
@@ -119,8 +120,10 @@ def act(environ: dict[str, Any], operation: str) -> tuple[HTTPStatus, Any]:
     if not script:
         return HTTPStatus.OK, describe(key, book(operation, key, parameters))
     with books.open_books() as connection:
-        if books.count_call(connection, key) > 1:
+        if books.count_call(connection, key) > 1 and script != "error-repeated":
             script = ""
+    if script == "error-repeated" and ATTEMPT_MARK in key:
+        script = ""
     disturb_before(script)
     body = describe(key, book(operation, key, parameters))
     disturb_after(script, key, operation, body)
@@ -154,6 +157,8 @@ def book(operation: str, key: str, parameters: Parameters) -> GatewayAnswer:
             return books.authorize(connection, key, parameters.token, parameters.amount, parameters.currency)
         if operation == "refund":
             return books.refund(connection, key, parameters.reference, parameters.amount)
+        if operation == "dispute":
+            return books.dispute(connection, key, parameters.reference, parameters.amount)
         amount = parameters.amount if operation == "capture" else None
         return books.end_hold(connection, key, operation, parameters.reference, amount)
 
@@ -173,7 +178,7 @@ def disturb_before(script: str) -> None:
     elif script == "timeout-before":
         time.sleep(scripts.HANG_SECONDS)
         raise Refused(HTTPStatus.GATEWAY_TIMEOUT, "scripted")
-    elif script == "error":
+    elif script in ("error", "error-repeated"):
         raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "scripted")
 
 

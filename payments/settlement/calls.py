@@ -14,14 +14,17 @@ from django.db import close_old_connections, connection
 from payments.gateways.protocol import (
     CALL_SECONDS,
     GatewayAnswer,
+    GatewayFailed,
     GatewayUnavailable,
     MalformedAnswer,
+    SearchUnfinished,
     check_answer,
     load_gateway,
 )
 from payments.models import Operation
 from payments.settlement.claims import CLAIM_SECONDS, Call, claim_calls
-from payments.settlement.results import FinishedCall, record_calls
+from payments.settlement.decisions import FinishedCall
+from payments.settlement.results import record_calls
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ def settle_due_payments() -> int:
         _late_changed.wait_for(lambda: len(_late) < MOST_CALLS, PATIENCE_SECONDS)
     began = time.monotonic()
     calls = claim_calls(MOST_CALLS - len(_late))
-    begin_by = began + CLAIM_SECONDS - 2 * CALL_SECONDS
+    begin_by = began + CLAIM_SECONDS - 2 * CALL_SECONDS  # a call takes at most CALL_SECONDS
     running = {_threads.submit(make_call, call, begin_by) for call in calls}
     while running:
         done, running = wait(running, PATIENCE_SECONDS)
@@ -67,25 +70,32 @@ def make_call(call: Call, begin_by: float) -> FinishedCall:
         return FinishedCall(call, problem="not called: the gateway is too slow for the batch")
     try:
         return FinishedCall(call, answer=ask(call))
+    except SearchUnfinished as unfinished:
+        return FinishedCall(call, cursor=unfinished.cursor)
     except (GatewayUnavailable, MalformedAnswer) as error:
-        return FinishedCall(call, problem=f"{type(error).__name__}: {error}")
+        failed = call.sends and isinstance(error, GatewayFailed)
+        return FinishedCall(call, problem=f"{type(error).__name__}: {error}", is_gateway_error=failed)
     except Exception as error:
         logger.exception("gateway client failed", extra={"payment": call.payment_id})
         return FinishedCall(call, problem=f"{type(error).__name__}: {error}")
 
 
-def ask(call: Call) -> GatewayAnswer:
-    """Return the gateway's checked answer to `call`.
+def ask(call: Call) -> GatewayAnswer | None:
+    """Send `call` to the gateway, or look up its earlier result, and return the checked answer.
 
-    The gateway may have carried out an earlier call of the attempt, so a retry begins with a lookup. If the lookup
-    finds nothing, the call is sent again with the same key, because the first request may still be on its way.
+    Return None if the lookup found no result. The call is then sent again with the same key by a later claim, because
+    the first request may still be on its way.
 
     :raises GatewayUnavailable: no usable answer; the outcome is unknown.
     :raises MalformedAnswer: the answer cannot belong to this call.
     """
     gateway = load_gateway()
-    answer = gateway.lookup(call.key, call.reference) if call.calls > 1 else None
-    if answer is None:
+    answer: GatewayAnswer | None
+    if not call.sends:
+        answer = gateway.lookup(call.key, call.reference, sent_at=call.sent_at, cursor=call.cursor)
+        if answer is None:
+            return None
+    else:
         match call.operation:
             case Operation.authorize:
                 answer = gateway.authorize(call.key, call.token, call.amount, call.currency)

@@ -59,6 +59,7 @@ EXAMPLES: dict[str, Event] = {
         events.PaymentAuthorized(**STAMP, **MONEY),
         events.PaymentDeclined(**STAMP, **MONEY, reason="insufficient_funds"),
         events.PaymentCaptured(**STAMP, **MONEY),
+        events.PaymentFailed(**STAMP, **MONEY, reason="expired_card"),
         events.PaymentVoided(**STAMP, **MONEY),
         events.PaymentRefunded(**STAMP, **MONEY, left=530),
         events.ProductViewed(**STAMP, visitor=VISITOR, sku="MUG-BLUE"),

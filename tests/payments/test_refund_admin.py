@@ -9,7 +9,9 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
+from payments.gateways.sandbox import SandboxGateway
 from payments.models import Case, Payment, Refund
+from payments.reconciliation.cases import reconcile
 from payments.tasks import settle_payments
 from shop.audit.models import StaffAction
 
@@ -41,6 +43,35 @@ def test_staff_refund_a_part_with_a_reason(admin_client: Client, captured: Payme
     page = admin_client.get(reverse("admin:payments_payment_change", args=[captured.pk])).content.decode()
     assert "scratched" in page and "admin:admin" in page
     assert "€37.50 can be refunded" in ask_page(admin_client, captured)
+
+
+def test_money_that_went_back_at_the_gateway_can_not_be_refunded_again(
+    admin_client: Client, captured: Payment, books: Any
+) -> None:
+    SandboxGateway().refund("by hand", captured.gateway_reference, 4000)
+    reconcile()
+    assert "€10.00 can be refunded" in ask_page(admin_client, captured)
+    page = give_back(admin_client, captured, "10.01", number=2).content.decode()
+    assert "1001 can&#x27;t be refunded: 1000 of the captured 5000 is left" in page
+
+
+def test_a_disputed_payment_is_not_refunded(admin_client: Client, captured: Payment) -> None:
+    Case.objects.create(payment=captured, kind="disputed", description="d", fingerprint="f")
+    page = give_back(admin_client, captured, "10").content.decode()
+    assert "the customer disputes this payment at the bank: close its case first" in page
+    assert not Refund.objects.exists()
+
+
+def test_staff_repeat_a_failed_capture(admin_client: Client, captured: Payment) -> None:
+    form = {"action": "capture_again", "_selected_action": [str(captured.pk)]}
+    page = admin_client.post(reverse(PAYMENTS), form, follow=True).content.decode()
+    assert "is captured and wants nothing: only a failed capture repeats" in page
+    Payment.objects.update(status="failed", captured_amount=0)
+    page = admin_client.post(reverse(PAYMENTS), form, follow=True).content.decode()
+    assert f"The capture of payment {captured.pk} will be repeated." in page
+    captured.refresh_from_db()
+    assert (captured.status, captured.wanted) == ("failed", "capture")
+    assert StaffAction.objects.get().action == "capture again"
 
 
 def test_a_form_submitted_twice_refunds_once(admin_client: Client, captured: Payment) -> None:

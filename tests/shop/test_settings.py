@@ -52,6 +52,8 @@ def read_settings(**variables: str) -> dict[str, Any]:
         ("CELERY_BROKER_URL", "amqp://me:hunter2@host", "redis://"),
         ("PAYMENT_GATEWAY", "cash", "'cash'"),
         ("GATEWAY_READ_SECONDS", "0", "'0'"),
+        ("PAYMENT_HOLD_DAYS", "1", "'1' is not a number of days: give a number from 2 to 365"),
+        ("PAYMENT_HOLD_DAYS", "a week", "'a week'"),
         ("EMAIL_URL", "pigeon://me:hunter2@host", "smtp"),
         ("SECRET_KEY_FALLBACKS", "hunter2,,hunter3", "key 2 is empty"),
         ("SECRET_KEY_FALLBACKS", f"for-this-machine-only-{'0123456789abcdef' * 3}", "key 1 is SECRET_KEY itself"),

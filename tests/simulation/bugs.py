@@ -27,8 +27,8 @@ def replace(text: str, old: str, new: str) -> str:
 
 def take_random_gateway_key(patch: pytest.MonkeyPatch) -> None:
     """Send a new idempotency key with every call to the gateway."""
-    key = "claimed.id || ':' || operation || coalesce(':' || refund.number, '') as key"
-    patch.setattr(claims, "_CLAIM", replace(claims._CLAIM, key, "gen_random_uuid()::text as key"))
+    name = "claimed.id || ':' || operation || coalesce(':' || refund.number, '') as name"
+    patch.setattr(claims, "_CLAIM", replace(claims._CLAIM, name, "gen_random_uuid()::text as name"))
 
 
 def store_key_before_the_work(patch: pytest.MonkeyPatch) -> None:

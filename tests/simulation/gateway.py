@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from payments.gateways.protocol import GatewayAnswer, GatewayUnavailable, LedgerEntry, Outcome
+from payments.gateways.protocol import GatewayAnswer, GatewayHint, GatewayUnavailable, LedgerEntry, Outcome
 from tests.simulation.model import Fate
 
 
@@ -34,7 +34,9 @@ class Books:
         """Refund a captured amount."""
         return self._book(key, "refund", reference, amount, "EUR")
 
-    def lookup(self, key: str, reference: str) -> GatewayAnswer | None:
+    def lookup(
+        self, key: str, reference: str, *, sent_at: datetime | None = None, cursor: str = ""
+    ) -> GatewayAnswer | None:
         """Return the answer for `key`, or None. Approve a pending answer, unless `fate` is pending."""
         if key not in self.entries:
             return None
@@ -44,7 +46,7 @@ class Books:
             self.entries[key] = (operation, answer)
         return answer
 
-    def read_hint(self, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
+    def read_hint(self, headers: Mapping[str, str], body: bytes) -> GatewayHint:
         """Fail: this gateway sends no webhooks."""
         raise NotImplementedError
 

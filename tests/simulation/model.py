@@ -37,7 +37,10 @@ class Refund:
 
 @dataclass(slots=True)
 class Call:
-    """A worker's call of the gateway, for example ``refund 2``. `answer` is None if the worker got no answer."""
+    """A worker's step at the gateway, for example for ``refund 2``.
+
+    `answer` is None if the worker got no answer, and "absent" if the gateway has no result.
+    """
 
     operation: str
     answer: str | None
@@ -59,6 +62,7 @@ class Sale:
     calls: Counter[str] = field(default_factory=Counter)  # attempts by operation
     in_flight: list[Call] = field(default_factory=list)  # the last call has the claim
     claimed: bool = False
+    absent: set[str] = field(default_factory=set)  # operations without a result at the last lookup
     ledger: dict[str, str] = field(default_factory=dict)  # the gateway's ledger: operation -> outcome
 
     @property
@@ -232,8 +236,12 @@ class Model:
         sale.calls[operation] += 1
         if sale.ledger.get(operation) == "pending" and fate != "pending":
             sale.ledger[operation] = "approved"  # the gateway has decided since the last call
-        answer = sale.ledger.get(operation) if sale.calls[operation] > 1 else None
-        if answer is None and fate != "lost_before":
+        sends = sale.calls[operation] == 1 or operation in sale.absent
+        sale.absent.discard(operation)
+        answer: str | None = None
+        if not sends or (operation == "authorize" and sale.wanted == "void"):
+            answer = sale.ledger.get(operation, "absent")
+        elif fate != "lost_before":
             booked = self.charge(sale, operation, fate)
             answer = booked if fate in ("answered", "pending") else None
         sale.in_flight.append(Call(operation, answer))
@@ -262,8 +270,13 @@ class Model:
         return True
 
     def record(self, sale: Sale, call: Call) -> None:
-        """Record an answer of the gateway."""
-        if call.operation == "authorize":
+        """Record an answer of the gateway. An authorization of a cancelled order is not sent again."""
+        if call.answer == "absent":
+            if call.operation == "authorize" and sale.wanted == "void":
+                self.settle(sale, "voided", "PaymentVoided")
+            else:
+                sale.absent.add(call.operation)
+        elif call.operation == "authorize":
             if call.answer == "declined":
                 self.settle(sale, "declined", "PaymentDeclined")
                 return

@@ -19,11 +19,12 @@ from orders.lifecycle.saga import Happening, ImpossibleTransition
 from orders.lifecycle.transitions import advance_order
 from orders.models import Order
 from orders.tasks import cancel_overdue_orders
-from payments.models import Payment, Refund
+from payments.models import Attempt, Payment, Refund
 from payments.refunds import NotRefundable, refund_part
 from payments.settlement.calls import make_call
 from payments.settlement.claims import claim_calls
-from payments.settlement.results import FinishedCall, record_calls
+from payments.settlement.decisions import FinishedCall
+from payments.settlement.results import record_calls
 from relay.consumer.registry import all_consumers
 from relay.models import Outbox
 from relay.testing.delivery import make_delivery, surfacing_errors
@@ -145,6 +146,7 @@ class Twin(Model):
         ours = Payment.objects.filter(order_id=self.ids[number])
         ours.update(due_at=now - timedelta(days=1), claimed_until=None)
         Refund.objects.update(due_at=now - timedelta(days=1))
+        Attempt.objects.exclude(sent_at=None).update(sent_at=now - timedelta(days=1))
         (call,) = claim_calls(1)
         assert call.operation == self.sales[number].in_flight[-1].operation.split()[0]
         before, Books.fate = set(Books.entries), fate

@@ -67,9 +67,9 @@ class Migration(migrations.Migration):
         ("relay", "0001_initial"),
         ("catalogue", "0003_version"),
         ("contacts", "0001_initial"),
-        ("orders", "0008_cancel_permission"),
+        ("orders", "0009_cancel_permission"),
         ("inventory", "0005_events_first"),
-        ("payments", "0009_refund_permission"),
+        ("payments", "0011_refund_permission"),
         ("notifications", "0001_initial"),
         ("analytics", "0001_initial"),
     ]

@@ -49,7 +49,8 @@ def find_unpaid_orders() -> Iterator[str]:
             where p.wanted = 'nothing'
               and (p.amount <> r.total
                    or (r.status = 'placed' and p.status not in ('authorized', 'declined'))
-                   or (r.status in ('confirmed', 'shipped', 'delivered') and p.status not in ('captured', 'refunded'))
+                   or (r.status = 'confirmed' and p.status not in ('captured', 'failed', 'refunded'))
+                   or (r.status in ('shipped', 'delivered') and p.status not in ('captured', 'refunded'))
                    or (r.status = 'cancelled' and p.status not in ('declined', 'voided', 'refunded')))
             """
         )

@@ -21,7 +21,7 @@ _TRACES = [
     ("inventory", "movement", ["OrderPlaced", "OrderConfirmed"]),
     ("orders", "transition", ["StockReserved", "StockRejected"]),
     ("orders", "transition", ["PaymentAuthorized", "PaymentDeclined", "PaymentCaptured"]),
-    ("orders", "transition", ["PaymentVoided", "PaymentRefunded"]),
+    ("orders", "transition", ["PaymentFailed", "PaymentVoided", "PaymentRefunded"]),
 ]
 # An order whose stock was rejected has no movements. A backorder has none yet.
 _UNLESS_REJECTED = """

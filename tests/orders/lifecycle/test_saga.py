@@ -13,31 +13,33 @@ H = Happening
 #   note     the state records it, no event                  .   no change, no event
 #   confirm, ship, deliver, or the reason to cancel          !   impossible: decide() raises
 PINS = """
-state     stock    payment    | reserved rejected authorized declined captured voided refunded partly cancel by_staff deadline shipped delivered
-placed    pending  pending    | note     stock    note       money    !        !      !        !      asked  staff    late     !       !
-placed    pending  authorized | confirm  stock    !          !        !        !      !        !      asked  staff    late     !       !
-placed    reserved pending    | !        !        confirm    money    !        !      !        !      asked  staff    late     !       !
-confirmed reserved authorized | !        !        !          !        note     !      !        !      asked  staff    .        !       !
-confirmed reserved captured   | !        !        !          !        !        !      note     .      asked  staff    .        ship    !
-confirmed reserved refunded   | !        !        !          !        !        !      !        !      asked  staff    .        !       !
-shipped   reserved captured   | !        !        !          !        !        !      note     .      !      !        .        !       deliver
-shipped   reserved refunded   | !        !        !          !        !        !      !        !      !      !        .        !       deliver
-delivered reserved captured   | !        !        !          !        !        !      note     .      !      !        .        !       !
-delivered reserved refunded   | !        !        !          !        !        !      !        !      !      !        .        !       !
-cancelled pending  pending    | note     note     note       note     !        note   !        !      .      .        .        !       !
-cancelled pending  authorized | note     note     !          !        !        note   !        !      .      .        .        !       !
-cancelled pending  declined   | note     note     !          !        !        !      !        !      .      .        .        !       !
-cancelled pending  voided     | note     note     !          !        !        !      !        !      .      .        .        !       !
-cancelled reserved pending    | !        !        note       note     !        note   !        !      .      .        .        !       !
-cancelled reserved authorized | !        !        !          !        note     note   !        !      .      .        .        !       !
-cancelled reserved declined   | !        !        !          !        !        !      !        !      .      .        .        !       !
-cancelled reserved captured   | !        !        !          !        !        !      note     .      .      .        .        !       !
-cancelled reserved voided     | !        !        !          !        !        !      !        !      .      .        .        !       !
-cancelled reserved refunded   | !        !        !          !        !        !      !        !      .      .        .        !       !
-cancelled rejected pending    | !        !        note       note     !        note   !        !      .      .        .        !       !
-cancelled rejected authorized | !        !        !          !        !        note   !        !      .      .        .        !       !
-cancelled rejected declined   | !        !        !          !        !        !      !        !      .      .        .        !       !
-cancelled rejected voided     | !        !        !          !        !        !      !        !      .      .        .        !       !
+state     stock    payment    | reserved rejected authorized declined captured failed voided refunded partly cancel by_staff deadline shipped delivered
+placed    pending  pending    | note     stock    note       money    !        !      !      !        !      asked  staff    late     !       !
+placed    pending  authorized | confirm  stock    !          !        !        !      !      !        !      asked  staff    late     !       !
+placed    reserved pending    | !        !        confirm    money    !        !      !      !        !      asked  staff    late     !       !
+confirmed reserved authorized | !        !        !          !        note     note   !      !        !      asked  staff    .        !       !
+confirmed reserved failed     | !        !        !          !        note     !      !      !        !      asked  staff    .        !       !
+confirmed reserved captured   | !        !        !          !        !        !      !      note     .      asked  staff    .        ship    !
+confirmed reserved refunded   | !        !        !          !        !        !      !      !        !      asked  staff    .        !       !
+shipped   reserved captured   | !        !        !          !        !        !      !      note     .      !      !        .        !       deliver
+shipped   reserved refunded   | !        !        !          !        !        !      !      !        !      !      !        .        !       deliver
+delivered reserved captured   | !        !        !          !        !        !      !      note     .      !      !        .        !       !
+delivered reserved refunded   | !        !        !          !        !        !      !      !        !      !      !        .        !       !
+cancelled pending  pending    | note     note     note       note     !        !      note   !        !      .      .        .        !       !
+cancelled pending  authorized | note     note     !          !        !        !      note   !        !      .      .        .        !       !
+cancelled pending  declined   | note     note     !          !        !        !      !      !        !      .      .        .        !       !
+cancelled pending  voided     | note     note     !          !        !        !      !      !        !      .      .        .        !       !
+cancelled reserved pending    | !        !        note       note     !        !      note   !        !      .      .        .        !       !
+cancelled reserved authorized | !        !        !          !        note     note   note   !        !      .      .        .        !       !
+cancelled reserved declined   | !        !        !          !        !        !      !      !        !      .      .        .        !       !
+cancelled reserved failed     | !        !        !          !        note     !      note   !        !      .      .        .        !       !
+cancelled reserved captured   | !        !        !          !        !        !      !      note     .      .      .        .        !       !
+cancelled reserved voided     | !        !        !          !        !        !      !      !        !      .      .        .        !       !
+cancelled reserved refunded   | !        !        !          !        !        !      !      !        !      .      .        .        !       !
+cancelled rejected pending    | !        !        note       note     !        !      note   !        !      .      .        .        !       !
+cancelled rejected authorized | !        !        !          !        !        !      note   !        !      .      .        .        !       !
+cancelled rejected declined   | !        !        !          !        !        !      !      !        !      .      .        .        !       !
+cancelled rejected voided     | !        !        !          !        !        !      !      !        !      .      .        .        !       !
 """  # noqa: E501 - a table needs its columns
 REASONS = {
     "stock": "out_of_stock",
@@ -52,6 +54,7 @@ KNOWN = {
     H.PAYMENT_AUTHORIZED: {"payment": "authorized"},
     H.PAYMENT_DECLINED: {"payment": "declined"},
     H.PAYMENT_CAPTURED: {"payment": "captured"},
+    H.PAYMENT_FAILED: {"payment": "failed"},
     H.PAYMENT_VOIDED: {"payment": "voided"},
     H.PAYMENT_REFUNDED: {"payment": "refunded"},
 }
@@ -130,9 +133,9 @@ def test_in_every_unreachable_state_each_happening_raises() -> None:
 def test_every_pair_has_one_of_three_outcomes() -> None:
     outcomes = [find_outcome(state, happening) for state, happening in product(ALL_STATES, Happening)]
     assert {outcome: outcomes.count(outcome) for outcome in outcomes} == {
-        "decided": 52,
-        "no-op": 53,
-        "raises": 1065,
+        "decided": 59,
+        "no-op": 57,
+        "raises": 1354,
     }
 
 
@@ -194,6 +197,14 @@ def test_a_fully_refunded_order_can_not_be_shipped() -> None:
         follow(*GOOD, H.PAYMENT_REFUNDED, H.MARKED_SHIPPED)
     assert follow(*GOOD, H.PAYMENT_PARTLY_REFUNDED, H.MARKED_SHIPPED)[-1] == "OrderShipped"
     assert follow(*GOOD, H.MARKED_SHIPPED, H.PAYMENT_REFUNDED, H.MARKED_DELIVERED)[-1] == "OrderDelivered"
+
+
+def test_an_order_whose_capture_failed_is_captured_again_or_cancelled() -> None:
+    failed = (*GOOD[:2], H.PAYMENT_FAILED)
+    with pytest.raises(ImpossibleTransition, match="payment failed"):
+        follow(*failed, H.MARKED_SHIPPED)
+    assert follow(*failed, H.PAYMENT_CAPTURED, H.MARKED_SHIPPED)[-1] == "OrderShipped"
+    assert follow(*failed, H.CANCELLED_BY_STAFF, H.PAYMENT_VOIDED)[3:] == ["OrderCancelled", None]
 
 
 def test_an_order_can_not_be_shipped_before_its_payment_is_captured() -> None:

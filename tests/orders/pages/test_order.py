@@ -152,6 +152,24 @@ def test_the_page_of_a_refunded_order_says_so(
     assert words in read_page(cart, order)
 
 
+def test_the_page_says_that_the_payment_failed_until_it_is_taken(cart: Client, order: Order) -> None:
+    let_happen(order, *CONFIRMED, Happening.PAYMENT_FAILED)
+    html = read_page(cart, order)
+    assert "we could not take your payment, and you were not charged" in html
+    assert "the payment is approved" not in html
+    assert '<li class="check check--failed">We could not take the payment</li>' in html
+    assert find_poll(html), "the page must show the next state"
+    let_happen(order, Happening.PAYMENT_CAPTURED)
+    assert "Payment taken" in read_page(cart, order)
+
+
+def test_the_page_of_a_cancelled_order_explains_a_failed_payment(cart: Client, order: Order) -> None:
+    let_happen(order, *CONFIRMED, Happening.PAYMENT_FAILED, Happening.CANCELLED_BY_STAFF)
+    assert "You were not charged. Your bank is releasing the amount" in read_page(cart, order)
+    let_happen(order, Happening.PAYMENT_VOIDED)
+    assert "We are sorry. You were not charged." in read_page(cart, order)
+
+
 def test_a_customer_cancels_a_placed_order(cart: Client, order: Order) -> None:
     answer: Any = cart.post(f"/orders/{order.pk}/cancel/", follow=True)
     assert "You cancelled this order" in answer.content.decode()

@@ -116,7 +116,8 @@ def test_a_payment_that_waits_too_long_is_a_case(place: Any, monkeypatch: pytest
     Attempt.objects.update(started_at=Now() - timedelta(minutes=16))
     [case] = reconcile().open
     assert case.kind == "stuck"
-    assert case.description == f"payment {payment.pk} of order {payment.order_id} waits for its authorize"
+    what = f"payment {payment.pk} of order {payment.order_id} waits for its authorize"
+    assert case.description == f"{what}: GatewayUnavailable: no route to host"
 
 
 def test_a_declined_refund_is_a_case_until_staff_close_it(captured: Payment) -> None:

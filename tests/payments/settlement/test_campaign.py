@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from payments.reconciliation.comparison import find_money_differences
 from payments.refunds import NotRefundable, refund_part
 from payments.sandbox import scripts
 from payments.sandbox.books import open_books
-from payments.settlement import calls, results
+from payments.settlement import calls, decisions
 from relay.models import Outbox
 from tests.payments.settlement.campaign import READ_SECONDS, GatewayProcess, disturb, repeat
 
@@ -34,7 +35,8 @@ def test_ledger_equals_payments_however_often_the_gateway_dies(
 ) -> None:
     print(f"SEED={SEED} repeats the choices")
     chance = random.Random(SEED)
-    monkeypatch.setattr(results, "MAX_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(decisions, "MAX_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(decisions, "ARRIVES_WITHIN", timedelta(seconds=5))
     gateway = GatewayProcess(tmp_path / "gateway.log")
     settings.SANDBOX_URL, settings.GATEWAY_READ_SECONDS = gateway.url, READ_SECONDS
     gateway.start()

@@ -17,7 +17,7 @@ from payments.gateways.sandbox import SandboxGateway
 from payments.handlers import follow_orders
 from payments.models import Attempt, Payment
 from payments.sandbox import scripts
-from payments.settlement import calls, claims, results
+from payments.settlement import calls, claims, decisions, results
 from payments.tasks import settle_payments
 from shop.workqueue.shift import Shift
 from tests.payments.dying import Killed, die, let_claims_expire, settle_in_thread, wait_for_late_calls
@@ -163,7 +163,7 @@ def test_a_silent_gateway_is_called_again_after_growing_pauses(
     assert books() == [("authorize", "approved", 4999)]
 
 
-def fail(*args: object) -> None:
+def fail(*args: object, **trace: object) -> None:
     raise GatewayUnavailable("no route to host")
 
 
@@ -185,7 +185,7 @@ def test_a_crash_in_the_middle_of_a_batch_charges_each_once(
     payments = [place(amount=amount) for amount in (1, 2, 3)]
     ask = calls.ask
 
-    def die_at_the_second(call: claims.Call) -> GatewayAnswer:
+    def die_at_the_second(call: claims.Call) -> GatewayAnswer | None:
         answer = ask(call)
         if call.amount == 2:
             raise Killed
@@ -221,7 +221,7 @@ def test_late_calls_are_recorded_together_by_a_separate_thread(
     """If the calling threads recorded late calls, each payment of a long queue would need its own transaction."""
     recorded: list[tuple[str, int]] = []
 
-    def record(finished: Sequence[results.FinishedCall]) -> None:
+    def record(finished: Sequence[decisions.FinishedCall]) -> None:
         recorded.append((threading.current_thread().name, len(finished)))
         results.record_calls(finished)
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
-from payments.gateways.protocol import GatewayAnswer, GatewayUnavailable
+from payments.gateways.protocol import GatewayAnswer, GatewayHint, GatewayUnavailable
 from payments.gateways.sandbox import SandboxGateway
 from payments.handlers import follow_orders
 from payments.models import Attempt, Payment, Refund
@@ -45,7 +45,7 @@ def bank(monkeypatch: pytest.MonkeyPatch) -> Bank:
         bank.asked.append(f"send {key.partition(':')[2]}")
         return bank.answer(key, reference, amount)
 
-    def lookup(gateway: SandboxGateway, key: str, reference: str = "") -> GatewayAnswer | None:
+    def lookup(gateway: SandboxGateway, key: str, reference: str = "", **trace: Any) -> GatewayAnswer | None:
         bank.asked.append(f"look up {key.partition(':')[2]}")
         return bank.answer(key, reference, taken[key])
 
@@ -152,7 +152,7 @@ def test_the_refund_of_a_hint_is_looked_up_first(captured: Payment, bank: Bank) 
         give_part(captured, amount)
     settle_payments()
     bank.decisions["refund:2"] = ("approved", "")
-    assert take_hint("evt_1", f"{captured.pk}:refund:2")
+    assert take_hint(GatewayHint(id="evt_1", key=f"{captured.pk}:refund:2"))
     settle_payments()
     assert bank.asked[2:] == ["look up refund:2"]
     assert list(Refund.objects.values_list("number", "status")) == [(1, "pending"), (2, "done")]
@@ -162,7 +162,7 @@ def test_a_hint_after_the_end_changes_nothing(captured: Payment, bank: Bank) -> 
     bank.decisions["refund:1"] = ("approved", "")
     give_part(captured, 100)
     settle_payments()
-    assert not take_hint("evt_1", f"{captured.pk}:refund:1")
+    assert not take_hint(GatewayHint(id="evt_1", key=f"{captured.pk}:refund:1"))
     settle_payments()
     assert bank.asked == ["send refund:1"]
 
@@ -174,7 +174,7 @@ def test_a_pending_refund_is_no_case_for_ten_days(captured: Payment, bank: Bank)
     assert reconcile().open == []
     Attempt.objects.update(started_at=Now() - timedelta(days=11))
     [case] = reconcile().open
-    assert (case.kind, case.description.partition(" waits ")[2]) == ("stuck", "for its refund")
+    assert (case.kind, case.description.partition(" waits ")[2]) == ("stuck", "for its refund: pending")
 
 
 def test_only_a_refund_can_be_pending(place: Any, said: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0007_no_pattern_indexes")]
+    dependencies = [("orders", "0008_failed_captures")]
     operations = [
         migrations.AlterModelOptions(
             "order",

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0008_reconciling_turn")]
+    dependencies = [("payments", "0010_held_payments")]
     operations = [
         migrations.AlterModelOptions(
             "payment",
