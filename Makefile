@@ -1,5 +1,5 @@
 # Run all commands with `make` or `.venv/bin/python manage.py`. Both read the environment variables
-# PORT, VAR_DIR, BROKERS=3, EMBEDDED=wheels, DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS, CELERY_BROKER_URL.
+# PORT, VAR_DIR, BROKERS=3, SECURE=1, EMBEDDED=wheels, DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS, CELERY_BROKER_URL.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,13 +7,13 @@ BIN := $(VENV)/bin
 BENCH ?= whole checkout pages hot_product relay latency relays publish consumer healing growth backlog outages payments verify
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: help up reset test test-long simulate faults bench check package requirements
+.PHONY: help up reset test test-secure test-long simulate faults bench check package requirements
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: $(VENV)/installed ## start the shop with all its parts; Ctrl-C stops it (BROKERS=3, EMBEDDED=wheels, PORT=...)
+up: $(VENV)/installed ## start the shop with all its parts; Ctrl-C stops it (BROKERS=3, SECURE=1, PORT=...)
 	@$(BIN)/python manage.py up
 
 reset: $(VENV)/installed ## delete all data and logs below var/
@@ -21,6 +21,9 @@ reset: $(VENV)/installed ## delete all data and logs below var/
 
 test: $(VENV)/installed-dev ## run the tests with the real parts in two processes, with samples of the long tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-secure: $(VENV)/installed-dev ## run the tests of orders through the shop with SECURE=1: passwords, TLS and access rules
+	@SECURE=1 $(BIN)/python -m pytest tests/flows
 
 test-long: $(VENV)/installed-dev ## run the long tests completely
 	@LONG=all $(BIN)/python -m pytest -m long

@@ -66,9 +66,9 @@ def read_appends(wanted: Collection[str]) -> dict[str, float]:
     """Return the broker's Unix time of each event in the log by event id. Wait at most 30 s for the `wanted` ids."""
     from kafka import KafkaConsumer, TopicPartition
 
-    from relay.conf import configuration
+    from relay.process.connection import read_connection
 
-    consumer = KafkaConsumer(bootstrap_servers=configuration().bootstrap_servers, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(**read_connection(), auto_offset_reset="earliest")
     consumer.assign([TopicPartition(TOPIC, number) for number in consumer.partitions_for_topic(TOPIC) or ()])
     consumer.seek_to_beginning()
     appends: dict[str, float] = {}
@@ -86,9 +86,9 @@ def stamp_by_broker() -> None:
     from kafka import KafkaAdminClient
     from kafka.admin import ConfigResource, ConfigResourceType
 
-    from relay.conf import configuration
+    from relay.process.connection import read_connection
 
-    admin = KafkaAdminClient(bootstrap_servers=configuration().bootstrap_servers)
+    admin = KafkaAdminClient(**read_connection())
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, TOPIC, {"message.timestamp.type": "LogAppendTime"})])
     admin.close()
 

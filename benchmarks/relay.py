@@ -24,12 +24,12 @@ def run_naive(expected: int) -> Callable[[], int]:
     from django.db import connection
     from kafka import KafkaProducer
 
-    from relay.conf import configuration
     from relay.forwarder.reader import prefer_position_index
+    from relay.process.connection import read_connection
 
     prefer_position_index()
     producer = KafkaProducer(
-        bootstrap_servers=configuration().bootstrap_servers,
+        **read_connection(),
         acks="all",
         enable_idempotence=True,
         compression_type="lz4",

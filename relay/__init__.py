@@ -6,7 +6,7 @@ loads neither a Kafka client nor the code of consumers. Other modules are privat
 Read the packages and their modules in this order. No module imports a later one:
 
     relay/:             conf, models, arrays
-    relay/database/:    transaction, router
+    relay/database/:    transaction, router, fitness
     relay/:             heartbeat, partitions
     relay/publisher/:   event, topics, tracing, outbox, canary
     relay/process/:     broker, connection, failpoint, loop

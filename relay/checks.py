@@ -15,11 +15,10 @@ from django.utils.module_loading import import_string
 from psycopg import IsolationLevel
 
 from relay.conf import configuration
-from relay.database import connection, transaction
+from relay.database.fitness import find_faults
 from relay.models import Outbox
 
 _HINT_OF_LEVEL = "publish() and consumers need READ COMMITTED. Remove the other level, or use another alias."
-_READ_CACHE = "select seqcache from pg_sequence where seqrelid = to_regclass('relay_outbox_position_seq')"
 
 
 @register("relay")
@@ -97,21 +96,11 @@ def _is_installed(package: str) -> bool:
 
 @register(Tags.database)
 def check_database(*, databases: Sequence[str] | None = None, **options: Any) -> list[CheckMessage]:
-    """Return relay.E002 and relay.E003 for what the relay's database itself has set, if it is in `databases`."""
+    """Return relay.E002, E003 and W002 for the conditions that the relay's database, if chosen, does not meet."""
     alias = configuration().database
     if alias not in (databases or ()) or check_alias():
         return []
-    found: list[CheckMessage] = []
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("select current_setting('transaction_isolation')")
-        (level,) = cursor.fetchone()
-        cursor.execute(_READ_CACHE)
-        row = cursor.fetchone()
-    if level != "read committed":
-        message = f"Transactions of the database {alias!r} are {level.upper()}."
-        found.append(Error(message, hint=_HINT_OF_LEVEL, id="relay.E002"))
-    if row and row[0] != 1:
-        message = f"The sequence relay_outbox_position_seq has a cache of {row[0]}, so positions are not in order."
-        hint = "Run: alter sequence relay_outbox_position_seq cache 1"
-        found.append(Error(message, hint=hint, id="relay.E003"))
-    return found
+    return [
+        (Error if fault.is_serious else Warning)(fault.message, hint=fault.hint, id=f"relay.{fault.code}")
+        for fault in find_faults()
+    ]

@@ -24,19 +24,21 @@ BEAT_EVERY_SECONDS = 2.0
 # Upper bounds of the histograms' buckets in seconds; a last bucket without a bound follows.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-# The value 'epoch' in `at` means that the process has never completed a round.
+# The value 'epoch' in `at` means that the process has never completed a round. A time in the future shows that the
+# database's clock went back. The size of the jump is then the age: a process that works writes a new time at once.
 _WRITE = """
 insert into relay_heartbeat as h (process, name, started_at, at, figures)
 values (%(process)s, %(name)s, %(started_at)s, case when %(completed)s then clock_timestamp() else 'epoch' end,
         %(figures)s::jsonb || jsonb_build_object('tried_at', extract(epoch from clock_timestamp())))
 on conflict (process) do update
-    set started_at = excluded.started_at, at = greatest(h.at, excluded.at), figures = excluded.figures
+    set started_at = excluded.started_at, figures = excluded.figures,
+        at = case when %(completed)s then clock_timestamp() else h.at end
 """
 _READ = """
-select process, name, started_at, extract(epoch from clock_timestamp() - at)::float8,
-       extract(epoch from clock_timestamp())::float8 - coalesce((figures->>'tried_at')::float8, 0),
+select process, name, started_at, abs(extract(epoch from clock_timestamp() - at))::float8,
+       abs(extract(epoch from clock_timestamp())::float8 - coalesce((figures->>'tried_at')::float8, 0)),
        at > 'epoch', figures
-from relay_heartbeat order by at desc
+from relay_heartbeat order by abs(extract(epoch from clock_timestamp() - at))
 """
 _FORGET = """
 delete from relay_heartbeat where process = any(%s)
@@ -163,7 +165,7 @@ def read_ages() -> dict[str, float]:
     """Return, by process name, the seconds since any process with this name last completed a round."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select name, extract(epoch from clock_timestamp() - max(at))::float8 from relay_heartbeat"
+            "select name, min(abs(extract(epoch from clock_timestamp() - at)))::float8 from relay_heartbeat"
             " where at > 'epoch' group by name"
         )
         return dict(cursor.fetchall())

@@ -7,7 +7,7 @@ import hmac
 import math
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +31,8 @@ def describe_session(arguments: list[str]) -> dict[str, str | int | None]:
     # A long transaction would keep vacuum from removing old rows, and slow down the outbox poll.
     # JIT is off, because compiling a query over the outbox's partitions takes longer than running it.
     options = ["jit=off", "statement_timeout=30s", "idle_in_transaction_session_timeout=30s", "lock_timeout=10s"]
+    # The database or the role may have another default level, and publish() would then refuse every order.
+    options.append(r"default_transaction_isolation=read\ committed")
     if name.startswith(_BY_KEY):
         # A cached plan from the time when a table was small would scan the whole table after it has grown.
         options.append("enable_seqscan=off")
@@ -56,6 +58,26 @@ def read_text(name: str, default: str) -> str:
 def read_list(name: str, default: str) -> list[str]:
     """Return the entries of the variable `name`, which are separated by commas. Empty entries are dropped."""
     return [entry for part in read_text(name, default).split(",") if (entry := part.strip())]
+
+
+def read_file(name: str) -> str:
+    """Return the path in the variable `name`, or "" if it is missing or empty.
+
+    :raises ImproperlyConfigured: there is no readable file at this path.
+    """
+    path = read_text(name, "")
+    if path:
+        _check_file(path, name)
+    return path
+
+
+def _check_file(path: str, name: str) -> None:
+    """Raise ImproperlyConfigured, with `name`, unless `path` is a readable file."""
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}={path!r} can't be read: {error.strerror}") from error
 
 
 def read_port(name: str, default: int) -> int:
@@ -187,7 +209,37 @@ def read_database(name: str, default: str) -> dict[str, Any]:
     database: dict[str, Any] = env.db_url_config(read_text(name, default))
     if not database.get("NAME"):
         raise ImproperlyConfigured(f"{name} contains no database name: give an address like {example}")
+    options = database.get("OPTIONS", {})
+    if options.get("sslmode", "prefer") not in _SSL_MODES:
+        raise ImproperlyConfigured(f"{name}: sslmode={options['sslmode']!r} is not one of {', '.join(_SSL_MODES)}")
+    for option in ("sslrootcert", "sslcert", "sslkey", "passfile"):
+        if read_text(name, "") and options.get(option, "system") != "system":
+            _check_file(str(options[option]), f"{name}: {option}")
     return database
+
+
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+def read_valkey(name: str, default: str) -> str:
+    """Return the address of Valkey in the variable `name`, with the scheme ``redis``, or ``rediss`` for TLS.
+
+    :raises ImproperlyConfigured: the address is invalid, or names a file of certificates that can't be read.
+    """
+    url = read_url(name, default, ("redis", "rediss"), "redis://:password@host:6379/0")
+    options, encrypted = dict(parse_qsl(urlsplit(url).query)), urlsplit(url).scheme == "rediss"
+    if not encrypted and any(option.startswith("ssl_") for option in options):
+        raise ImproperlyConfigured(f"{name} has options of TLS, but its scheme is redis: write rediss://")
+    if options.get("ssl_cert_reqs", "required") not in ("required", "optional", "none"):
+        found = options["ssl_cert_reqs"]
+        raise ImproperlyConfigured(f"{name}: ssl_cert_reqs={found!r} is not one of required, optional, none")
+    for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        if option in options:
+            _check_file(options[option], f"{name}: {option}")
+    if encrypted and "ssl_cert_reqs" not in options:
+        # Without this option Celery would accept any certificate.
+        url += f"{'&' if options else '?'}ssl_cert_reqs=required"
+    return url
 
 
 def read_servers(name: str, default: list[str]) -> list[str]:

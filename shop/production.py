@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from shop.environment import read_bool, read_choice
+from shop.environment import read_bool
 
 #: The SECRET_KEY outside production. It is public, because it is part of the source code.
 KNOWN_KEY = "for-this-machine-only-" + "0123456789abcdef" * 3
@@ -18,7 +18,6 @@ KNOWN_PASSWORDS = {
     *("shop", "postgres", "postgresql", "password", "passwort", "secret", "admin", "administrator", "root", "user"),
     *("test", "demo", "example", "changeme", "change-me", "change_me", "123456", "12345678", "123456789", "qwerty"),
 }
-KAFKA_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,9 @@ def find_sms_mailbox(settings: Any) -> str:
 
 def find_open_kafka(settings: Any) -> str:
     """Return the problem if Kafka's clients do not authenticate. TLS alone proves only the broker's identity."""
-    protocol = read_choice("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", KAFKA_PROTOCOLS)
-    if protocol.startswith("SASL_"):
+    if settings.KAFKA_SECURITY_PROTOCOL.startswith("SASL_"):
         return ""
-    return f"KAFKA_SECURITY_PROTOCOL is {protocol}: anyone who reaches Kafka can forge events"
+    return f"KAFKA_SECURITY_PROTOCOL is {settings.KAFKA_SECURITY_PROTOCOL}: anyone who reaches Kafka can forge events"
 
 
 def find_missing_proxy(settings: Any) -> str:

@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 from django.http import HttpRequest
 from django.templatetags.static import static
 
+from shop.embedded.credentials import read_credentials
 from shop.environment import (
     derive_keys,
     describe_session,
@@ -25,7 +26,9 @@ from shop.environment import (
     read_servers,
     read_text,
     read_url,
+    read_valkey,
 )
+from shop.kafka_security import read_kafka_security
 from shop.production import KNOWN_KEY, refuse_risks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -63,6 +66,9 @@ OUTSIDE_PARTS = {
     ]
     if read_text(variable, "")
 }
+
+#: Credentials of the embedded parts, or None without SECURE=1.
+CREDENTIALS = read_credentials(VAR_DIR)
 
 ROOT_URLCONF = "shop.urls"
 WSGI_APPLICATION = "shop.wsgi.application"
@@ -130,8 +136,13 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# The address may contain options of psycopg, for example ?sslmode=require.
-_database = read_database("DATABASE_URL", f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/shop")
+# The address may contain options of psycopg, for example ?sslmode=verify-full&sslrootcert=/etc/ca.pem.
+_database = read_database(
+    "DATABASE_URL",
+    CREDENTIALS.make_database_url(POSTGRES_PORT)
+    if CREDENTIALS
+    else f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/shop",
+)
 DATABASES = {
     "default": {
         **_database,
@@ -150,8 +161,13 @@ DATABASES = {
 KAFKA_BOOTSTRAP_SERVERS = read_servers(
     "KAFKA_BOOTSTRAP_SERVERS", [f"127.0.0.1:{KAFKA_PORT + n}" for n in range(BROKERS)]
 )
+_kafka_security = read_kafka_security()
+KAFKA_SECURITY_PROTOCOL = _kafka_security.get("security_protocol", "PLAINTEXT")
+if CREDENTIALS and "kafka" not in OUTSIDE_PARTS:
+    _kafka_security, KAFKA_SECURITY_PROTOCOL = CREDENTIALS.describe_kafka_client(sys.argv), "SASL_SSL"
 RELAY: dict[str, Any] = {
     "BOOTSTRAP_SERVERS": KAFKA_BOOTSTRAP_SERVERS,
+    "CLIENT_OPTIONS": _kafka_security,
     "SOURCE": "/shop",
     # Modules that define the event classes and their topics.
     "EVENTS": ["shop.events"],
@@ -173,8 +189,9 @@ RELAY: dict[str, Any] = {
     "RETENTION_MS": {"shop.activity": 7 * 24 * 3600 * 1000},
 }
 
-CELERY_BROKER_URL = read_url(
-    "CELERY_BROKER_URL", f"redis://127.0.0.1:{VALKEY_PORT}/0", ("redis", "rediss"), "redis://:password@host:6379/0"
+CELERY_BROKER_URL = read_valkey(
+    "CELERY_BROKER_URL",
+    CREDENTIALS.make_valkey_url(VALKEY_PORT) if CREDENTIALS else f"redis://127.0.0.1:{VALKEY_PORT}/0",
 )
 
 if read_text("EMAIL_URL", ""):
@@ -248,7 +265,7 @@ RATE_LIMITS = {
     **{"log-in": (60, 60), "register": (20, 3600)},
 }
 RATE_LIMITS_ON = read_choice("RATE_LIMITS", "on", ("on", "off")) == "on"
-LIMITS_URL = read_url("LIMITS_URL", CELERY_BROKER_URL, ("redis", "rediss"), "redis://:password@host:6379/0")
+LIMITS_URL = read_valkey("LIMITS_URL", CELERY_BROKER_URL)
 #: Number of proxies in front of the web. Each proxy adds an address to X-Forwarded-For.
 TRUSTED_PROXIES = int(read_choice("TRUSTED_PROXIES", "0", ("0", "1", "2", "3")))
 

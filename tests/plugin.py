@@ -5,6 +5,7 @@ samples as CI.
 """
 
 import os
+import secrets
 import socket
 from pathlib import Path
 from zlib import crc32
@@ -40,7 +41,14 @@ PORTS = ("POSTGRES_PORT", "KAFKA_PORT", "VALKEY_PORT", "SANDBOX_PORT")
 for variable in ("DEBUG", "PRODUCTION", "BROKERS", *PORTS, "EMAIL_URL"):
     os.environ.pop(variable, None)
 os.environ["PORT"] = str(choose_port(8700))
-FOLDER = "test" if WORKER == "gw0" else f"test-{WORKER}"
+# With SECURE=1 the shop of the tests has passwords, certificates and a folder of its own. This process and the shop
+# derive the passwords from SECURE_KEY, because settings are read before the shop's folder exists.
+SECURE = os.environ.get("SECURE") == "1"
+os.environ["SECURE"] = "1" if SECURE else "0"
+os.environ.pop("SECURE_KEY", None)
+if SECURE:
+    os.environ["SECURE_KEY"] = secrets.token_hex(32)
+FOLDER = ("secure" if SECURE else "test") + ("" if WORKER == "gw0" else f"-{WORKER}")
 os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / FOLDER)
 # All requests of tests come from one address and would exceed its rate limits.
 os.environ["RATE_LIMITS"] = "off"

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from relay.consumer.consumer import Consumer
 from relay.consumer.receiver import Receiver
+from relay.database.fitness import DatabaseUnfit
 from relay.process.loop import prepare_for_batches, stop_on_signals
 from relay.publisher.topics import build_decoders
 
@@ -31,4 +32,7 @@ class ConsumeCommand(BaseCommand):
         stopping = stop_on_signals()
         self.stderr.write(f"consuming {', '.join(self.consumer.topics)} as {self.consumer.name}")
         prepare_for_batches()
-        Receiver(self.consumer, options["instance"]).run(stopping)
+        try:
+            Receiver(self.consumer, options["instance"]).run(stopping)
+        except DatabaseUnfit as error:
+            raise CommandError(str(error)) from error

@@ -21,6 +21,7 @@ from relay.consumer.cursors import take_parked
 from relay.consumer.deliveries import Delivery, Place
 from relay.consumer.subscription import FEW_RECORDS, Subscription
 from relay.consumer.sweep import Sweep
+from relay.database.fitness import demand_fitness
 from relay.heartbeat import Pulse
 from relay.process.failpoint import failpoint
 from relay.process.loop import TRANSIENT, Backoff
@@ -64,12 +65,15 @@ class Receiver:
         return [*self._consumer.topics, CanarySent.topic]
 
     def run(self, stopping: threading.Event) -> None:
-        """Consume until `stopping` is set. Retry while the database or Kafka is unavailable."""
+        """Consume until `stopping` is set. Retry while the database or Kafka is unavailable.
+
+        :raises DatabaseUnfit: handlers can't publish events in this database.
+        """
         backoff = Backoff(stopping, pulse=self._pulse)
         subscription: Subscription | None = None
         while not stopping.is_set():
             try:
-                subscription = subscription or Subscription(self._consumer.name, self.topics, instance=self._instance)
+                subscription = subscription or self._subscribe()
                 self._round(subscription, stopping)
                 backoff.succeed()
             except TRANSIENT as error:
@@ -82,6 +86,10 @@ class Receiver:
         if subscription is not None:
             subscription.close()
         self._ahead.shutdown()
+
+    def _subscribe(self) -> Subscription:
+        demand_fitness()
+        return Subscription(self._consumer.name, self.topics, instance=self._instance)
 
     def _round(self, subscription: Subscription, stopping: threading.Event) -> None:
         running = self._breaker.may_run()

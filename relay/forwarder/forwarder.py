@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from relay.conf import configuration
+from relay.database.fitness import demand_fitness
 from relay.forwarder.buffer import Buffer
 from relay.forwarder.headroom import Headroom
 from relay.forwarder.lease import LeaseLost, ShardLeases
@@ -57,13 +58,20 @@ class Forwarder:
         self._producer: Producer | None = None
         self._news = threading.Event()
         self._progressed_at = time.monotonic()
+        self._is_fit = False  # the database meets the conditions; checked again after a failure, such as a failover
         self._is_behind = False  # the buffer or a read was full, so more rows are unpublished
 
     def run(self, stopping: threading.Event) -> None:
-        """Forward until `stopping` is set. Retry while the database or Kafka is unavailable."""
+        """Forward until `stopping` is set. Retry while the database or Kafka is unavailable.
+
+        :raises DatabaseUnfit: the database would lose events.
+        """
         backoff = Backoff(stopping, pulse=self._pulse, longest=2.0)
         while not stopping.is_set():
             try:
+                if not self._is_fit:
+                    demand_fitness()
+                    self._is_fit = True
                 self._canary.tick()
                 self._news.clear()
                 progressed = self.forward_round()
@@ -73,6 +81,7 @@ class Forwarder:
                     self._news.wait(self._reader.seconds_left)
             except (*TRANSIENT, LeaseLost) as error:
                 self._forget()
+                self._is_fit = False
                 backoff.pause("relay cannot forward", error)
         self.stop()
 

@@ -3,6 +3,7 @@
 The epoch of a shard increases with each change of owner, so a former owner can't mark rows.
 """
 
+import logging
 import math
 import time
 from collections.abc import Collection, Sequence
@@ -13,18 +14,41 @@ from relay.conf import configuration
 from relay.database import connection, transaction
 from relay.models import SHARDS
 
+logger = logging.getLogger(__name__)
+
 # A relay sends only within this time after a renewal. A delivery (DELIVERY_TIMEOUT_SECONDS) then ends before the lease.
 RENEW_SECONDS = 1.0
 # The renewal interval while this relay holds fewer shards than its share.
 WAITING_SECONDS = 0.25
+# A lease that ends later than this number of lease times shows that the database's clock went back. It is above 1,
+# because during a change of RELAY["LEASE_SECONDS"] another relay may use a longer time.
+LONGEST = 2
 
 _CREATE = """
 insert into relay_shardlease (shard, owner, epoch, until, low_mark)
 select shard, '', 0, to_timestamp(0), 0 from generate_series(0, %s) shard on conflict do nothing
 """
+# A lease or membership that ends later than its lease time from now shows that the database's clock went back. It is
+# shortened, because a dead relay would keep its shards and its share until then. A live relay renews within a second.
 _JOIN = """
-insert into relay_relaymember (owner, until) values (%s, clock_timestamp() + make_interval(secs => %s))
+with leases as (
+    update relay_shardlease lease set until = clock_timestamp() + make_interval(secs => %(seconds)s)
+    from (select shard from relay_shardlease
+          where owner <> %(owner)s and until > clock_timestamp() + make_interval(secs => %(longest)s)
+          order by shard for update skip locked) late
+    where lease.shard = late.shard
+    returning lease.shard
+), members as (
+    update relay_relaymember member set until = clock_timestamp() + make_interval(secs => %(seconds)s)
+    from (select owner from relay_relaymember
+          where owner <> %(owner)s and until > clock_timestamp() + make_interval(secs => %(longest)s)
+          order by owner for update skip locked) late
+    where member.owner = late.owner
+)
+insert into relay_relaymember (owner, until)
+values (%(owner)s, clock_timestamp() + make_interval(secs => %(seconds)s))
 on conflict (owner) do update set until = excluded.until
+returning (select count(*) from leases)
 """
 _LOCK = "select shard, epoch, low_mark from relay_shardlease where owner = %s order by shard for update"
 _REFUSED = "select topic, key, position from relay_outbox where refused_reason is not null"
@@ -102,7 +126,8 @@ class ShardLeases:
         with transaction.atomic(), connection.cursor() as cursor:
             if not self.epochs:
                 cursor.execute(_CREATE, [SHARDS - 1])
-            cursor.execute(_JOIN, [self.owner, seconds])
+            cursor.execute(_JOIN, {"owner": self.owner, "seconds": seconds, "longest": LONGEST * seconds})
+            (late,) = cursor.fetchone()
             cursor.execute(_LOCK, [self.owner])
             held = cursor.fetchall()
             # Read after the lock: the trigger of a redrive waits for the lock, or has lowered the watermark before.
@@ -116,6 +141,8 @@ class ShardLeases:
             if len(held) < share:
                 cursor.execute(_TAKE, {"owner": self.owner, "seconds": seconds, "count": share - len(held)})
                 held += cursor.fetchall()
+        if late:
+            logger.warning("the clock of the database went back: shortened leases", extra={"shards": late})
         self._check(held)
         self.refused = refused
         self.epochs = {shard: epoch for shard, epoch, _ in held}

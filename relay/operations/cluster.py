@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ConfigResource,
+    ConfigResourceType,
+    ResourcePattern,
+    ResourceType,
+)
 from kafka.errors import TopicAlreadyExistsError
 
 from relay.conf import configuration
 from relay.consumer.deliveries import Delivery, read_record
+from relay.operations.grants import Grant
 from relay.process.broker import BrokerUnavailable
 from relay.process.connection import broker_errors, read_connection
 
@@ -90,14 +99,33 @@ def read_committed(groups: Sequence[str]) -> dict[str, dict[tuple[str, int], int
     }
 
 
-def is_reachable() -> bool:
-    """Return whether a broker answers."""
-    try:
-        with _admin() as admin:
-            admin.list_topics()
-    except BrokerUnavailable:
-        return False
-    return True
+def check_access() -> None:
+    """Log in to the cluster.
+
+    :raises BrokerUnavailable: no broker answered, or it refused the log-in. The message has the reason.
+    """
+    with _admin() as admin:
+        admin.list_topics()
+
+
+def allow(grants: Sequence[Grant]) -> None:
+    """Let Kafka's authorizer allow `grants`, in addition to what it allows already.
+
+    :raises BrokerUnavailable: no broker answered, the cluster has no authorizer, or this client may not change it.
+    """
+    rules = [
+        ACL(
+            f"User:{grant.user}",
+            "*",
+            ACLOperation[grant.operation],
+            ACLPermissionType.ALLOW,
+            ResourcePattern(ResourceType[grant.kind], grant.name),
+        )
+        for grant in grants
+    ]
+    with _admin() as admin:
+        if failed := admin.create_acls(rules)["failed"]:
+            raise BrokerUnavailable(f"{failed[0].__name__}: {failed[0].description}")
 
 
 def read_log(topics: Sequence[str]) -> Iterator[Delivery]:

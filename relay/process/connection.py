@@ -8,6 +8,7 @@ from kafka.errors import (
     InvalidRecordError,
     InvalidTopicError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
 )
@@ -37,4 +38,8 @@ def broker_errors() -> Iterator[None]:
 def explain(error: Exception) -> Exception:
     """Return `error` as RecordRefused or BrokerUnavailable."""
     kind = RecordRefused if isinstance(error, _REFUSALS) else BrokerUnavailable
-    return kind(f"{type(error).__name__}: {error}")
+    hint = ""
+    if isinstance(error, KafkaTimeoutError) and "security_protocol" in configuration().client_options:
+        # The library loses the broker's reason if the broker has closed the connection before the library reads it.
+        hint = ". Check the user, the password and the certificates of CLIENT_OPTIONS, too"
+    return kind(f"{type(error).__name__}: {error}{hint}")

@@ -8,8 +8,8 @@ from django.conf import settings
 from rich.console import Console
 from rich.table import Table
 
-# The options of a connection that psql needs as well.
-_ENCRYPTION = {"sslmode", "sslrootcert", "sslcert", "sslkey"}
+# The options of a connection that psql needs as well. The passfile contains the password.
+_ENCRYPTION = {"sslmode", "sslrootcert", "sslcert", "sslkey", "passfile"}
 DEMO_USER = DEMO_PASSWORD = "staff"
 
 
@@ -30,6 +30,8 @@ def list_addresses() -> dict[str, str]:
 def show_addresses(addresses: dict[str, str], *, with_web: bool) -> None:
     """Print `addresses` as a table; `with_web` adds the web pages and, outside production, the demo log-in."""
     table = Table(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     names = {"web": "storefront", "api": "API documentation", "admin": "admin"}
     for part, address in addresses.items():
         if with_web or part not in names:

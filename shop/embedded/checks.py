@@ -5,15 +5,47 @@ from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 import psutil
-import psycopg
 from django.conf import settings
+from django.db import connection
 
-from shop.embedded import kafka
+from relay.operations import cluster
+from shop.embedded import kafka, postgres
+from shop.embedded.certificates import CredentialsUnavailable
 from shop.embedded.parts import Part
+from shop.environment import read_text
+from shop.kafka_security import VARIABLES
 
 
 class CannotBegin(Exception):
     """The environment does not allow a start. The message says which variable to change."""
+
+
+def check_security() -> None:
+    """Check that the data were created with the same SECURE, and that no variable for Kafka would be ignored.
+
+    With SECURE=1 create the missing credentials.
+
+    :raises CannotBegin: the message says what to change.
+    """
+    if "kafka" not in settings.OUTSIDE_PARTS and (ignored := [name for name in VARIABLES if read_text(name, "")]):
+        raise CannotBegin(
+            f"{ignored[0]} describes a Kafka of your own: set KAFKA_BOOTSTRAP_SERVERS, too, or unset {ignored[0]}. "
+            "SECURE=1 protects the embedded Kafka"
+        )
+    credentials = settings.CREDENTIALS
+    secured = (settings.VAR_DIR / "secure" / "ca.pem").exists()
+    data = [folder for folder in (postgres.find_data_folder() / "data", kafka.FOLDER) if folder.exists()]
+    if data and secured != bool(credentials):
+        raise CannotBegin(
+            f"{data[0]} was created {'with' if secured else 'without'} SECURE=1: "
+            f"{'unset SECURE' if secured else 'set SECURE=0'}, set VAR_DIR to another folder, "
+            "or delete the data with `make reset`"
+        )
+    if credentials:
+        try:
+            credentials.create()
+        except CredentialsUnavailable as error:
+            raise CannotBegin(str(error)) from error
 
 
 def check_ports(parts: Iterable[Part]) -> None:
@@ -71,7 +103,7 @@ def check_outside_parts() -> None:
     """
     checks: dict[str, tuple[str, Callable[[], None]]] = {
         "postgres": ("DATABASE_URL", _check_postgres),
-        "kafka": ("KAFKA_BOOTSTRAP_SERVERS", _check_kafka),
+        "kafka": ("KAFKA_BOOTSTRAP_SERVERS", cluster.check_access),
         "valkey": ("CELERY_BROKER_URL", _check_broker),
         "gateway": ("SANDBOX_URL", _check_gateway),
     }
@@ -87,21 +119,8 @@ def check_outside_parts() -> None:
 
 
 def _check_postgres() -> None:
-    database = settings.DATABASES["default"]
-    psycopg.connect(
-        host=database["HOST"],
-        port=database["PORT"] or None,
-        user=database["USER"],
-        password=database["PASSWORD"],
-        dbname=database["NAME"],
-        connect_timeout=3,
-    ).close()
-
-
-def _check_kafka() -> None:
-    servers = [urlsplit(f"//{server}") for server in settings.KAFKA_BOOTSTRAP_SERVERS]
-    if not any(kafka.answers(server.hostname or "", server.port or 9092) for server in servers):
-        raise ConnectionError(f"no Kafka broker answers at {', '.join(settings.KAFKA_BOOTSTRAP_SERVERS)}")
+    connection.ensure_connection()
+    connection.close()
 
 
 def _check_broker() -> None:

@@ -52,14 +52,9 @@ def _list_probes() -> dict[str, Callable[[], bool]]:
 
 
 def _postgres_answers() -> bool:
+    wanted = connection.get_connection_params()
     try:
-        psycopg.connect(
-            host="127.0.0.1",
-            port=settings.POSTGRES_PORT,
-            user="postgres",
-            dbname="postgres",
-            connect_timeout=2,
-        ).close()
+        psycopg.connect(**wanted | {"dbname": "postgres", "connect_timeout": 2}).close()
     except psycopg.Error:
         return False
     return True
@@ -68,7 +63,7 @@ def _postgres_answers() -> bool:
 def _valkey_answers() -> bool:
     from redis import Redis, RedisError
 
-    client = Redis(port=settings.VALKEY_PORT, socket_timeout=1, socket_connect_timeout=1)
+    client = Redis.from_url(settings.CELERY_BROKER_URL, socket_timeout=1, socket_connect_timeout=1)
     try:
         return bool(client.ping())
     except RedisError:

@@ -18,7 +18,7 @@ def read_age(name: str, host: str = "") -> float | None:
     """Return the age in seconds of the newest heartbeat `name` on `host` (or on any host), or None without one."""
     with psycopg.connect(os.environ["DATABASE_URL"], connect_timeout=3, application_name="shop heart") as connection:
         row = connection.execute(
-            "select extract(epoch from clock_timestamp() - max(at))::float8 from relay_heartbeat"
+            "select min(abs(extract(epoch from clock_timestamp() - at)))::float8 from relay_heartbeat"
             " where starts_with(process, %s)",
             [f"{name}@{host}:" if host else f"{name}@"],
         ).fetchone()

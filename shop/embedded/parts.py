@@ -130,7 +130,7 @@ def _list_outside_parts(brokers: list[str]) -> list[Part]:
         *(
             Part(
                 name,
-                partial(kafka.exec_broker, index),
+                partial(kafka.exec_broker, index, ("relay", *CONSUMERS)),
                 stop_stage=1,
                 ready_seconds=120 if are_there() else 900,  # 900 s leave time for the download of the jars
                 ports={
@@ -154,7 +154,7 @@ def _list_jobs(brokers: list[str]) -> list[Part]:
         Part("database", setup.prepare_database, after=("postgres",), is_job=True),
         Part(
             "topics",
-            partial(run_command, "manage.py create_topics"),
+            setup.prepare_kafka,
             after=tuple(brokers),
             is_job=True,
         ),
@@ -167,6 +167,8 @@ def run_command(command: str) -> None:
     sys.argv = command.split()
     # The supervisor has read the settings under its own name: set the session's name to this program's.
     settings.DATABASES["default"]["OPTIONS"] |= describe_session(sys.argv)
+    if settings.CREDENTIALS and "kafka" not in settings.OUTSIDE_PARTS:
+        settings.RELAY["CLIENT_OPTIONS"] = settings.CREDENTIALS.describe_kafka_client(sys.argv)
     if sys.argv[0] == "manage.py":
         from django.core.management import execute_from_command_line
 

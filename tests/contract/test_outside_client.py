@@ -53,6 +53,16 @@ def live(order_id: UUID) -> None:
             publish(replace(EXAMPLES[event_type], event_id=uuid4(), order_id=order_id))
 
 
+#: librdkafka's names for the security options of kafka-python.
+SECURITY = {
+    "security_protocol": "security.protocol",
+    "sasl_mechanism": "sasl.mechanisms",
+    "sasl_plain_username": "sasl.username",
+    "sasl_plain_password": "sasl.password",
+    "ssl_cafile": "ssl.ca.location",
+}
+
+
 class Raw(NamedTuple):
     """A message as librdkafka returns it."""
 
@@ -64,9 +74,11 @@ class Raw(NamedTuple):
 
 def read_raw(topic: str) -> list[Raw]:
     """Return all messages of a topic, read without a consumer group."""
+    options = configuration().client_options
     consumer = Consumer(
         {
             "bootstrap.servers": ",".join(configuration().bootstrap_servers),
+            **{name: options[option] for option, name in SECURITY.items() if option in options},
             "group.id": f"outside-{uuid4()}",
             "enable.auto.commit": False,
             "enable.partition.eof": False,

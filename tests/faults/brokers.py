@@ -27,7 +27,7 @@ def make_cluster_shop() -> RunningShop:
     port = choose_port(9700)
     var_dir = Path(os.environ["VAR_DIR"])
     folder = var_dir.with_name(f"{var_dir.name}-brokers")
-    return RunningShop(port=port, var_dir=folder, BROKERS="3", EMBEDDED="wheels")
+    return RunningShop(port=port, var_dir=folder, BROKERS="3", EMBEDDED="wheels", SECURE="0")
 
 
 def wait_until(reached: Callable[[], bool], what: str, seconds: float) -> None:

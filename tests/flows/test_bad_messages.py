@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from kafka import KafkaProducer
 
+from relay.process.connection import read_connection
 from tests.client import Customer, make_order
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
@@ -25,7 +26,7 @@ def explained(running_shop: RunningShop) -> Iterator[None]:
 
 
 def send_raw(shop: RunningShop, key: bytes | None, value: bytes, headers: Headers) -> None:
-    producer = KafkaProducer(bootstrap_servers=shop.addresses["kafka"], allow_auto_create_topics=False)
+    producer = KafkaProducer(**read_connection(), allow_auto_create_topics=False)
     producer.send("shop.orders", value=value, key=key, headers=headers).get(timeout=20)
     producer.close()
 

@@ -88,6 +88,12 @@ def test_a_sequence_with_a_cache_is_e003() -> None:
     assert find_ids() == []  # nothing queries a database that was not chosen
 
 
+@pytest.mark.django_db
+def test_a_clock_that_differs_is_w002(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.database.fitness.CLOCK_SECONDS", -1.0)
+    assert find_ids(databases=["default"]) == ["relay.W002"]
+
+
 def test_an_alias_that_is_not_there_is_e004(settings: Settings) -> None:
     settings.RELAY = {**settings.RELAY, "DATABASE": "events"}
     (message,) = checks.check_alias()

@@ -202,3 +202,23 @@ def test_the_age_of_a_name_is_the_age_of_its_freshest_process() -> None:
     heartbeat.beat("readers")
     ages = read_ages()
     assert ages["readers"] < 5 and 420 <= ages["lenders"] < 430
+
+
+def test_a_dead_process_does_not_look_alive_after_the_database_clock_went_back() -> None:
+    """After the clock went back by an hour, the last times are in the future."""
+    live, dead = Pulse("readers"), Pulse("readers")
+    dead.process += "0"
+    for pulse in (live, dead):
+        pulse.beat()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update relay_heartbeat set at = at + interval '1 hour', figures = jsonb_set(figures, '{tried_at}',"
+            " to_jsonb((figures->>'tried_at')::float8 + 3600))"
+        )
+    assert ask("--max-age", "15") == 1
+    live.write()
+    assert ask("--max-age", "15") == 0
+    assert read_ages()["readers"] < 15
+    ages = {process.process: process for process in read_processes()}
+    assert ages[live.process].tried_age < 15
+    assert (ages[dead.process].age or 0) > 3000 and ages[dead.process].tried_age > 3000

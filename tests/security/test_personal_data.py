@@ -17,6 +17,7 @@ import redis
 from django.conf import settings
 from kafka import KafkaConsumer, TopicPartition
 
+from relay.process.connection import read_connection
 from tests.client import Answer, Customer, call, make_order
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
@@ -87,7 +88,7 @@ def wait_until_complete(shop: RunningShop, order_id: str, seconds: float = 60) -
 @contextmanager
 def recording(shop: RunningShop) -> Iterator[list[bytes]]:
     """Yield a list of all commands to Valkey during the block. After the block, add Valkey's contents to the list."""
-    valkey = redis.Redis.from_url(shop.addresses["valkey"])
+    valkey = redis.Redis.from_url(settings.CELERY_BROKER_URL)
     recorded: list[bytes] = []
     ended = threading.Event()
 
@@ -148,9 +149,7 @@ def find_planted(texts: Iterator[tuple[str, bytes]]) -> list[str]:
 
 def read_kafka() -> Iterator[tuple[str, bytes]]:
     """Yield the place and the key, value and headers of each record of all topics."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.KAFKA_BOOTSTRAP_SERVERS, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = KafkaConsumer(**read_connection(), enable_auto_commit=False, auto_offset_reset="earliest")
     with closing(consumer):
         places = [TopicPartition(t, p) for t in consumer.topics() for p in consumer.partitions_for_topic(t) or ()]
         consumer.assign(places)

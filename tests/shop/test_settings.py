@@ -49,6 +49,11 @@ def read_settings(**variables: str) -> dict[str, Any]:
         ("DATABASE_URL", "mysql://me:hunter2@host/shop", "postgres://"),
         ("DATABASE_URL", "postgres://me:hunter2@host:port/shop", "postgres://"),
         ("DATABASE_URL", "postgres://me:hunter2@host", "contains no database name"),
+        ("DATABASE_URL", "postgres://me:hunter2@host/shop?sslmode=on", "sslmode='on' is not one of disable, allow"),
+        ("DATABASE_URL", "postgres://me:hunter2@host/shop?sslrootcert=/no.pem", "sslrootcert='/no.pem' can't be read"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS", "'TLS'"),
+        ("KAFKA_SASL_PASSWORD", "hunter2", "KAFKA_SECURITY_PROTOCOL='PLAINTEXT' ignores it"),
+        ("CELERY_BROKER_URL", "rediss://:hunter2@host/0?ssl_ca_certs=/no.pem", "ssl_ca_certs='/no.pem' can't be read"),
         ("CELERY_BROKER_URL", "amqp://me:hunter2@host", "redis://"),
         ("PAYMENT_GATEWAY", "cash", "'cash'"),
         ("GATEWAY_READ_SECONDS", "0", "'0'"),
@@ -90,7 +95,7 @@ def test_outside_parts_replace_those_of_this_machine() -> None:
     assert database["OPTIONS"]["sslmode"] == "require"
     assert "statement_timeout" in database["OPTIONS"]["options"]
     assert settings["KAFKA_BOOTSTRAP_SERVERS"] == ["k1.example:9092", "k2.example:9092"]
-    assert settings["CELERY_BROKER_URL"] == "rediss://valkey.example/3"
+    assert settings["CELERY_BROKER_URL"] == "rediss://valkey.example/3?ssl_cert_reqs=required"
 
 
 @pytest.mark.parametrize(

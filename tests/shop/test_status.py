@@ -33,9 +33,13 @@ PARTS = {
 @pytest.fixture(autouse=True)
 def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Kafka, Valkey and the web not answer."""
-    monkeypatch.setattr("relay.operations.cluster.is_reachable", lambda: False)
-    monkeypatch.setattr(command, "ping_valkey", lambda: False)
-    monkeypatch.setattr(command, "is_healthy", lambda url: False)
+
+    def fail(*_: str) -> None:
+        raise ConnectionRefusedError("nobody listens")
+
+    monkeypatch.setattr("relay.operations.cluster.check_access", fail)
+    monkeypatch.setattr(command, "ping_valkey", fail)
+    monkeypatch.setattr(command, "check_health", fail)
 
 
 def read() -> dict[str, Any]:
@@ -52,6 +56,7 @@ def test_every_part_has_an_address_or_a_heartbeat() -> None:
         assert ":" in shown["addresses"][name]
     assert shown["parts"]["postgres"]["up"] is True
     assert {name for name, part in shown["parts"].items() if part["up"]} == {"postgres"}
+    assert shown["parts"]["kafka"]["detail"] == "nobody listens"
     assert shown["parts"]["relay"]["detail"] == "has never completed a round"
 
 

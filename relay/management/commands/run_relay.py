@@ -1,7 +1,8 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from relay.database.fitness import DatabaseUnfit
 from relay.forwarder.forwarder import Forwarder
 from relay.process.loop import prepare_for_batches, stop_on_signals
 from relay.publisher.topics import build_decoders
@@ -17,4 +18,7 @@ class Command(BaseCommand):
         stopping = stop_on_signals()
         self.stderr.write("forwarding the outbox to Kafka")
         prepare_for_batches()
-        Forwarder().run(stopping)
+        try:
+            Forwarder().run(stopping)
+        except DatabaseUnfit as error:
+            raise CommandError(str(error)) from error

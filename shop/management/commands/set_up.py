@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from shop.embedded.setup import load_demo_data, prepare_database
+from shop.embedded.processes import CannotStart
+from shop.embedded.setup import load_demo_data, prepare_database, prepare_kafka
 
 
 class Command(BaseCommand):
@@ -14,6 +14,9 @@ class Command(BaseCommand):
     help = "Apply migrations, create missing topics, and import the demo catalogue if there are no products."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        prepare_database()
-        call_command("create_topics")
+        try:
+            prepare_database()
+        except CannotStart as error:
+            raise CommandError(str(error)) from error
+        prepare_kafka()
         load_demo_data()

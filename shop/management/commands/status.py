@@ -1,6 +1,4 @@
 import json
-import socket
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from math import inf
@@ -10,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 from kombu.utils.url import parse_url
+from redis import Redis, RedisError
 
 from relay.consumer.canary import read_canary_ages
 from relay.consumer.lag import read_lag
@@ -19,6 +18,7 @@ from relay.health.backlog import read_unpublished
 from relay.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
 from relay.models import ConsumerState
 from relay.operations import cluster
+from relay.process.broker import BrokerUnavailable
 from shop.embedded.addresses import make_database_url
 
 LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
@@ -69,10 +69,10 @@ def read_status() -> dict[str, Any]:
         "addresses": read_addresses(),
         "parts": {
             "postgres": database,
-            "kafka": check_part(cluster.is_reachable),
+            "kafka": check_part(cluster.check_access),
             "valkey": check_part(ping_valkey),
-            "web": check_part(lambda: is_healthy(f"http://127.0.0.1:{settings.PORT}")),
-            **({"gateway": check_part(lambda: is_healthy(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),
+            "web": check_part(lambda: check_health(f"http://127.0.0.1:{settings.PORT}")),
+            **({"gateway": check_part(lambda: check_health(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),
             **{name: describe_process(processes.get(name)) for name in LOOPS},
             # A periodic task sends Celery's heartbeat, so the heartbeat shows that beat runs, too.
             "beat": describe_process(processes.get("celery")),
@@ -132,9 +132,13 @@ def read_consumers() -> dict[str, Any]:
     return consumers
 
 
-def check_part(check: Callable[[], bool]) -> dict[str, Any]:
-    """Return the state of a part from the result of `check`."""
-    return {"up": check(), "detail": ""}
+def check_part(check: Callable[[], None]) -> dict[str, Any]:
+    """Return the state of a part: it is up unless `check` raises. The detail is the reason."""
+    try:
+        check()
+    except (BrokerUnavailable, RedisError, OSError) as error:
+        return {"up": False, "detail": str(error)}
+    return {"up": True, "detail": ""}
 
 
 def describe_process(process: Process | None) -> dict[str, Any]:
@@ -144,22 +148,13 @@ def describe_process(process: Process | None) -> dict[str, Any]:
     return {"up": process.age is not None and process.age < STALE_AFTER_SECONDS, "detail": process.tell()}
 
 
-def is_healthy(url: str) -> bool:
-    """Return whether the server at `url` answers its health check with 200."""
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=3) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+def check_health(url: str) -> None:
+    """Raise OSError unless the server at `url` answers its health check with 200."""
+    with urllib.request.urlopen(f"{url}/healthz", timeout=3):
+        pass  # it raises for each other code
 
 
-def ping_valkey() -> bool:
-    """Return whether the Celery broker answers PING."""
-    url = parse_url(settings.CELERY_BROKER_URL)
-    try:
-        with socket.create_connection((url["hostname"], url["port"] or 6379), timeout=2) as channel:
-            channel.sendall(b"PING\r\n")
-            # A server that requires a password answers -NOAUTH, which also shows that it runs.
-            return channel.recv(64)[:1] in (b"+", b"-")
-    except OSError:
-        return False
+def ping_valkey() -> None:
+    """Raise RedisError unless the Celery broker accepts the log-in and answers."""
+    with Redis.from_url(settings.CELERY_BROKER_URL, socket_timeout=2, socket_connect_timeout=2) as valkey:
+        valkey.ping()

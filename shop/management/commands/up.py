@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from shop.embedded import postgres, run_files
 from shop.embedded.addresses import list_addresses, show_addresses
-from shop.embedded.checks import CannotBegin, check_outside_parts, check_ports
+from shop.embedded.checks import CannotBegin, check_outside_parts, check_ports, check_security
 from shop.embedded.logs import log_message
 from shop.embedded.parts import Part, import_programs, list_parts
 from shop.embedded.processes import ProcessRecord, write_atomically
@@ -36,6 +36,7 @@ class Command(BaseCommand):
                 log_message(f"ended the remaining processes of a killed supervisor: {', '.join(ended)}")
             run_files.clear()
             parts = _choose(list_parts(), only)
+            check_security()
             check_ports(parts)
             check_outside_parts()
             Supervisor(parts, record).run(

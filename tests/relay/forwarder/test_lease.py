@@ -1,14 +1,18 @@
 """Leases: equal shares, immediate hand-over by a relay that stops, and hand-over after expiry by a killed relay."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
+from pytest_django.fixtures import Settings
 
-from relay.forwarder.lease import LeaseLost, ShardLeases
+from relay.forwarder.lease import LeaseLost, ShardLeases, read_lease_seconds
 from relay.forwarder.marker import Marker
 from relay.forwarder.reader import Row
 from relay.models import SHARDS, RelayMember, ShardLease
+from relay.operations.leases import read_holdings, read_members
 from relay.operations.mend import redrive
 from relay.operations.parked import RELAY, Selection
 from relay.partitions import read_low_watermark
@@ -52,6 +56,37 @@ def test_a_killed_relay_is_replaced_and_notices_it_when_it_wakes_up() -> None:
     with pytest.raises(LeaseLost):
         killed.renew(100)
     assert read_low_watermark() == 0
+
+
+def test_a_database_clock_that_went_back_does_not_keep_the_shards_of_a_dead_relay() -> None:
+    """After the clock went back by an hour, the leases end an hour too late."""
+    dead, live, other = ShardLeases("dead"), ShardLeases("live"), ShardLeases("other")
+    dead.renew(0)
+    live.renew(0)
+    dead.release(range(8))
+    live.renew(0)
+    hour = timedelta(hours=1)
+    ShardLease.objects.update(until=F("until") + hour)
+    RelayMember.objects.update(until=F("until") + hour)
+
+    other.renew(0)
+    assert other.working == []  # a dead relay gets its full lease time, because it could still be alive
+    remaining = [holding.remaining_seconds for holding in read_holdings()]
+    assert max(remaining) <= read_lease_seconds()
+    assert max(member.remaining_seconds for member in read_members()) <= read_lease_seconds()
+    live.renew(0)
+    assert len(live.epochs) == 8
+    end_leases("dead")
+    other.renew(0)
+    assert len(other.working) == 8
+
+
+def test_a_longer_lease_time_of_another_relay_is_left_alone(settings: Settings) -> None:
+    settings.RELAY = {**settings.RELAY, "LEASE_SECONDS": 14}
+    ShardLeases("longer").renew(0)
+    settings.RELAY = {**settings.RELAY, "LEASE_SECONDS": 8}
+    ShardLeases("shorter").renew(0)
+    assert min(holding.remaining_seconds for holding in read_holdings()) > 10
 
 
 def test_a_relay_that_stops_after_an_error_releases_forgotten_leases_too() -> None:
