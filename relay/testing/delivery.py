@@ -181,12 +181,12 @@ def make_delivery(row: Outbox) -> Delivery:
 
 def sweep(consumer: Consumer, parked: Parked) -> list[Key]:
     """Heal events that were lost at the end of a key, as a consumer process does; return the keys."""
-    keys = list[Key]()
+    keys = dict[Key, None]()
     with surfacing_errors(consumer, parked):
         for lost in read_lost(consumer, seconds=0):
             consumer.apply(consumer.arrange(lost))
-            keys += [arrival.key for arrival in lost]
-    return keys
+            keys |= dict.fromkeys(arrival.key for arrival in lost)
+    return [*keys]
 
 
 @contextmanager

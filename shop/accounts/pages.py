@@ -107,7 +107,7 @@ def show_account(request: HttpRequest) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     """Show the form for a new password, or change the password. Only this browser stays logged in."""
     form = PasswordForm(request.POST if request.method == "POST" else None)
-    user = User.objects.get(pk=request.user.pk)
+    user = User.objects.get(username=request.user.get_username())
     if form.is_valid() and form.change(request, user):
         update_session_auth_hash(request, user)
         begin_session(request, user)

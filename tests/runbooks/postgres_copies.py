@@ -47,7 +47,7 @@ class Postgres:
 
         :raises AssertionError: the program failed; the message contains its output.
         """
-        command = [self.binaries / program, *map(str, arguments)]
+        command = [str(self.binaries / program), *map(str, arguments)]
         user = self.owner if os.getuid() == 0 else None
         ended = subprocess.run(
             command, user=user, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from shop.embedded.processes import wait_until
-from shop.events import TOPICS
 from tests.client import Customer, OrderStream, make_order
 from tests.flows.test_life_of_an_order import assert_adds_up, find_sku
 from tests.runbooks.conftest import confirm_orders
 from tests.running_shop import RunningShop
 
 pytestmark = pytest.mark.long
+TOPICS = ("shop.orders", "shop.payments", "shop.inventory", "shop.stock", "shop.activity")
 
 
 def test_a_shop_fills_an_empty_kafka_from_the_outbox(shop: RunningShop) -> None:

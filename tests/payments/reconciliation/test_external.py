@@ -26,7 +26,7 @@ def refund_by_hand(payment: Payment, amount: int, key: str = "re_1") -> None:
 
 def dispute(payment: Payment, amount: int, key: str = "dp_1") -> None:
     """Dispute `amount` of the payment as the customer's bank."""
-    headers = {"Authorization": f"Bearer {settings.SANDBOX_KEY}", "Idempotency-Key": key}
+    headers = {"Authorization": f"Bearer {settings.SANDBOX_KEYS[0]}", "Idempotency-Key": key}
     body = json.dumps({"reference": payment.gateway_reference, "amount": amount})
     answer = urllib3.request("POST", f"{settings.SANDBOX_URL}/v1/dispute", headers=headers, body=body)
     assert answer.status == 200, answer.data
