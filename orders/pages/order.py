@@ -14,6 +14,7 @@ from orders.models import Order
 from orders.pages.progress import describe_progress
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
+from shop.web.live_address import find_live_url
 from shop.web.order_access import may_see_order, opens_order, remember_order
 
 
@@ -31,6 +32,7 @@ def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
         "order": order,
         "lines": [(line, products.get(line.sku)) for line in order.lines.all()],
         "progress": describe_progress(order),
+        "live_url": find_live_url(request, [order.pk]),
         "contact": Contact.objects.filter(pk=order.contact_id).first(),
     }
     return render(request, "orders/order.html", context)

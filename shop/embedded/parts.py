@@ -21,6 +21,7 @@ from shop.environment import describe_session
 
 CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics")
 _PROGRAMS = (
+    "shop.live.server",
     "shop.wsgi",
     "payments.sandbox.wsgi",
     "granian.cli",
@@ -45,13 +46,14 @@ _GRANIAN = (
 )
 
 
-def list_commands(web: str, gateway: str) -> dict[str, str]:
-    """Return the command line of each Python process by its part's name. `web` and `gateway` are `host:port`."""
+def list_commands(web: str, gateway: str, live: str) -> dict[str, str]:
+    """Return the command line of each Python process by its part's name. The parameters are addresses `host:port`."""
     return {
         "web": f"{_GRANIAN} {_listen(web)} --workers {WEB_WORKERS} --blocking-threads {WEB_THREADS}"
         " shop.wsgi:application",
         "gateway": f"{_GRANIAN} {_listen(gateway)} --blocking-threads {GATEWAY_THREADS}"
         " --http1-header-read-timeout 60000 payments.sandbox.wsgi:application",
+        "live": f"manage.py run_live {_listen(live)}",
         "relay": "manage.py run_relay",
         **{name: f"manage.py consume_{name}" for name in CONSUMERS},
         "celery": "celery -A shop --quiet worker --pool threads --concurrency 8 --loglevel warning"
@@ -61,7 +63,7 @@ def list_commands(web: str, gateway: str) -> dict[str, str]:
 
 
 def _listen(address: str) -> str:
-    """Return Granian's options that make it listen on `address`, given as `host:port`."""
+    """Return the options that make a server listen on `address`, given as `host:port`."""
     host, _, port = address.rpartition(":")
     return f"--host {host} --port {port}"
 
@@ -92,11 +94,20 @@ def list_parts() -> list[Part]:
     after = {
         "web": ("database",),
         "gateway": ("database",),
+        "live": ("database", "topics"),
         "celery": ("database", "valkey"),
         "beat": ("database", "valkey"),
     }
-    ports = {"web": {"PORT": settings.PORT}, "gateway": {"SANDBOX_PORT": settings.SANDBOX_PORT}}
-    commands = list_commands(f"{settings.HOST}:{settings.PORT}", f"127.0.0.1:{settings.SANDBOX_PORT}")
+    ports = {
+        "web": {"PORT": settings.PORT},
+        "gateway": {"SANDBOX_PORT": settings.SANDBOX_PORT},
+        "live": {"LIVE_PORT": settings.LIVE_PORT},
+    }
+    commands = list_commands(
+        f"{settings.HOST}:{settings.PORT}",
+        f"127.0.0.1:{settings.SANDBOX_PORT}",
+        f"{settings.HOST}:{settings.LIVE_PORT}",
+    )
     for name, command in commands.items():
         parts.append(
             Part(

@@ -1,0 +1,58 @@
+"""The server of the live process: uvicorn, which ends all streams at once when it receives a signal."""
+
+import asyncio
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+
+from relay.heartbeat import Pulse
+from shop.live.application import Application
+from shop.live.database import DatabaseUnavailable
+
+#: Seconds for streams to end after SIGTERM, before their connections are closed.
+STOP_SECONDS = 3
+BEAT_SECONDS = 2.0
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says goodbye on each stream at the first signal."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop the application, then the server. uvicorn calls this in the event loop's thread."""
+        self._application.stop()
+        super().handle_exit(sig, frame)
+
+
+async def serve(host: str, port: int) -> None:
+    """Serve on `host` and `port` until a signal."""
+    application = Application()
+    config = uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=5,
+        backlog=4096,
+    )
+    application.start()
+    beating = asyncio.get_running_loop().create_task(_beat(application))
+    await Server(config, application).serve()
+    beating.cancel()
+
+
+async def _beat(application: Application) -> None:
+    """Store a heartbeat with the number of open streams."""
+    pulse = Pulse("live")
+    while True:
+        with suppress(DatabaseUnavailable):
+            await application.database.run(pulse.beat)
+        await asyncio.sleep(BEAT_SECONDS)
