@@ -35,7 +35,7 @@ LIFETIME_SECONDS = 1800.0
 RETRY_AFTER_SECONDS = 30
 
 
-class Refusal(Exception):
+class NoStream(Exception):
     """The answer to a request that opens no stream."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -79,10 +79,10 @@ class Application:
             return
         try:
             if scope["path"] == "/healthz":
-                raise Refusal(200, "ok\n")
+                raise NoStream(200, f"{len(self.streams)} open streams\n")
             stream = await self._open(scope)
-        except Refusal as refusal:
-            await _answer(send, refusal.status, str(refusal), _allow_origin(scope))
+        except NoStream as answer:
+            await _answer(send, answer.status, str(answer), _allow_origin(scope))
             return
         try:
             await self._serve(stream, scope, receive, send)
@@ -95,13 +95,13 @@ class Application:
         try:
             caller = await self.database.run(admit, scope, orders, is_page=is_page)
         except DatabaseUnavailable:
-            raise Refusal(503, "The database is not available. Try again later.\n") from None
+            raise NoStream(503, "The database is not available. Try again later.\n") from None
         if caller is None:
-            raise Refusal(404, "There is no such order, or you may not see it.\n")
+            raise NoStream(404, "There is no such order, or you may not see it.\n")
         try:
             stream = self.streams.open(map(str, orders), address=caller.address, visitor=caller.visitor)
         except TooManyStreams as error:
-            raise Refusal(503, f"No further stream: {error}. Try again later.\n") from None
+            raise NoStream(503, f"No further stream: {error}. Try again later.\n") from None
         self._want_kafka()
         return stream
 
@@ -149,20 +149,20 @@ async def _wait_for_disconnect(receive: Receive, stream: Stream) -> None:
 def _read_orders(scope: Scope) -> tuple[list[UUID], bool]:
     """Return the orders that the request names, and whether a page (not an API client) sends it."""
     if scope["method"] != "GET":
-        raise Refusal(405, f"{scope['method']} is not allowed. Use GET.\n")
+        raise NoStream(405, f"{scope['method']} is not allowed. Use GET.\n")
     query = parse_qs(scope["query_string"].decode("latin-1"))
     if match := _CLIENTS.fullmatch(scope["path"]):
         words, is_page = [match[1]], False
     elif scope["path"] == PAGES:
         words, is_page = query.get("id", []), True
     else:
-        raise Refusal(404, "There is no such stream.\n")
+        raise NoStream(404, "There is no such stream.\n")
     try:
         orders = [UUID(word) for word in words]
     except ValueError as error:
-        raise Refusal(400, f"An id is not a UUID: {error}.\n") from None
+        raise NoStream(400, f"An id is not a UUID: {error}.\n") from None
     if not 1 <= len(orders) <= MOST_ORDERS:
-        raise Refusal(400, f"The request names {len(orders)} orders. Name 1 to {MOST_ORDERS}, as ?id=...\n")
+        raise NoStream(400, f"The request names {len(orders)} orders. Name 1 to {MOST_ORDERS}, as ?id=...\n")
     return orders, is_page
 
 
