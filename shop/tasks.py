@@ -9,6 +9,7 @@ from relay.heartbeat import beat
 from relay.operations.prune import prune
 from relay.partitions import ensure_partitions
 from shop.accounts.sessions import delete_expired
+from shop.control.sampler import delete_old_samples
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -28,6 +29,12 @@ def tend_outbox() -> None:
 def end_old_log_ins() -> None:
     """Delete the expired log-ins."""
     delete_expired()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_old_samples() -> None:
+    """Delete the samples of the control room that are older than two days."""
+    delete_old_samples()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

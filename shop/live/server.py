@@ -1,14 +1,19 @@
 """The server of the live process: uvicorn, which ends all streams at once when it receives a signal."""
 
 import asyncio
+import logging
+import time
 from contextlib import suppress
 from types import FrameType
 
 import uvicorn
 
 from relay.heartbeat import Pulse
+from shop.control.sampler import SAMPLE_SECONDS, take_sample
 from shop.live.application import Application
 from shop.live.database import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
 
 #: Seconds for streams to end after SIGTERM, before their connections are closed.
 STOP_SECONDS = 3
@@ -44,15 +49,28 @@ async def serve(host: str, port: int) -> None:
         backlog=4096,
     )
     application.start()
-    beating = asyncio.get_running_loop().create_task(_beat(application))
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(_beat(application)), loop.create_task(_sample(application))]
     await Server(config, application).serve()
-    beating.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 async def _beat(application: Application) -> None:
-    """Store a heartbeat with the number of open streams."""
+    """Store heartbeats."""
     pulse = Pulse("live")
     while True:
         with suppress(DatabaseUnavailable):
             await application.database.run(pulse.beat)
         await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _sample(application: Application) -> None:
+    """Take the samples of the control room, unless another live process takes them."""
+    while True:
+        try:
+            await application.database.run(take_sample)
+        except DatabaseUnavailable as error:
+            logger.warning("no sample", extra={"error": str(error)})
+        # All processes wait for the beginning of the next period.
+        await asyncio.sleep(SAMPLE_SECONDS - time.time() % SAMPLE_SECONDS + 0.05)
