@@ -16,6 +16,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     events: list[str] = []
     #: Dotted paths of all consumers. Lag, parked keys and pruning consider these consumers.
     consumers: list[str] = []
+    #: Processes that only display new events (relay.consumer.tail), with their topics. create_acls lets them read.
+    readers: dict[str, list[str]] = {}
     bootstrap_servers: list[str] = msgspec.field(default_factory=lambda: ["localhost:9092"])
     #: Alias in settings.DATABASES of the database with the relay's tables. publish() needs a transaction in it.
     database: str = "default"

@@ -49,6 +49,7 @@ app.conf.update(
         "heartbeat": {"task": "shop.tasks.beat_heart", "schedule": 5.0, "options": {"expires": 5}},
         "end-old-log-ins": {"task": "shop.tasks.end_old_log_ins", "schedule": 3600.0},
         "forget-payment-tokens": {"task": "shop.tasks.forget_payment_tokens", "schedule": 3600.0},
+        "forget-old-samples": {"task": "shop.tasks.forget_old_samples", "schedule": 3600.0},
         "tend-outbox": {"task": "shop.tasks.tend_outbox", "schedule": 3600.0},
     },
 )

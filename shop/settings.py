@@ -51,6 +51,7 @@ POSTGRES_PORT = read_port("POSTGRES_PORT", PARTS_PORT)
 VALKEY_PORT = read_port("VALKEY_PORT", PARTS_PORT + 1)
 KAFKA_PORT = read_port("KAFKA_PORT", PARTS_PORT + 2)  # the first broker's; each further broker uses the next port
 KAFKA_CONTROLLER_PORT = read_port("KAFKA_CONTROLLER_PORT", PARTS_PORT + 8)
+LIVE_PORT = read_port("LIVE_PORT", PARTS_PORT + 7)  # live updates of pages
 SANDBOX_PORT = read_port("SANDBOX_PORT", PARTS_PORT + 11)  # the simulated payment gateway
 BROKERS = int(read_choice("BROKERS", "1", ("1", "3")))
 EMBEDDED = read_choice("EMBEDDED", "system", ("system", "wheels"))
@@ -80,6 +81,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "django.contrib.postgres",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -96,6 +98,7 @@ INSTALLED_APPS = [
     "shop.audit",
     "shop.catalogue",
     "shop.contacts",
+    "shop.control",
     "shop.vault",
     "orders",
     "inventory",
@@ -179,6 +182,7 @@ RELAY: dict[str, Any] = {
         "notifications.handlers.consumer",
         "analytics.handlers.consumer",
     ],
+    "READERS": {"live": ["shop.orders", "shop.inventory", "shop.payments"]},
     "CONTRACT_FOLDER": str(BASE_DIR / "docs"),
     "PARTITIONS": 12,
     "REPLICATION": 3 if BROKERS == 3 else 1,
@@ -326,9 +330,13 @@ if PRODUCTION:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     # The orchestrator and Prometheus call these paths inside the network, without TLS.
     SECURE_REDIRECT_EXEMPT = ["^healthz$", "^metrics$"]
+#: The live process for browsers: ":PORT" on the page's own host, a base address, or "" if a proxy sends /live/ and
+#: /api/v1/orders/*/events/ there.
+LIVE_URL = read_text("LIVE_URL", "/" if PRODUCTION else f":{LIVE_PORT}").rstrip("/")
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
+        "connect-src": [SELF, *([f"*{LIVE_URL}" if LIVE_URL.startswith(":") else LIVE_URL] if LIVE_URL else [])],
         "img-src": [SELF, "data:"],
         "frame-ancestors": [NONE],
         "form-action": [SELF],

@@ -10,6 +10,7 @@ from relay.operations.prune import prune
 from relay.operations.streams import prune_streams
 from relay.partitions import ensure_partitions
 from shop.accounts.sessions import delete_expired
+from shop.control.sampler import delete_old_samples
 from shop.vault import tokens
 
 
@@ -38,6 +39,12 @@ def end_old_log_ins() -> None:
 def forget_payment_tokens() -> None:
     """Delete the payment tokens of orders whose deadline has passed."""
     tokens.forget_tokens()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def forget_old_samples() -> None:
+    """Delete the samples of the control room that are older than two days."""
+    delete_old_samples()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("admin/login/", log_in_staff),
     path("admin/", admin.site.urls),
+    path("control/", include("shop.control.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path(
         "api/docs/",

@@ -1,11 +1,14 @@
-"""The API operations that read orders: a customer's list, an order, and its history."""
+"""The API operations that read orders: a customer's list, an order, its history and its live updates."""
 
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.exceptions import NotFound
@@ -16,9 +19,10 @@ from rest_framework.views import APIView
 
 from orders.api.serializers import OrderDetail
 from orders.models import Order
+from shop.web.live_address import find_live_base
 from shop.web.order_access import ORDER_TOKEN, may_read_order
 from shop.web.paging import MAX_PAGE_SIZE, CursorPages
-from shop.web.problems import Problem
+from shop.web.problems import Problem, problem
 
 _NOT_YOURS = OpenApiResponse(Problem, "The order does not exist or belongs to another customer.")
 _SUMMARY = {
@@ -149,6 +153,38 @@ class OrderTimeline(APIView):
     def get(self, request: Request, order_id: UUID) -> Response:
         """Read the steps of an order's history, oldest first."""
         return Response(Happened(get_readable_order(request, order_id).history.all(), many=True).data)
+
+
+@method_decorator(never_cache, name="dispatch")
+class OrderEvents(APIView):
+    """The live updates of an order, which the live process serves."""
+
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="orders_events",
+        summary="Listen to an order",
+        parameters=[ORDER_TOKEN],
+        responses={
+            (200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, "Server-sent events."),
+            307: OpenApiResponse(description="Send the request to this address, with the same headers."),
+            404: _NOT_YOURS,
+            503: OpenApiResponse(Problem, "Too many streams: read the order again after `Retry-After` seconds."),
+        },
+    )
+    def get(self, request: Request, order_id: UUID) -> HttpResponseBase:
+        """Listen to an order by server-sent events.
+
+        An event `order` with the order's id arrives at the beginning and after each change: read the order then. An
+        event `bye` with a number of milliseconds says that the stream ends: connect again after this time.
+        """
+        get_readable_order(request, order_id)
+        base = find_live_base(request._request)
+        if not base:
+            return problem(503, "The live process does not serve this address: the proxy sends it to the web process.")
+        response = HttpResponse(status=307)
+        response["Location"] = base + request.path
+        return response
 
 
 def get_readable_order(request: Request, order_id: UUID) -> Order:

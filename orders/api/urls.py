@@ -5,7 +5,7 @@ from django.urls import path
 import shop.catalogue.paths  # noqa: F401 - registers the path converter <sku:...>
 from orders.api.cancellation import CancelOrder
 from orders.api.carts import CartLineList, CartLineView, CartList, CartView
-from orders.api.history import OrderTimeline, OrderView
+from orders.api.history import OrderEvents, OrderTimeline, OrderView
 from orders.api.placement import OrderList
 
 urlpatterns = [
@@ -17,4 +17,5 @@ urlpatterns = [
     path("orders/<uuid:order_id>/", OrderView.as_view(), name="order-detail"),
     path("orders/<uuid:order_id>/cancel/", CancelOrder.as_view(), name="order-cancel"),
     path("orders/<uuid:order_id>/timeline/", OrderTimeline.as_view(), name="order-timeline"),
+    path("orders/<uuid:order_id>/events/", OrderEvents.as_view(), name="order-events"),
 ]

@@ -15,6 +15,7 @@ from orders.models import Order
 from orders.pages.progress import describe_progress
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
+from shop.web.live_address import find_live_url
 from shop.web.order_access import (
     VIEW_CONTACT,
     is_customer,
@@ -40,6 +41,7 @@ def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
         "lines": [(line, products.get(line.sku)) for line in order.lines.all()],
         "progress": describe_progress(order),
         "is_customer": is_customer(request, order_id),
+        "live_url": find_live_url(request, [order.pk]),
     }
     if context["is_customer"] or is_staff_with(request.user, VIEW_CONTACT):
         context["contact"] = Contact.objects.filter(pk=order.contact_id).first()

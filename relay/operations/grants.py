@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from relay.conf import configuration
 from relay.consumer.registry import all_consumers
 from relay.operations import Refused
 from relay.publisher.canary import CanarySent
@@ -25,19 +26,24 @@ class Grant:
 
 
 def list_grants(users: Mapping[str, str]) -> list[Grant]:
-    """Return the grants of the relay and of all consumers.
+    """Return the grants of the relay, of all consumers and of all readers.
 
     The relay may write all topics. A consumer may read the topics of its events and of the canaries, as a member of its
-    own group. `users` maps a process, `relay` or a consumer, to its Kafka user. By default the two have the same name.
+    own group. A process of RELAY["READERS"] may read its topics. `users` maps a process to its Kafka user. By default
+    the two have the same name.
 
     :raises Refused: `users` contains an unknown process.
     """
     consumers = {consumer.name: consumer for consumer in all_consumers()}
-    if unknown := sorted(users.keys() - {RELAY, *consumers}):
-        raise Refused(f"unknown process {', '.join(unknown)}: choose from {', '.join([RELAY, *consumers])}")
+    readers = configuration().readers
+    if unknown := sorted(users.keys() - {RELAY, *consumers, *readers}):
+        known = ", ".join([RELAY, *consumers, *readers])
+        raise Refused(f"unknown process {', '.join(unknown)}: choose from {known}")
     grants = [Grant(users.get(RELAY, RELAY), "WRITE", "TOPIC", topic) for topic in known_topics()]
     for name, consumer in consumers.items():
         user = users.get(name, name)
         grants += [Grant(user, "READ", "TOPIC", topic) for topic in [*consumer.topics, CanarySent.topic]]
         grants.append(Grant(user, "READ", "GROUP", name))
+    for name, topics in readers.items():
+        grants += [Grant(users.get(name, name), "READ", "TOPIC", topic) for topic in topics]
     return grants

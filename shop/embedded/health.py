@@ -44,6 +44,7 @@ def _list_probes() -> dict[str, Callable[[], bool]]:
         "valkey": _valkey_answers,
         "web": _web_answers,
         "gateway": partial(_answers_http, "127.0.0.1", settings.SANDBOX_PORT, "localhost"),
+        "live": partial(_answers_http, _find_local(settings.HOST), settings.LIVE_PORT, "localhost"),
         **{
             name: partial(kafka.answers, "127.0.0.1", settings.KAFKA_PORT + index)
             for index, name in enumerate(kafka.name_brokers())
@@ -74,7 +75,12 @@ def _valkey_answers() -> bool:
 
 def _web_answers() -> bool:
     host = settings.ALLOWED_HOSTS[0].lstrip(".") if "*" not in settings.ALLOWED_HOSTS else "localhost"
-    return _answers_http("127.0.0.1" if settings.HOST == "0.0.0.0" else settings.HOST, settings.PORT, host)
+    return _answers_http(_find_local(settings.HOST), settings.PORT, host)
+
+
+def _find_local(host: str) -> str:
+    """Return the address of this machine at which a server that listens on `host` answers."""
+    return "127.0.0.1" if host == "0.0.0.0" else host
 
 
 def _answers_http(address: str, port: int, host: str) -> bool:

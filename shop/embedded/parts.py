@@ -22,6 +22,7 @@ from shop.environment import describe_session
 
 CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics")
 _PROGRAMS = (
+    "shop.live.server",
     "shop.wsgi",
     "payments.sandbox.wsgi",
     "granian.cli",
@@ -48,14 +49,15 @@ _GRANIAN = (
 )
 
 
-def list_commands(web: str, gateway: str) -> dict[str, str]:
-    """Return the command line of each Python process by its part's name. `web` and `gateway` are `host:port`."""
+def list_commands(web: str, gateway: str, live: str) -> dict[str, str]:
+    """Return the command line of each Python process by its part's name. The parameters are addresses `host:port`."""
     return {
         "web": f"{_GRANIAN} {_listen(web)} --workers {WEB_WORKERS} --blocking-threads {WEB_THREADS}"
         f" --backpressure {WEB_CLIENTS} --http1-buffer-size {WEB_HEAD_BYTES} shop.wsgi:application",
         # A thread that ends closes its database connection, so keep idle threads for as long as Granian allows.
         "gateway": f"{_GRANIAN} {_listen(gateway)} --blocking-threads {GATEWAY_THREADS}"
         " --blocking-threads-idle-timeout 600 --http1-header-read-timeout 60000 payments.sandbox.wsgi:application",
+        "live": f"manage.py run_live {_listen(live)}",
         "relay": "manage.py run_relay",
         **{name: f"manage.py consume_{name}" for name in CONSUMERS},
         "celery": "celery -A shop --quiet worker --pool threads --concurrency 8 --loglevel warning"
@@ -65,7 +67,7 @@ def list_commands(web: str, gateway: str) -> dict[str, str]:
 
 
 def _listen(address: str) -> str:
-    """Return Granian's options that make it listen on `address`, given as `host:port`."""
+    """Return the options that make a server listen on `address`, given as `host:port`."""
     host, _, port = address.rpartition(":")
     return f"--host {host} --port {port}"
 
@@ -96,11 +98,20 @@ def list_parts() -> list[Part]:
     after = {
         "web": ("database",),
         "gateway": ("database",),
+        "live": ("database", "topics"),
         "celery": ("database", "valkey"),
         "beat": ("database", "valkey"),
     }
-    ports = {"web": {"PORT": settings.PORT}, "gateway": {"SANDBOX_PORT": settings.SANDBOX_PORT}}
-    commands = list_commands(f"{settings.HOST}:{settings.PORT}", f"127.0.0.1:{settings.SANDBOX_PORT}")
+    ports = {
+        "web": {"PORT": settings.PORT},
+        "gateway": {"SANDBOX_PORT": settings.SANDBOX_PORT},
+        "live": {"LIVE_PORT": settings.LIVE_PORT},
+    }
+    commands = list_commands(
+        f"{settings.HOST}:{settings.PORT}",
+        f"127.0.0.1:{settings.SANDBOX_PORT}",
+        f"{settings.HOST}:{settings.LIVE_PORT}",
+    )
     for name, command in commands.items():
         parts.append(
             Part(
@@ -130,7 +141,7 @@ def _list_outside_parts(brokers: list[str]) -> list[Part]:
         *(
             Part(
                 name,
-                partial(kafka.exec_broker, index, ("relay", *CONSUMERS)),
+                partial(kafka.exec_broker, index, ("relay", "live", *CONSUMERS)),
                 stop_stage=1,
                 ready_seconds=120 if are_there() else 900,  # 900 s leave time for the download of the jars
                 ports={

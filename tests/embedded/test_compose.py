@@ -22,7 +22,7 @@ def services() -> dict[str, Any]:
 def test_it_runs_the_supervisors_processes_by_the_same_commands(services: dict[str, Any]) -> None:
     ours = {name: service["command"] for name, service in services.items() if service["image"] == "shop"}
     assert (ours.pop("settings"), ours.pop("setup")) == ("manage.py check", "manage.py set_up")
-    assert ours == list_commands("0.0.0.0:8000", "0.0.0.0:8100")
+    assert ours == list_commands("0.0.0.0:8000", "0.0.0.0:8100", "0.0.0.0:8200")
 
 
 def test_every_record_is_kept_by_three_brokers_and_acknowledged_by_two(services: dict[str, Any]) -> None:

@@ -1,0 +1,158 @@
+"""The figures of a sample: what waits, how fast the consumers work, and which processes run.
+
+Each section has a time limit. A section that could not be read is None, which pages show as unknown, never as 0.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.db import Error, connection, transaction
+
+from notifications.models import Message
+from payments.models import Payment
+from relay.consumer.canary import read_canary_ages
+from relay.consumer.lag import read_lag
+from relay.consumer.registry import all_consumers
+from relay.health.backlog import read_unpublished
+from relay.health.vacuum import read_holders
+from relay.heartbeat import STALE_AFTER_SECONDS, read_processes
+from relay.models import ConsumerState, Intervention
+from relay.operations.leases import read_holdings
+from relay.partitions import read_position
+
+logger = logging.getLogger(__name__)
+
+#: Time limit of one statement.
+QUESTION_SECONDS = 2
+#: Holders of vacuum younger than this are normal statements.
+HOLDER_SECONDS = 60.0
+LATEST = 5
+MOST_COUNTED = 10_000
+
+Figures = dict[str, Any]
+
+
+def read_figures() -> Figures:
+    """Return all sections by name."""
+    sections: dict[str, Callable[[], Any]] = {
+        "outbox": read_outbox,
+        "consumers": read_consumers,
+        "processes": read_rounds,
+        "leases": read_leases,
+        "vacuum": read_vacuum,
+        "waiting": read_waiting,
+        "interventions": read_interventions,
+    }
+    return {name: read_section(name, read) for name, read in sections.items()}
+
+
+def read_section(name: str, read: Callable[[], Any]) -> Any:
+    """Return the result of `read`, or None if the database does not answer in time."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"set local statement_timeout = '{QUESTION_SECONDS}s'")
+            return read()
+    except Error as error:
+        logger.warning("a section of the sample is missing", extra={"section": name, "error": str(error).strip()})
+        return None
+
+
+def read_outbox() -> Figures:
+    """Return the position of the newest event, and the rows that are not in Kafka yet."""
+    unpublished = read_unpublished()
+    return {
+        "position": read_position(),
+        "unpublished": unpublished.rows,
+        "oldest_seconds": round(unpublished.oldest_seconds, 3),
+        "refused": unpublished.refused,
+    }
+
+
+def read_consumers() -> Figures:
+    """Return, by consumer: its lag, its parked keys, the age of its newest canary, and its pause."""
+    consumers = all_consumers()
+    ages = read_canary_ages([consumer.name for consumer in consumers])
+    pauses = {state.consumer: state for state in ConsumerState.objects.exclude(paused_at=None)}
+    found: Figures = {}
+    for consumer in consumers:
+        lag = read_lag(consumer, seconds=QUESTION_SECONDS / 4)
+        pause, age = pauses.get(consumer.name), ages.get(consumer.name)
+        found[consumer.name] = {
+            "lag": lag.events,
+            "keys": lag.keys,
+            "exact": lag.exact,
+            "parked": lag.parked,
+            "parked_events": lag.parked_events,
+            "oldest_seconds": round(lag.oldest_seconds, 3),
+            "canary_seconds": round(age, 3) if age is not None and age != float("inf") else None,
+            "paused_by": pause.paused_by if pause else "",
+            "paused_at": _format(pause.paused_at) if pause else "",
+            "reason": pause.reason if pause else "",
+        }
+    return found
+
+
+def read_rounds() -> list[Figures]:
+    """Return the processes with a heartbeat, with the ages of their rounds and the counters that rates need."""
+    return [
+        {
+            "process": process.process,
+            "name": process.name,
+            "age": None if process.age is None else round(process.age, 1),
+            "tried_age": round(process.tried_age, 1),
+            "waiting": process.waiting,
+            "fallback": process.fallback or "",
+            "counters": {name: process.counters[name] for name in COUNTERS & process.counters.keys()},
+        }
+        for process in read_processes()
+        if process.tried_age < 20 * STALE_AFTER_SECONDS
+    ]
+
+
+#: The counters of processes whose rates a sample contains.
+COUNTERS = {"published", "applied", "duplicates"}
+
+
+def read_leases() -> Figures:
+    """Return the number of shards of each relay, and the number of shards without a relay."""
+    held: dict[str, int] = {}
+    free = 0
+    for holding in read_holdings():
+        if holding.remaining_seconds > 0:
+            held[holding.owner] = held.get(holding.owner, 0) + 1
+        else:
+            free += 1
+    return {"held": held, "free": free}
+
+
+def read_vacuum() -> list[Figures]:
+    """Return the sessions, prepared transactions and slots that hold vacuum back for long."""
+    return [
+        {"kind": holder.kind, "application": holder.application, "user": holder.user, "state": holder.state}
+        | {"pid": holder.pid, "seconds": round(holder.seconds)}
+        for holder in read_holders()
+        if holder.seconds > HOLDER_SECONDS
+    ]
+
+
+def read_waiting() -> Figures:
+    """Return the numbers of payments and messages that wait for a worker, counted up to MOST_COUNTED."""
+    payments = Payment.objects.exclude(wanted=Payment.Wanted.nothing)
+    messages = Message.objects.filter(status=Message.Status.pending)
+    return {"payments": payments[:MOST_COUNTED].count(), "messages": messages[:MOST_COUNTED].count()}
+
+
+def read_interventions() -> list[Figures]:
+    """Return the latest interventions, newest first."""
+    rows = Intervention.objects.order_by("-at", "-pk")[:LATEST]
+    return [
+        {"at": _format(row.at), "actor": row.actor, "action": row.action, "consumer": row.consumer}
+        | {"key": row.key, "reason": row.reason}
+        for row in rows
+    ]
+
+
+def _format(at: datetime | None) -> str:
+    return at.isoformat(timespec="seconds") if at else ""

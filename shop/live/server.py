@@ -1,0 +1,76 @@
+"""The server of the live process: uvicorn, which ends all streams at once when it receives a signal."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+
+from relay.heartbeat import Pulse
+from shop.control.sampler import SAMPLE_SECONDS, take_sample
+from shop.live.application import Application
+from shop.live.database import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for streams to end after SIGTERM, before their connections are closed.
+STOP_SECONDS = 3
+BEAT_SECONDS = 2.0
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says goodbye on each stream at the first signal."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop the application, then the server. uvicorn calls this in the event loop's thread."""
+        self._application.stop()
+        super().handle_exit(sig, frame)
+
+
+async def serve(host: str, port: int) -> None:
+    """Serve on `host` and `port` until a signal."""
+    application = Application()
+    config = uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=5,
+        backlog=4096,
+    )
+    application.start()
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(_beat(application)), loop.create_task(_sample(application))]
+    await Server(config, application).serve()
+    for task in tasks:
+        task.cancel()
+
+
+async def _beat(application: Application) -> None:
+    """Store heartbeats."""
+    pulse = Pulse("live")
+    while True:
+        with suppress(DatabaseUnavailable):
+            await application.database.run(pulse.beat)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _sample(application: Application) -> None:
+    """Take the samples of the control room, unless another live process takes them."""
+    while True:
+        try:
+            await application.database.run(take_sample)
+        except DatabaseUnavailable as error:
+            logger.warning("no sample", extra={"error": str(error)})
+        # All processes wait for the beginning of the next period.
+        await asyncio.sleep(SAMPLE_SECONDS - time.time() % SAMPLE_SECONDS + 0.05)
