@@ -122,7 +122,7 @@ def serve_frames(port: int, ready: Any) -> None:
         live._tasks = [asyncio.get_running_loop().create_task(ring(live))]
         ready.set()
 
-    application.Application.start = start  # type: ignore[method-assign]
+    application.Application.start = start  # type: ignore[method-assign, assignment]
     asyncio.run(server.serve("127.0.0.1", port))
 
 

@@ -45,7 +45,7 @@ def _find_rate(before: Figures | None, now: Figures, name: str, counter: str, se
     if not before or before.get("processes") is None or now.get("processes") is None or seconds <= 0:
         return None
     known = {row["process"]: row["counters"].get(counter, 0) for row in before["processes"]}
-    growth = sum(
+    growth: float = sum(
         max(0, row["counters"].get(counter, 0) - known.get(row["process"], 0))
         for row in now["processes"]
         if row["name"] == name
@@ -74,6 +74,6 @@ def predict_drain(figures: Figures, name: str) -> float | None:
     consumer, rates = (figures.get("consumers") or {}).get(name), figures["rates"]["consumers"].get(name)
     if not capacities or not consumer or not rates:
         return None
-    lag = consumer["lag"] - consumer["parked_events"]
-    surplus = statistics.median(capacities) - (rates["arriving"] or 0.0)
+    lag: float = consumer["lag"] - consumer["parked_events"]
+    surplus: float = statistics.median(capacities) - (rates["arriving"] or 0.0)
     return None if surplus <= 0 else lag / surplus

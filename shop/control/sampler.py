@@ -51,4 +51,4 @@ def delete_old_samples() -> int:
             "delete from control_sample where period < extract(epoch from clock_timestamp()) / %s - %s",
             [SAMPLE_SECONDS, KEPT_HOURS * 3600 // SAMPLE_SECONDS],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -59,8 +59,8 @@ class Application:
         self._tasks = [loop.create_task(self._bell.ring_applied()), loop.create_task(self._bell.ring_compared())]
         self._listener = Listener(
             self.streams.watched,
-            report=lambda seen: loop.call_soon_threadsafe(self._bell.note, seen) and None,
-            connected=lambda hears: loop.call_soon_threadsafe(self._bell.set_hearing, hears) and None,
+            report=lambda seen: loop.call_soon_threadsafe(self._bell.note, seen),
+            connected=lambda hears: loop.call_soon_threadsafe(self._bell.set_hearing, hears),
         )
         self._listener.start()
 

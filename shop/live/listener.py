@@ -25,7 +25,7 @@ class Listener(threading.Thread):
     """Calls `report` with the newest sequence by (topic, order), and `connected` with True or False."""
 
     def __init__(
-        self, watched: Container[str], *, report: Callable[[Seen], None], connected: Callable[[bool], None]
+        self, watched: Container[str], *, report: Callable[[Seen], object], connected: Callable[[bool], object]
     ) -> None:
         super().__init__(name="listener", daemon=True)
         self._watched = watched

@@ -1,6 +1,6 @@
 """What the database knows about watched orders. Each function runs one indexed statement for all of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from django.db import connection
 
@@ -33,7 +33,7 @@ def find_applied(seen: Mapping[tuple[str, str], int]) -> list[tuple[str, str]]:
 
 def read_positions(orders: Iterable[str]) -> dict[str, int]:
     """Return a number for each order that grows with each change of the order."""
-    wanted: Sequence[str] = list(orders)
+    wanted = list(orders)
     with connection.cursor() as cursor:
         cursor.execute(
             """

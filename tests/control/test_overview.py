@@ -84,7 +84,7 @@ def test_an_outage_is_named_with_what_waits_and_ends_by_itself(running_shop: Run
         customer.place(make_order((find_sku(running_shop), 1)))
 
         def is_named() -> bool:
-            texts = [finding["text"] for finding in read_now(running_shop)["findings"]]  # type: ignore[index,attr-defined]
+            texts = [finding["text"] for finding in read_now(running_shop)["findings"]]  # type: ignore[attr-defined]
             return any(text.startswith("inventory is down since") and "wait" in text for text in texts)
 
         assert wait_until(is_named, seconds=60)

@@ -2,7 +2,7 @@
 
 import http.client
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.cookies import SimpleCookie
 
 import pytest
@@ -123,20 +123,16 @@ def test_one_visitor_has_a_limit_and_other_visitors_do_not_suffer(
     live: str, customer: Customer, placed: Answer, running_shop: RunningShop
 ) -> None:
     other = customer.place(make_order((find_sku(running_shop), 1)))
-    streams = [
-        listening(live, events_path(placed), X_Order_Token=placed.body["access_token"]) for _ in range(MOST_PER_VISITOR)
-    ]
-    for stream in streams:
-        assert stream.__enter__().status == 200
-    try:
-        with listening(live, events_path(placed), X_Order_Token=placed.body["access_token"]) as refused:
+    token = placed.body["access_token"]
+    with ExitStack() as streams:
+        for _ in range(MOST_PER_VISITOR):
+            opened = streams.enter_context(listening(live, events_path(placed), X_Order_Token=token))
+            assert opened.status == 200
+        with listening(live, events_path(placed), X_Order_Token=token) as refused:
             assert (refused.status, refused.headers["Retry-After"]) == (503, "30")
             assert b"this visitor has 6 open streams" in refused.read()
         with listening(live, events_path(other), X_Order_Token=other.body["access_token"]) as stream:
             assert stream.status == 200
-    finally:
-        for opened in streams:
-            opened.__exit__(None, None, None)
 
 
 def test_connections_that_break_off_leave_no_stream(live: str, placed: Answer) -> None:
