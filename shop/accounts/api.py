@@ -36,6 +36,11 @@ _TOKEN_EXAMPLE = {
 _CREDENTIALS = OpenApiExample(
     "An account", {"email": "ada@example.org", "password": "difference-engine-1843"}, request_only=True
 )
+_PASSWORDS = OpenApiExample(
+    "A new password",
+    {"current": "difference-engine-1843", "new": "analytical-engine-1837"},
+    request_only=True,
+)
 _TOKEN = OpenApiExample("A token", _TOKEN_EXAMPLE, response_only=True, status_codes=["200", "201"])
 _LOGGED_OUT = OpenApiResponse(Problem, "The token is missing, unknown, expired or logged out.")
 
@@ -140,7 +145,7 @@ class OwnPassword(APIView):
         operation_id="change_password",
         summary="Change the password",
         request=Passwords,
-        examples=[_TOKEN],
+        examples=[_PASSWORDS, _TOKEN],
         responses={
             200: LogIn,
             400: OpenApiResponse(Problem, "The current password is wrong, or the new password is weak."),

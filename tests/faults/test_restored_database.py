@@ -80,6 +80,7 @@ def read(shop: RunningShop, sql: str, *parameters: Any) -> list[tuple[Any, ...]]
         return connection.execute(sql, parameters).fetchall()
 
 
+@pytest.mark.long
 def test_a_restored_database_applies_no_phantom_and_every_later_event(shop: RunningShop) -> None:
     customer, sku = Customer(shop.base_url), find_sku(shop)
     give_stock(shop, sku)  # so no StockLow is among the phantoms

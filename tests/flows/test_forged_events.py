@@ -12,6 +12,7 @@ import pytest
 from kafka import KafkaProducer
 
 from relay import Event
+from relay.process.connection import read_connection
 from shop.events import PaymentAuthorized, PaymentCaptured
 from tests.client import Customer, call, make_order
 from tests.flows.test_life_of_an_order import assert_adds_up, find_sku
@@ -33,7 +34,7 @@ def read(running_shop: RunningShop) -> Read:
 
 def send(shop: RunningShop, *events: Event) -> None:
     """Send `events` of one key as sequence 1, 2 ... with the headers that the relay would send."""
-    producer = KafkaProducer(bootstrap_servers=shop.addresses["kafka"], allow_auto_create_topics=False)
+    producer = KafkaProducer(**read_connection(), allow_auto_create_topics=False)
     for sequence, event in enumerate(events, start=1):
         headers = {
             "ce_specversion": "1.0",

@@ -147,7 +147,9 @@ class Twin(Model):
         ours.update(due_at=now - timedelta(days=1), claimed_until=None)
         Refund.objects.update(due_at=now - timedelta(days=1))
         Attempt.objects.exclude(sent_at=None).update(sent_at=now - timedelta(days=1))
-        (call,) = claim_calls(1)
+        calls = claim_calls(1)
+        assert len(calls) == 1, "no call was claimed"
+        (call,) = calls
         assert call.operation == self.sales[number].in_flight[-1].operation.split()[0]
         before, Books.fate = set(Books.entries), fate
         self.finished[number].append(make_call(call, math.inf))

@@ -12,8 +12,9 @@ from payments.models import Payment
 from payments.settlement.calls import settle_due_payments
 from payments.settlement.claims import claim_calls
 from payments.tasks import settle_payments
-from relay.consumer.deliveries import Delivery
-from relay.models import Outbox
+from relay.models import Outbox, Stream
+from relay.publisher.outbox import hash_key
+from relay.testing.delivery import make_delivery
 from shop.vault.models import PaymentToken
 
 pytestmark = pytest.mark.django_db
@@ -49,8 +50,9 @@ def test_the_token_of_a_cancelled_order_is_deleted(place: Any, cancelled: Any) -
 def test_a_worker_that_dies_during_the_call_leaves_the_token_for_the_next_one(place: Any, books: Any) -> None:
     payment = place(TOKEN)
     claim_calls(1)  # the worker dies after its claim
-    Payment.objects.update(claimed_until=None, due_at=payment.created_at)
-    settle_due_payments()
+    for _step in ("lookup", "call"):
+        Payment.objects.update(claimed_until=None, due_at=payment.created_at)
+        settle_due_payments()
     payment.refresh_from_db()
     assert payment.status == "authorized"
     assert books() == [("authorize", "approved", 4999)]
@@ -66,8 +68,15 @@ def test_an_event_of_an_old_version_is_paid_with_its_own_token(books: Any, versi
         "lines": [{"sku": "LAMP", "quantity": 1, "unit_price": 4999}],
         **({"discount": 0, "shipping": 0, "tax": 0} if version == 2 else {}),
     }
-    body = json.dumps(value).encode()
-    consumer.process([Delivery("shop.orders", 0, 0, str(order_id), 1, f"OrderPlaced.v{version}", body)])
+    Stream.objects.create(topic="shop.orders", key=str(order_id), last=1)
+    row = Outbox.objects.create(
+        **{"topic": "shop.orders", "key": str(order_id), "key_hash": hash_key(str(order_id)), "sequence": 1},
+        **{"event_id": value["event_id"], "type": f"OrderPlaced.v{version}", "body": json.dumps(value)},
+        occurred_at=value["occurred_at"],
+    )
+    row.refresh_from_db()
+    consumer.process([make_delivery(row)])
+    row.delete()
     settle_payments()
     assert Payment.objects.get(order_id=order_id).status == "authorized"
     assert find_token(TOKEN) == set()
