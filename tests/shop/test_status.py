@@ -25,7 +25,7 @@ from shop.management.commands import status as command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PARTS = {
-    *("postgres", "kafka", "valkey", "web", "gateway", "relay", "celery", "beat"),
+    *("postgres", "kafka", "valkey", "web", "gateway", "live", "relay", "celery", "beat"),
     *("orders", "inventory", "payments", "notifications", "analytics"),
 }
 

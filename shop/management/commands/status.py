@@ -21,7 +21,7 @@ from relay.operations import cluster
 from relay.process.broker import BrokerUnavailable
 from shop.embedded.addresses import make_database_url
 
-LOOPS = ["relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
+LOOPS = ["live", "relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
 
 
 class Command(BaseCommand):
