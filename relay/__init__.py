@@ -12,7 +12,7 @@ Read the packages and their modules in this order. No module imports a later one
     relay/process/:     broker, connection, failpoint, loop
     relay/forwarder/:   lease, reader, buffer, batches, messages, producer, queues, marker, headroom,
                         forwarder
-    relay/consumer/:    deliveries, subscription, origin, cursors, arrivals, screening, parking, breaker, canary,
+    relay/consumer/:    deliveries, subscription, tail, origin, cursors, arrivals, screening, parking, breaker, canary,
                         consumer, registry, watermarks, lag, sweep, receiver, command
 
 Events arrive without the other packages: health/ reports the state of the relay, operations/ contains manual changes,

@@ -41,13 +41,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=rank)
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("whole shop" if needs_whole_shop(item) else "parts"))
+        item.add_marker(pytest.mark.xdist_group(find_group(item)))
 
 
-def needs_whole_shop(item: pytest.Item) -> bool:
-    """Return whether the test uses all processes of a shop. `make test` runs these tests in a separate worker."""
+def find_group(item: pytest.Item) -> str:
+    """Return the group of a test: one worker of `make test` runs the tests of one group.
+
+    The tests of a group share a running shop, start shops of their own, or need PostgreSQL, Kafka and Valkey only.
+    """
+    if item.path.parent.name == "embedded":
+        return "own shops"
     fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
-    return item.path.parent.name in ("embedded", "faults") or "running_shop" in fixtures
+    return "whole shop" if item.path.parent.name == "faults" or "running_shop" in fixtures else "parts"
 
 
 @pytest.hookimpl(wrapper=True)

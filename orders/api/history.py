@@ -38,6 +38,13 @@ _HAPPENED = [
     {"event": "OrderPlaced", "status": "placed", "at": "2026-11-22T16:51:17.588142Z"},
     {"event": "StockRejected", "status": "cancelled", "at": "2026-11-22T16:51:18.204301Z"},
 ]
+_BELL = OpenApiExample(
+    "A change",
+    "event: order\ndata: 01a2042b-51d4-7575-8be7-d5e5de9df91a\n\n",
+    media_type="text/event-stream",
+    response_only=True,
+    status_codes=["200"],
+)
 STATUSES = Order.Status.values
 
 
@@ -165,6 +172,7 @@ class OrderEvents(APIView):
         operation_id="orders_events",
         summary="Listen to an order",
         parameters=[ORDER_TOKEN],
+        examples=[_BELL],
         responses={
             (200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, "Server-sent events."),
             307: OpenApiResponse(description="Send the request to this address, with the same headers."),

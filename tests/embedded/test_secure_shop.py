@@ -32,7 +32,7 @@ from tests.running_shop import RunningShop
 
 @pytest.fixture(scope="module")
 def secure_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
-    shop = RunningShop(choose_port(9700), tmp_path_factory.mktemp("secure") / "var", SECURE="1")
+    shop = RunningShop(choose_port(7800), tmp_path_factory.mktemp("secure") / "var", SECURE="1")
     shop.start(240)
     yield shop
     shop.stop()

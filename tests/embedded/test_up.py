@@ -153,6 +153,7 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
     port = choose_port(9700)  # not the port of the shared shop
     shop = RunningShop(port, tmp_path / "var", only=SMALL, VALKEY_PORT=str(port))
     with socket.socket() as taker:
+        taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a shop of another test may have used the port
         taker.bind(("127.0.0.1", port))
         taker.listen()
         with pytest.raises(AssertionError, match="ended with code 1") as refusal:

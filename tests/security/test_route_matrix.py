@@ -46,6 +46,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "api/v1/orders/<uuid:order_id>/": {"GET": ITS_OWN},
     "api/v1/orders/<uuid:order_id>/cancel/": {"POST": ITS_OWN},
     "api/v1/orders/<uuid:order_id>/timeline/": {"GET": ITS_OWN},
+    "api/v1/orders/<uuid:order_id>/events/": {"GET": ITS_OWN.replace("200", "307")},
     "api/v1/orders/<uuid:order_id>/messages/": {"GET": ITS_OWN},
     "api/v1/messages/": {"GET": LOGGED_IN},
     "api/v1/accounts/": {"POST": "400 400 400 400 400 400 400 400 400 400"},
@@ -57,6 +58,8 @@ MATRIX: dict[str, dict[str, str]] = {
     },
     "api/v1/tokens/current/": {"DELETE": "401 204 204 401 204 204 204 204 204 204"},
     "webhooks/payments": {"POST": "400 400 400 400 400 400 400 400 400 400"},  # no signature
+    "control/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
+    "control/now.json": {"GET": "302 403 403 302 403 403 403 403 503 503"},  # there is no sample yet
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
