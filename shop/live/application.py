@@ -58,9 +58,7 @@ class Application:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._bell.ring_applied()), loop.create_task(self._bell.ring_compared())]
         self._listener = Listener(
-            self.streams.watched,
-            report=lambda seen: loop.call_soon_threadsafe(self._bell.note, seen),
-            connected=lambda hears: loop.call_soon_threadsafe(self._bell.set_hearing, hears),
+            self.streams.watched, report=lambda seen: loop.call_soon_threadsafe(self._bell.note, seen)
         )
         self._listener.start()
 

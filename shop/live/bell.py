@@ -1,8 +1,8 @@
 """The bell: rings the streams of an order after the order has changed in the database.
 
 An event of inventory or payments is in Kafka before the saga has applied it to the order. The bell waits for the saga's
-cursor, with one statement for all waiting orders. While Kafka is away, the bell compares all watched orders once per
-second instead.
+cursor, with one statement for all waiting orders. While no record at all arrives, Kafka may be away, which the client
+does not report. The bell then compares all watched orders once per second.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ QUICK, SLOW, LONG_WAIT = 0.05, 1.0, 5.0
 #: An event that is not applied after this time is forgotten; the page polls anyway.
 LONGEST_WAIT = 600.0
 COMPARE_SECONDS = 1.0
+#: Without a record for this time, the log counts as silent.
+SILENT_SECONDS = 2.0
 
 
 class Waiting(NamedTuple):
@@ -40,12 +42,12 @@ class Bell:
         self._database = database
         self._waiting: dict[tuple[str, str], Waiting] = {}  # by topic and order
         self._arrived = asyncio.Event()
-        self._hears_kafka = False
+        self._heard_at = 0.0  # on the monotonic clock
         self._positions: Mapping[str, int] = {}
 
     def note(self, seen: Seen) -> None:
         """Note events from Kafka. Ring at once for events that are published with the change of the order."""
-        now = time.monotonic()
+        now = self._heard_at = time.monotonic()
         for (topic, order), sequence in seen.items():
             if topic == CHANGES:
                 self._streams.ring([order])
@@ -53,10 +55,6 @@ class Bell:
                 self._waiting[topic, order] = Waiting(sequence, now)
         if self._waiting:
             self._arrived.set()
-
-    def set_hearing(self, hears_kafka: bool) -> None:
-        """Note whether the listener is connected to Kafka."""
-        self._hears_kafka = hears_kafka
 
     async def ring_applied(self) -> None:
         """Ring for the waiting events as the saga applies them, for ever."""
@@ -87,14 +85,11 @@ class Bell:
                 del self._waiting[key]
 
     async def ring_compared(self) -> None:
-        """Ring for changed orders once per second while Kafka is away, and once after it is back, for ever."""
+        """Ring for changed orders once per second while the log is silent, for ever."""
         while True:
-            hears_kafka = self._hears_kafka
             try:
-                if not hears_kafka or self._positions:
+                if time.monotonic() - self._heard_at > SILENT_SECONDS:
                     await self._ring_changed()
-                if hears_kafka:
-                    self._positions = {}
             except DatabaseUnavailable as error:
                 logger.warning("the bell can't read positions", extra={"error": str(error)})
             await asyncio.sleep(COMPARE_SECONDS)

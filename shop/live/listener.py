@@ -1,6 +1,6 @@
 """A thread that reads the ends of the topics while a page watches an order, and reports the watched keys it sees.
 
-Each replica reads everything, without a consumer group. While Kafka is away, the bell asks the database.
+Each replica reads everything, without a consumer group. While the log is silent, the bell queries the database.
 """
 
 import logging
@@ -22,15 +22,12 @@ Seen = dict[tuple[str, str], int]
 
 
 class Listener(threading.Thread):
-    """Calls `report` with the newest sequence by (topic, order), and `connected` with True or False."""
+    """Calls `report` after each poll that returned records: with the newest sequence by (topic, watched order)."""
 
-    def __init__(
-        self, watched: Container[str], *, report: Callable[[Seen], object], connected: Callable[[bool], object]
-    ) -> None:
+    def __init__(self, watched: Container[str], *, report: Callable[[Seen], object]) -> None:
         super().__init__(name="listener", daemon=True)
         self._watched = watched
         self._report = report
-        self._connected = connected
         self._stopping = threading.Event()
         self._wanted = threading.Event()
 
@@ -54,7 +51,6 @@ class Listener(threading.Thread):
                 self._read()
             except BrokerUnavailable as error:
                 logger.warning("the live process can't read Kafka", extra={"error": str(error)})
-                self._connected(False)
                 self._stopping.wait(RETRY_SECONDS)
 
     def _read(self) -> None:
@@ -62,16 +58,11 @@ class Listener(threading.Thread):
             return
         tail = Tail((CHANGES, *SOURCES), client_id="live")
         try:
-            self._connected(True)
             idle = 0.0
             while not self._stopping.is_set() and idle < LINGER_SECONDS:
-                seen: Seen = {}
-                for delivery in tail.poll(seconds=POLL_SECONDS):
-                    if delivery.key in self._watched:
-                        seen[delivery.topic, delivery.key] = delivery.sequence
-                if seen:
-                    self._report(seen)
+                deliveries = tail.poll(seconds=POLL_SECONDS)
+                if deliveries:
+                    self._report({(d.topic, d.key): d.sequence for d in deliveries if d.key in self._watched})
                 idle = 0.0 if self._wanted.is_set() else idle + POLL_SECONDS
         finally:
             tail.close()
-            self._connected(False)

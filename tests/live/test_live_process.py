@@ -1,10 +1,12 @@
 """The live process of the running shop: who may listen, what rings, and what happens while other parts are away."""
 
 import http.client
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.cookies import SimpleCookie
 
+import psycopg
 import pytest
 
 from shop.embedded.processes import wait_until
@@ -46,9 +48,10 @@ def listening(address: str, path: str, **headers: str) -> Iterator[http.client.H
 
 
 def read_event(stream: http.client.HTTPResponse) -> tuple[str, str]:
-    """Return the name and the data of the stream's next event."""
-    name = ""
+    """Return the name and the data of the stream's next event. Fail if none comes within 60 seconds."""
+    name, deadline = "", time.monotonic() + 60
     for line in iter(stream.readline, b""):
+        assert time.monotonic() < deadline, "the stream sends comments only"
         field, _, value = line.decode().strip().partition(": ")
         if field == "event":
             name = value
@@ -142,10 +145,17 @@ def test_connections_that_break_off_leave_no_stream(live: str, placed: Answer) -
     assert wait_until(lambda: call("GET", f"http://{live}/healthz").body == "0 open streams\n", seconds=20)
 
 
+def is_captured(shop: RunningShop, order: Answer) -> bool:
+    with psycopg.connect(shop.addresses["postgres"]) as db:
+        found = db.execute("select payment from orders_order where id = %s", [order.body["id"]]).fetchone()
+    return found == ("captured",)
+
+
 def test_a_change_rings_while_kafka_is_away(
     running_shop: RunningShop, live: str, customer: Customer, placed: Answer
 ) -> None:
-    customer.wait_for(placed, "confirmed")
+    """The payment is captured, so that nothing but the cancellation changes the order."""
+    assert wait_until(lambda: is_captured(running_shop, placed), seconds=60)
     with listening(live, events_path(placed), X_Order_Token=placed.body["access_token"]) as stream:
         read_event(stream)
         running_shop.part_stop("kafka")
