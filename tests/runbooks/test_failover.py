@@ -16,7 +16,7 @@ pytestmark = pytest.mark.long
 def test_a_promoted_replica_serves_the_shop(shop: RunningShop) -> None:
     postgres = Postgres.of(shop)
     replica = postgres.back_up("replica", "-R", "-X", "stream")
-    options = f"-p {choose_port(8100)} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    options = f"-p {choose_port(8100)} -c max_connections=200 -c listen_addresses=127.0.0.1 -c unix_socket_directories="
     start = ("pg_ctl", "start", "-w", "-D", replica, "-l", replica / "log", "-o", options)
     stop = ("pg_ctl", "stop", "-m", "fast", "-w", "-D", replica)
     postgres.run(*start)

@@ -12,7 +12,7 @@ from tests.runbooks.conftest import confirm_orders
 from tests.running_shop import RunningShop
 
 pytestmark = pytest.mark.long
-TOPICS = ("shop.orders", "shop.payments", "shop.inventory", "shop.stock", "shop.activity")
+TOPICS = ("shop.orders", "shop.payments", "shop.inventory", "shop.stock")
 
 
 def test_a_shop_fills_an_empty_kafka_from_the_outbox(shop: RunningShop) -> None:
