@@ -57,10 +57,8 @@ def _judge_processes(figures: dict[str, Any], at: datetime) -> list[Finding]:
     if figures["processes"] is None:
         return []
     newest: dict[str, dict[str, Any]] = {}
-    for row in figures["processes"]:
-        known = newest.get(row["name"])
-        if known is None or (row["age"] if row["age"] is not None else 1e9) < (known["age"] or 1e9):
-            newest[row["name"]] = row
+    for row in figures["processes"]:  # the most recently completed round comes first
+        newest.setdefault(row["name"], row)
     found = []
     for name in PROCESSES:
         row = newest.get(name)

@@ -19,9 +19,8 @@ from relay.heartbeat import STALE_AFTER_SECONDS, Process, read_processes
 from relay.models import ConsumerState
 from relay.operations import cluster
 from relay.process.broker import BrokerUnavailable
+from shop.control.verdict import PROCESSES
 from shop.embedded.addresses import make_database_url
-
-LOOPS = ["live", "relay", "orders", "inventory", "payments", "notifications", "analytics", "celery"]
 
 
 class Command(BaseCommand):
@@ -73,7 +72,7 @@ def read_status() -> dict[str, Any]:
             "valkey": check_part(ping_valkey),
             "web": check_part(lambda: check_health(f"http://127.0.0.1:{settings.PORT}")),
             **({"gateway": check_part(lambda: check_health(settings.SANDBOX_URL))} if settings.SANDBOX_IS_USED else {}),
-            **{name: describe_process(processes.get(name)) for name in LOOPS},
+            **{name: describe_process(processes.get(name)) for name in PROCESSES},
             # A periodic task sends Celery's heartbeat, so the heartbeat shows that beat runs, too.
             "beat": describe_process(processes.get("celery")),
         },
