@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
+from shop.control.access import viewer_page
 from shop.control.models import Sample
 from shop.control.rates import predict_drain
 from shop.control.sampler import SAMPLE_SECONDS
@@ -18,15 +15,6 @@ from shop.control.verdict import find_states, judge
 
 #: After this number of missed samples, pages show the figures as outdated.
 MISSED = 3
-
-
-def demand_viewer(request: HttpRequest) -> None:
-    """Refuse users without the permission to look.
-
-    :raises PermissionDenied: the user lacks relay.view_outbox.
-    """
-    if not request.user.has_perm("relay.view_outbox"):
-        raise PermissionDenied("The control room needs the permission relay.view_outbox.")
 
 
 def read_newest() -> tuple[Sample | None, float]:
@@ -55,12 +43,9 @@ def describe(sample: Sample, age: float) -> dict[str, Any]:
     }
 
 
-@never_cache
-@require_safe
-@login_required
+@viewer_page
 def show_overview(request: HttpRequest) -> HttpResponse:
     """Show the topology, what waits and what is wrong."""
-    demand_viewer(request)
     sample, age = read_newest()
     now = describe(sample, age) if sample else None
     context = {"now": now, "drawing": draw(now), "rows": list_consumers(now)} if now else {"now": None}
@@ -77,12 +62,9 @@ def list_consumers(now: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-@never_cache
-@require_safe
-@login_required
+@viewer_page
 def answer_now(request: HttpRequest) -> HttpResponse:
     """Return the newest sample as JSON; 503 before the first one."""
-    demand_viewer(request)
     sample, age = read_newest()
     if sample is None:
         return JsonResponse({"detail": "There is no sample yet: is the part live running?"}, status=503)
