@@ -1,4 +1,4 @@
-"""A rotation of SECRET_KEY by the steps of docs/operations.md, on a whole shop that restarts after each step."""
+"""A rotation of SECRET_KEY by the steps of docs/configuration.md, on a whole shop that restarts after each step."""
 
 from pathlib import Path
 

@@ -40,8 +40,8 @@ def manage(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def read_documented_variables() -> dict[str, str]:
-    """Return the variables of the table in docs/operations.md, each with its meaning."""
-    _, _, section = (ROOT / "docs/operations.md").read_text("utf-8").partition("\n## Configuration\n")
+    """Return the variables of the table in docs/configuration.md, each with its meaning."""
+    _, _, section = (ROOT / "docs/configuration.md").read_text("utf-8").partition("\n## Variables\n")
     rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", section.partition("\n## ")[0], re.MULTILINE)
     assert len(rows) == len({name for name, _ in rows}), "a variable has two rows"
     return dict(rows)

@@ -244,7 +244,7 @@ def test_every_gauge_is_reported_as_a_gauge_with_its_meaning() -> None:
 
 def test_the_alerts_use_documented_metrics_and_every_gauge_is_documented() -> None:
     docs = Path(__file__).parents[3] / "docs"
-    documented = set(re.findall(r"`(relay_[a-z_]+)`", (docs / "operations.md").read_text("utf-8")))
+    documented = set(re.findall(r"`(relay_[a-z_]+)`", (docs / "monitoring.md").read_text("utf-8")))
     assert set(GAUGES) <= documented
     (group,) = yaml.safe_load((docs / "alerts.yml").read_text("utf-8"))["groups"]
     used = {name for rule in group["rules"] for name in re.findall(r"relay_[a-z_]+", rule["expr"])}
