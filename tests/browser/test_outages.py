@@ -1,6 +1,7 @@
 """An outage in a browser: the consumer's page for staff, and the order page of a customer who waits."""
 
 import re
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
@@ -49,7 +50,8 @@ def test_staff_pause_a_consumer_and_the_customer_sees_why_the_order_waits(
         expect(staff.locator("#state")).to_contain_text("Paused since")
         expect(staff.locator("#room")).to_contain_text("until now")
         phone = open_page(java_script_enabled=False, viewport={"width": 360, "height": 780})
-        phone.context.add_cookies(staff.context.cookies())  # the admin's log-in page needs JavaScript
+        session: Any = staff.context.cookies()  # the admin's log-in page needs JavaScript
+        phone.context.add_cookies(session)
         phone.goto("/control/consumers/inventory/?span=6h")
         expect(phone.locator("figure.chart svg polyline")).not_to_have_count(0)
         expect(phone.locator("#state")).to_contain_text("stock count")
