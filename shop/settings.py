@@ -99,6 +99,7 @@ INSTALLED_APPS = [
     "shop.catalogue",
     "shop.contacts",
     "shop.control",
+    "shop.delays",
     "shop.vault",
     "orders",
     "inventory",

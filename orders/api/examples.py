@@ -62,6 +62,7 @@ ORDER_DETAIL = show_answered(
         "shipped_at": None,
         "delivered_at": None,
         "cancelled_at": "2026-11-22T17:02:40.120731Z",
+        "waiting": None,
     }
 )
 CART_ANSWER = show_answered(

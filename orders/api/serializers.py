@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.core.validators import RegexValidator
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from orders.api import examples
+from orders.lifecycle.waiting import explain_waiting
+from orders.models import Order
 from orders.prices.amounts import AMOUNT_FIELDS, LINE_FIELDS
 from shop.web.strict import StrictSerializer
 
@@ -138,6 +140,18 @@ class AnsweredLine(serializers.Serializer[Any]):
     vars().update(make_fields(LINE_FIELDS))
 
 
+class OrderWaiting(serializers.Serializer[Any]):
+    """Why an order waits longer than usual. The order is stored, and nothing needs to be done."""
+
+    part = serializers.CharField(help_text="The part that is late, for example inventory.")
+    behind_seconds = serializers.IntegerField(allow_null=True, help_text="How late the part is; null if unknown.")
+    expected_seconds = serializers.IntegerField(
+        allow_null=True,
+        help_text="Predicted time until the part reaches the order; null if unknown, for example during an outage.",
+    )
+    text = serializers.CharField(help_text="A sentence for the customer.")
+
+
 @extend_schema_serializer(examples=examples.ORDER_DETAIL)
 class OrderDetail(serializers.Serializer[Any]):
     """The current state of an order. Amounts are in minor units of `currency`."""
@@ -153,6 +167,13 @@ class OrderDetail(serializers.Serializer[Any]):
     shipped_at = serializers.DateTimeField(allow_null=True)
     delivered_at = serializers.DateTimeField(allow_null=True)
     cancelled_at = serializers.DateTimeField(allow_null=True)
+    waiting = serializers.SerializerMethodField(help_text="Why the order waits longer than usual; null if it does not.")
+
+    @extend_schema_field(OrderWaiting(allow_null=True))
+    def get_waiting(self, order: Order) -> dict[str, Any] | None:
+        """Return why the order waits, from the newest sample of the shop."""
+        waiting = explain_waiting(order)
+        return None if waiting is None else waiting._asdict()
 
 
 @extend_schema_serializer(examples=examples.PLACED_ORDER)

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from orders.lifecycle.waiting import explain_waiting
 from orders.models import Order
 from orders.pages.progress import find_poll_seconds
 from shop.web.live_address import find_live_url
@@ -23,4 +24,5 @@ def show_own_orders(request: HttpRequest) -> HttpResponse:
     page = Paginator(orders, PAGE_SIZE).get_page(request.GET.get("page"))
     changing = [order.pk for order in page if find_poll_seconds(order)]
     live_url = find_live_url(request, changing) if changing else ""
-    return render(request, "orders/own_orders.html", {"page": page, "live_url": live_url})
+    rows = [(order, explain_waiting(order)) for order in page]
+    return render(request, "orders/own_orders.html", {"page": page, "rows": rows, "live_url": live_url})

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from zlib import crc32
 
+from orders.lifecycle.waiting import explain_waiting
 from orders.models import Order
+from shop.delays.waiting import Waiting
 
 HEADINGS = {
     "placed": "We have your order",
@@ -75,11 +78,12 @@ class Progress:
     """The contents of the order page that depend on the order's state.
 
     `version` changes with every other field. `poll_seconds` is 0 if nothing will change. `can_cancel` is true if the
-    customer may cancel the order.
+    customer may cancel the order. `waiting` says which part is late, or is "".
     """
 
     heading: str
     explanation: str
+    waiting: str
     steps: list[Step]
     version: str
     poll_seconds: int
@@ -97,14 +101,21 @@ def describe_progress(order: Order) -> Progress:
         explanation += GIVEN_BACK["refunded"]
     elif order.payment == Order.Payment.FAILED:
         explanation = NOT_PAID
+    waiting = explain_waiting(order)
     return Progress(
         heading=HEADINGS[order.status],
         explanation=explanation,
+        waiting=waiting.text if waiting else "",
         steps=list_steps(order),
-        version=f"{order.status}-{order.stock}-{order.payment}",
+        version=f"{order.status}-{order.stock}-{order.payment}{_make_mark(waiting)}",
         poll_seconds=find_poll_seconds(order),
         can_cancel=can_cancel(order),
     )
+
+
+def _make_mark(waiting: Waiting | None) -> str:
+    """Return a part of the version that changes with the text for a waiting order."""
+    return f"-{crc32(waiting.text.encode()):08x}" if waiting else ""
 
 
 def find_poll_seconds(order: Order) -> int:

@@ -52,8 +52,9 @@ where c.consumer = %(consumer)s and c.parked_at is not null
 class Lag:
     """Events that a consumer has not applied, published or not, and the number of their keys and of parked keys.
 
-    `oldest_seconds` is the age of the oldest of these events. All figures include the `parked_events` of parked keys.
-    Unless `exact`, `events` and `keys` are estimates, and at least 1.
+    `oldest_seconds` is the age of the oldest of these events. All figures include the `parked_events` of parked keys,
+    except `behind_seconds`, the age of the oldest event of the other keys. Unless `exact`, `events` and `keys` are
+    estimates, and at least 1.
     """
 
     events: int
@@ -62,6 +63,7 @@ class Lag:
     parked_events: int
     oldest_seconds: float = 0.0
     exact: bool = True
+    behind_seconds: float = 0.0
 
 
 class _Waiting(NamedTuple):
@@ -95,6 +97,7 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
             events, keys = _estimate(cursor, values, looked, last, events, keys)
         cursor.execute(_PARKED, values)
         parked, parked_events, parked_keys, oldest = cursor.fetchone()
+    behind = max((topic.oldest_seconds for topic in waiting.values()), default=0.0)
     ends = {topic: waiting[topic].first - 1 if topic in waiting else looked for topic in topics}
     raise_watermarks(consumer.name, watermarks, {topic: min(low_watermark, end) for topic, end in ends.items()})
     return Lag(
@@ -102,8 +105,9 @@ def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
         keys=keys + parked_keys,
         parked=parked,
         parked_events=parked_events,
-        oldest_seconds=max([oldest, *(w.oldest_seconds for w in waiting.values())]),
+        oldest_seconds=max(oldest, behind),
         exact=looked >= last,
+        behind_seconds=behind,
     )
 
 

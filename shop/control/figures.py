@@ -15,6 +15,7 @@ from payments.models import Payment
 from relay.consumer.canary import read_canary_ages
 from relay.consumer.lag import read_lag
 from relay.consumer.registry import all_consumers
+from relay.health.arrivals import count_arrivals
 from relay.health.backlog import read_unpublished
 from relay.health.vacuum import read_holders
 from relay.heartbeat import STALE_AFTER_SECONDS, read_processes
@@ -32,20 +33,31 @@ LATEST = 5
 MOST_COUNTED = 10_000
 
 Figures = dict[str, Any]
+#: Sections that every sample reads. The others change slowly, and incomplete samples repeat them.
+QUICK = ("arrivals", "outbox", "consumers", "processes")
 
 
-def read_figures() -> Figures:
-    """Return all sections by name."""
+def read_figures(before: Figures | None = None, *, complete: bool = True) -> Figures:
+    """Return all sections by name.
+
+    :param before: the figures of the previous sample: the count of arrivals continues there.
+    :param complete: read all sections; otherwise repeat those of `before` that change slowly.
+    """
+    arrivals = read_section("arrivals", lambda: read_arrivals((before or {}).get("arrivals")))
     sections: dict[str, Callable[[], Any]] = {
+        "arrivals": lambda: arrivals,
         "outbox": read_outbox,
-        "consumers": read_consumers,
+        "consumers": lambda: read_consumers(arrivals),
         "processes": read_rounds,
         "leases": read_leases,
         "vacuum": read_vacuum,
         "waiting": read_waiting,
         "interventions": read_interventions,
     }
-    return {name: read_section(name, read) for name, read in sections.items()}
+    return {
+        name: before[name] if before and not complete and name not in QUICK else read_section(name, read)
+        for name, read in sections.items()
+    }
 
 
 def read_section(name: str, read: Callable[[], Any]) -> Any:
@@ -59,6 +71,20 @@ def read_section(name: str, read: Callable[[], Any]) -> Any:
         return None
 
 
+def read_arrivals(before: Figures | None) -> Figures:
+    """Return the last position, and the number of events by topic that were committed since the count began.
+
+    The count begins with the first sample, and again after a gap. `began` is its first position.
+    """
+    position = read_position()
+    counted = count_arrivals(before["position"], position) if before else None
+    if before is None or counted is None:
+        return {"began": position, "position": position, "topics": {}}
+    known = before["topics"]
+    topics = {topic: known.get(topic, 0) + counted.get(topic, 0) for topic in known.keys() | counted.keys()}
+    return {"began": before["began"], "position": position, "topics": topics}
+
+
 def read_outbox() -> Figures:
     """Return the position of the newest event, and the rows that are not in Kafka yet."""
     unpublished = read_unpublished()
@@ -70,8 +96,8 @@ def read_outbox() -> Figures:
     }
 
 
-def read_consumers() -> Figures:
-    """Return, by consumer: its lag, its parked keys, the age of its newest canary, and its pause."""
+def read_consumers(arrivals: Figures | None) -> Figures:
+    """Return, by consumer: its lag, arrived events, parked keys, the age of its newest canary, and its pause."""
     consumers = all_consumers()
     ages = read_canary_ages([consumer.name for consumer in consumers])
     pauses = {state.consumer: state for state in ConsumerState.objects.exclude(paused_at=None)}
@@ -86,9 +112,12 @@ def read_consumers() -> Figures:
             "parked": lag.parked,
             "parked_events": lag.parked_events,
             "oldest_seconds": round(lag.oldest_seconds, 3),
+            "behind_seconds": round(lag.behind_seconds, 3),
+            "arrived": arrivals and sum(arrivals["topics"].get(topic, 0) for topic in consumer.topics),
             "canary_seconds": round(age, 3) if age is not None and age != float("inf") else None,
             "paused_by": pause.paused_by if pause else "",
             "paused_at": _format(pause.paused_at) if pause else "",
+            "resume_at": _format(pause.resume_at) if pause else "",
             "reason": pause.reason if pause else "",
         }
     return found
@@ -100,6 +129,7 @@ def read_rounds() -> list[Figures]:
         {
             "process": process.process,
             "name": process.name,
+            "started": round(process.started_at.timestamp(), 3),
             "age": None if process.age is None else round(process.age, 1),
             "tried_age": round(process.tried_age, 1),
             "waiting": process.waiting,

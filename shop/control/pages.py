@@ -8,7 +8,6 @@ from django.shortcuts import render
 
 from shop.control.access import viewer_page
 from shop.control.models import Sample
-from shop.control.rates import predict_drain
 from shop.control.sampler import SAMPLE_SECONDS
 from shop.control.topology import STATES, draw, list_names
 from shop.control.verdict import find_states, judge
@@ -38,7 +37,9 @@ def describe(sample: Sample, age: float) -> dict[str, Any]:
         "well": not findings,
         "findings": [finding._asdict() for finding in findings],
         "states": find_states(findings),
-        "drain_seconds": {name: predict_drain(sample.figures, name) for name in list_names()},
+        "drain_seconds": {
+            name: prediction["seconds"] for name, prediction in sample.figures.get("predictions", {}).items()
+        },
         **sample.figures,
     }
 

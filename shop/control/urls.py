@@ -3,9 +3,14 @@
 from django.urls import path
 
 from shop.control import pages
+from shop.control.outages import pages as consumers
 
 app_name = "control"
 urlpatterns = [
     path("", pages.show_overview, name="overview"),
     path("now.json", pages.answer_now, name="now"),
+    path("consumers/", consumers.list_consumers, name="consumers"),
+    path("consumers/<slug:name>/", consumers.show_consumer, name="consumer"),
+    path("consumers/<slug:name>/pause/", consumers.pause_consumer, name="consumer-pause"),
+    path("consumers/<slug:name>/resume/", consumers.resume_consumer, name="consumer-resume"),
 ]

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from relay.heartbeat import STALE_AFTER_SECONDS
-from shop.control.rates import predict_drain
 
 #: A consumer or the relay whose oldest event waits longer than this is late.
 LATE_SECONDS = 10.0
@@ -38,6 +37,20 @@ def judge(figures: dict[str, Any], at: datetime) -> list[Finding]:
     ]
     order = ("down", "paused", "late", "unknown")
     return sorted(found, key=lambda finding: order.index(finding.state))
+
+
+def is_troubled(figures: dict[str, Any], at: datetime) -> bool:
+    """Return whether something is down, paused or late, so that samples must follow each other quickly.
+
+    Parked keys and old transactions last for long and change little, so they do not count.
+    """
+    outbox, consumers = figures["outbox"], figures["consumers"]
+    return (
+        any(finding.state in ("down", "paused") for finding in judge(figures, at))
+        or bool(figures.get("outages"))
+        or bool(outbox and outbox["oldest_seconds"] > LATE_SECONDS)
+        or any(consumer["behind_seconds"] > LATE_SECONDS for consumer in (consumers or {}).values())
+    )
 
 
 def find_states(findings: list[Finding]) -> dict[str, str]:
@@ -84,11 +97,30 @@ def _tell_waiting(figures: dict[str, Any], name: str) -> str:
     consumer = (figures["consumers"] or {}).get(name)
     if not consumer or not consumer["lag"]:
         return ""
-    drain = predict_drain(figures, name)
-    waiting = f"; {consumer['lag']:,} event{'' if consumer['lag'] == 1 else 's'} wait" + (
-        "s" if consumer["lag"] == 1 else ""
-    )
-    return waiting + (f"; if it came back now: {format_seconds(drain)}" if drain is not None else "")
+    waits = "event waits" if consumer["lag"] == 1 else "events wait"
+    return f"; {consumer['lag']:,} {waits}{tell_return(figures, name)}"
+
+
+def tell_return(figures: dict[str, Any], name: str) -> str:
+    """Return the prediction for a consumer that is away, as the end of a sentence; "" if it is unknown."""
+    prediction = (figures.get("predictions") or {}).get(name)
+    if prediction is None:
+        return ""
+    if prediction["seconds"] is None:
+        return f"; even if it came back now, the backlog would grow by {prediction['growth']:,.0f}/s"
+    more: float = prediction["per_minute"]
+    added = f", and {format_seconds(more)} more for each further minute" if more >= 0.5 else ""
+    return f"; if it came back now: {format_seconds(prediction['seconds'])}{added}"
+
+
+def tell_drain(figures: dict[str, Any], name: str) -> str:
+    """Return the prediction for a consumer that works, as the end of a sentence; "" if it is unknown."""
+    prediction = (figures.get("predictions") or {}).get(name)
+    if prediction is None:
+        return ""
+    if prediction["seconds"] is None:
+        return f"; the backlog grows by {prediction['growth']:,.0f}/s"
+    return f"; drained in about {format_seconds(prediction['seconds'])}"
 
 
 def _judge_outbox(figures: dict[str, Any]) -> list[Finding]:
@@ -108,12 +140,9 @@ def _judge_consumer(figures: dict[str, Any], name: str, consumer: dict[str, Any]
     if consumer["paused_at"]:
         text = f"{name} is paused since {consumer['paused_at'][11:19]} by {consumer['paused_by']}: {consumer['reason']}"
         found.append(Finding(name, "paused", f"{text}{_tell_waiting(figures, name)}."))
-    elif (
-        name not in known and consumer["oldest_seconds"] > LATE_SECONDS and consumer["lag"] > consumer["parked_events"]
-    ):
-        drain = predict_drain(figures, name)
-        soon = f"; drained in about {format_seconds(drain)}" if drain is not None else ""
-        text = f"{name} is {format_seconds(consumer['oldest_seconds'])} behind: {consumer['lag']:,} events wait{soon}."
+    elif name not in known and consumer["behind_seconds"] > LATE_SECONDS:
+        behind = format_seconds(consumer["behind_seconds"])
+        text = f"{name} is {behind} behind: {consumer['lag']:,} events wait{tell_drain(figures, name)}."
         found.append(Finding(name, "late", text))
     if consumer["parked"]:
         text = f"{consumer['parked']:,} keys of {name} are parked: an event failed, and later events of the key wait."

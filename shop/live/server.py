@@ -9,7 +9,7 @@ from types import FrameType
 import uvicorn
 
 from relay.heartbeat import Pulse
-from shop.control.sampler import SAMPLE_SECONDS, take_sample
+from shop.control.sampler import SAMPLE_SECONDS, sample
 from shop.live.application import Application
 from shop.live.database import DatabaseUnavailable
 
@@ -68,9 +68,10 @@ async def _beat(application: Application) -> None:
 async def _sample(application: Application) -> None:
     """Take the samples of the control room, unless another live process takes them."""
     while True:
+        step = SAMPLE_SECONDS
         try:
-            await application.database.run(take_sample)
+            step = await application.database.run(sample)
         except DatabaseUnavailable as error:
             logger.warning("no sample", extra={"error": str(error)})
         # All processes wait for the beginning of the next period.
-        await asyncio.sleep(SAMPLE_SECONDS - time.time() % SAMPLE_SECONDS + 0.05)
+        await asyncio.sleep(step - time.time() % step + 0.05)

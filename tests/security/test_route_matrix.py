@@ -60,6 +60,11 @@ MATRIX: dict[str, dict[str, str]] = {
     "webhooks/payments": {"POST": "400 400 400 400 400 400 400 400 400 400"},  # no signature
     "control/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
     "control/now.json": {"GET": "302 403 403 302 403 403 403 403 503 503"},  # there is no sample yet
+    "control/consumers/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
+    "control/consumers/<slug:name>/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
+    # An empty reason is refused by a message on the consumer's page.
+    "control/consumers/<slug:name>/pause/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    "control/consumers/<slug:name>/resume/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
@@ -107,6 +112,7 @@ def fill(route: str, order: Order) -> str:
         "<uuid:order_id>": order.pk,
         "<uuid:cart_id>": cart_id,
         "<sku:sku>": "MUG",
+        "<slug:name>": "inventory",
         "<slug:slug>": Category.objects.get().slug,
     }
     for place, value in values.items():
