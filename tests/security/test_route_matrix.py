@@ -60,6 +60,9 @@ MATRIX: dict[str, dict[str, str]] = {
     "webhooks/payments": {"POST": "400 400 400 400 400 400 400 400 400 400"},  # no signature
     "control/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
     "control/now.json": {"GET": "302 403 403 302 403 403 403 403 503 503"},  # there is no sample yet
+    # No group has both permissions, relay.view_outbox and orders.view_order.
+    "control/orders/": {"GET": "302 403 403 302 403 403 403 403 403 200"},
+    "control/orders/<str:number>/": {"GET": "302 403 403 302 403 403 403 403 403 200"},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
@@ -105,6 +108,7 @@ def fill(route: str, order: Order) -> str:
     cart_id = create_cart(order.customer_id) if "cart_id" in route else ""
     values = {
         "<uuid:order_id>": order.pk,
+        "<str:number>": order.number,
         "<uuid:cart_id>": cart_id,
         "<sku:sku>": "MUG",
         "<slug:slug>": Category.objects.get().slug,

@@ -3,12 +3,13 @@
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
 
 from relay.consumer.cursors import KEPT_TIMES
 from relay.operations.mend import skip
+from tests.relay.operated import operated
 from tests.relay.readers import Readers, lend
 
+__all__ = ["operated"]
 pytestmark = pytest.mark.django_db
 
 
@@ -37,14 +38,13 @@ def test_only_the_newest_times_are_kept(readers: Readers) -> None:
     assert (len(after), len(set(after))) == (KEPT_TIMES, 1)
 
 
-def test_a_skipped_event_has_no_time(readers: Readers) -> None:
+def test_a_skipped_event_has_no_time(operated: Readers) -> None:
     book = uuid4()
-    readers.failing["Bob"] = KeyError("page")
-    readers.consumer.process(lend(book, "Ada", "Bob", "Cleo"))
-    with transaction.atomic():
-        skip("readers", "test.library", str(book), actor="ada", reason="Bob has no card.")
-    assert readers.catch_up(book)
-    assert [at is None for at in readers.cursor(book).applied_at] == [False, True, False]
+    operated.failing["Bob"] = KeyError("page")
+    operated.consumer.process(lend(book, "Ada", "Bob", "Cleo"))
+    skip("readers", "test.library", str(book), actor="ada", reason="Bob has no card.")
+    assert operated.catch_up(book)
+    assert [at is None for at in operated.cursor(book).applied_at] == [False, True, False]
 
 
 def test_repeats_are_counted_and_change_nothing_else(readers: Readers) -> None:
