@@ -62,12 +62,12 @@ GIVEN_BACK = {
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the timeline. `state` is done, now, todo or failed."""
+    """A step of the timeline. `state` is done, now, todo or failed. `details` are the steps within the step."""
 
     label: str
     state: str
     at: datetime | None
-    details: list[tuple[str, str]]
+    details: list["Step"]
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,15 @@ def describe_progress(order: Order) -> Progress:
         heading=HEADINGS[order.status],
         explanation=explanation,
         steps=list_steps(order),
-        version=f"{order.status}-{order.stock}-{order.payment}",
+        version=find_version(order),
         poll_seconds=find_poll_seconds(order),
         can_cancel=can_cancel(order),
     )
+
+
+def find_version(order: Order) -> str:
+    """Return a text that changes with the contents of the page. Finding it needs no query."""
+    return f"{order.status}-{order.stock}-{order.payment}"
 
 
 def find_poll_seconds(order: Order) -> int:
@@ -120,13 +125,14 @@ def can_cancel(order: Order) -> bool:
 
 
 def list_steps(order: Order) -> list[Step]:
-    """Return the steps of the timeline: past, current and future ones."""
+    """Return the steps of the timeline with their times: past, current and future ones."""
+    times = {step.event: step.at for step in order.history.all()}
     checks = [
-        (describe_answer(order.stock), STOCK[order.stock]),
-        (describe_answer(order.payment), PAYMENT[order.payment]),
+        Step(STOCK[order.stock], describe_answer(order.stock), times.get(f"Stock{order.stock.title()}"), []),
+        Step(PAYMENT[order.payment], describe_answer(order.payment), times.get(f"Payment{order.payment.title()}"), []),
     ]
     placed = order.status == Order.Status.PLACED
-    steps = [Step("Placed", "now" if placed else "done", order.placed_at, checks)]
+    steps = [Step("Order received", "now" if placed else "done", order.placed_at, checks)]
     for name in ("confirmed", "shipped", "delivered"):
         at = getattr(order, f"{name}_at")
         if at or order.status != Order.Status.CANCELLED:

@@ -51,7 +51,8 @@ def describe_application(facts: Facts, consumer: Consumer, event: Outbox, number
     if nth >= 0 and times[nth] is None:
         return replace(moment, at=None, state="skipped", text=f"{name_event(event)} was skipped by a person")
     text = describe_effect(facts, consumer.name, event)
-    if nth >= 0:
+    # A consumer of before the migration moves the cursor without a time: a time before the commit is of another event.
+    if nth >= 0 and times[nth] >= event.created_at:
         return replace(moment, at=times[nth], text=text)
     return replace(moment, at=find_step_time(facts, consumer.name, event), exact=False, text=text)
 

@@ -1,14 +1,12 @@
 """The rows of one order. Each query uses an index of the order's id, of its key or of its events' ids."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Q
 
 from analytics.models import Sale
 from inventory.models import Backorder, Movement
@@ -55,7 +53,7 @@ class Facts:
 
 
 @contextmanager
-def brief_statements() -> Any:
+def brief_statements() -> Iterator[None]:
     """Open a transaction whose statements end after STATEMENT_SECONDS."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"set local statement_timeout = '{STATEMENT_SECONDS}s'")
@@ -113,7 +111,7 @@ def read_actions(
     subjects += [f"payments.payment:{payment.pk}"] if payment else []
     subjects += [f"payments.case:{case}" for case in cases]
     subjects += [f"notifications.message:{message.pk}" for message in messages]
-    return list(StaffAction.objects.filter(Q(subject__in=subjects)).order_by("subject", "-at")[:MOST_ROWS])
+    return list(StaffAction.objects.filter(subject__in=subjects).order_by("subject", "-at")[:MOST_ROWS])
 
 
 def read_body(event: Outbox) -> str:
