@@ -41,7 +41,7 @@ class Pause(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """The lanes, the marks and the long pauses. From `now_x` on, marks stand for moments that have not happened."""
+    """The lanes, the marks and the long pauses. Marks right of `now_x` are moments that have not happened."""
 
     width: float
     height: float

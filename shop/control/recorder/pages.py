@@ -72,7 +72,7 @@ def show_order(request: HttpRequest, number: str) -> HttpResponse:
 
 
 def open_payload(request: HttpRequest, facts: Facts) -> dict[str, Any] | None:
-    """Return the fields of the event with the number ``?payload=``, or None if there is no such event."""
+    """Return the fields of the event with the number ``?payload=``, or None if the number has no event."""
     chosen = request.GET.get("payload", "")
     if not chosen.isdecimal() or not 1 <= int(chosen[:9]) <= len(facts.events):
         return None
