@@ -25,7 +25,11 @@ def describe_step(facts: Facts, event: Outbox) -> str:
     """Return the saga's decision about an answer of inventory or payments."""
     for step in facts.steps:
         if step.event_id == event.event_id:
-            changed = f"{step.before} → {step.after}" if step.before != step.after else f"noted, still {step.after}"
+            changed = (
+                f"{step.before} → {step.after}"
+                if step.before != step.after
+                else f"noted, the order is still {step.after}"
+            )
             return f"saga: {changed}"
     return ""
 

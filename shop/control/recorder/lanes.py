@@ -9,7 +9,7 @@ from shop.control.recorder.record import Record, describe_gap
 
 LABEL_WIDTH, LANE_HEIGHT, TOP, APART, EDGE = 118, 38, 34, 26, 20
 #: Width of a pause, in units of the drawing: a base, and more for each power of ten of its milliseconds, up to a limit.
-BASE, PER_POWER, WIDEST = 3.0, 9.0, 90.0
+BASE, PER_POWER, WIDEST = 8.0, 15.0, 110.0
 #: A pause longer than this has its length written above it.
 LABELLED_SECONDS = 1.0
 #: Marks of a drawing. A longer record has its table only.

@@ -41,19 +41,21 @@ def describe_attempt(facts: Facts, attempt: Attempt) -> Moment:
 
 def list_letters(facts: Facts) -> Iterator[Moment]:
     """Yield a moment for each e-mail and each SMS. A message in the shop is an effect without a delivery."""
+    numbers = {event.event_id: number for number, event in enumerate(facts.events, 1)}
     for message in facts.messages:
         if message.channel == "shop":
             continue
+        number = numbers.get(message.event_id, 0)
         what = f"{message.get_channel_display()} “{message.kind}”"
         place = reverse("admin:notifications_message_change", args=[message.pk])
-        stopped = Moment(LETTERS, "", None, 0, "stopped", True, SEE_MESSAGES, place, "Message")
+        stopped = Moment(LETTERS, "", None, number, "stopped", True, SEE_MESSAGES, place, "Message")
         match message.status:
             case "sent":
-                yield Moment(LETTERS, f"{what} sent", message.sent_at, permission=SEE_MESSAGES)
+                yield Moment(LETTERS, f"{what} sent", message.sent_at, number, permission=SEE_MESSAGES)
             case "pending":
                 why = f" ({message.error})" if message.error else ""
                 text = f"{what} waits for a worker, due at {message.due_at:%H:%M:%S}{why}"
-                yield Moment(LETTERS, text, state="waiting", permission=SEE_MESSAGES)
+                yield Moment(LETTERS, text, None, number, "waiting", permission=SEE_MESSAGES)
             case _:
                 yield replace(stopped, text=f"{what} {message.status}: {message.error}")
 

@@ -38,7 +38,7 @@ def test_the_record_shows_each_moment_of_the_way(order: Order, log_in: LogIn) ->
         "messages: SMS, e-mail, in the shop",
         "gateway authorize €87.40: approved (1 call",
         "gateway capture €87.40: approved (1 call",
-        "letters e-mail “confirmed” waits for a worker",
+        "letters #4 e-mail “confirmed” waits for a worker",
     ):
         assert text in page, text
     assert "2 steps not yet done" in page  # the e-mail and the SMS
@@ -100,7 +100,7 @@ def test_people_and_work_are_shown_to_staff_with_the_permissions_only(order: Ord
         "audit.view_staffaction": "admin:ada: cancel orders.order: Rang to say so.",
         "relay.view_intervention": "bob: redrive #1 of shop.payments of orders: Fixed.",
         "payments.view_attempt": "gateway capture",
-        "notifications.view_message": "letters e-mail",
+        "notifications.view_message": "letters #4 e-mail",
     }
     few, all_of_them = read(log_in(), order), read(log_in(*texts), order)
     assert f"Hidden parts need these permissions: {', '.join(sorted(texts))}." in few
