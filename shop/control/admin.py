@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from relay.admin import InterventionAdmin, ParkedKeyAdmin
+from relay.admin import InterventionAdmin, ParkedKeyAdmin, ReadOnly
 from relay.models import Cursor, Intervention, ParkedKey
 from shop.events import InventoryEvent, OrderEvent, PaymentEvent
 from shop.web.order_access import VIEW_ORDER
@@ -16,7 +16,7 @@ from shop.web.order_access import VIEW_ORDER
 TOPICS = {OrderEvent.topic, InventoryEvent.topic, PaymentEvent.topic}
 
 
-class LinksToOrders(admin.ModelAdmin):  # type: ignore[type-arg]
+class LinksToOrders(ReadOnly):
     """A list with a link to the record of the order that a row's key names."""
 
     def get_list_display(self, request: HttpRequest) -> Any:

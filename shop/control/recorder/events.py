@@ -48,12 +48,13 @@ def describe_application(facts: Facts, consumer: Consumer, event: Outbox, number
         return describe_wait(facts, moment, cursor, event)
     times = cursor.applied_at
     nth = len(times) - 1 - (cursor.last - event.sequence)
-    if nth >= 0 and times[nth] is None:
-        return replace(moment, at=None, state="skipped", text=f"{name_event(event)} was skipped by a person")
+    at = times[nth] if nth >= 0 else None
+    if nth >= 0 and at is None:
+        return replace(moment, state="skipped", text=f"{name_event(event)} was skipped by a person")
     text = describe_effect(facts, consumer.name, event)
     # A consumer of before the migration moves the cursor without a time: a time before the commit is of another event.
-    if nth >= 0 and times[nth] >= event.created_at:
-        return replace(moment, at=times[nth], text=text)
+    if at and at >= event.created_at:
+        return replace(moment, at=at, text=text)
     return replace(moment, at=find_step_time(facts, consumer.name, event), exact=False, text=text)
 
 

@@ -18,7 +18,7 @@ def test_each_applied_event_has_a_time_whatever_the_way(readers: Readers) -> Non
     deliveries = lend(book, "Ada", "Bob", "Cleo", "Dan", "Eve")
     readers.consumer.process(deliveries[:2])
     readers.consumer.process(deliveries[4:])  # the outbox fills the gap
-    times = readers.cursor(book).applied_at
+    times = [at for at in readers.cursor(book).applied_at if at]
     assert len(times) == 5
     assert times == sorted(times)
     assert times[1] < times[2] == times[3]
