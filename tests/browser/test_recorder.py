@@ -47,7 +47,5 @@ def test_the_recorder_follows_an_order_and_needs_no_javascript(open_page: OpenPa
         visitor.get_by_role("link", name="Open the payload of event 1", exact=True).click()
         expect(visitor.locator(".payload")).to_contain_text("payment_reference")
         expect_no_sideways_scrolling(visitor)
-    page.screenshot(path="/tmp/rec-b-1280.png", full_page=True)
-    plain.screenshot(path="/tmp/rec-b-360.png", full_page=True)
     page.set_viewport_size({"width": 360, "height": 800})
     expect_no_sideways_scrolling(page)
