@@ -27,12 +27,18 @@ MAILBOX_PERMISSIONS = (VIEW_ORDER, VIEW_CONTACT, "notifications.view_message")
 def show_order_messages(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """Return an HTML fragment for the order's page with the messages about the order, newest first.
 
+    Each message has the state of its e-mail.
+
     :raises Http404: the order does not exist or the visitor may not see it. Visitors cannot distinguish the two.
     """
     if not may_see_order(request, order_id):
         raise Http404
-    messages = Message.objects.filter(order_id=order_id, channel=Message.Channel.shop)
-    return render(request, "notifications/order_messages.html", {"order_messages": messages})
+    messages = list(Message.objects.filter(order_id=order_id))
+    letters = {message.event_id: message for message in messages if message.channel == Message.Channel.email}
+    shown = [
+        (message, letters.get(message.event_id)) for message in messages if message.channel == Message.Channel.shop
+    ]
+    return render(request, "notifications/order_messages.html", {"order_messages": shown})
 
 
 @require_safe

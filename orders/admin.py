@@ -58,6 +58,7 @@ class OrderAdmin(ReadOnly):
     inlines = [LineInline, HistoryInline]
     actions = ["mark_shipped", "mark_delivered", "cancel"]
     list_per_page = 50
+    change_form_before_template = "orders/record_link.html"
 
     @admin.display(description="total", ordering="total")
     def shown_total(self, order: Order) -> str:

@@ -68,6 +68,7 @@ class Payment(models.Model):
         indexes = [
             models.Index(fields=["due_at"], name="payment_due", condition=~Q(wanted="nothing")),
             models.Index(fields=["created_at"], name="payment_held", condition=Q(status__in=["authorized", "failed"])),
+            models.Index(fields=["gateway_reference"], name="payment_of_reference", condition=~Q(gateway_reference="")),
         ]
         constraints = [
             models.CheckConstraint(

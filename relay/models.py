@@ -3,6 +3,7 @@
 `relay_outbox` is partitioned by ranges of `position`, so that old rows are dropped with their partition, not deleted.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -44,6 +45,7 @@ class Outbox(models.Model):
 
     class Meta:
         verbose_name = "outbox row"
+        permissions = [("view_payload", "Can read whole payloads of events")]
         indexes = [
             models.Index(fields=["key", "topic", "sequence"], name="outbox_of_key"),
             models.Index(fields=["topic", "key"], name="outbox_refused", condition=~Q(refused_reason=None)),
@@ -64,6 +66,13 @@ class Cursor(models.Model):
     reason = models.TextField(blank=True, db_default="")
     attempts = models.IntegerField(db_default=0)
     next_try_at = models.DateTimeField(null=True, help_text="Empty while parked: it waits for a person.")
+    applied_at = ArrayField(
+        models.DateTimeField(null=True),
+        db_default=[],
+        help_text="When the events up to `last` were applied, the newest last. A skipped event has no time.",
+    )
+    repeats = models.IntegerField(db_default=0, help_text="Records of applied events that were dropped.")
+    repeated_at = models.DateTimeField(null=True, help_text="When the last repeat was dropped.")
 
     class Meta:
         constraints = [models.UniqueConstraint(F("key"), F("topic"), F("consumer"), name="cursor_of_key")]
@@ -144,6 +153,9 @@ class Intervention(models.Model):
     before = models.TextField(blank=True, db_default="")
     after = models.TextField(blank=True, db_default="")
     reason = models.TextField()
+
+    class Meta:
+        indexes = [models.Index(fields=["key"], name="intervention_of_key", condition=~Q(key=""))]
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor} at {self.at:%Y-%m-%d %H:%M}"

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from orders.lifecycle import cancellation
 from orders.models import Order
-from orders.pages.progress import describe_progress
+from orders.pages.progress import describe_progress, find_version
 from shop.catalogue.models import Product
 from shop.contacts.models import Contact
 from shop.web.live_address import find_live_url
@@ -53,10 +53,9 @@ def show_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
 def show_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """Return the part of the order page that htmx polls. Return 204 if ``?seen=`` is the current version."""
     order = get_visible_order(request, order_id)
-    progress = describe_progress(order)
-    if request.GET.get("seen") == progress.version:
+    if request.GET.get("seen") == find_version(order):
         return HttpResponse(status=204)
-    context = {"order": order, "progress": progress, "is_customer": is_customer(request, order_id)}
+    context = {"order": order, "progress": describe_progress(order), "is_customer": is_customer(request, order_id)}
     return render(request, "orders/_progress.html", context)
 
 

@@ -6,7 +6,6 @@ from zlib import crc32
 
 from orders.lifecycle.waiting import explain_waiting
 from orders.models import Order
-from shop.delays.waiting import Waiting
 
 HEADINGS = {
     "placed": "We have your order",
@@ -65,12 +64,12 @@ GIVEN_BACK = {
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the timeline. `state` is done, now, todo or failed."""
+    """A step of the timeline. `state` is done, now, todo or failed. `details` are the steps within the step."""
 
     label: str
     state: str
     at: datetime | None
-    details: list[tuple[str, str]]
+    details: list["Step"]
 
 
 @dataclass(frozen=True)
@@ -107,15 +106,17 @@ def describe_progress(order: Order) -> Progress:
         explanation=explanation,
         waiting=waiting.text if waiting else "",
         steps=list_steps(order),
-        version=f"{order.status}-{order.stock}-{order.payment}{_make_mark(waiting)}",
+        version=find_version(order),
         poll_seconds=find_poll_seconds(order),
         can_cancel=can_cancel(order),
     )
 
 
-def _make_mark(waiting: Waiting | None) -> str:
-    """Return a part of the version that changes with the text for a waiting order."""
-    return f"-{crc32(waiting.text.encode()):08x}" if waiting else ""
+def find_version(order: Order) -> str:
+    """Return a text that changes with the contents of the page. Delays are read once per second."""
+    waiting = explain_waiting(order)
+    mark = f"-{crc32(waiting.text.encode()):08x}" if waiting else ""
+    return f"{order.status}-{order.stock}-{order.payment}{mark}"
 
 
 def find_poll_seconds(order: Order) -> int:
@@ -131,13 +132,14 @@ def can_cancel(order: Order) -> bool:
 
 
 def list_steps(order: Order) -> list[Step]:
-    """Return the steps of the timeline: past, current and future ones."""
+    """Return the steps of the timeline with their times: past, current and future ones."""
+    times = {step.event: step.at for step in order.history.all()}
     checks = [
-        (describe_answer(order.stock), STOCK[order.stock]),
-        (describe_answer(order.payment), PAYMENT[order.payment]),
+        Step(STOCK[order.stock], describe_answer(order.stock), times.get(f"Stock{order.stock.title()}"), []),
+        Step(PAYMENT[order.payment], describe_answer(order.payment), times.get(f"Payment{order.payment.title()}"), []),
     ]
     placed = order.status == Order.Status.PLACED
-    steps = [Step("Placed", "now" if placed else "done", order.placed_at, checks)]
+    steps = [Step("Order received", "now" if placed else "done", order.placed_at, checks)]
     for name in ("confirmed", "shipped", "delivered"):
         at = getattr(order, f"{name}_at")
         if at or order.status != Order.Status.CANCELLED:

@@ -15,7 +15,16 @@ from typing import Any, Literal, NamedTuple, TypeVar, overload
 from relay.conf import configuration
 from relay.consumer.arrivals import Arrival, UnreadableMessage, read_arrival, read_delivery, split_into_waves
 from relay.consumer.breaker import Breaker
-from relay.consumer.cursors import Key, LockedCursor, lock_cursors, move_cursors, read_end, read_outbox, unpark_cursor
+from relay.consumer.cursors import (
+    Key,
+    LockedCursor,
+    count_repeats,
+    lock_cursors,
+    move_cursors,
+    read_end,
+    read_outbox,
+    unpark_cursor,
+)
 from relay.consumer.deliveries import Delivery
 from relay.consumer.origin import ADVICE, Foreign, UnknownOrigin
 from relay.consumer.parking import MissingEvents, park
@@ -193,12 +202,15 @@ class Consumer:
             taken = [arrival for arrival in batch if self._take(cursors[arrival.key], arrival)]
             self._handle(taken)
             move_cursors(self.name, cursors.values())
+            waiting = duplicates = 0
+            if len(taken) < len(batch):
+                kept = {arrival.key for arrival in taken}
+                left = [arrival.key for arrival in batch if arrival.key not in kept]
+                waiting = sum(cursors[key].parked_at is not None for key in left)
+                duplicates = len(left) - waiting
+                count_repeats(self.name, [key for key in left if cursors[key].parked_at is None])
             failpoint("consumer.applied")
         failpoint("consumer.committed")
-        waiting = 0
-        if len(taken) < len(batch):
-            waiting = sum(cursors[arrival.key].parked_at is not None for arrival in batch)
-        duplicates = len(batch) - len(taken) - waiting
         self.figures.update(applied=len(taken), duplicates=duplicates, waiting=waiting, foreign=len(foreign), batches=1)
         if self.breaker:
             self.breaker.succeed([arrival.key for arrival in taken])

@@ -23,6 +23,10 @@ _ORIGIN = f"""(select {DIGEST} from relay_outbox o
 # Excludes old partitions at the start of each execution. The stable function prevents their exclusion by the planner,
 # which would then plan each execution again.
 _RECENT = "and o.position > %(since)s::bigint + 0 * pg_backend_pid()"
+#: Number of times of application that a cursor keeps, newest last. Eight cover nearly all streams of orders.
+KEPT_TIMES = 8
+# The times of `last` and of the events before it. A skipped event has null. All consumers share the database's clock.
+_APPEND = f"(c.applied_at || statement_timestamp())[greatest(1, cardinality(c.applied_at) + {2 - KEPT_TIMES}):]"
 # The usual case in one statement: an event that is the first of its key or follows the cursor. No row is returned for
 # duplicates, gaps, parked keys, streams with pruned events, and records that differ from their outbox row. The lateral
 # join forces an index lookup for each key, even if the planner's statistics are older than the table's growth.
@@ -34,13 +38,13 @@ wanted as materialized (
         as wanted (topic, key, expected, digest)
     where digest = '' or digest = {_ORIGIN.format(recent=_RECENT)}),
 made as (
-    insert into relay_cursor (consumer, topic, key, last)
-    select %(consumer)s, topic, key, 1 from wanted
+    insert into relay_cursor (consumer, topic, key, last, applied_at)
+    select %(consumer)s, topic, key, 1, array[statement_timestamp()] from wanted
     where expected = 1 and coalesce((select floor from relay_stream s
                                      where s.topic = wanted.topic and s.key = wanted.key), 0) = 0
     on conflict (consumer, topic, key) do nothing returning topic, key),
 moved as (
-    update relay_cursor set last = last + 1
+    update relay_cursor c set last = last + 1, applied_at = {_APPEND}
     where id = any(array(
         select found.id from wanted cross join lateral (
             select id from relay_cursor c
@@ -70,10 +74,18 @@ cross join lateral (select topic, key, last, last, parked_at from relay_cursor c
                     where c.consumer = %(consumer)s and c.topic = wanted.topic and c.key = wanted.key
                     for update) locked
 """  # noqa: S608 - a constant
-_MOVE = """
-update relay_cursor c set last = moved.last
+# Several events of a key are applied in one transaction when a gap is healed.
+_MOVE = f"""
+update relay_cursor c set last = moved.last, applied_at = (c.applied_at || array_fill(
+    statement_timestamp(), array[greatest(0, least(moved.last - c.last, {KEPT_TIMES}))::int]
+))[greatest(1, cardinality(c.applied_at) + greatest(0, least(moved.last - c.last, {KEPT_TIMES})) - {KEPT_TIMES - 1}):]
 from unnest(%(topics)s::text[], %(keys)s::text[], %(lasts)s::bigint[]) as moved (topic, key, last)
 where c.consumer = %(consumer)s and c.topic = moved.topic and c.key = moved.key
+"""  # noqa: S608 - a constant
+_COUNT_REPEATS = """
+update relay_cursor c set repeats = c.repeats + 1, repeated_at = statement_timestamp()
+from unnest(%(topics)s::text[], %(keys)s::text[]) as repeated (topic, key)
+where c.consumer = %(consumer)s and c.topic = repeated.topic and c.key = repeated.key
 """
 _PARK = """
 update relay_cursor set parked_at = coalesce(parked_at, clock_timestamp()), reason = %(reason)s,
@@ -157,6 +169,13 @@ def move_cursors(consumer: str, cursors: Iterable[LockedCursor]) -> None:
         with connection.cursor() as db:
             keys = [(cursor.topic, cursor.key) for cursor in moved]
             db.execute(_MOVE, _name(consumer, keys) | {"lasts": to_array(cursor.last for cursor in moved)})
+
+
+def count_repeats(consumer: str, keys: Sequence[Key]) -> None:
+    """Add 1 to the repeats of each of the different, locked `keys`: a record of each was dropped as a duplicate."""
+    if keys:
+        with connection.cursor() as db:
+            db.execute(_COUNT_REPEATS, _name(consumer, keys))
 
 
 def park_cursor(consumer: str, cursor: LockedCursor, reason: str, pauses: list[float]) -> datetime | None:

@@ -170,7 +170,8 @@ def skip(
         if end is None or end[0] < parked.sequence:
             raise Refused(f"no event follows in {key!r} of {topic}: redrive it instead")
         cursor.execute(
-            "update relay_cursor set last = %s, attempts = 0, next_try_at = clock_timestamp()"
+            "update relay_cursor set last = %s, applied_at = applied_at || null::timestamptz, attempts = 0,"
+            " next_try_at = clock_timestamp()"
             " where consumer = %s and topic = %s and key = %s",
             [parked.sequence, consumer, topic, key],
         )

@@ -4,6 +4,7 @@ from django.urls import path
 
 from shop.control import pages
 from shop.control.outages import pages as consumers
+from shop.control.recorder import pages as recorder
 
 app_name = "control"
 urlpatterns = [
@@ -13,4 +14,6 @@ urlpatterns = [
     path("consumers/<slug:name>/", consumers.show_consumer, name="consumer"),
     path("consumers/<slug:name>/pause/", consumers.pause_consumer, name="consumer-pause"),
     path("consumers/<slug:name>/resume/", consumers.resume_consumer, name="consumer-resume"),
+    path("orders/", recorder.search_orders, name="order-search"),
+    path("orders/<str:number>/", recorder.show_order, name="order"),
 ]

@@ -65,6 +65,9 @@ MATRIX: dict[str, dict[str, str]] = {
     # An empty reason is refused by a message on the consumer's page.
     "control/consumers/<slug:name>/pause/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
     "control/consumers/<slug:name>/resume/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    # No group has both permissions, relay.view_outbox and orders.view_order.
+    "control/orders/": {"GET": "302 403 403 302 403 403 403 403 403 200"},
+    "control/orders/<str:number>/": {"GET": "302 403 403 302 403 403 403 403 403 200"},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
@@ -110,6 +113,7 @@ def fill(route: str, order: Order) -> str:
     cart_id = create_cart(order.customer_id) if "cart_id" in route else ""
     values = {
         "<uuid:order_id>": order.pk,
+        "<str:number>": order.number,
         "<uuid:cart_id>": cart_id,
         "<sku:sku>": "MUG",
         "<slug:name>": "inventory",
