@@ -10,7 +10,8 @@ from django.db import migrations, models
 CREATE_FUNCTIONS = r"""
 create or replace function relay_generalise(reason text) returns text language sql immutable parallel safe as $$
     select left(regexp_replace(reason,
-        '\m([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|[0-9a-f]{16,}|[0-9A-Z]{10,})\M|[0-9]+', '#', 'g'), 500)
+        '\m([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|[0-9a-f]{16,}|[0-9A-Z]{10,})\M|[0-9]+',
+        '#', 'g'), 500)
 $$;
 create or replace function relay_fingerprint(consumer text, type text, reason text) returns text
 language sql immutable parallel safe as $$

@@ -47,7 +47,8 @@ with stuck as (
 _GROUPS = f"""{_STUCK.format(order="")},
 counted as (
     select fingerprint, min(consumer) as consumer, count(*) as keys,
-           count(*) filter (where next_try_at is null) as waiting, min(since) as first, max(since) as last, min(id) as id
+           count(*) filter (where next_try_at is null) as waiting,
+           min(since) as first, max(since) as last, min(id) as id
     from stuck group by fingerprint)
 select counted.consumer, coalesce(o.type, (select type from relay_outbox event where event.key = c.key
                                             and event.topic = c.topic and event.sequence = c.last + 1 limit 1), ''),

@@ -147,9 +147,7 @@ def redrive_in_stages(chosen: Sequence[Parked], *, actor: str, reason: str) -> I
     The keys are retried by the processes of the consumer, which must run. This function waits for them.
     """
     for stage in range(len(STAGES) + 1):
-        waiters = [
-            Waiter(p.topic, p.key, p.sequence) for n, p in enumerate(chosen, start=1) if find_stage(n) == stage
-        ]
+        waiters = [Waiter(p.topic, p.key, p.sequence) for n, p in enumerate(chosen, start=1) if find_stage(n) == stage]
         if waiters:
             result = _run_stage(stage, chosen[0].consumer, waiters, actor, reason)
             yield result

@@ -24,6 +24,8 @@ ALL = "200 200 200 200 200 200 200 200 200 200"
 LOGGED_IN = "401 200 200 401 200 200 200 200 200 200"
 ITS_OWN = "404 404 200 200 404 404 404 404 404 404"
 OWN_CART = "404 404 200 404 404 404 404 404 404 404"  # a guest's cart is open to all who know its id
+LOOK = "302 403 403 302 403 403 403 403 200 200"
+LOOK_FOR_NOTHING = LOOK.replace("200", "404")  # nothing is parked or replayed
 PAGE_OF_ORDER = "404 404 200 404 404 200 200 200 404 200"
 MATRIX: dict[str, dict[str, str]] = {
     # A separate test below checks the other routes of the admin.
@@ -60,6 +62,18 @@ MATRIX: dict[str, dict[str, str]] = {
     "webhooks/payments": {"POST": "400 400 400 400 400 400 400 400 400 400"},  # no signature
     "control/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
     "control/now.json": {"GET": "302 403 403 302 403 403 403 403 503 503"},  # there is no sample yet
+    "control/parked/": {"GET": LOOK},
+    "control/parked/causes/<str:fingerprint>/": {"GET": LOOK_FOR_NOTHING},
+    "control/parked/causes/<str:fingerprint>/note/": {"POST": LOOK.replace("200", "302")},
+    "control/parked/causes/<str:fingerprint>/choose/": {"POST": LOOK_FOR_NOTHING},
+    "control/parked/redrives/<int:redrive_id>/": {"GET": LOOK_FOR_NOTHING},
+    "control/parked/redrives/<int:redrive_id>/act/": {"POST": LOOK_FOR_NOTHING},
+    "control/parked/key/": {"GET": LOOK_FOR_NOTHING},
+    "control/parked/key/act/": {"POST": LOOK_FOR_NOTHING},
+    "control/replay/": {"GET": LOOK},
+    "control/replay/count/": {"POST": LOOK.replace("200", "422")},
+    "control/replay/<int:replay_id>/": {"GET": LOOK_FOR_NOTHING},
+    "control/replay/<int:replay_id>/act/": {"POST": LOOK_FOR_NOTHING},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
@@ -108,6 +122,9 @@ def fill(route: str, order: Order) -> str:
         "<uuid:cart_id>": cart_id,
         "<sku:sku>": "MUG",
         "<slug:slug>": Category.objects.get().slug,
+        "<str:fingerprint>": "0" * 32,
+        "<int:redrive_id>": 1,
+        "<int:replay_id>": 1,
     }
     for place, value in values.items():
         route = route.replace(place, str(value))

@@ -32,7 +32,7 @@ class Page(NamedTuple):
 
 
 def read_page(consumer: str, fingerprint: str, mark: str) -> Page:
-    """Return the keys of a cause that follow `mark`, the longest parked first. A malformed mark means the first page."""
+    """Return the keys of a cause that follow `mark`, the longest parked first. A malformed mark is ignored."""
     selection = Selection(consumer=consumer, fingerprint=fingerprint)
     found = list_parked(selection, limit=ROWS + 1, after=read_mark(mark))
     shown = found[:ROWS]
@@ -70,5 +70,3 @@ def describe_order(number: str) -> tuple[str, str]:
     with suppress(NoReverseMatch):
         return number, reverse("control:order", args=[number]) if number else ""
     return number, ""
-
-

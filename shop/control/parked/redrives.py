@@ -1,9 +1,10 @@
 """Staged redrives of the keys that a person saw: choose, start, stop, continue, and the results of the stages."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from relay.operations import Refused
@@ -14,8 +15,8 @@ from shop.control.models import Redrive, RedriveKey
 
 #: A redrive has at most this number of keys.
 MOST = 100_000
-#: A selection that nobody starts is deleted after this time, and a redrive that ended after 90 days.
-FORGET = "(state = 'chosen' and chosen_at < now() - interval '1 hour') or ended_at < now() - interval '90 days'"
+#: A selection that nobody starts is deleted after this time, and a redrive after its end plus this time.
+UNSTARTED, KEPT = timedelta(hours=1), timedelta(days=90)
 
 _STAGE = " ".join(f"when number <= {sum(STAGES[: n + 1])} then {n}" for n in range(len(STAGES)))
 _CHOOSE = f"""
@@ -77,9 +78,9 @@ def choose_remaining(former: Redrive, *, actor: str) -> Redrive:
 
 
 def _store(source: str, values: dict[str, object], redrive: Redrive, actor: str) -> Redrive:
+    old = Q(state="chosen", chosen_at__lt=Now() - UNSTARTED) | Q(ended_at__lt=Now() - KEPT)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"delete from control_redrivekey where redrive_id in (select id from control_redrive where {FORGET})")  # noqa: S608, E501
-        cursor.execute(f"delete from control_redrive where {FORGET}")  # noqa: S608
+        Redrive.objects.filter(old).delete()
         redrive.chosen_by, redrive.keys = actor, 0
         redrive.save()
         cursor.execute(_CHOOSE.format(source=source), values | {"redrive": redrive.pk})
@@ -138,5 +139,3 @@ def list_stages(redrive: Redrive) -> list[Stage]:
 def list_failed(redrive: Redrive) -> list[RedriveKey]:
     """Return at most 20 failed keys of a redrive."""
     return list(RedriveKey.objects.filter(redrive=redrive, state="failed").order_by("number")[:20])
-
-

@@ -72,7 +72,9 @@ def take_step(replay_id: int) -> Replay:
 def _store(replay: Replay, state: str) -> None:
     """Store the step. If a person has paused or ended the replay meanwhile, keep this state."""
     progress = {"reached": replay.reached, "result": replay.result, "moved_at": _read_clock()}
-    outcome = {name: getattr(replay, name) for name in ("state", "planned", "counted", "counted_at", "ended_at", "notice")}
+    outcome = {
+        name: getattr(replay, name) for name in ("state", "planned", "counted", "counted_at", "ended_at", "notice")
+    }
     if not Replay.objects.filter(pk=replay.pk, state=state).update(**progress, **outcome) and state == State.running:
         Replay.objects.filter(pk=replay.pk).update(**progress)
 
@@ -80,9 +82,7 @@ def _store(replay: Replay, state: str) -> None:
 def _count(replay: Replay) -> None:
     counts = Counts(**replay.counted)
     consumer = find_consumer(replay.consumer)
-    replay.reached = count_step(
-        consumer, replay.first - 1, replay.reached, replay.last, counts, seconds=STEP_SECONDS
-    )
+    replay.reached = count_step(consumer, replay.first - 1, replay.reached, replay.last, counts, seconds=STEP_SECONDS)
     replay.counted = asdict(counts)
     if replay.reached < replay.last:
         return
@@ -168,7 +168,7 @@ def abort(replay_id: int, *, actor: str) -> None:
 
     :raises Refused: it has ended.
     """
-    changes = {state: State.aborted for state in (*OPEN, State.counted, State.paused)}
+    changes = dict.fromkeys((*OPEN, State.counted, State.paused), State.aborted)
     replay = _change(replay_id, changes, "This replay has ended already.")
     if replay.result:
         _audit(replay, actor, f"aborted at position {replay.reached}: {replay.result}")
