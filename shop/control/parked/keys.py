@@ -66,7 +66,7 @@ def find_numbers(keys: Iterable[str]) -> dict[str, str]:
 
 
 def describe_order(number: str) -> tuple[str, str]:
-    """Return the order number and the address of the order's page in the control room, or "" without such a page."""
+    """Return the order number and the address of the order's page in the control room, or "" if it has no page."""
     with suppress(NoReverseMatch):
         return number, reverse("control:order", args=[number]) if number else ""
     return number, ""

@@ -69,7 +69,7 @@ def render_cause(request: HttpRequest, fingerprint: str, *, error: str = "", sta
 
 
 def find_group(fingerprint: str) -> Group | None:
-    """Return the group of a cause, or None if none of its keys is parked."""
+    """Return the group of a cause, or None if it has no parked key."""
     return next(iter(list_groups(Selection(fingerprint=fingerprint))), None)
 
 

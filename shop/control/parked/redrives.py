@@ -58,7 +58,7 @@ class Stage:
 def choose(group: Group, *, until: datetime, actor: str) -> Redrive:
     """Store the keys of `group` that were parked at the time `until` or earlier, as the selection of a new redrive.
 
-    :raises Refused: no such key is parked, or another redrive of the group is active.
+    :raises Refused: the keys are not parked any more, or another redrive of the group is active.
     """
     cause = f"{group.type} {group.reason}".strip()
     values = {"fingerprint": group.fingerprint, "until": until}

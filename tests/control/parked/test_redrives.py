@@ -40,7 +40,7 @@ def act(client: Client, redrive: Redrive, do: str, **more: str) -> int:
 
 def run(buyers: Buyers, redrive: Redrive) -> Redrive:
     """Let the live process and the consumer work in turns until the redrive ends."""
-    for _ in range(50):
+    for _ in range(100):
         if not advance_redrives():
             break
         buyers.work()
