@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.management import CommandError
+from django.db import connection, transaction
 from django.test import Client
 
 from relay.models import Cursor
 from relay.operations.parked import Selection, list_groups
-from shop.control.models import Redrive
+from shop.control.models import Redrive, RedriveKey
 from shop.control.parked.progress import advance_redrives
 from shop.control.parked.redrives import list_stages
 from tests.control.mending import Buyers, StockLow, buyers, operator, viewer
@@ -115,6 +117,27 @@ def test_a_redrive_stops_on_request_and_leaves_keys_that_have_moved_on(operator:
     assert run(buyers, again).state == "done"
     assert [(s.applied, s.gone) for s in list_stages(again)] in ([(1, 0), (9, 1), (3, 0)], [(1, 0), (10, 0), (2, 1)])
     assert set(buyers.applied.values()) == {1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_redrive_that_another_live_process_continues_is_left_to_it(operator: Client, buyers: Buyers) -> None:
+    buyers.park("MUG")
+    redrive = choose(operator)
+    act(operator, redrive, "start", reason="fixed")
+
+    def advance() -> int:
+        try:
+            return advance_redrives()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Redrive.objects.select_for_update().get()
+            assert pool.submit(advance).result(20) == 1
+        assert RedriveKey.objects.get().state == "chosen"
+        pool.submit(advance).result(20)
+    assert RedriveKey.objects.get().state == "released"
 
 
 def test_a_viewer_sees_no_button_and_may_not_start(viewer: Client, operator: Client, buyers: Buyers) -> None:
