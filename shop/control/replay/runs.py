@@ -62,7 +62,10 @@ def take_step(replay_id: int) -> Replay:
     replay = Replay.objects.get(pk=replay_id)
     state = replay.state
     try:
-        _run(replay) if state == State.running else _count(replay)
+        if state == State.running:
+            _run(replay)
+        else:
+            _count(replay)
     finally:
         Replay.objects.filter(pk=replay_id).update(claimed_until=None)
     _store(replay, state)
