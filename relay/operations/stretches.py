@@ -70,8 +70,8 @@ def find_stretch(since: datetime | int, until: datetime | int | None) -> Stretch
     newest = read_position()
     first = since if isinstance(since, int) else find_start(Span(since=since))
     last = newest if until is None else until if isinstance(until, int) else find_start(Span(since=until)) - 1
-    oldest, pruned = _read_oldest()
-    if pruned and first < oldest:
+    oldest = _read_oldest()
+    if first < oldest and _has_pruned():
         raise Refused(f"the outbox holds positions since {oldest:,}: older events are pruned")
     stretch = Stretch(max(first, oldest, 1), min(last, newest))
     if stretch.first > stretch.last:
@@ -79,13 +79,17 @@ def find_stretch(since: datetime | int, until: datetime | int | None) -> Stretch
     return stretch
 
 
-def _read_oldest() -> tuple[int, bool]:
-    """Return the oldest position in the outbox, and whether older ones are pruned."""
+def _read_oldest() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "select coalesce(min(position), 0), exists (select from relay_stream where floor > 0) from relay_outbox"
-        )
-        return cursor.fetchone()  # type: ignore[no-any-return]
+        cursor.execute("select coalesce(min(position), 0) from relay_outbox")
+        return int(cursor.fetchone()[0])
+
+
+def _has_pruned() -> bool:
+    """Return whether events are pruned. This may read all streams, so call it only for a position below the oldest."""
+    with connection.cursor() as cursor:
+        cursor.execute("select exists (select from relay_stream where floor > 0)")
+        return bool(cursor.fetchone()[0])
 
 
 def count_step(consumer: Consumer, start: int, after: int, until: int, counts: Counts, *, seconds: float) -> int:
