@@ -4,6 +4,7 @@ The bug is a broken payload of an OrderPlaced in the outbox, which analytics can
 """
 
 import re
+from typing import Any
 
 import psycopg
 from playwright.sync_api import Page, expect
@@ -24,7 +25,7 @@ def log_in(page: Page, address: str) -> None:
     page.wait_for_url(f"**{address}")
 
 
-Database = psycopg.Connection[tuple[object, ...]]
+Database = psycopg.Connection[tuple[Any, ...]]
 SENT = """select body, position from relay_outbox where key = %s and topic = 'shop.orders' and sequence = 1
           and published_at is not null"""
 STUCK = "select from relay_cursor where key = %s and consumer = 'analytics' and parked_at is not null"

@@ -41,7 +41,7 @@ def _advance(redrive: Redrive) -> None:
         waiting += _release_next(redrive, waiting)
     if not waiting:
         _end(redrive)
-    redrive.looked_at = Now()  # type: ignore[assignment]
+    redrive.looked_at = Now()
     redrive.save()
 
 
@@ -99,7 +99,7 @@ def _end(redrive: Redrive) -> None:
         redrive.outcome = f"All stages are complete: {_count(redrive, 'applied'):,} keys were applied." + (
             f" {gone:,} keys had left their event before their turn, and were not touched." if gone else ""
         )
-    redrive.ended_at = Now()  # type: ignore[assignment]
+    redrive.ended_at = Now()
     logger.info("redrive ended", extra={"redrive": redrive.pk, "outcome": redrive.outcome})
 
 

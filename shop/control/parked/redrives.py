@@ -109,7 +109,7 @@ def start(redrive_id: int, *, actor: str, reason: str) -> None:
         if other := active.first():
             raise Refused(f"Redrive {other.pk} of this cause runs already: wait for its end or stop it.")
         redrive.state, redrive.started_by, redrive.reason = Redrive.State.running, actor, reason
-        redrive.started_at = Now()  # type: ignore[assignment]
+        redrive.started_at = Now()
         redrive.save()
 
 

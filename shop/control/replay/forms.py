@@ -1,6 +1,7 @@
 """The form of a new replay: a consumer, and a span of times or positions."""
 
 from datetime import datetime
+from typing import Any
 
 from django import forms
 from django.utils import timezone
@@ -34,12 +35,14 @@ class SpanForm(forms.Form):
     stretch: Stretch
     span: str
 
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)  # type: ignore[arg-type]
-        self.fields["consumer"].choices = [(name, name) for name in list_names()]  # type: ignore[attr-defined]
-        self.fields["consumer"].error_messages["invalid_choice"] = "There is no consumer %(value)s."
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        consumer = self.fields["consumer"]
+        assert isinstance(consumer, forms.ChoiceField)
+        consumer.choices = [(name, name) for name in list_names()]
+        consumer.error_messages["invalid_choice"] = "There is no consumer %(value)s."
 
-    def clean(self) -> dict[str, object]:
+    def clean(self) -> dict[str, Any]:
         """Find the stretch of positions.
 
         :raises ValidationError: the span has two beginnings, none, lies in the future, or is empty.

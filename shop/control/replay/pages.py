@@ -88,7 +88,7 @@ def find_word(replay: Replay) -> str:
 def act_on_replay(request: HttpRequest, replay_id: int) -> HttpResponse:
     """Do what the pressed button says. With htmx the answer is the page itself, which requests the next step."""
     replay = get_object_or_404(Replay, pk=replay_id)
-    do = request.POST.get("do", "step")
+    do, is_htmx = request.POST.get("do", "step"), "HX-Request" in request.headers
     try:
         if do in ("start", "recount", "resume", "step"):
             replay = _continue(request, replay_id, do)
@@ -100,9 +100,9 @@ def act_on_replay(request: HttpRequest, replay_id: int) -> HttpResponse:
             raise Refused(f"There is no action {do!r}: use the buttons of this page.")
     except Refused as refusal:
         replay.refresh_from_db()
-        status = 200 if request.htmx else 422  # type: ignore[attr-defined]  # htmx shows no answer with 422
+        status = 200 if is_htmx else 422  # htmx shows no answer with 422
         return render_replay(request, replay, error=str(refusal), status=status)
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_htmx:
         replay.refresh_from_db()
         return render_replay(request, replay, goes_on=True)
     return redirect("control:replay", replay_id)
