@@ -6,7 +6,7 @@ number of keys fails at most 11 of them: the one of the first stage, or the ten 
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from relay.database import connection, transaction
 from relay.operations.mend import LOCK_LEASES
@@ -112,7 +112,7 @@ def release(consumer: str, waiters: Sequence[Waiter], *, actor: str, reason: str
 
     A key that no longer waits at the event of its waiter is not released.
     """
-    values = {"consumer": consumer, "actor": actor, "reason": reason, **_columns(waiters)}
+    values: dict[str, Any] = {"consumer": consumer, "actor": actor, "reason": reason, **_columns(waiters)}
     with transaction.atomic(), connection.cursor() as cursor:
         if consumer == RELAY:
             cursor.execute(LOCK_LEASES)
@@ -122,7 +122,7 @@ def release(consumer: str, waiters: Sequence[Waiter], *, actor: str, reason: str
 
 def read_outcomes(consumer: str, releases: Sequence[Release]) -> list[str]:
     """Return, for each of `releases`, whether its event was APPLIED, has FAILED again, or is WAITING for a try."""
-    values = {
+    values: dict[str, Any] = {
         "consumer": consumer,
         "attempts": [one.attempts for one in releases],
         "ats": [one.at for one in releases],
@@ -133,7 +133,7 @@ def read_outcomes(consumer: str, releases: Sequence[Release]) -> list[str]:
         return [outcome for _, outcome in cursor.fetchall()]
 
 
-def _columns(waiters: Sequence[Waiter]) -> dict[str, list[object]]:
+def _columns(waiters: Sequence[Waiter]) -> dict[str, Any]:
     return {
         "topics": [waiter.topic for waiter in waiters],
         "keys": [waiter.key for waiter in waiters],

@@ -1,9 +1,9 @@
 """Pages of keys: which page follows, and the orders to which keys belong."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -61,8 +61,7 @@ def find_numbers(keys: Iterable[str]) -> dict[str, str]:
     for key in keys:
         with suppress(ValueError):
             ids[UUID(key)] = key
-    found: Sequence[Any] = Order.objects.filter(pk__in=ids).values_list("pk", "number") if ids else []
-    return {ids[pk]: number for pk, number in found}
+    return {ids[pk]: number for pk, number in Order.objects.filter(pk__in=ids).values_list("pk", "number")}
 
 
 def describe_order(number: str) -> tuple[str, str]:

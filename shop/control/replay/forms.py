@@ -51,7 +51,8 @@ class SpanForm(forms.Form):
         since, until, first, last = (values.get(name) for name in ("since", "until", "first", "last"))
         if self.errors:
             return values
-        if (since is None) == (first is None):
+        start = first if since is None else since
+        if start is None or None not in (since, first):
             raise forms.ValidationError("Enter the beginning as a time or as a position, not as both.")
         if until is not None and last is not None:
             raise forms.ValidationError("Enter the end as a time or as a position, not as both.")
@@ -59,7 +60,7 @@ class SpanForm(forms.Form):
         if since and since > now:
             raise forms.ValidationError(f"The span begins at {since:%Y-%m-%d %H:%M} UTC, which is in the future.")
         try:
-            self.stretch = find_stretch(since or first, until or last)
+            self.stretch = find_stretch(start, until or last)
         except Refused as refusal:
             raise forms.ValidationError(f"{str(refusal)[0].upper()}{str(refusal)[1:]}.") from refusal
         self.span = f"{_describe(since, first)} to {_describe(until, last) or 'the newest event'}"

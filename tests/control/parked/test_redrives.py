@@ -14,7 +14,8 @@ from relay.operations.parked import Selection, list_groups
 from shop.control.models import Redrive, RedriveKey
 from shop.control.parked.progress import advance_redrives
 from shop.control.parked.redrives import list_stages
-from tests.control.mending import Buyers, StockLow, buyers, operator, viewer
+from shop.events import StockLow
+from tests.control.mending import Buyers, buyers, operator, viewer
 from tests.relay.operated import operate
 
 __all__ = ["buyers", "operator", "viewer"]

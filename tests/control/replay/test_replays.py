@@ -11,7 +11,8 @@ from relay.operations import stretches
 from relay.testing.delivery import deliver
 from shop.control.models import Replay
 from shop.control.replay import runs
-from tests.control.mending import Buyers, StockLow, buyers, operator, publish_stock, viewer
+from shop.events import StockLow
+from tests.control.mending import Buyers, buyers, operator, publish_stock, viewer
 from tests.relay.operated import mark_published
 
 __all__ = ["buyers", "operator", "viewer"]
