@@ -5,6 +5,7 @@ A refused row is listed as a key that the consumer `relay` has parked.
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from relay.consumer.watermarks import use_indexes
 from relay.database import connection
@@ -166,7 +167,7 @@ def list_parked(
     :param after: `since` and `id` of the last key of the previous page.
     :raises Refused: the consumer does not exist.
     """
-    start = {"after": after[0], "after_id": after[1]} if after else _START
+    start: dict[str, Any] = {"after": after[0], "after_id": after[1]} if after else _START
     with use_indexes() as cursor:
         cursor.execute(_KEYS, asdict(selection.check()) | start | {"limit": limit})
         return [Parked(*row) for row in cursor.fetchall()]

@@ -6,7 +6,7 @@ Positions of a stretch are a half-open range: (after, until].
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from relay.consumer.arrivals import Arrival, read_arrival
 from relay.consumer.consumer import Consumer
@@ -100,7 +100,13 @@ def count_step(consumer: Consumer, start: int, after: int, until: int, counts: C
     deadline = time.monotonic() + seconds
     while after < until:
         end = min(after + WINDOW, until)
-        values = {"start": start, "after": after, "until": end, "topics": consumer.topics, "consumer": consumer.name}
+        values: dict[str, Any] = {
+            "start": start,
+            "after": after,
+            "until": end,
+            "topics": consumer.topics,
+            "consumer": consumer.name,
+        }
         with use_indexes() as cursor:
             cursor.execute(_COUNT, values)
             events, keys, applied_before, parked = cursor.fetchone()

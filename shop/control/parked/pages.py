@@ -60,7 +60,13 @@ def render_cause(request: HttpRequest, fingerprint: str, *, error: str = "", sta
     former = list(Redrive.objects.filter(fingerprint=fingerprint).exclude(state="chosen").order_by("-pk")[:10])
     if not (group or note or former):
         raise Http404(f"no parked key has the cause {fingerprint}")
-    context = {"group": group, "note": note, "redrives": former, "until": until.isoformat(), "error": error}
+    context: dict[str, Any] = {
+        "group": group,
+        "note": note,
+        "redrives": former,
+        "until": until.isoformat(),
+        "error": error,
+    }
     context |= {"fingerprint": fingerprint, "longest_note": LONGEST_NOTE, "mark": request.GET.get("after", "")}
     if group:
         context["page"] = read_page(group.consumer, fingerprint, request.GET.get("after", ""))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -77,7 +78,7 @@ def choose_remaining(former: Redrive, *, actor: str) -> Redrive:
     return _store(_UNTRIED, {"former": former.pk}, new, actor)
 
 
-def _store(source: str, values: dict[str, object], redrive: Redrive, actor: str) -> Redrive:
+def _store(source: str, values: dict[str, Any], redrive: Redrive, actor: str) -> Redrive:
     old = Q(state="chosen", chosen_at__lt=Now() - UNSTARTED) | Q(ended_at__lt=Now() - KEPT)
     with transaction.atomic(), connection.cursor() as cursor:
         Redrive.objects.filter(old).delete()
