@@ -73,10 +73,16 @@ class Cursor(models.Model):
     )
     repeats = models.IntegerField(db_default=0, help_text="Records of applied events that were dropped.")
     repeated_at = models.DateTimeField(null=True, help_text="When the last repeat was dropped.")
+    # A trigger computes the fingerprint when the reason changes, and clears both columns when the key is unparked.
+    fingerprint = models.TextField(null=True, help_text="The same for all parked keys of one cause.")
+    traceback = models.TextField(null=True, help_text="The traceback of the last failure, shortened.")
 
     class Meta:
         constraints = [models.UniqueConstraint(F("key"), F("topic"), F("consumer"), name="cursor_of_key")]
-        indexes = [models.Index(fields=["consumer", "next_try_at"], name="cursor_parked", condition=~Q(parked_at=None))]
+        indexes = [
+            models.Index(fields=["consumer", "next_try_at"], name="cursor_parked", condition=~Q(parked_at=None)),
+            models.Index(fields=["fingerprint", "parked_at", "id"], name="cursor_cause", condition=~Q(parked_at=None)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.consumer} {self.topic}/{self.key} at {self.last}"

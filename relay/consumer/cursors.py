@@ -89,7 +89,7 @@ where c.consumer = %(consumer)s and c.topic = repeated.topic and c.key = repeate
 """
 _PARK = """
 update relay_cursor set parked_at = coalesce(parked_at, clock_timestamp()), reason = %(reason)s,
-    attempts = attempts + 1,
+    traceback = %(traceback)s, attempts = attempts + 1,
     next_try_at = clock_timestamp() + make_interval(secs => (%(pauses)s::float8[])[attempts + 1])
 where consumer = %(consumer)s and topic = %(topic)s and key = %(key)s
 returning next_try_at
@@ -178,14 +178,23 @@ def count_repeats(consumer: str, keys: Sequence[Key]) -> None:
             db.execute(_COUNT_REPEATS, _name(consumer, keys))
 
 
-def park_cursor(consumer: str, cursor: LockedCursor, reason: str, pauses: list[float]) -> datetime | None:
-    """Park a locked cursor and return the time of its next try, or None if it has used up all `pauses` (seconds)."""
-    # PostgreSQL's text holds neither NUL characters nor lone surrogates.
-    text = reason.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:2000]
+def park_cursor(
+    consumer: str, cursor: LockedCursor, reason: str, traceback: str, pauses: list[float]
+) -> datetime | None:
+    """Park a locked cursor and return the time of its next try, or None if it has used up all `pauses` (seconds).
+
+    The first 2,000 characters of `reason` and the last 8,000 of `traceback` are stored.
+    """
     where = {"consumer": consumer, "topic": cursor.topic, "key": cursor.key}
+    texts = {"reason": _clean(reason)[:2000], "traceback": _clean(traceback)[-8000:]}
     with connection.cursor() as db:
-        db.execute(_PARK, where | {"reason": text, "pauses": pauses})
+        db.execute(_PARK, where | texts | {"pauses": pauses})
         return db.fetchone()[0]  # type: ignore[no-any-return]
+
+
+def _clean(text: str) -> str:
+    """Return `text` without NUL characters and lone surrogates, which PostgreSQL's text can't hold."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
 
 
 def unpark_cursor(consumer: str, cursor: LockedCursor) -> None:

@@ -1,6 +1,7 @@
 """Parking: a failed key is retried after growing pauses, and then waits for a person."""
 
 import logging
+import traceback
 
 from relay.conf import configuration
 from relay.consumer.arrivals import UnreadableMessage
@@ -25,7 +26,12 @@ def park(consumer: str, cursor: LockedCursor, error: Exception) -> None:
         pauses = []
     elif isinstance(error, UnknownEventType):
         pauses = UNKNOWN_TYPE_RETRY_SECONDS
-    next_try_at = park_cursor(consumer, cursor, f"{type(error).__name__}: {error}", pauses)
+    next_try_at = park_cursor(consumer, cursor, f"{type(error).__name__}: {error}", format_traceback(error), pauses)
     again = next_try_at.isoformat() if next_try_at else "when a person redrives it"
     where = {"consumer": consumer, "topic": cursor.topic, "key": cursor.key, "tried_again": again}
     logger.error("key parked", extra=where, exc_info=error)
+
+
+def format_traceback(error: Exception) -> str:
+    """Return the traceback of `error` as Python prints it, or "" if it was not raised."""
+    return "".join(traceback.format_exception(error)) if error.__traceback__ else ""

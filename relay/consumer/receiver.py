@@ -36,6 +36,8 @@ BATCH_BYTES = 16 * 1024 * 1024
 # Without a backlog, work takes at most this share of the time, unless the pause would exceed this number of paces.
 BUSY_SHARE, LONGEST_PACE = 0.15, 2
 RETRY_EVERY_SECONDS = 1.0
+# Time for retries in one round. A staged redrive of many keys then ends soon, and new events wait little longer.
+RETRY_SECONDS = 0.5
 
 
 class Batch(NamedTuple):
@@ -171,14 +173,17 @@ class Receiver:
         self._consumer.figures.clear()
 
     def _redrive(self, stopping: threading.Event) -> None:
-        """Catch up with parked keys that are due. After a transient error, skip the others until the next round."""
+        """Catch up with parked keys that are due, for RETRY_SECONDS. After a transient error, skip the others."""
         now = time.monotonic()
         if now < self._retry_at:
             return
         self._retry_at = now + RETRY_EVERY_SECONDS
         try:
-            for key in take_parked(self._consumer.name):
-                self._consumer.catch_up(key)
+            while not stopping.is_set() and (keys := take_parked(self._consumer.name)):
+                for key in keys:
+                    self._consumer.catch_up(key)
+                if time.monotonic() >= now + RETRY_SECONDS:
+                    break
         except TRANSIENT as error:
             Backoff(stopping, pulse=self._pulse).pause(f"{self._consumer.name} cannot catch up", error)
 

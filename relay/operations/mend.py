@@ -28,7 +28,7 @@ insert into relay_intervention (actor, action, consumer, topic, key, sequence, b
 select %(actor)s, 'redrive', consumer, topic, key, last + 1, reason, '', %(reason)s from redriven
 """
 # The trigger on refused_reason lowers the marks of the rows' shards, so lock the leases first, in the order of shards.
-_LOCK_LEASES = """
+LOCK_LEASES = """
 select from relay_shardlease where shard in (select key_hash % 16 from relay_outbox where refused_reason is not null)
 order by shard for update
 """
@@ -56,7 +56,7 @@ def redrive(selection: Selection, *, actor: str, reason: str = "", dry_run: bool
             if keys:
                 cursor.execute(_REDRIVE_KEYS, values | _columns(keys))
             if rows:
-                cursor.execute(_LOCK_LEASES)
+                cursor.execute(LOCK_LEASES)
                 cursor.execute(_REDRIVE_ROWS, values | _columns(rows))
     return chosen
 

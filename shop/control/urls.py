@@ -4,7 +4,10 @@ from django.urls import path
 
 from shop.control import pages
 from shop.control.outages import pages as consumers
+from shop.control.parked import key_pages
+from shop.control.parked import pages as parked
 from shop.control.recorder import pages as recorder
+from shop.control.replay import pages as replay
 
 app_name = "control"
 urlpatterns = [
@@ -16,4 +19,16 @@ urlpatterns = [
     path("consumers/<slug:name>/resume/", consumers.resume_consumer, name="consumer-resume"),
     path("orders/", recorder.search_orders, name="order-search"),
     path("orders/<str:number>/", recorder.show_order, name="order"),
+    path("parked/", parked.show_causes, name="parked-causes"),
+    path("parked/causes/<str:fingerprint>/", parked.show_cause, name="parked-cause"),
+    path("parked/causes/<str:fingerprint>/note/", parked.write_note, name="parked-note"),
+    path("parked/causes/<str:fingerprint>/choose/", parked.choose_keys, name="parked-choose"),
+    path("parked/redrives/<int:redrive_id>/", parked.show_redrive, name="parked-redrive"),
+    path("parked/redrives/<int:redrive_id>/act/", parked.act_on_redrive, name="parked-redrive-act"),
+    path("parked/key/", key_pages.show_key, name="parked-key"),
+    path("parked/key/act/", key_pages.act_on_key, name="parked-key-act"),
+    path("replay/", replay.show_replays, name="replay-list"),
+    path("replay/count/", replay.begin_count, name="replay-count"),
+    path("replay/<int:replay_id>/", replay.show_replay, name="replay"),
+    path("replay/<int:replay_id>/act/", replay.act_on_replay, name="replay-act"),
 ]

@@ -9,6 +9,7 @@ from types import FrameType
 import uvicorn
 
 from relay.heartbeat import Pulse
+from shop.control.parked.progress import advance_redrives
 from shop.control.sampler import SAMPLE_SECONDS, sample
 from shop.live.application import Application
 from shop.live.database import DatabaseUnavailable
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 #: Seconds for streams to end after SIGTERM, before their connections are closed.
 STOP_SECONDS = 3
 BEAT_SECONDS = 2.0
+REDRIVE_SECONDS = 1.0
 
 
 class Server(uvicorn.Server):
@@ -51,6 +53,7 @@ async def serve(host: str, port: int) -> None:
     application.start()
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(_beat(application)), loop.create_task(_sample(application))]
+    tasks.append(loop.create_task(_redrive(application)))
     await Server(config, application).serve()
     for task in tasks:
         task.cancel()
@@ -75,3 +78,13 @@ async def _sample(application: Application) -> None:
             logger.warning("no sample", extra={"error": str(error)})
         # All processes wait for the beginning of the next period.
         await asyncio.sleep(step - time.time() % step + 0.05)
+
+
+async def _redrive(application: Application) -> None:
+    """Continue the staged redrives. Several live processes do so in turns, because each redrive's row is locked."""
+    while True:
+        try:
+            await application.database.run(advance_redrives)
+        except DatabaseUnavailable as error:
+            logger.warning("redrives wait", extra={"error": str(error)})
+        await asyncio.sleep(REDRIVE_SECONDS)

@@ -24,6 +24,8 @@ ALL = "200 200 200 200 200 200 200 200 200 200"
 LOGGED_IN = "401 200 200 401 200 200 200 200 200 200"
 ITS_OWN = "404 404 200 200 404 404 404 404 404 404"
 OWN_CART = "404 404 200 404 404 404 404 404 404 404"  # a guest's cart is open to all who know its id
+LOOK = "302 403 403 302 403 403 403 403 200 200"
+LOOK_FOR_NOTHING = LOOK.replace("200", "404")  # nothing is parked or replayed
 PAGE_OF_ORDER = "404 404 200 404 404 200 200 200 404 200"
 MATRIX: dict[str, dict[str, str]] = {
     # A separate test below checks the other routes of the admin.
@@ -68,6 +70,18 @@ MATRIX: dict[str, dict[str, str]] = {
     # No group has both permissions, relay.view_outbox and orders.view_order.
     "control/orders/": {"GET": "302 403 403 302 403 403 403 403 403 200"},
     "control/orders/<str:number>/": {"GET": "302 403 403 302 403 403 403 403 403 200"},
+    "control/parked/": {"GET": LOOK},
+    "control/parked/causes/<str:fingerprint>/": {"GET": LOOK_FOR_NOTHING},
+    "control/parked/causes/<str:fingerprint>/note/": {"POST": LOOK.replace("200", "302")},
+    "control/parked/causes/<str:fingerprint>/choose/": {"POST": LOOK_FOR_NOTHING},
+    "control/parked/redrives/<int:redrive_id>/": {"GET": LOOK_FOR_NOTHING},
+    "control/parked/redrives/<int:redrive_id>/act/": {"POST": LOOK_FOR_NOTHING},
+    "control/parked/key/": {"GET": LOOK_FOR_NOTHING},
+    "control/parked/key/act/": {"POST": LOOK_FOR_NOTHING},
+    "control/replay/": {"GET": LOOK},
+    "control/replay/count/": {"POST": LOOK.replace("200", "422")},
+    "control/replay/<int:replay_id>/": {"GET": LOOK_FOR_NOTHING},
+    "control/replay/<int:replay_id>/act/": {"POST": LOOK_FOR_NOTHING},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
@@ -118,6 +132,9 @@ def fill(route: str, order: Order) -> str:
         "<sku:sku>": "MUG",
         "<slug:name>": "inventory",
         "<slug:slug>": Category.objects.get().slug,
+        "<str:fingerprint>": "0" * 32,
+        "<int:redrive_id>": 1,
+        "<int:replay_id>": 1,
     }
     for place, value in values.items():
         route = route.replace(place, str(value))

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from relay.management.operation import Operation, format_age
 from relay.operations import mend
 from relay.operations.parked import Detail, Selection, list_groups, list_parked, show_parked
+from relay.operations.stages import redrive_in_stages
 
 
 class Command(Operation):
@@ -30,6 +31,9 @@ class Command(Operation):
         redriving = actions.add_parser("redrive", help="Retry one key, one group of reasons or one consumer now.")
         redriving.add_argument("--group", metavar="TEXT", help=group_help)
         redriving.add_argument("--all", action="store_true", help="Retry all parked keys.")
+        redriving.add_argument(
+            "--stages", action="store_true", help="Retry 1, 10, 100, then all keys; stop when a key fails again."
+        )
 
         for name in ("consumer", "topic", "key"):
             for action in (showing, editing, skipping):
@@ -48,7 +52,8 @@ class Command(Operation):
         selection = Selection(consumer=options["consumer"], group=options["group"])
         groups, keys = list_groups(selection), list_parked(selection, limit=max(0, options["limit"]))
         lines = [
-            f"{g.keys:>7} keys  {g.consumer:<14} oldest {format_age(g.oldest_seconds):<8} {g.reason}" for g in groups
+            f"{g.keys:>7} keys  {g.consumer:<14} oldest {format_age(g.oldest_seconds):<8} {g.type} {g.reason}"
+            for g in groups
         ]
         lines += ["", *(f"{p.consumer} {p.topic} {p.key}  at {p.sequence}: {p.reason}" for p in keys)] if keys else []
         hidden = sum(g.keys for g in groups) - len(keys)
@@ -82,10 +87,33 @@ class Command(Operation):
         if not (options["consumer"] or options["group"] or options["all"]):
             raise CommandError("give a key (consumer topic key), a consumer, a --group of reasons, or --all")
         selection = Selection(*(options[name] for name in ("consumer", "topic", "key", "group")))
+        if options["stages"] and not options["dry_run"]:
+            self._redrive_in_stages(selection, options)
+            return
         redriven = mend.redrive(selection, **self._audit(options))
         done = "would be retried" if options["dry_run"] else "are retried now"
         lines = [f"{len(redriven)} keys {done}", *(f"{p.consumer} {p.topic} {p.key}" for p in redriven[:20])]
         self.print_result({"keys": redriven, "dry_run": options["dry_run"]}, lines, as_json=options["json"])
+
+    def _redrive_in_stages(self, selection: Selection, options: dict[str, Any]) -> None:
+        """Print the result of each stage as it ends.
+
+        :raises CommandError: a key failed again, or the selection has keys of several consumers.
+        """
+        chosen = list_parked(selection)
+        if len(names := sorted({one.consumer for one in chosen})) > 1:
+            raise CommandError(f"stages need one consumer, and the keys belong to {', '.join(names)}: name one")
+        results = []
+        for result in redrive_in_stages(chosen, actor=options["actor"], reason=options["reason"]):
+            results.append(result)
+            if not options["json"]:
+                self.stdout.write(
+                    f"stage {result.stage + 1}: {result.keys} keys, {result.applied} applied, {result.failed} failed,"
+                    f" {result.gone} no longer parked at the same event"
+                )
+        self.print_result({"stages": [result._asdict() for result in results]}, [], as_json=options["json"])
+        if results and results[-1].failed:
+            raise CommandError("a key failed again, so the later stages were not started: show it with relay_parked")
 
     @staticmethod
     def _audit(options: dict[str, Any]) -> dict[str, Any]:

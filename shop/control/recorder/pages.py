@@ -7,10 +7,10 @@ from django.shortcuts import redirect, render
 
 from orders.models import Order
 from shop.control.access import require_permission, viewer_page
+from shop.control.payloads import SEE_PAYLOADS, list_fields
 from shop.control.recorder.effects import name_event
 from shop.control.recorder.facts import Facts, brief_statements, read_body, read_facts
 from shop.control.recorder.lanes import draw
-from shop.control.recorder.payloads import SEE_PAYLOADS, list_fields
 from shop.control.recorder.record import find_refresh_seconds, make_record, tabulate
 from shop.control.recorder.search import SEE_PAYMENTS, BadSearch, describe_miss, find_orders, list_newest
 from shop.web.order_access import VIEW_ORDER

@@ -5,7 +5,7 @@ from typing import Any
 
 #: The permission to read all fields.
 SEE_PAYLOADS = "relay.view_payload"
-#: Fields that anyone who may see the order may read. A field that is not listed is hidden: new ones may be personal.
+#: Fields that staff may read who may see orders or parked keys. Others are hidden: new ones may be personal.
 SHOWN = {
     *("event_id", "occurred_at", "order_id", "number", "currency", "discount", "shipping", "tax", "total", "units"),
     *("lines", "sku", "quantity", "unit_price", "shortages", "requested", "available", "amount", "left", "low_at"),
@@ -18,14 +18,29 @@ def list_fields(body: str, *, whole: bool) -> list[tuple[str, str]]:
 
     A payload that is not a JSON object, for example one that a person has edited wrongly, has one field.
     """
-    try:
-        value = json.loads(body)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
+    value = read_object(body)
+    if value is None:
         return [("unreadable payload", body if whole else HIDDEN)]
     shown = value if whole else {name: mask(name, entry) for name, entry in value.items()}
     return [(name, format_value(entry)) for name, entry in shown.items()]
+
+
+def format_payload(body: str, *, whole: bool) -> str:
+    """Return a payload as indented JSON. Without `whole`, values outside SHOWN are hidden."""
+    value = read_object(body)
+    if value is None:
+        return body if whole else HIDDEN
+    shown = value if whole else {name: mask(name, entry) for name, entry in value.items()}
+    return json.dumps(shown, ensure_ascii=False, indent=2)
+
+
+def read_object(body: str) -> dict[str, Any] | None:
+    """Return the JSON object in `body`, or None if it contains something else."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def mask(name: str, value: Any) -> Any:
