@@ -11,7 +11,8 @@ from relay.operations.parked import Selection, list_groups
 from relay.testing.delivery import deliver
 from shop.control import payloads
 from shop.control.models import CauseNote
-from tests.control.mending import TOPIC, Buyers, StockLow, buyers, operator, publish_stock, viewer
+from shop.events import StockLow
+from tests.control.mending import TOPIC, Buyers, buyers, operator, publish_stock, viewer
 
 __all__ = ["buyers", "operator", "viewer"]
 pytestmark = pytest.mark.django_db
