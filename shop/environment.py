@@ -39,6 +39,8 @@ def describe_session(arguments: list[str]) -> dict[str, str | int | None]:
     return {
         "application_name": name,
         "options": " ".join(f"-c {option}" for option in options),
+        # libpq's shortest limit: a page says within two seconds that the database is away.
+        "connect_timeout": 2 if name.startswith("shop granian") else 3,
         # Background processes repeat few statements, so psycopg prepares each one after five executions.
         # Web processes use shop.statements instead.
         "prepare_threshold": 5 if name.startswith(_BACKGROUND) else None,

@@ -61,6 +61,24 @@ def test_old_figures_are_marked_as_outdated(transactional_db: None, viewer: Clie
     assert "node--up" not in page
 
 
+def test_the_start_page_of_the_admin_shows_the_verdict_to_those_who_may_look(
+    transactional_db: None, viewer: Client
+) -> None:
+    assert "has no figures yet" in viewer.get("/admin/").content.decode()
+    assert wait_until(take_sample, seconds=10)
+    page = viewer.get("/admin/").content.decode()  # this test runs no relay and no consumer
+    assert "■ 8 things need attention" in page
+    assert "<strong>Down</strong> relay does not run." in page
+    assert 'href="/control/"' in page
+    Sample.objects.update(at="2026-01-01T00:00:00Z")
+    assert "? The newest figures are" in viewer.get("/admin/").content.decode()
+    other = Client()
+    other.force_login(User.objects.create_user("other", is_staff=True))
+    page = other.get("/admin/").content.decode()
+    assert "glance" not in page
+    assert "/control/" not in page
+
+
 def read_now(shop: RunningShop) -> dict[str, object]:
     """Return the newest figures of the running shop, with their verdict."""
     shown = shop.manage("control", "--json")
