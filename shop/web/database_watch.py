@@ -24,17 +24,20 @@ logger = logging.getLogger(__name__)
 
 Seat = dict[str, BaseDatabaseWrapper]
 
-#: Seconds after which a request is slow enough to check the database, and the time between two checks.
 PATIENCE_SECONDS = 0.4
 #: Seconds that the server has for the first byte of an answer. With PATIENCE_SECONDS twice, less than two seconds.
 ANSWER_SECONDS = 1.0
 
 
 class DatabaseWatch:
-    """Watches the requests of one process. `away` is true while the server does not answer."""
+    """Watches the requests of one process. `away` is true while the server does not answer.
 
-    def __init__(self) -> None:
+    After `patience` seconds a request is slow enough to call the server; calls are as far apart.
+    """
+
+    def __init__(self, *, patience: float = PATIENCE_SECONDS) -> None:
         self.away = False
+        self._patience = patience
         self._waiting: dict[int, tuple[float, Seat]] = {}
         self._work = threading.Event()
         self._start = threading.Lock()
@@ -54,7 +57,7 @@ class DatabaseWatch:
     def _run(self) -> None:
         while True:
             self._work.wait()
-            time.sleep(PATIENCE_SECONDS)
+            time.sleep(self._patience)
             self._work.clear()
             if self._waiting or self.away:
                 self._work.set()
@@ -62,7 +65,7 @@ class DatabaseWatch:
 
     def check(self) -> None:
         """Call the server if a request waits for long or `away` is true, and cut off the requests if it is silent."""
-        latest = time.monotonic() - PATIENCE_SECONDS
+        latest = time.monotonic() - self._patience
         if not self.away and not any(since <= latest for since, _ in list(self._waiting.values())):
             return
         away = not is_answering(read_address(), ANSWER_SECONDS)
@@ -85,20 +88,23 @@ def read_address() -> str:
 def is_answering(address: str, seconds: float) -> bool:
     """Return whether the server at `address` sends anything within `seconds`; a refusal of the log-in counts, too."""
     deadline = time.monotonic() + seconds
+    answered, state = False, pq.PollingStatus.WRITING
     try:
         call = pq.PGconn.connect_start(address.encode())
         try:
-            state = pq.PollingStatus.WRITING
-            while state == pq.PollingStatus.WRITING and (left := deadline - time.monotonic()) > 0:
-                if select([], [call.socket], [], left)[1]:
-                    state = call.connect_poll()
-            return state == pq.PollingStatus.READING and bool(
-                select([call.socket], [], [], max(0.0, deadline - time.monotonic()))[0]
-            )
+            # Complete the log-in if there is time, because the server logs clients that disappear.
+            while state in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
+                reads = state == pq.PollingStatus.READING
+                left = max(0.0, deadline - time.monotonic())
+                if not any(select([call.socket] if reads else [], [] if reads else [call.socket], [], left)):
+                    break
+                answered = answered or reads
+                state = call.connect_poll()
         finally:
             call.finish()
     except (Error, OSError):
-        return False
+        return answered
+    return answered
 
 
 def cut_off(connection: BaseDatabaseWrapper) -> None:

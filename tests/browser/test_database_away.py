@@ -36,7 +36,10 @@ def test_each_page_says_that_the_database_is_away_and_an_open_page_continues(
     staff.get_by_label("Username").fill("staff")
     staff.get_by_label("Password").fill("staff")
     staff.get_by_role("button", name="Log in").click()
-    expect(staff.get_by_role("heading", level=1)).to_be_visible()
+    expect(staff.get_by_role("heading", level=2, name="Consumers")).to_be_visible()
+    for width in (1280, 360):
+        staff.set_viewport_size({"width": width, "height": 800})
+        expect_accessible(staff)
     running_shop.part_stop("orders")
     try:
         place_order(customer)

@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError, connection
 from psycopg.conninfo import make_conninfo
 
+from shop.embedded.processes import wait_until
 from shop.web import database_watch
 from shop.web.database_watch import DatabaseWatch, is_answering, read_address
 from shop.web.seats import open_seat
@@ -30,13 +31,13 @@ def test_only_an_answer_counts_as_an_answer(db: None, silent: str) -> None:
 def test_a_request_that_waits_for_a_silent_server_fails_and_the_next_one_works(
     transactional_db: None, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_watch, "PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr(database_watch, "ANSWER_SECONDS", 0.05)
     monkeypatch.setattr(database_watch, "read_address", lambda: silent)
-    seat, watch, failed = open_seat(), DatabaseWatch(), threading.Event()
+    seat, watch, failed = open_seat(), DatabaseWatch(patience=0.05), threading.Event()
 
     def wait() -> None:
         with pytest.raises(OperationalError), watch.observe(seat), seat["default"].cursor() as cursor:
+            cursor.execute("set client_connection_check_interval = 50")  # the server ends the lost statement
             cursor.execute("select pg_sleep(29)")
         failed.set()
 
@@ -53,4 +54,13 @@ def test_a_request_that_waits_for_a_silent_server_fails_and_the_next_one_works(
     seat["default"].close_if_unusable_or_obsolete()
     with seat["default"].cursor() as cursor:
         cursor.execute("select 1")
+
+    def is_over() -> bool:
+        with seat["default"].cursor() as cursor:
+            cursor.execute(
+                "select count(*) from pg_stat_activity where query like '%%pg_sleep(29)' and state = 'active'"
+            )
+            return bool(cursor.fetchone() == (0,))
+
+    assert wait_until(is_over, seconds=30)
     seat["default"].close()
