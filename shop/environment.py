@@ -47,7 +47,7 @@ def describe_session(arguments: list[str]) -> dict[str, str | int | None]:
     }
 
 
-_BACKGROUND = ("shop worker", "shop run_relay", "shop consume_")
+_BACKGROUND = ("shop worker", "shop run_relay", "shop run_live", "shop consume_")
 #: Processes that read rows by a key, and must not scan a table that has a usable index.
 _BY_KEY = (*_BACKGROUND, "shop granian")
 
