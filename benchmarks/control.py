@@ -58,6 +58,16 @@ def fill(shop: RunningShop, orders: int) -> None:
     print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
+def connect_as(*command: str) -> None:
+    """Let this thread use the database with the options of the process `command`."""
+    from django.db import connection
+
+    from shop.environment import describe_session
+
+    connection.close()
+    connection.settings_dict["OPTIONS"] |= describe_session([*command])
+
+
 @contextmanager
 def timed() -> Iterator[Timed]:
     """Collect the statements of this thread during the block."""
@@ -219,10 +229,12 @@ def measure(shop: RunningShop, viewers: int) -> dict[str, Any]:
 
     shop.part_stop("live")
     found: dict[str, Any] = {"sample": {}}
+    connect_as("manage.py", "run_live")
     measure_samples()  # the first samples move the consumers' watermarks
     for number in (0, viewers):
         with viewing(number):
             found["sample"][number] = measure_samples()
+    connect_as("granian")
     client = log_in()
     found["pages"] = {route: measure_page(client, path) for route, path in list_pages()}
     with connection.cursor() as cursor:
