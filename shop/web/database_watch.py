@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from select import select
+from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Error, pq
 from psycopg.conninfo import make_conninfo
@@ -53,6 +54,17 @@ class DatabaseWatch:
             yield
         finally:
             del self._waiting[id(seat)]
+
+    def guard(self, connection: BaseDatabaseWrapper) -> None:
+        """Let `connection` fail to connect at once while the server is away: Django reconnects after a failed check."""
+        connect = connection.get_new_connection
+
+        def connect_unless_away(params: Any) -> Any:
+            if self.away:
+                raise OperationalError("the database does not answer")
+            return connect(params)
+
+        connection.get_new_connection = connect_unless_away  # type: ignore[method-assign]
 
     def _run(self) -> None:
         while True:

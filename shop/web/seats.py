@@ -40,6 +40,9 @@ class Seats:
         for _ in range(count):
             self._free.put(None)
         self._watch = DatabaseWatch()
+        for seat in self._seats:
+            for connection in seat.values():
+                self._watch.guard(connection)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         """Return the response's body as a list: Granian reads other iterables in another thread, without a seat."""

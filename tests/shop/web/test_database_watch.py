@@ -34,6 +34,7 @@ def test_a_request_that_waits_for_a_silent_server_fails_and_the_next_one_works(
     monkeypatch.setattr(database_watch, "ANSWER_SECONDS", 0.05)
     monkeypatch.setattr(database_watch, "read_address", lambda: silent)
     seat, watch, failed = open_seat(), DatabaseWatch(patience=0.05), threading.Event()
+    watch.guard(seat["default"])
 
     def wait() -> None:
         with pytest.raises(OperationalError), watch.observe(seat), seat["default"].cursor() as cursor:
@@ -46,12 +47,14 @@ def test_a_request_that_waits_for_a_silent_server_fails_and_the_next_one_works(
     assert failed.wait(20)
     assert watch.away
     thread.join()
+    seat["default"].close_if_unusable_or_obsolete()
+    with pytest.raises(OperationalError, match="the database does not answer"):
+        seat["default"].cursor()
     monkeypatch.setattr(database_watch, "ANSWER_SECONDS", 20)
     monkeypatch.setattr(database_watch, "read_address", lambda: make_conninfo(**address))
     address = {name: connection.get_connection_params()[name] for name in ("host", "port", "user", "dbname")}
     watch.check()
     assert not watch.away
-    seat["default"].close_if_unusable_or_obsolete()
     with seat["default"].cursor() as cursor:
         cursor.execute("select 1")
 
