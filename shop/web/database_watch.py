@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 Seat = dict[str, BaseDatabaseWrapper]
 
-PATIENCE_SECONDS = 0.4
+PATIENCE_SECONDS = 0.3
 #: Seconds that the server has for the first byte of an answer. With PATIENCE_SECONDS twice, less than two seconds.
 ANSWER_SECONDS = 1.0
 
