@@ -32,6 +32,7 @@ SAMPLES, FETCHES = 5, 11
 #: A statement that takes longer is printed with its plan.
 SLOW_MS = 25.0
 SAMPLE_LIMIT_MS, PAGE_LIMIT_MS = 150, 100
+_EXPLAINED: set[str] = set()
 Timed = list[tuple[float, str, Any]]  # milliseconds, statement, values
 
 
@@ -210,12 +211,13 @@ def measure_page(client: Any, path: str) -> dict[str, Any]:
 
 
 def explain(found: Timed, place: str) -> None:
-    """Print the plans of slow statements."""
+    """Print the plans of slow statements, of each statement once."""
     from django.db import connection
 
     for taken, sql, params in found:
-        if taken < SLOW_MS:
+        if taken < SLOW_MS or sql in _EXPLAINED:
             continue
+        _EXPLAINED.add(sql)
         print(f"\n{place}: {taken:.0f} ms\n{sql.strip()}\n{str(params)[:300]}", file=sys.stderr)
         if sql.lstrip().lower().startswith(("select", "with")):
             with connection.cursor() as cursor:
@@ -227,10 +229,14 @@ def measure(shop: RunningShop, viewers: int) -> dict[str, Any]:
     """Return all figures."""
     from django.db import connection
 
+    from relay.consumer.lag import read_lag
+    from relay.consumer.registry import all_consumers
+
     shop.part_stop("live")
     found: dict[str, Any] = {"sample": {}}
     connect_as("manage.py", "run_live")
-    measure_samples()  # the first samples move the consumers' watermarks
+    for consumer in all_consumers():
+        read_lag(consumer)  # moves the consumer's watermarks behind the copies
     for number in (0, viewers):
         with viewing(number):
             found["sample"][number] = measure_samples()
