@@ -139,7 +139,7 @@ def measure_samples() -> dict[str, float]:
 @contextmanager
 def viewing(shop: RunningShop, viewers: int) -> Iterator[None]:
     """Fetch the newest sample `viewers` times per five seconds over HTTP during the block."""
-    stopped, headers = threading.Event(), {"Cookie": log_in().cookies.output(header="", sep=";").strip()}
+    stopped, headers = threading.Event(), {"Cookie": "; ".join(f"{n}={m.value}" for n, m in log_in().cookies.items())}
 
     def view() -> None:
         while not stopped.wait(5 / viewers):
