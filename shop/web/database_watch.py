@@ -59,10 +59,10 @@ class DatabaseWatch:
         """Let `connection` fail to connect at once while the server is away: Django reconnects after a failed check."""
         connect = connection.get_new_connection
 
-        def connect_unless_away(params: Any) -> Any:
+        def connect_unless_away(conn_params: Any) -> Any:
             if self.away:
                 raise OperationalError("the database does not answer")
-            return connect(params)
+            return connect(conn_params)
 
         connection.get_new_connection = connect_unless_away  # type: ignore[method-assign]
 
@@ -100,7 +100,8 @@ def read_address() -> str:
 def is_answering(address: str, seconds: float) -> bool:
     """Return whether the server at `address` sends anything within `seconds`; a refusal of the log-in counts, too."""
     deadline = time.monotonic() + seconds
-    answered, state = False, pq.PollingStatus.WRITING
+    answered = False
+    state: int = pq.PollingStatus.WRITING
     try:
         call = pq.PGconn.connect_start(address.encode())
         try:

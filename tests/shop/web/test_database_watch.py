@@ -51,8 +51,8 @@ def test_a_request_that_waits_for_a_silent_server_fails_and_the_next_one_works(
     with pytest.raises(OperationalError, match="the database does not answer"):
         seat["default"].cursor()
     monkeypatch.setattr(database_watch, "ANSWER_SECONDS", 20)
-    monkeypatch.setattr(database_watch, "read_address", lambda: make_conninfo(**address))
     address = {name: connection.get_connection_params()[name] for name in ("host", "port", "user", "dbname")}
+    monkeypatch.setattr(database_watch, "read_address", lambda: make_conninfo(**address))
     watch.check()
     assert not watch.away
     with seat["default"].cursor() as cursor:
