@@ -83,8 +83,9 @@ async def follow_order(browser: Browser, shop: RunningShop, catalogue: Catalogue
     try:
         page = await context.new_page()
         await page.add_init_script(_NOTE)
-        await page.goto(f"/orders/{order['id']}/?token={order['access_token']}")
-        await page.locator("#progress-head", has_text="Your order is confirmed").wait_for(timeout=60_000)
+        page.set_default_timeout(60_000)
+        await page.goto(f"/orders/{order['id']}/?token={order['access_token']}", wait_until="domcontentloaded")
+        await page.locator("#progress-head", has_text="Your order is confirmed").wait_for()
         notes = await page.evaluate("window.notes")
     finally:
         await context.close()
