@@ -60,7 +60,7 @@ def test_each_page_says_that_the_database_is_away_and_an_open_page_continues(
                 expect(page.get_by_role("heading", level=1)).to_have_text("Back in a moment")
             expect_accessible(other)
             problem = call("GET", f"{running_shop.base_url}/api/v1{path}")
-            assert (problem.status, problem.headers["Content-Type"]) == (503, "application/problem+json")
+            assert (problem.status, problem.headers["content-type"]) == (503, "application/problem+json")
             assert call("GET", f"{running_shop.base_url}/healthz").status == 503
         expect(customer.get_by_role("heading", level=1)).to_have_text("We have your order")
     finally:
