@@ -103,10 +103,11 @@ def take_every_way(
     wait_until(lambda: not read_in_flight(), "the first orders are not finished")
 
 
-def copy_orders(copies: int) -> None:
+def copy_orders(copies: int, *, published: bool = False) -> None:
     """Add `copies` copies of each order and its rows in one transaction. The copied events are unpublished.
 
-    The consumers' cursors are copied as well, so the consumers treat the events as duplicates.
+    The consumers' cursors are copied as well, so the consumers treat the events as duplicates. With `published`, the
+    events stay published, so that no relay sends them, and triggers and foreign keys do not check the copies.
     """
     from django.db import connection, transaction
 
@@ -115,11 +116,15 @@ def copy_orders(copies: int) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("set local statement_timeout = 0")
         cursor.execute("set local enable_seqscan = off")
+        if published:
+            cursor.execute("set local session_replication_role = replica")
         cursor.execute("lock table inventory_stock in exclusive mode")
         cursor.execute(_MOVE_STOCK, values)
         for table, expressions in _TABLES.items():
             cursor.execute(_COLUMNS, [table, table])
             columns = {name: expressions.get(name) or _copy(name, kind) for name, kind in cursor.fetchall()}
+            if published and "published_at" in columns:
+                columns["published_at"] = "published_at"
             cursor.execute(
                 f"insert into {table} ({', '.join(columns)}) select {', '.join(columns.values())}"  # noqa: S608
                 f" from (select * from {table} {_ONLY.get(table, '')} order by 1) original"

@@ -1,11 +1,11 @@
 """Streams of the live process: memory, processor time, database connections, latency and the time to stop.
 
-    python -m benchmarks.streams [--streams 2000] [--rate 50] [--seconds 20] [--connects 5000] [--json]
+    python -m benchmarks.streams [--streams 2000] [--rate 50] [--pages 40] [--connects 50000] [--json]
 
 - idle: many clients listen to confirmed orders. Memory and connections are those of the live process.
 - frames: a live process without Kafka sends one event per second to all streams; CPU in per cent of a core.
-- latency: orders come in at a constant rate. A client listens to every fifth order and reads the order after each
-  event. The time begins with the saga's transaction that confirms the order, and ends when the client has read it.
+- latency: orders come in at a constant rate, while Chromium shows pages of further orders. The time begins with the
+  commit of the saga's transaction that confirms the order, and ends when the page shows it (benchmarks/followed.py).
 - aborts: clients connect and break off; growth of the live process's memory, and streams that are left.
 """
 
@@ -16,14 +16,13 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 import psutil
 import psycopg
 
 from benchmarks.backlog import Catalogue, Ordering
+from benchmarks.followed import STAGES, follow_orders, keep_commit_times
 from benchmarks.outages import percentile
 from benchmarks.stage import running, wait_until
 from tests.client import Customer, call
@@ -62,34 +61,16 @@ async def open_idle(client: Client, orders: Sequence[dict[str, str]], number: in
     return streams
 
 
-async def measure_latency(client: Client, shop: RunningShop, rate: float, seconds: float) -> list[float]:
-    """Return the seconds from each confirmation to the moment when the listening client has read it."""
-    customer, catalogue = Customer(shop.base_url), Catalogue(find_skus(shop))
-    times: list[float] = []
-
-    async def follow(order: dict[str, str]) -> None:
-        reader, writer = await client.listen(order)
-        url = f"{shop.base_url}/api/v1/orders/{order['id']}/"
-        with suppress(TimeoutError):
-            async with asyncio.timeout(20):
-                while True:
-                    state = (
-                        await asyncio.to_thread(call, "GET", url, None, {"X-Order-Token": order["access_token"]})
-                    ).body
-                    if state["confirmed_at"]:
-                        times.append(time.time() - datetime.fromisoformat(state["confirmed_at"]).timestamp())
-                        break
-                    await reader.readuntil(b"event: order")
-        writer.close()
-
-    with Ordering(shop, catalogue, rate * 0.8).going_on():
-        tasks = []
-        for _number in range(int(rate * 0.2 * seconds)):
-            placed = await asyncio.to_thread(customer.place, catalogue.make_body())
-            tasks.append(asyncio.create_task(follow(placed.body)))
-            await asyncio.sleep(5 / rate)
-        await asyncio.gather(*tasks)
-    return times
+async def measure_latency(shop: RunningShop, rate: float, pages: int) -> dict[str, float]:
+    """Return percentiles of the stages from a commit to the page, while orders come in at `rate` per second."""
+    catalogue = Catalogue(find_skus(shop))
+    with Ordering(shop, catalogue, rate).going_on():
+        found = await follow_orders(shop, catalogue, pages)
+    figures = {"pages": float(len(found))}
+    for stage in (*STAGES, "total"):
+        times = [times[stage] for times in found]
+        figures |= {f"{stage}, p{share}": percentile(times, share) for share in (50, 95)}
+    return figures
 
 
 def find_skus(shop: RunningShop) -> list[str]:
@@ -156,8 +137,7 @@ async def measure(shop: RunningShop, options: argparse.Namespace) -> dict[str, f
     with psycopg.connect(shop.addresses["postgres"]) as db:
         row = db.execute("select count(*) from pg_stat_activity where application_name = 'shop run_live'").fetchone()
         found["connections"] = row[0] if row else 0
-    times = await measure_latency(client, shop, options.rate, options.seconds)
-    found["latency_p50_ms"], found["latency_p95_ms"] = (1000 * percentile(times, share) for share in (50, 95))
+    found |= await measure_latency(shop, options.rate, options.pages)
     for stream in streams:
         stream.close()
     before = live.memory_info().rss
@@ -190,18 +170,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=2000, help="open streams")
     parser.add_argument("--rate", type=float, default=50, help="orders per second for the latency")
-    parser.add_argument("--seconds", type=float, default=20, help="duration of the latency's measurement")
-    parser.add_argument("--connects", type=int, default=5000, help="clients that connect and break off")
+    parser.add_argument("--pages", type=int, default=40, help="order pages that Chromium follows")
+    parser.add_argument("--connects", type=int, default=50_000, help="clients that connect and break off")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
     with running() as shop:
+        keep_commit_times(shop)
         found = asyncio.run(measure(shop, options))
     print(f"{options.streams} streams: {found['memory_mb']:.0f} MB, {found['connections']:.0f} database connections")
     print(f"one event per second to all: {found['frames_cpu_percent']:.1f} % of a core")
-    print(f"confirmed -> read at {options.rate:g} orders/s: p50 {found['latency_p50_ms']:.0f} ms,", end=" ")
-    print(f"p95 {found['latency_p95_ms']:.0f} ms")
+    print(f"commit to page at {options.rate:g} orders/s, {found['pages']:.0f} pages, ms:", end="")
+    for stage in ("total", *STAGES):
+        print(f"  {stage} {found[f'{stage}, p50']:.0f} / {found[f'{stage}, p95']:.0f}", end="")
+    print("  (p50 / p95)")
     print(f"{options.connects} connects and aborts: {found['growth_mb']:+.1f} MB, no stream left")
     print(f"SIGTERM with all streams open: {found['stop_seconds']:.1f} s")
     if options.json:

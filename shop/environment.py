@@ -39,13 +39,15 @@ def describe_session(arguments: list[str]) -> dict[str, str | int | None]:
     return {
         "application_name": name,
         "options": " ".join(f"-c {option}" for option in options),
+        # libpq's shortest limit: a page says within two seconds that the database is away.
+        "connect_timeout": 2 if name.startswith("shop granian") else 3,
         # Background processes repeat few statements, so psycopg prepares each one after five executions.
         # Web processes use shop.statements instead.
         "prepare_threshold": 5 if name.startswith(_BACKGROUND) else None,
     }
 
 
-_BACKGROUND = ("shop worker", "shop run_relay", "shop consume_")
+_BACKGROUND = ("shop worker", "shop run_relay", "shop run_live", "shop consume_")
 #: Processes that read rows by a key, and must not scan a table that has a usable index.
 _BY_KEY = (*_BACKGROUND, "shop granian")
 

@@ -21,6 +21,7 @@ from rest_framework.exceptions import Throttled
 from shop.accounts.sessions import RevocableSessions
 from shop.web.limits import limit_page
 from shop.web.problems import problem
+from shop.web.seats import AWAY
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
@@ -158,13 +159,13 @@ class MessagesOfPages(_OfPages, MessageMiddleware):
 
 
 class unavailable_when_the_database_is_away:  # noqa: N801 - middleware reads as a function in settings
-    """Return 503 when a view can't reach the database."""
+    """Return 503 when a view can't reach the database, and without a view while the database does not answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        return unavailable(request) if AWAY in request.META else self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Return a 503 response for a lost or refused connection, and None for any other `error`."""

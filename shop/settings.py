@@ -154,7 +154,6 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **_database.get("OPTIONS", {}),
-            "connect_timeout": 3,
             # Send values outside the statement's text, because quoting and parsing a batch's large values is slow.
             "server_side_binding": True,
             **describe_session(sys.argv),
@@ -359,6 +358,7 @@ UNFOLD = {
     "SITE_TITLE": SHOP_NAME,
     "SITE_HEADER": SHOP_NAME,
     "SITE_URL": "/",
+    "DASHBOARD_CALLBACK": "shop.control.glance.add_glance",
     "SITE_ICON": _favicon,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _favicon}],
     "COLORS": {"primary": {str(shade): f"oklch({light}% .05 170)" for shade, light in _LIGHTNESS.items()}},

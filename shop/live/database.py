@@ -5,10 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import Error, close_old_connections
+from django.db import DEFAULT_DB_ALIAS, Error, close_old_connections, connections
+
+from shop.web.database_watch import DatabaseWatch
 
 #: Threads, and so the most connections of the process.
 THREADS = 3
+#: A sample of a large shop may take this long, without a call to the server.
+PATIENCE_SECONDS = 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,17 +27,21 @@ class Database:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+        self._watch = DatabaseWatch(patience=PATIENCE_SECONDS)
 
     async def run(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Return the result of `function`.
 
-        :raises DatabaseUnavailable: the function raised an error of the database.
+        :raises DatabaseUnavailable: the function raised an error of the database, or the database does not answer.
         """
 
         def call() -> T:
-            close_old_connections()
+            if self._watch.away:
+                raise DatabaseUnavailable("the database does not answer")
             try:
-                return function(*args, **options)
+                with self._watch.observe({DEFAULT_DB_ALIAS: connections[DEFAULT_DB_ALIAS]}):
+                    close_old_connections()
+                    return function(*args, **options)
             except Error as error:
                 raise DatabaseUnavailable(str(error).strip()) from error
 

@@ -15,6 +15,11 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpResponse
 
+from shop.web.database_watch import DatabaseWatch
+
+#: The environment of a request has this key while the database does not answer.
+AWAY = "shop.database_away"
+
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Any]
@@ -34,6 +39,10 @@ class Seats:
         self._free: SimpleQueue[None] = SimpleQueue()
         for _ in range(count):
             self._free.put(None)
+        self._watch = DatabaseWatch()
+        for seat in self._seats:
+            for connection in seat.values():
+                self._watch.guard(connection)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         """Return the response's body as a list: Granian reads other iterables in another thread, without a seat."""
@@ -45,7 +54,10 @@ class Seats:
         try:
             for alias, connection in seat.items():
                 connections[alias] = connection
-            return collect_response(self._django(environ, start_response))
+            if self._watch.away:
+                environ[AWAY] = True
+            with self._watch.observe(seat):
+                return collect_response(self._django(environ, start_response))
         finally:
             self._seats.append(seat)
             self._free.put(None)

@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import PATIENCE_MS, OpenPage
 
 PERSON = {
@@ -22,12 +23,6 @@ def fill_in(page: Page, card: str = "Test card that works") -> None:
         page.get_by_label(label, exact=True).fill(value)
     page.get_by_label("Country").select_option("NO")
     page.locator("label", has_text=card).click()
-
-
-def expect_no_sideways_scrolling(page: Page) -> None:
-    """Check that no element is wider than the page, because a phone would then show a wider page."""
-    assert page.viewport_size
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], page.url
 
 
 def test_browse_search_buy_and_watch_the_order_become_confirmed(open_page: OpenPage) -> None:
@@ -101,18 +96,18 @@ def test_at_phone_width_nothing_sticks_out_on_the_way_to_an_order(open_page: Ope
     page = open_page(viewport={"width": 375, "height": 812}, has_touch=True, is_mobile=True)
     for address in ("/", "/c/camp-kitchen/", "/search/?q=wool", "/search/?q=hovercraft", "/cart/", "/p/BEANIE-TOPP/"):
         page.goto(address)
-        expect_no_sideways_scrolling(page)
+        expect_accessible(page)
     page.get_by_role("button", name="Add to cart").tap()
     page.get_by_role("link", name="See the cart").tap()
     expect(page.locator(".line")).to_be_visible()
-    expect_no_sideways_scrolling(page)
+    expect_accessible(page)
     page.get_by_role("link", name="To the checkout").tap()
     expect(page.get_by_role("heading", level=1)).to_have_text("Checkout")
-    expect_no_sideways_scrolling(page)
+    expect_accessible(page)
     fill_in(page)
     page.get_by_role("button", name="Place the order").tap()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your order is confirmed")
-    expect_no_sideways_scrolling(page)
+    expect_accessible(page)
 
 
 def test_without_javascript_an_order_is_placed_and_seen_to_its_confirmation(open_page: OpenPage) -> None:

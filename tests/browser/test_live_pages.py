@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import OpenPage
 from tests.browser.test_browse_to_confirmed import fill_in
 from tests.running_shop import RunningShop
@@ -62,8 +63,10 @@ def test_the_list_of_orders_follows_too(open_page: OpenPage, running_shop: Runni
     place_order(page)
     expect(page.get_by_role("heading", level=1)).to_have_text("Your order is confirmed")
     order = page.url
+    expect_accessible(page)
     page.goto("/orders/")
     expect(page.locator(".orders__status")).to_have_text("Confirmed")
+    expect_accessible(page)
     other = page.context.new_page()
     other.goto(order)
     other.get_by_text("Cancel this order").click()

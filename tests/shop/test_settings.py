@@ -119,6 +119,7 @@ def test_a_connection_says_which_process_it_belongs_to(command: str, name: str) 
     [
         ("manage.py consume_inventory", True, True),
         ("manage.py run_relay", True, True),
+        ("manage.py run_live", True, True),
         ("celery -A shop --quiet worker --pool threads", True, True),
         ("granian --interface wsgi shop.wsgi:application", False, True),
         ("manage.py verify --wait 60", False, False),

@@ -17,6 +17,7 @@ from shop.web.static_files import compress_file
 from tests.catalogue.conftest import make_product
 
 CSS = "catalogue/shop.css"
+BASE_DIR = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +136,13 @@ def test_the_length_of_a_compressed_page_does_not_reveal_its_token(mug: Product)
 @pytest.mark.django_db
 def test_the_api_is_not_compressed(mug: Product) -> None:
     assert "Content-Encoding" not in get("/api/v1/products/", Accept_Encoding="gzip")
+
+
+def test_the_javascript_of_the_pages_is_small() -> None:
+    """All own scripts together, although no page loads all of them. htmx does not count."""
+    scripts = [path for path in BASE_DIR.glob("*/**/static/**/*.js") if ".venv" not in path.parts]
+    assert scripts
+    assert sum(len(gzip.compress(path.read_bytes())) for path in scripts) <= 30_000
 
 
 @pytest.fixture
