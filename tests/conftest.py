@@ -21,8 +21,11 @@ NOT_TRUNCATED = {
     "audit_staffaction": "staffaction_not_truncated",
     "relay_intervention": "intervention_not_truncated",
 }
-# Cheap tests run first, tests that kill services last.
-ORDER = ["relay", "flows", "browser", "embedded", "faults"]
+# Cheap tests run first, then tests that kill services of the shared shop. Last are the groups with own shops, the
+# longest group first: the process that is done first runs the next one.
+ORDER = ["relay", "flows", "browser", "faults", "embedded"]
+# Folders whose modules start shops of their own, except tests that use `running_shop` or `parts`.
+OWN_SHOPS = {"embedded", "faults", "runbooks"}
 
 
 def pytest_configure() -> None:
@@ -40,19 +43,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ORDER.index(folder) + 1 if folder in ORDER else 0
 
     items.sort(key=rank)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(find_group(item)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The scheduler reads a test's group from the end of its id. pytest-xdist 3.8 would add the group to a field
+        # that pytest 9.2 does not read, and run each test in any process (pytest-xdist's issue 1386).
+        for item in items:
+            item._id = item.id.parse(f"{item.nodeid}@{find_group(item)}")
 
 
 def find_group(item: pytest.Item) -> str:
-    """Return the group of a test: one worker of `make test` runs the tests of one group.
+    """Return the group of a test: one process of `make test` runs all tests of a group, in their order.
 
-    The tests of a group share a running shop, start shops of their own, or need PostgreSQL, Kafka and Valkey only.
+    The tests of a group share a shop: the whole shop, the parts PostgreSQL, Kafka and Valkey, or a shop of the module.
     """
-    if item.path.parent.name == "embedded":
-        return "own shops"
     fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
-    return "whole shop" if item.path.parent.name == "faults" or "running_shop" in fixtures else "parts"
+    if "running_shop" in fixtures:
+        return "whole shop"
+    return item.path.stem if item.path.parent.name in OWN_SHOPS and "parts" not in fixtures else "parts"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -81,10 +87,18 @@ def running_shop() -> Iterator[RunningShop]:
     shop.stop()
 
 
+def needs_whole_shop(session: pytest.Session) -> bool:
+    """Return whether a selected test of this process needs the whole shop."""
+    if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
+        # Each process knows all selected tests, but only one process runs the group with the whole shop.
+        return "@whole shop" in os.environ["PYTEST_CURRENT_TEST"]
+    return any("running_shop" in item.fixturenames for item in session.items if isinstance(item, pytest.Function))
+
+
 @pytest.fixture(scope="session")
 def parts(request: pytest.FixtureRequest) -> Iterator[RunningShop]:
-    """Yield the running shop if a selected test needs it, or a shop with only PostgreSQL, Kafka and Valkey."""
-    if any("running_shop" in item.fixturenames for item in request.session.items if isinstance(item, pytest.Function)):
+    """Yield the running shop if a test of this process needs it, or a shop with only PostgreSQL, Kafka and Valkey."""
+    if needs_whole_shop(request.session):
         yield request.getfixturevalue("running_shop")
         return
     shop = RunningShop(

@@ -1,27 +1,39 @@
-"""Commands in the running shop's environment without the start-up time of Python and Django.
+"""Commands without the start-up time of Python and Django.
 
-A process that has loaded Django forks a child for each command. The child opens its own connections after the fork.
+A process forks a child for each command. For commands in the environment of a running shop it has loaded Django; the
+child opens its own connections after the fork. For commands in other environments it has loaded only the libraries that
+read no settings; the child reads the settings.
 """
 
+import atexit
 import contextlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
 import traceback
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+#: Libraries of the shop that can be imported before the settings.
+_LIBRARIES = (
+    *("celery.app", "django.core.management", "django.db.backends.postgresql.base", "django.db.models"),
+    *("django.forms", "django.http", "django.test", "environ", "kafka", "kombu.entity", "msgspec", "psycopg"),
+    *("requests", "rich.console", "rich.table", "stripe", "structlog.dev"),
+)
 
 
 class Prefork:
-    """A process that has loaded Django. It runs one command at a time."""
+    """A process that has loaded Django, or with `libraries_only` no settings. It runs one command at a time."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], *, libraries_only: bool = False) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.prefork"],
+            [sys.executable, "-m", "tests.prefork", *(["libraries"] if libraries_only else [])],
             cwd=BASE_DIR,
             env={**environment, "DJANGO_SETTINGS_MODULE": "shop.settings"},
             stdin=subprocess.PIPE,
@@ -29,14 +41,21 @@ class Prefork:
             text=True,
         )
 
-    def run(self, *arguments: str, point: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def run(
+        self,
+        *arguments: str,
+        point: str = "",
+        environment: dict[str, str] | None = None,
+        timeout: float = 180,
+    ) -> subprocess.CompletedProcess[str]:
         """Run a management command or `celery …` and return its result. Kill the command after `timeout` seconds.
 
-        With `point` the command fails at this point (see tests.faults.failing).
+        With `point` the command fails at this point (see tests.faults.failing). With `environment` run manage.py with
+        these variables and no others, in a process of `libraries_only`.
         """
         assert self._process.stdin and self._process.stdout
         with tempfile.NamedTemporaryFile("r") as output, tempfile.NamedTemporaryFile("r") as errors:
-            request = {"arguments": arguments, "point": point, "timeout": timeout}
+            request = {"arguments": arguments, "point": point, "timeout": timeout, "environment": environment}
             files = {"output": output.name, "errors": errors.name}
             self._process.stdin.write(json.dumps(request | files) + "\n")
             self._process.stdin.flush()
@@ -52,11 +71,29 @@ class Prefork:
         self._process.stdout.close()
 
 
+@cache
+def _start_without_settings() -> Prefork:
+    prefork = Prefork(dict(os.environ), libraries_only=True)
+    atexit.register(prefork.close)
+    return prefork
+
+
+def run_manage(*arguments: str, environment: dict[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run manage.py with the variables of `environment` and no others, and return its result."""
+    return _start_without_settings().run(*arguments, environment=environment, timeout=timeout)
+
+
 def serve() -> None:
     """Run the command of each request on standard input and print its exit code, negative after a signal."""
     import django
+    from django.conf import settings
 
-    django.setup()
+    if sys.argv[1:] == ["libraries"]:
+        for library in _LIBRARIES:
+            import_module(library)
+        assert not settings.configured, "a library has read the settings"
+    else:
+        django.setup()
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
@@ -70,20 +107,24 @@ def run_child(request: dict[str, Any]) -> None:
     """Run one command in this forked process and end it."""
     import signal
 
-    from tests.faults.failing import fail_at, run_command
-
     for descriptor, name in ((1, request["output"]), (2, request["errors"])):
         os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), descriptor)
     os.setsid()
     signal.alarm(int(request["timeout"]) + 1)  # SIGALRM ends the process
     code = 1
     try:
-        if request["point"]:
-            fail_at(request["point"])
-        run_command(*request["arguments"])
+        if request["environment"] is None:
+            run_prepared(request)
+        else:
+            os.environ.clear()
+            os.environ.update(request["environment"])
+            sys.argv = ["manage.py", *request["arguments"]]
+            runpy.run_path(sys.argv[0], run_name="__main__")
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -91,6 +132,15 @@ def run_child(request: dict[str, Any]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def run_prepared(request: dict[str, Any]) -> None:
+    """Run the request's command, which fails at the request's point, with the loaded settings."""
+    from tests.faults.failing import fail_at, run_command
+
+    if request["point"]:
+        fail_at(request["point"])
+    run_command(*request["arguments"])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.prefork import Prefork
+from tests.prefork import Prefork, run_manage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _LAST_LINES = 40
@@ -122,7 +122,7 @@ class RunningShop:
         with suppress(OSError, ValueError):
             os.kill(int((self.var_dir / "run" / "lock").read_text()), signal.SIGTERM)
         for _attempt in range(100):
-            reset = self.manage("reset")
+            reset = run_manage("reset", environment=self.environment)
             if reset.returncode == 0:
                 return
             time.sleep(0.3)

@@ -40,4 +40,3 @@ def test_orders_are_paid_and_links_open_after_each_step(tmp_path: Path, steps: l
     finally:
         shop.stop()
         shop.end_leftovers()
-        shop.stop()

@@ -126,7 +126,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
     yield shop
     shop.stop()
     shop.end_leftovers()
-    shop.stop()
 
 
 @pytest.fixture(scope="module")

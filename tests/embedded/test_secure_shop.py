@@ -37,7 +37,6 @@ def secure_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSho
     yield shop
     shop.stop()
     shop.end_leftovers()  # PostgreSQL's data may lie outside the folder
-    shop.stop()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,8 @@ import pytest
 from shop.embedded.postgres import name_temporary_folder
 from shop.embedded.processes import is_alive, wait_until
 from tests.plugin import choose_port
-from tests.running_shop import BASE_DIR, RunningShop
+from tests.prefork import run_manage
+from tests.running_shop import RunningShop
 
 SMALL = ("postgres", "valkey")
 
@@ -39,7 +39,6 @@ def shared_shop(port: int, folder: Path) -> Iterator[RunningShop]:
     shop.stop()
     assert find_processes(folder) == []
     shop.end_leftovers()  # PostgreSQL's data may lie outside the folder
-    shop.stop()
 
 
 @pytest.fixture
@@ -52,9 +51,7 @@ def small_shop(shared_shop: RunningShop) -> RunningShop:
 
 def run_up(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `manage.py up`, which is expected to refuse, and return the ended process."""
-    command = [sys.executable, str(BASE_DIR / "manage.py"), "up", *arguments]
-    environ = {**os.environ, **environment}
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return run_manage("up", *arguments, environment={**os.environ, **environment})
 
 
 def list_processes(shop: RunningShop) -> list[psutil.Process]:

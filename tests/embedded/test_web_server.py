@@ -43,7 +43,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
     yield shop
     shop.stop()
     shop.end_leftovers()  # PostgreSQL's data may lie outside the folder
-    shop.stop()
 
 
 def find_workers(shop: RunningShop) -> list[psutil.Process]:

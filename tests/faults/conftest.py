@@ -8,7 +8,6 @@ from pytest_django.fixtures import Settings
 
 from relay.publisher.topics import known_events
 from tests.client import Customer, OrderStream, make_order
-from tests.faults.brokers import make_cluster_shop
 from tests.faults.counting import give_stock
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
@@ -29,23 +28,6 @@ def stream(running_shop: RunningShop) -> Iterator[OrderStream]:
     sku = find_sku(running_shop)
     give_stock(running_shop, sku)
     yield OrderStream(Customer(running_shop.base_url), make_order((sku, 1)))
-
-
-@pytest.fixture(scope="session")
-def cluster_shop() -> Iterator[RunningShop]:
-    """Yield a separate shop with three brokers that may still be starting. Other tests run during its start."""
-    shop = make_cluster_shop()
-    shop.end_leftovers()
-    shop.begin()
-    yield shop
-    shop.stop(in_haste=True)
-
-
-@pytest.fixture(scope="module")
-def cluster_shop_meanwhile(request: pytest.FixtureRequest) -> None:
-    """Start the shop with three brokers during the tests of this module if later tests need it."""
-    if any("cluster_shop" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("cluster_shop")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,10 +9,7 @@ from tests.faults import bugs
 from tests.faults.checker import find_wrong
 from tests.faults.harness import Run
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("parts", "parcels", "cluster_shop_meanwhile"),
-]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("parts", "parcels")]
 
 SEED = int(os.environ["SEED"])
 

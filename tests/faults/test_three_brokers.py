@@ -3,6 +3,7 @@
 import os
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ from pytest_django.fixtures import Settings
 from relay.operations.cluster import read_log
 from relay.publisher.outbox import hash_key
 from tests.client import Customer, OrderStream, make_order
-from tests.faults.brokers import Cluster, Crowd, wait_until
+from tests.faults.brokers import Cluster, Crowd, make_cluster_shop, wait_until
 from tests.faults.counting import assert_nothing_lost, connect, give_stock
 from tests.flows.test_life_of_an_order import assert_adds_up, find_sku
 from tests.running_shop import RunningShop
@@ -25,11 +26,14 @@ TOPICS = ["shop.orders", "shop.inventory", "shop.payments"]
 pytestmark = pytest.mark.timeout(1200)
 
 
-@pytest.fixture
-def shop(cluster_shop: RunningShop) -> RunningShop:
-    """Return the shop with three brokers when it is ready."""
-    cluster_shop.wait_until_ready(240)
-    return cluster_shop
+@pytest.fixture(scope="module")
+def shop() -> Iterator[RunningShop]:
+    """Yield a separate shop with three brokers."""
+    shop = make_cluster_shop()
+    shop.end_leftovers()
+    shop.start(240)
+    yield shop
+    shop.stop(in_haste=True)
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ def shop(tmp_path: Path) -> Iterator[RunningShop]:
     yield shop
     shop.stop()
     shop.end_leftovers()
-    shop.stop()
 
 
 def stop_writers(shop: RunningShop) -> None:

@@ -24,7 +24,6 @@ def secure_shop(tmp_path: Path) -> Iterator[RunningShop]:
     yield shop
     shop.stop()
     shop.end_leftovers()
-    shop.stop()
 
 
 def test_all_processes_move_to_the_new_password(secure_shop: RunningShop) -> None:

@@ -3,8 +3,9 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
+
+from tests.prefork import run_manage
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The least that production needs.
@@ -27,16 +28,7 @@ SAFE = {
 
 def manage(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run manage.py with these environment variables and no others."""
-    environment = {"PATH": os.environ["PATH"], **variables}
-    return subprocess.run(
-        [sys.executable, "manage.py", *command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_manage(*command, environment={"PATH": os.environ["PATH"], **variables})
 
 
 def read_documented_variables() -> dict[str, str]:
