@@ -21,6 +21,7 @@ from relay.heartbeat import STALE_AFTER_SECONDS, read_processes
 from relay.models import ConsumerState, Intervention
 from relay.operations.leases import read_holdings
 from relay.partitions import read_position
+from shop.control.ledger.summary import read_ledger
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def read_figures() -> Figures:
         "vacuum": read_vacuum,
         "waiting": read_waiting,
         "interventions": read_interventions,
+        "ledger": read_ledger,
     }
     return {name: read_section(name, read) for name, read in sections.items()}
 

@@ -2,6 +2,25 @@
 
 from django.db import models
 
+from shop.control.ledger.models import (
+    LedgerCheck,
+    LedgerDifference,
+    LedgerState,
+    LedgerTotal,
+    LedgerWindow,
+    Verification,
+)
+
+__all__ = [
+    "LedgerCheck",
+    "LedgerDifference",
+    "LedgerState",
+    "LedgerTotal",
+    "LedgerWindow",
+    "Sample",
+    "Verification",
+]
+
 
 class Sample(models.Model):
     """The figures of one period of SAMPLE_SECONDS. A row without figures was claimed by a sampler that is reading them.

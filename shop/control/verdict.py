@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from relay.heartbeat import STALE_AFTER_SECONDS
+from shop.control.ledger.summary import describe_findings
 from shop.control.rates import predict_drain
 
 #: A consumer or the relay whose oldest event waits longer than this is late.
@@ -36,6 +37,7 @@ def judge(figures: dict[str, Any], at: datetime) -> list[Finding]:
         )
         for row in figures["vacuum"] or []
     ]
+    found += [Finding("ledger", state, text) for state, text in describe_findings(figures.get("ledger") or {})]
     order = ("down", "paused", "late", "unknown")
     return sorted(found, key=lambda finding: order.index(finding.state))
 

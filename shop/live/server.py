@@ -9,6 +9,8 @@ from types import FrameType
 import uvicorn
 
 from relay.heartbeat import Pulse
+from shop.control.ledger.round import Ledger
+from shop.control.ledger.verification import run_requested
 from shop.control.sampler import SAMPLE_SECONDS, take_sample
 from shop.live.application import Application
 from shop.live.database import DatabaseUnavailable
@@ -18,6 +20,8 @@ logger = logging.getLogger(__name__)
 #: Seconds for streams to end after SIGTERM, before their connections are closed.
 STOP_SECONDS = 3
 BEAT_SECONDS = 2.0
+#: Pause between two rounds of the ledger, and between two looks for a requested verification.
+LEDGER_SECONDS, REQUEST_SECONDS = 4.0, 3.0
 
 
 class Server(uvicorn.Server):
@@ -50,10 +54,13 @@ async def serve(host: str, port: int) -> None:
     )
     application.start()
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(_beat(application)), loop.create_task(_sample(application))]
+    ledger = Ledger()
+    works = [_beat(application), _sample(application), _balance(application, ledger), _verify(application)]
+    tasks = [loop.create_task(work) for work in works]
     await Server(config, application).serve()
     for task in tasks:
         task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _beat(application: Application) -> None:
@@ -74,3 +81,23 @@ async def _sample(application: Application) -> None:
             logger.warning("no sample", extra={"error": str(error)})
         # All processes wait for the beginning of the next period.
         await asyncio.sleep(SAMPLE_SECONDS - time.time() % SAMPLE_SECONDS + 0.05)
+
+
+async def _balance(application: Application, ledger: Ledger) -> None:
+    """Work on the ledger, unless another live process does."""
+    while True:
+        try:
+            await application.database.run(ledger.work)
+        except DatabaseUnavailable as error:
+            logger.warning("no round of the ledger", extra={"error": str(error)})
+        except Exception:
+            logger.exception("a round of the ledger failed")
+        await asyncio.sleep(LEDGER_SECONDS)
+
+
+async def _verify(application: Application) -> None:
+    """Run the full verifications that staff or the schedule request."""
+    while True:
+        with suppress(DatabaseUnavailable):
+            await run_requested(application.database)
+        await asyncio.sleep(REQUEST_SECONDS)

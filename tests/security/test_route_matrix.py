@@ -60,6 +60,9 @@ MATRIX: dict[str, dict[str, str]] = {
     "webhooks/payments": {"POST": "400 400 400 400 400 400 400 400 400 400"},  # no signature
     "control/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
     "control/now.json": {"GET": "302 403 403 302 403 403 403 403 503 503"},  # there is no sample yet
+    "control/ledger/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
+    "control/ledger/verify/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    "control/ledger/accept/<int:window>/<slug:part>/": {"POST": "302 403 403 302 403 403 403 403 404 404"},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
