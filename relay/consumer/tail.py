@@ -12,7 +12,6 @@ from relay.consumer.deliveries import Delivery, read_record
 from relay.process.broker import BrokerUnavailable
 from relay.process.connection import broker_errors, read_connection
 
-
 #: A topic and the number of one of its partitions.
 Spot = tuple[str, int]
 

@@ -29,8 +29,8 @@ def list_grants(users: Mapping[str, str]) -> list[Grant]:
     """Return the grants of the relay, of all consumers and of all readers.
 
     The relay may write all topics. A consumer may read the topics of its events and of the canaries, as a member of its
-    own group. A process of RELAY["READERS"] may read its topics and the committed offsets of all groups. `users` maps a process to its Kafka user. By default
-    the two have the same name.
+    own group. A process of RELAY["READERS"] may read its topics and the committed offsets of all groups. `users` maps a
+    process to its Kafka user. By default the two have the same name.
 
     :raises Refused: `users` contains an unknown process.
     """

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from relay.consumer.watermarks import use_indexes
 from relay.operations import Refused
 from relay.operations.audit import demand_reason, record_intervention
-from shop.control.ledger.models import LedgerCheck, LedgerDifference, LedgerTotal, LedgerWindow
+from shop.control.ledger.models import LedgerCheck, LedgerDifference, LedgerWindow
 from shop.control.ledger.rows import Outcome, is_new
 
 #: Windows are kept for this time, and longer while a check is open.

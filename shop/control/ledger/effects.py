@@ -15,7 +15,8 @@ _COMPARE = """
 with {selected},
 standing as materialized (
     select s.*, split_part(s.type, '.', 1) as event, c.parked_at is not null as is_parked,
-           s.sequence <= coalesce(c.last, (select floor from relay_stream f where f.topic = s.topic and f.key = s.key), 0)
+           s.sequence <= coalesce(c.last, (select floor from relay_stream f
+                                           where f.topic = s.topic and f.key = s.key), 0)
                as is_applied
     from selected s
     left join lateral (select last, parked_at from relay_cursor

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class LedgerState(models.Model):
-    """The progress of the ledger: one row. Only its owner, a live process, writes to the ledger until the time `until`."""
+    """The progress of the ledger: one row. Only the owner, a live process, writes to the ledger until `until`."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     owner = models.TextField(db_default="")
@@ -97,7 +97,7 @@ class LedgerTotal(models.Model):
 
 
 class LedgerDifference(models.Model):
-    """An event that a part lacks, or has twice. Open until the event is in order, or a person accepts the difference."""
+    """An event that a part lacks, or has twice. It is open until the event is in order, or a person accepts it."""
 
     class Kind(models.TextChoices):
         unsent = "unsent", "left behind by the relay"
@@ -132,13 +132,13 @@ class LedgerDifference(models.Model):
             models.Index(fields=["-closed_at"], name="ledgerdifference_closed"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.part}: {self.type} {self.event_id}"
+
     @property
     def seconds(self) -> float | None:
         """The time from the discovery to the end, or None while it is open."""
         return (self.closed_at - self.found_at).total_seconds() if self.closed_at else None
-
-    def __str__(self) -> str:
-        return f"{self.kind} in {self.part}: {self.type} {self.event_id}"
 
 
 class Verification(models.Model):

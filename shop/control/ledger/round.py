@@ -13,16 +13,14 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from relay.conf import configuration
-from relay.consumer.registry import all_consumers
 from relay.partitions import read_position
 from relay.process.broker import BrokerUnavailable
-from relay.publisher.canary import CanarySent
-from relay.publisher.topics import known_topics
 from shop.control.ledger import audit, effects, logbook
 from shop.control.ledger.checks import find_open, store_outcome
 from shop.control.ledger.claim import ClaimLost, check_claim, give_up_claim, name_owner, take_claim
 from shop.control.ledger.log import LogReader
 from shop.control.ledger.models import LedgerCheck, LedgerDifference, LedgerState
+from shop.control.ledger.parts import list_parts
 from shop.control.ledger.passage import Passage, is_calm
 from shop.control.ledger.rows import read_rows
 from shop.control.ledger.traces import TRACES, Trace
@@ -34,13 +32,6 @@ logger = logging.getLogger(__name__)
 READ_SECONDS, COMPARE_SECONDS = 1.0, 0.5
 #: Open checks of a part that one round compares at most.
 MOST_CHECKS = 8
-
-
-def list_parts() -> dict[str, list[str]]:
-    """Return the topics of Kafka's log and of each consumer. Canaries may be lost, so they are not compared."""
-    topics = sorted({*known_topics()} - {CanarySent.topic, *configuration().foreign_topics})
-    consumers = {one.name: [topic for topic in one.topics if topic in topics] for one in all_consumers()}
-    return {LedgerCheck.LOG: topics} | {name: its for name, its in consumers.items() if its}
 
 
 @dataclass(slots=True)
@@ -119,7 +110,7 @@ class Ledger:
         state.refresh_from_db()
 
     def _compare_log(self, state: LedgerState, reader: LogReader, *, calm: bool) -> None:
-        """Compare the open checks of the log. Read the rows first: the record of a published row is in Kafka by then."""
+        """Compare the open checks of the log. Read the rows first: the records of published rows are in Kafka then."""
         topics = self.parts[LedgerCheck.LOG]
         with connection.cursor() as cursor:
             cursor.execute("select clock_timestamp()")
@@ -133,7 +124,7 @@ class Ledger:
             for check, rows in read:
                 outcome = self._book.compare(check, rows, reader, complete=complete, calm=calm)
                 store_outcome(check, outcome)
-                reader.forget(set(row.event_id for row in rows) & reader.seen.keys())
+                reader.forget(row.event_id for row in rows)
             self._count_leftovers(state, reader)
             for loss, remainder in losses:
                 found = logbook.reopen_lost(loss, remainder)

@@ -7,6 +7,7 @@ from django.db.models import Count, Sum
 
 from relay.consumer.origin import count_unexplained
 from shop.control.ledger.models import LedgerCheck, LedgerDifference, LedgerState, LedgerTotal, Verification
+from shop.control.ledger.parts import list_parts
 from shop.control.ledger.windows import count_uncut
 
 Figures = dict[str, Any]
@@ -61,7 +62,7 @@ def read_ledger() -> Figures:
     sums = LedgerCheck.objects.filter(closed_at=None).values("part")
     open_ = {row["part"]: row for row in sums.annotate(*_SUMS, checks=Count("pk"))}
     parts = {part: _describe(totals.get(part), open_.get(part, {})) for part in sorted({*totals, *open_})}
-    topics = _list_topics()
+    topics = list_parts()[LedgerCheck.LOG]
     log = parts.get(LedgerCheck.LOG, {})
     uncut = count_uncut(state.position, topics)
     return {
@@ -95,12 +96,6 @@ def _describe(total: LedgerTotal | None, row: Figures) -> Figures:
     compared = known["found"] + known["skipped"] + current["parked"] + current["lost"] + current["doubled"]
     unread = current["waiting"] - (known["rows"] - compared)
     return known | current | {"unread": max(0, unread), "windows": row.get("checks", 0)}
-
-
-def _list_topics() -> list[str]:
-    from shop.control.ledger.round import list_parts
-
-    return list_parts()[LedgerCheck.LOG]
 
 
 def _measure_age(at: Any) -> float | None:

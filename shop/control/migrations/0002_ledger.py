@@ -7,124 +7,230 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('control', '0001_samples'),
+        ("control", "0001_samples"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='LedgerState',
+            name="LedgerState",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('owner', models.TextField(db_default='')),
-                ('until', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('began_at', models.DateTimeField(help_text='The ledger compares the events that were committed since.', null=True)),
-                ('began_after', models.BigIntegerField(db_default=0, help_text='The last position before the first window.')),
-                ('position', models.BigIntegerField(db_default=0, help_text='The end of the last window.')),
-                ('cut_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When the last window was cut.')),
-                ('offsets', models.JSONField(db_default={}, help_text='By topic/partition: resume offset, counted end, first offset.')),
-                ('repeats', models.BigIntegerField(db_default=0, help_text='Records in Kafka that repeat an earlier record.')),
-                ('read_at', models.DateTimeField(help_text='When Kafka was last read to its end.', null=True)),
-                ('worked_at', models.DateTimeField(help_text='When the last round ended.', null=True)),
-                ('problem', models.TextField(blank=True, db_default='', help_text='Why the last round could not read Kafka.')),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("owner", models.TextField(db_default="")),
+                ("until", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "began_at",
+                    models.DateTimeField(
+                        help_text="The ledger compares the events that were committed since.", null=True
+                    ),
+                ),
+                (
+                    "began_after",
+                    models.BigIntegerField(db_default=0, help_text="The last position before the first window."),
+                ),
+                ("position", models.BigIntegerField(db_default=0, help_text="The end of the last window.")),
+                (
+                    "cut_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), help_text="When the last window was cut."
+                    ),
+                ),
+                (
+                    "offsets",
+                    models.JSONField(
+                        db_default={}, help_text="By topic/partition: resume offset, counted end, first offset."
+                    ),
+                ),
+                (
+                    "repeats",
+                    models.BigIntegerField(db_default=0, help_text="Records in Kafka that repeat an earlier record."),
+                ),
+                ("read_at", models.DateTimeField(help_text="When Kafka was last read to its end.", null=True)),
+                ("worked_at", models.DateTimeField(help_text="When the last round ended.", null=True)),
+                (
+                    "problem",
+                    models.TextField(blank=True, db_default="", help_text="Why the last round could not read Kafka."),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='LedgerTotal',
+            name="LedgerTotal",
             fields=[
-                ('part', models.TextField(primary_key=True, serialize=False)),
-                ('rows', models.BigIntegerField(db_default=0)),
-                ('found', models.BigIntegerField(db_default=0)),
-                ('wanted', models.BigIntegerField(db_default=0)),
-                ('effects', models.BigIntegerField(db_default=0)),
-                ('skipped', models.BigIntegerField(db_default=0)),
+                ("part", models.TextField(primary_key=True, serialize=False)),
+                ("rows", models.BigIntegerField(db_default=0)),
+                ("found", models.BigIntegerField(db_default=0)),
+                ("wanted", models.BigIntegerField(db_default=0)),
+                ("effects", models.BigIntegerField(db_default=0)),
+                ("skipped", models.BigIntegerField(db_default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='LedgerWindow',
+            name="LedgerWindow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('after', models.BigIntegerField()),
-                ('until', models.BigIntegerField(unique=True)),
-                ('first_at', models.DateTimeField(help_text='When its first event was committed.')),
-                ('last_at', models.DateTimeField()),
-                ('rows', models.IntegerField()),
-                ('cut_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("after", models.BigIntegerField()),
+                ("until", models.BigIntegerField(unique=True)),
+                ("first_at", models.DateTimeField(help_text="When its first event was committed.")),
+                ("last_at", models.DateTimeField()),
+                ("rows", models.IntegerField()),
+                ("cut_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'ordering': ['-until'],
-                'indexes': [models.Index(fields=['cut_at'], name='ledgerwindow_cut')],
+                "ordering": ["-until"],
+                "indexes": [models.Index(fields=["cut_at"], name="ledgerwindow_cut")],
             },
         ),
         migrations.CreateModel(
-            name='Verification',
+            name="Verification",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('requested_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('requested_by', models.TextField()),
-                ('reason', models.TextField()),
-                ('begun_at', models.DateTimeField(null=True)),
-                ('seen_at', models.DateTimeField(help_text='The last sign of life of the process that runs it.', null=True)),
-                ('step', models.TextField(blank=True, db_default='')),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('report', models.JSONField(help_text='The report, see shop.management.verification.', null=True)),
-                ('error', models.TextField(blank=True, db_default='', help_text='Why it has no report.')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("requested_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("requested_by", models.TextField()),
+                ("reason", models.TextField()),
+                ("begun_at", models.DateTimeField(null=True)),
+                (
+                    "seen_at",
+                    models.DateTimeField(help_text="The last sign of life of the process that runs it.", null=True),
+                ),
+                ("step", models.TextField(blank=True, db_default="")),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("report", models.JSONField(help_text="The report, see shop.management.verification.", null=True)),
+                ("error", models.TextField(blank=True, db_default="", help_text="Why it has no report.")),
             ],
             options={
-                'ordering': ['-pk'],
-                'constraints': [models.UniqueConstraint(models.F('ended_at'), condition=models.Q(('ended_at', None)), name='verification_one_open', nulls_distinct=False)],
+                "ordering": ["-pk"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("ended_at"),
+                        condition=models.Q(("ended_at", None)),
+                        name="verification_one_open",
+                        nulls_distinct=False,
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LedgerDifference',
+            name="LedgerDifference",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('part', models.TextField()),
-                ('kind', models.CharField(choices=[('unsent', 'left behind by the relay'), ('lost', 'not in Kafka'), ('inverted', 'in Kafka before an earlier event'), ('unapplied', 'passed without being applied'), ('missing', 'effect missing'), ('doubled', 'effect doubled')], max_length=10)),
-                ('position', models.BigIntegerField()),
-                ('event_id', models.UUIDField()),
-                ('type', models.TextField()),
-                ('topic', models.TextField()),
-                ('key', models.TextField()),
-                ('sequence', models.BigIntegerField()),
-                ('number', models.CharField(blank=True, help_text="The order's number, if the key is an order.", max_length=16)),
-                ('committed_at', models.DateTimeField()),
-                ('found_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('accepted_by', models.TextField(blank=True, db_default='', help_text='The person who accepted it; empty: it healed.')),
-                ('window', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='differences', to='control.ledgerwindow')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("part", models.TextField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("unsent", "left behind by the relay"),
+                            ("lost", "not in Kafka"),
+                            ("inverted", "in Kafka before an earlier event"),
+                            ("unapplied", "passed without being applied"),
+                            ("missing", "effect missing"),
+                            ("doubled", "effect doubled"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("position", models.BigIntegerField()),
+                ("event_id", models.UUIDField()),
+                ("type", models.TextField()),
+                ("topic", models.TextField()),
+                ("key", models.TextField()),
+                ("sequence", models.BigIntegerField()),
+                (
+                    "number",
+                    models.CharField(
+                        blank=True, help_text="The order's number, if the key is an order.", max_length=16
+                    ),
+                ),
+                ("committed_at", models.DateTimeField()),
+                ("found_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("closed_at", models.DateTimeField(null=True)),
+                (
+                    "accepted_by",
+                    models.TextField(
+                        blank=True, db_default="", help_text="The person who accepted it; empty: it healed."
+                    ),
+                ),
+                (
+                    "window",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="differences",
+                        to="control.ledgerwindow",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-found_at', '-pk'],
-                'indexes': [models.Index(condition=models.Q(('closed_at', None)), fields=['-found_at'], name='ledgerdifference_open'), models.Index(fields=['-closed_at'], name='ledgerdifference_closed')],
-                'constraints': [models.UniqueConstraint(models.F('window'), models.F('part'), models.F('position'), models.F('kind'), name='ledgerdifference_once')],
+                "ordering": ["-found_at", "-pk"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("closed_at", None)), fields=["-found_at"], name="ledgerdifference_open"
+                    ),
+                    models.Index(fields=["-closed_at"], name="ledgerdifference_closed"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("window"),
+                        models.F("part"),
+                        models.F("position"),
+                        models.F("kind"),
+                        name="ledgerdifference_once",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LedgerCheck',
+            name="LedgerCheck",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('part', models.TextField(help_text='log, or the name of a consumer.')),
-                ('rows', models.IntegerField(help_text='Events that the part must have.')),
-                ('found', models.IntegerField(db_default=0, help_text='Events that are in the log, or that the consumer applied.')),
-                ('wanted', models.IntegerField(db_default=0, help_text='Applied events that must leave an effect.')),
-                ('effects', models.IntegerField(db_default=0, help_text='Applied events that have each of their effects once.')),
-                ('skipped', models.IntegerField(db_default=0, help_text='Events that a person skipped.')),
-                ('waiting', models.IntegerField(db_default=0)),
-                ('parked', models.IntegerField(db_default=0)),
-                ('lost', models.IntegerField(db_default=0)),
-                ('doubled', models.IntegerField(db_default=0)),
-                ('outstanding', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), db_default=[], help_text='Positions to look at again.', size=None)),
-                ('checked_at', models.DateTimeField(null=True)),
-                ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('audited_at', models.DateTimeField(help_text='When a closed check was last repeated.', null=True)),
-                ('window', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='checks', to='control.ledgerwindow')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("part", models.TextField(help_text="log, or the name of a consumer.")),
+                ("rows", models.IntegerField(help_text="Events that the part must have.")),
+                (
+                    "found",
+                    models.IntegerField(
+                        db_default=0, help_text="Events that are in the log, or that the consumer applied."
+                    ),
+                ),
+                ("wanted", models.IntegerField(db_default=0, help_text="Applied events that must leave an effect.")),
+                (
+                    "effects",
+                    models.IntegerField(db_default=0, help_text="Applied events that have each of their effects once."),
+                ),
+                ("skipped", models.IntegerField(db_default=0, help_text="Events that a person skipped.")),
+                ("waiting", models.IntegerField(db_default=0)),
+                ("parked", models.IntegerField(db_default=0)),
+                ("lost", models.IntegerField(db_default=0)),
+                ("doubled", models.IntegerField(db_default=0)),
+                (
+                    "outstanding",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(),
+                        db_default=[],
+                        help_text="Positions to look at again.",
+                        size=None,
+                    ),
+                ),
+                ("checked_at", models.DateTimeField(null=True)),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("audited_at", models.DateTimeField(help_text="When a closed check was last repeated.", null=True)),
+                (
+                    "window",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="checks", to="control.ledgerwindow"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('closed_at', None)), fields=['part', 'window'], name='ledgercheck_open'), models.Index(condition=models.Q(('closed_at__isnull', False), models.Q(('part', 'log'), _negated=True)), fields=['audited_at'], name='ledgercheck_audit')],
-                'constraints': [models.UniqueConstraint(fields=('window', 'part'), name='ledgercheck_once')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("closed_at", None)), fields=["part", "window"], name="ledgercheck_open"
+                    ),
+                    models.Index(
+                        condition=models.Q(("closed_at__isnull", False), models.Q(("part", "log"), _negated=True)),
+                        fields=["audited_at"],
+                        name="ledgercheck_audit",
+                    ),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("window", "part"), name="ledgercheck_once")],
             },
         ),
     ]
