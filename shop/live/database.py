@@ -7,8 +7,8 @@ from typing import ParamSpec, TypeVar
 
 from django.db import Error, close_old_connections
 
-#: Threads, and so the most connections of the process.
-THREADS = 3
+#: Threads, and so connections. The bookkeeper has one more.
+THREADS = 2
 
 P = ParamSpec("P")
 T = TypeVar("T")

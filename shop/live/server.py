@@ -9,10 +9,10 @@ from types import FrameType
 import uvicorn
 
 from relay.heartbeat import Pulse
-from shop.control.ledger.round import Ledger
 from shop.control.ledger.verification import run_requested
 from shop.control.sampler import SAMPLE_SECONDS, take_sample
 from shop.live.application import Application
+from shop.live.bookkeeper import Bookkeeper
 from shop.live.database import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 #: Seconds for streams to end after SIGTERM, before their connections are closed.
 STOP_SECONDS = 3
 BEAT_SECONDS = 2.0
-#: Pause between two rounds of the ledger, and between two looks for a requested verification.
-LEDGER_SECONDS, REQUEST_SECONDS = 4.0, 3.0
+#: Pause between two looks for a requested verification.
+REQUEST_SECONDS = 3.0
 
 
 class Server(uvicorn.Server):
@@ -54,10 +54,11 @@ async def serve(host: str, port: int) -> None:
     )
     application.start()
     loop = asyncio.get_running_loop()
-    ledger = Ledger()
-    works = [_beat(application), _sample(application), _balance(application, ledger), _verify(application)]
-    tasks = [loop.create_task(work) for work in works]
+    bookkeeper = Bookkeeper()
+    bookkeeper.start()
+    tasks = [loop.create_task(work) for work in (_beat(application), _sample(application), _verify(application))]
     await Server(config, application).serve()
+    bookkeeper.stop()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -81,18 +82,6 @@ async def _sample(application: Application) -> None:
             logger.warning("no sample", extra={"error": str(error)})
         # All processes wait for the beginning of the next period.
         await asyncio.sleep(SAMPLE_SECONDS - time.time() % SAMPLE_SECONDS + 0.05)
-
-
-async def _balance(application: Application, ledger: Ledger) -> None:
-    """Work on the ledger, unless another live process does."""
-    while True:
-        try:
-            await application.database.run(ledger.work)
-        except DatabaseUnavailable as error:
-            logger.warning("no round of the ledger", extra={"error": str(error)})
-        except Exception:
-            logger.exception("a round of the ledger failed")
-        await asyncio.sleep(LEDGER_SECONDS)
 
 
 async def _verify(application: Application) -> None:

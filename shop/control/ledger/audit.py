@@ -1,4 +1,4 @@
-"""The audit: closed checks are compared again in the time that a round has left, the recent windows first.
+"""The audit: closed checks are compared again for a short time in each round, the recent windows first.
 
 A row that is removed or repeated after its window was closed is found this way. In a quiet shop the audit reaches all
 windows within a minute; in a busy one it reaches the recent ones, and the full verification finds the others.

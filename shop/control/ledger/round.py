@@ -28,8 +28,8 @@ from shop.control.ledger.windows import WINDOW_SECONDS, StablePosition, cut_wind
 
 logger = logging.getLogger(__name__)
 
-#: Time for reading Kafka in a round, and for all comparisons of consumers.
-READ_SECONDS, COMPARE_SECONDS = 1.0, 0.5
+#: Time in a round for reading Kafka, for the comparisons of consumers, and for repeating closed ones.
+READ_SECONDS, COMPARE_SECONDS, AUDIT_SECONDS = 1.0, 0.5, 0.1
 #: Open checks of a part that one round compares at most.
 MOST_CHECKS = 8
 
@@ -56,7 +56,7 @@ class Ledger:
         if state is None:
             self.close()
             return False
-        problem, began = "", time.monotonic()
+        problem, calm = "", False
         try:
             calm = is_calm()
             self._work_with_log(state, calm=calm)
@@ -71,7 +71,7 @@ class Ledger:
             self.close()
             raise
         self._compare_consumers(calm=calm and not problem)
-        audit.repeat_closed(self.parts, self.traces, seconds=max(0.05, COMPARE_SECONDS - (time.monotonic() - began)))
+        audit.repeat_closed(self.parts, self.traces, seconds=AUDIT_SECONDS)
         LedgerState.objects.filter(pk=1, owner=self.owner).update(worked_at=Now(), problem=problem)
         return not problem
 
