@@ -84,6 +84,10 @@ class LogReader:
         """The ends of all partitions at the beginning of the last :meth:`read`."""
         return self._ended
 
+    def count_partitions(self, topic: str) -> int:
+        """Return the number of the topic's partitions."""
+        return sum(name == topic for name, _ in self._positions)
+
     def read(self, *, seconds: float) -> tuple[bool, list[Deleted]]:
         """Read for about `seconds`. Return whether all records of the beginning were read, and what Kafka has deleted.
 

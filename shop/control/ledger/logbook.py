@@ -133,8 +133,11 @@ def read_outstanding() -> set[int]:
     return {position for positions in lists for position in positions}
 
 
-def reopen_lost(deleted: Deleted, remainder: Remainder) -> int:
-    """Open the checks again whose events Kafka has deleted, and return the number of these events."""
+def reopen_lost(deleted: Deleted, remainder: Remainder, partitions: int) -> int:
+    """Open the checks again whose events Kafka has deleted, and return the number of these events.
+
+    :param partitions: the number of the topic's partitions.
+    """
     topic, partition = deleted.spot
     horizon = _find_position(remainder.last) if remainder.last else None
     checks = LedgerCheck.objects.filter(part=LedgerCheck.LOG).select_related("window")
@@ -144,7 +147,7 @@ def reopen_lost(deleted: Deleted, remainder: Remainder) -> int:
             break
         until = check.window.until if horizon is None else min(horizon, check.window.until)
         with use_indexes() as cursor:
-            cursor.execute(_PUBLISHED, [check.window.after, until, topic, configuration().partitions, partition])
+            cursor.execute(_PUBLISHED, [check.window.after, until, topic, partitions, partition])
             gone = [position for position, event_id in cursor.fetchall() if event_id not in remainder.event_ids]
         fresh = dict.fromkeys((position for position in gone if position not in check.outstanding), Kind.lost.value)
         if fresh and not is_new(check):

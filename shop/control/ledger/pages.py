@@ -27,8 +27,8 @@ def show_ledger(request: HttpRequest) -> HttpResponse:
     """Show the totals, the differences, the windows, and the last full verifications."""
     sample, age = read_newest()
     now = describe(sample, age) if sample else None
-    ledger = now["ledger"] if now else None
-    names = list((ledger or {}).get("parts") or {})
+    ledger = now.get("ledger") if now else None
+    names = list((ledger or {}).get("parts", {}))
     windows = _paginate(request, "windows", LedgerWindow.objects.prefetch_related("checks"))
     context = {
         "now": now,

@@ -5,14 +5,13 @@ restored database moves cursors back; the ledger then waits until the consumer h
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection
 
-from relay.conf import configuration
 from relay.consumer.tail import Spot
 from relay.consumer.watermarks import use_indexes
 from relay.models import Intervention
@@ -82,9 +81,10 @@ class Passage:
         if not candidates:
             return set()
         committed = cluster.read_committed([consumer]).get(consumer, {})
-        partitions, passed = configuration().partitions, set()
+        partitions = Counter(topic for topic, _ in self._ends[-1].offsets) if self._ends else Counter[str]()
+        passed = set()
         for position, topic, key_hash, published_at in candidates:
-            spot = (topic, key_hash % partitions)
+            spot = (topic, key_hash % max(1, partitions[topic]))
             end = next((ends.offsets.get(spot) for ends in self._ends if ends.at > published_at), None)
             if end is not None and committed.get(spot, -1) >= end:
                 passed.add(position)

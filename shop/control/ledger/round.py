@@ -56,13 +56,8 @@ class Ledger:
         if state is None:
             self.close()
             return False
-        problem, calm = "", False
         try:
-            calm = is_calm()
-            self._work_with_log(state, calm=calm)
-        except BrokerUnavailable as error:
-            problem = str(error)
-            self.close()
+            problem = self._work_with_claim(state)
         except ClaimLost as error:
             logger.warning("the ledger's claim is lost", extra={"error": str(error)})
             self.close()
@@ -70,16 +65,27 @@ class Ledger:
         except BaseException:
             self.close()
             raise
-        self._compare_consumers(calm=calm and not problem)
-        audit.repeat_closed(self.parts, self.traces, seconds=AUDIT_SECONDS)
         LedgerState.objects.filter(pk=1, owner=self.owner).update(worked_at=Now(), problem=problem)
         return not problem
 
+    def _work_with_claim(self, state: LedgerState) -> str:
+        """Compare all parts. Return why Kafka can't be read, or an empty text."""
+        problem, calm = "", is_calm()
+        try:
+            self._work_with_log(state, calm=calm)
+        except BrokerUnavailable as error:
+            problem = str(error)
+            self.close()
+        self._compare_consumers(calm=calm and not problem)
+        audit.repeat_closed(self.parts, self.traces, seconds=AUDIT_SECONDS)
+        return problem
+
     def close(self) -> None:
-        """Forget what was read of Kafka. The next round continues at the stored offsets."""
+        """Forget everything that is not stored. After a restore of the database it would be wrong."""
         if self._reader:
             self._reader.close()
         self._reader = None
+        self._stable, self._book, self._passage = StablePosition(), logbook.Logbook(), Passage()
 
     def stop(self) -> None:
         """Close, and let another process work at once."""
@@ -127,7 +133,7 @@ class Ledger:
                 reader.forget(row.event_id for row in rows)
             self._count_leftovers(state, reader)
             for loss, remainder in losses:
-                found = logbook.reopen_lost(loss, remainder)
+                found = logbook.reopen_lost(loss, remainder, reader.count_partitions(loss.spot[0]))
                 logger.error(
                     "Kafka has deleted records", extra={"spot": loss.spot, "records": loss.count, "rows": found}
                 )

@@ -30,7 +30,7 @@ class Command(BaseCommand):
             raise CommandError("There is no sample yet: is the part live running?")
         now = describe(sample, age)
         if options["ledger"]:
-            self._show_ledger(now["ledger"], as_json=options["json"])
+            self._show_ledger(now.get("ledger"), as_json=options["json"])
             return
         if options["json"]:
             self.stdout.write(json.dumps(now))
