@@ -38,10 +38,10 @@ class Record(NamedTuple):
 
 
 class Deleted(NamedTuple):
-    """Kafka no longer has `count` records of a partition that must keep them: its oldest, or its newest ones."""
+    """Kafka no longer has a number of `records` of a partition that must keep them: its oldest, or its newest ones."""
 
     spot: Spot
-    count: int
+    records: int
     is_newest: bool
 
 

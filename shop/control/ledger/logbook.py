@@ -143,7 +143,7 @@ def reopen_lost(deleted: Deleted, remainder: Remainder, partitions: int) -> int:
     checks = LedgerCheck.objects.filter(part=LedgerCheck.LOG).select_related("window")
     lost = 0
     for check in checks.order_by("-window_id" if deleted.is_newest else "window_id")[:MOST_WINDOWS]:
-        if lost >= deleted.count:
+        if lost >= deleted.records:
             break
         until = check.window.until if horizon is None else min(horizon, check.window.until)
         with use_indexes() as cursor:

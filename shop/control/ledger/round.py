@@ -1,6 +1,6 @@
 """A round of the ledger: cut windows, read Kafka, compare open checks, and repeat some closed ones.
 
-The work of a round is limited in time. Rounds therefore cost the same, whatever the number of events in the shop.
+The work of a round is limited in time, so the cost does not depend on the number of events in the shop.
 """
 
 import logging
@@ -135,7 +135,7 @@ class Ledger:
             for loss, remainder in losses:
                 found = logbook.reopen_lost(loss, remainder, reader.count_partitions(loss.spot[0]))
                 logger.error(
-                    "Kafka has deleted records", extra={"spot": loss.spot, "records": loss.count, "rows": found}
+                    "Kafka has deleted records", extra={"spot": loss.spot, "records": loss.records, "rows": found}
                 )
             LedgerState.objects.filter(pk=1).update(
                 offsets=reader.export(), repeats=F("repeats") + reader.take_repeats()

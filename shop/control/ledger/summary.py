@@ -33,7 +33,7 @@ ADVICE: dict[str, tuple[str, str, str]] = {
     Kind.inverted: (
         "event is in Kafka in the wrong order",
         "events are in Kafka in the wrong order",
-        "Consumers keep the order; tell the developers of the relay",
+        "Consumers keep the order; report it to the developers of the relay",
     ),
     Kind.unapplied: (
         "event was passed without being applied",
@@ -60,7 +60,7 @@ def read_ledger() -> Figures:
         return {"since": None, "problem": state.problem if state else "", "verification": read_verification()}
     totals = {row.part: row for row in LedgerTotal.objects.all()}
     sums = LedgerCheck.objects.filter(closed_at=None).values("part")
-    open_ = {row["part"]: row for row in sums.annotate(*_SUMS, checks=Count("pk"))}
+    open_: dict[str, Figures] = {row["part"]: {**row} for row in sums.annotate(*_SUMS, checks=Count("pk"))}
     parts = {part: _describe(totals.get(part), open_.get(part, {})) for part in sorted({*totals, *open_})}
     topics = list_parts()[LedgerCheck.LOG]
     log = parts.get(LedgerCheck.LOG, {})
@@ -103,7 +103,7 @@ def _measure_age(at: Any) -> float | None:
         return None
     with connection.cursor() as cursor:
         cursor.execute("select extract(epoch from clock_timestamp() - %s)::float8", [at])
-        return round(cursor.fetchone()[0], 1)
+        return float(round(cursor.fetchone()[0], 1))
 
 
 def read_kinds() -> list[Figures]:

@@ -19,7 +19,7 @@ class Trace(NamedTuple):
     least: str = "1"
 
 
-# An order whose stock was rejected has no movements, and a backorder has none yet. A cancelled order gives back what it
+# An order whose stock was rejected has no movements, and a backorder has none yet. A cancelled order releases what it
 # had reserved.
 _PLACED_MOVEMENTS = """case
     when exists (select from relay_outbox r where r.topic = 'shop.inventory' and r.key = s.key
