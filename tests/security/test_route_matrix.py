@@ -111,6 +111,8 @@ def fill(route: str, order: Order) -> str:
         "<uuid:cart_id>": cart_id,
         "<sku:sku>": "MUG",
         "<slug:slug>": Category.objects.get().slug,
+        "<int:window>": 1,
+        "<slug:part>": "log",
     }
     for place, value in values.items():
         route = route.replace(place, str(value))

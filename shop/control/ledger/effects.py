@@ -10,6 +10,7 @@ from shop.control.ledger.traces import Trace
 
 Kind = LedgerDifference.Kind
 
+# A row that waits behind a row that Kafka refused counts as parked.
 # One statement reads cursors and effects in one snapshot, as the consumer has committed them together.
 _COMPARE = """
 with {selected},
@@ -23,7 +24,11 @@ standing as materialized (
                        where consumer = %(consumer)s and topic = s.topic and key = s.key
                        offset 0) c on true),
 counted as materialized (
-    select s.position, s.topic, s.key, s.sequence, s.is_applied, s.is_parked, {counts} as counts from standing s),
+    select s.position, s.topic, s.key, s.sequence, s.is_applied, {counts} as counts,
+           s.is_parked or (not s.is_applied and s.published_at is null and exists (
+               select from relay_outbox r where r.topic = s.topic and r.key = s.key and r.sequence <= s.sequence
+                 and r.refused_reason is not null)) as is_parked
+    from standing s),
 judged as (
     select position, case
         when not is_applied then case when is_parked then 'parked' else 'waiting' end

@@ -66,12 +66,8 @@ class Passage:
                 self._since.setdefault((consumer, position), now)
             for position in waiting - passed:
                 self._since.pop((consumer, position), None)
-        return {one for one in waiting if now - self._since.get((consumer, one), now) >= PATIENCE_SECONDS}
-
-    def forget(self, consumer: str, applied: Iterable[int]) -> None:
-        """Forget positions that are in order now."""
-        for position in applied:
-            self._since.pop((consumer, position), None)
+        known = {one: self._since[consumer, one] for one in waiting if (consumer, one) in self._since}
+        return {one for one, since in known.items() if now - since >= PATIENCE_SECONDS}
 
     def _query(self, consumer: str, waiting: Sequence[int]) -> set[int]:
         """Return the positions below the committed offset: every record up to it was below an end at the time."""
