@@ -1,6 +1,6 @@
-"""The audit: closed checks are compared again for a short time in each round, the recent windows first.
+"""The audit: checks are compared again as a whole for a short time in each round, the recent windows first.
 
-A row that is removed or repeated after its window was closed is found this way. In a quiet shop the audit reaches all
+A row that is removed or repeated after its window was compared is found this way. In a quiet shop the audit reaches all
 windows within a minute; in a busy one it reaches the recent ones, and the full verification finds the others.
 """
 
@@ -25,8 +25,8 @@ PAUSE = timedelta(seconds=20)
 CHOSEN = 10
 
 
-def repeat_closed(parts: Mapping[str, Sequence[str]], traces: Sequence[Trace], *, seconds: float) -> int:
-    """Compare closed checks of consumers again for about `seconds`. Return the number of new differences."""
+def repeat_checks(parts: Mapping[str, Sequence[str]], traces: Sequence[Trace], *, seconds: float) -> int:
+    """Compare checks of consumers again for about `seconds`. Return the number of new differences."""
     deadline, found = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
         chosen = choose_checks(parts)
@@ -42,20 +42,21 @@ def repeat_closed(parts: Mapping[str, Sequence[str]], traces: Sequence[Trace], *
 def choose_checks(parts: Mapping[str, Sequence[str]]) -> list[LedgerCheck]:
     """Return the recent checks whose last comparison is the longest ago, or else the old ones."""
     accepted = LedgerDifference.objects.filter(window=OuterRef("window"), part=OuterRef("part")).exclude(accepted_by="")
-    closed: QuerySet[LedgerCheck] = (
-        LedgerCheck.objects.filter(closed_at__isnull=False, audited_at__lt=Now() - PAUSE, part__in=parts)
+    compared: QuerySet[LedgerCheck] = (
+        LedgerCheck.objects.filter(checked_at__isnull=False, audited_at__lt=Now() - PAUSE, part__in=parts)
         .exclude(part=LedgerCheck.LOG)
         .exclude(Exists(accepted))
         .select_related("window")
         .order_by("audited_at")
     )
-    recent = list(closed.filter(window__cut_at__gt=Now() - RECENT)[:CHOSEN])
-    return recent or list(closed[:CHOSEN])
+    recent = list(compared.filter(window__cut_at__gt=Now() - RECENT)[:CHOSEN])
+    return recent or list(compared[:CHOSEN])
 
 
 def repeat(check: LedgerCheck, topics: Sequence[str], traces: Sequence[Trace]) -> int:
-    """Compare a closed check again and open it if an effect is missing or doubled. Return the number of differences."""
-    differences = effects.compare(check, topics, traces, whole=True).differences
+    """Compare a whole check again. Open it if an effect is missing or doubled. Return the number of new differences."""
+    found = effects.compare(check, topics, traces, whole=True).differences
+    differences = {position: kind for position, kind in found.items() if position not in check.outstanding}
     with transaction.atomic():
         if differences:
             reopen(check, differences, lacking=len(differences), without=len(differences))

@@ -70,8 +70,10 @@ def store_outcome(check: LedgerCheck, outcome: Outcome) -> None:
         "outstanding": outcome.outstanding,
         "checked_at": Now(),
     }
+    if is_new(check) or not outcome.outstanding:
+        values["audited_at"] = Now()
     if not outcome.outstanding:
-        values |= {"closed_at": Now(), "audited_at": Now()}
+        values["closed_at"] = Now()
     LedgerCheck.objects.filter(pk=check.pk).update(**values)
     if outcome.differences or check.lost or check.doubled:
         update_differences(check, outcome.differences)
@@ -86,7 +88,7 @@ def postpone(check: LedgerCheck) -> None:
 
 
 def reopen(check: LedgerCheck, differences: Mapping[int, str], *, lacking: int, without: int) -> None:
-    """Open a closed check again, because rows that were in order have `differences` now.
+    """Open a check again, because rows that were in order have `differences` now.
 
     :param lacking: found rows that are no longer found.
     :param without: effects that are no longer in order.

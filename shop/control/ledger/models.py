@@ -67,15 +67,13 @@ class LedgerCheck(models.Model):
     checked_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(db_default=Now())
     closed_at = models.DateTimeField(null=True)
-    audited_at = models.DateTimeField(null=True, help_text="When a closed check was last repeated.")
+    audited_at = models.DateTimeField(null=True, help_text="When the whole check was last compared.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["window", "part"], name="ledgercheck_once")]
         indexes = [
             models.Index(fields=["part", "window"], name="ledgercheck_open", condition=Q(closed_at=None)),
-            models.Index(
-                fields=["audited_at"], name="ledgercheck_audit", condition=Q(closed_at__isnull=False) & ~Q(part="log")
-            ),
+            models.Index(fields=["audited_at"], name="ledgercheck_audit", condition=~Q(part="log")),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A round of the ledger: cut windows, read Kafka, compare open checks, and repeat some closed ones.
+"""A round of the ledger: cut windows, read Kafka, compare open checks, and repeat some checks.
 
 The work of a round is limited in time, so the cost does not depend on the number of events in the shop.
 """
@@ -77,7 +77,7 @@ class Ledger:
             problem = str(error)
             self.close()
         self._compare_consumers(calm=calm and not problem)
-        audit.repeat_closed(self.parts, self.traces, seconds=AUDIT_SECONDS)
+        audit.repeat_checks(self.parts, self.traces, seconds=AUDIT_SECONDS)
         return problem
 
     def close(self) -> None:

@@ -211,7 +211,7 @@ class Migration(migrations.Migration):
                 ("checked_at", models.DateTimeField(null=True)),
                 ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("closed_at", models.DateTimeField(null=True)),
-                ("audited_at", models.DateTimeField(help_text="When a closed check was last repeated.", null=True)),
+                ("audited_at", models.DateTimeField(help_text="When the whole check was last compared.", null=True)),
                 (
                     "window",
                     models.ForeignKey(
@@ -225,7 +225,7 @@ class Migration(migrations.Migration):
                         condition=models.Q(("closed_at", None)), fields=["part", "window"], name="ledgercheck_open"
                     ),
                     models.Index(
-                        condition=models.Q(("closed_at__isnull", False), models.Q(("part", "log"), _negated=True)),
+                        condition=models.Q(("part", "log"), _negated=True),
                         fields=["audited_at"],
                         name="ledgercheck_audit",
                     ),
