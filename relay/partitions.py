@@ -26,6 +26,13 @@ LOCK_MILLISECONDS = 50
 ATTEMPTS = 20
 PAUSE_SECONDS = 0.5
 
+# Read the sequence before the transaction gets its id. Transactions that took an earlier position then have a lower id.
+_TRANSACTIONS = """
+with sequence as materialized (select case when is_called then last_value else 0 end as last from
+                               relay_outbox_position_seq)
+select last, pg_current_xact_id()::text::bigint, pg_snapshot_xmin(pg_current_snapshot())::text::bigint from sequence
+"""
+
 # An arbitrary number of an advisory lock, that no other lock of the database uses. A process holds it while it creates
 # partitions: two of them would both change the default partition.
 _CREATING = 7_262_179_002
@@ -66,6 +73,18 @@ def read_position() -> int:
     with connection.cursor() as cursor:
         cursor.execute("select coalesce(pg_sequence_last_value(pg_get_serial_sequence('relay_outbox', 'position')), 0)")
         return int(cursor.fetchone()[0])
+
+
+def read_transactions() -> tuple[int, int, int]:
+    """Return the last assigned position, the id of this transaction, and the id of the oldest running transaction.
+
+    Once the oldest running transaction is at least as new as the returned id, no transaction can add a row at or below
+    the returned position: it is stable.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TRANSACTIONS)
+        position, number, oldest = cursor.fetchone()
+    return position, number, oldest
 
 
 def ensure_partitions() -> list[Partition]:

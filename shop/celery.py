@@ -7,6 +7,7 @@ import os
 import sys
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import task_prerun
 from django.conf import settings
 from django.db import close_old_connections
@@ -50,6 +51,7 @@ app.conf.update(
         "end-old-log-ins": {"task": "shop.tasks.end_old_log_ins", "schedule": 3600.0},
         "forget-payment-tokens": {"task": "shop.tasks.forget_payment_tokens", "schedule": 3600.0},
         "forget-old-samples": {"task": "shop.tasks.forget_old_samples", "schedule": 3600.0},
+        "verify-nightly": {"task": "shop.tasks.verify_nightly", "schedule": crontab(hour="3", minute="17")},
         "tend-outbox": {"task": "shop.tasks.tend_outbox", "schedule": 3600.0},
     },
 )

@@ -182,7 +182,8 @@ RELAY: dict[str, Any] = {
         "notifications.handlers.consumer",
         "analytics.handlers.consumer",
     ],
-    "READERS": {"live": ["shop.orders", "shop.inventory", "shop.payments"]},
+    # The live process reads all topics for the ledger.
+    "READERS": {"live": ["shop.activity", "shop.inventory", "shop.orders", "shop.payments", "shop.stock"]},
     "CONTRACT_FOLDER": str(BASE_DIR / "docs"),
     "PARTITIONS": 12,
     "REPLICATION": 3 if BROKERS == 3 else 1,

@@ -19,6 +19,7 @@ from psycopg.types.string import ByteaBinaryLoader
 
 from relay.arrays import to_array
 from relay.database import connection
+from relay.partitions import read_transactions
 
 READ_ROWS = 2000
 READ_BYTES = 16 * 1024 * 1024
@@ -43,12 +44,6 @@ from (select *, sum(octet_length(body)) over (order by position rows unbounded p
             {conditions}
       order by position limit %(rows)s) row
 where before < %(bytes)s order by position
-"""
-# Read the sequence before the transaction gets its id. Transactions that took an earlier position then have a lower id.
-_STABLE = """
-with sequence as materialized (select case when is_called then last_value else 0 end as last from
-                               relay_outbox_position_seq)
-select last, pg_current_xact_id()::text::bigint, pg_snapshot_xmin(pg_current_snapshot())::text::bigint from sequence
 """
 
 
@@ -152,9 +147,7 @@ class Reader:
             return
         is_quiet = self._stable == self._last and time.monotonic() >= self._busy_until
         self._stable_at = time.monotonic() + (IDLE_STABLE_SECONDS if is_quiet else STABLE_SECONDS)
-        with connection.cursor() as cursor:
-            cursor.execute(_STABLE)
-            self._last, number, oldest = cursor.fetchone()
+        self._last, number, oldest = read_transactions()
         position, waits_for = self._candidate
         if oldest >= waits_for:
             self._stable = max(self._stable, position)

@@ -29,8 +29,8 @@ def list_grants(users: Mapping[str, str]) -> list[Grant]:
     """Return the grants of the relay, of all consumers and of all readers.
 
     The relay may write all topics. A consumer may read the topics of its events and of the canaries, as a member of its
-    own group. A process of RELAY["READERS"] may read its topics. `users` maps a process to its Kafka user. By default
-    the two have the same name.
+    own group. A process of RELAY["READERS"] may read its topics and the committed offsets of all groups. `users` maps a
+    process to its Kafka user. By default the two have the same name.
 
     :raises Refused: `users` contains an unknown process.
     """
@@ -46,4 +46,5 @@ def list_grants(users: Mapping[str, str]) -> list[Grant]:
         grants.append(Grant(user, "READ", "GROUP", name))
     for name, topics in readers.items():
         grants += [Grant(users.get(name, name), "READ", "TOPIC", topic) for topic in topics]
+        grants += [Grant(users.get(name, name), "DESCRIBE", "GROUP", group) for group in consumers]
     return grants

@@ -22,6 +22,7 @@ from relay.heartbeat import STALE_AFTER_SECONDS, read_processes
 from relay.models import ConsumerState, Intervention
 from relay.operations.leases import read_holdings
 from relay.partitions import read_position
+from shop.control.ledger.summary import read_ledger
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def read_figures(before: Figures | None = None, *, complete: bool = True) -> Fig
         "vacuum": read_vacuum,
         "waiting": read_waiting,
         "interventions": read_interventions,
+        "ledger": read_ledger,
     }
     return {
         name: before[name] if before and not complete and name not in QUICK else read_section(name, read)

@@ -5,11 +5,33 @@ Pages show samples, so that the number of viewers does not change the load.
 
 from django.db import models
 
+from shop.control.ledger.models import (
+    LedgerCheck,
+    LedgerDifference,
+    LedgerState,
+    LedgerTotal,
+    LedgerWindow,
+    Verification,
+)
 from shop.control.outages.models import Outage, Point
 from shop.control.parked.models import CauseNote, Redrive, RedriveKey
 from shop.control.replay.models import Replay
 
-__all__ = ["CauseNote", "Outage", "Point", "Redrive", "RedriveKey", "Replay", "Sample"]
+__all__ = [
+    "CauseNote",
+    "LedgerCheck",
+    "LedgerDifference",
+    "LedgerState",
+    "LedgerTotal",
+    "LedgerWindow",
+    "Outage",
+    "Point",
+    "Redrive",
+    "RedriveKey",
+    "Replay",
+    "Sample",
+    "Verification",
+]
 
 
 class Sample(models.Model):

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from shop.control import pages
+from shop.control.ledger import pages as ledger
 from shop.control.outages import pages as consumers
 from shop.control.parked import key_pages
 from shop.control.parked import pages as parked
@@ -31,4 +32,7 @@ urlpatterns = [
     path("replay/count/", replay.begin_count, name="replay-count"),
     path("replay/<int:replay_id>/", replay.show_replay, name="replay"),
     path("replay/<int:replay_id>/act/", replay.act_on_replay, name="replay-act"),
+    path("ledger/", ledger.show_ledger, name="ledger"),
+    path("ledger/verify/", ledger.request_verification, name="ledger-verify"),
+    path("ledger/accept/<int:window>/<slug:part>/", ledger.accept_differences, name="ledger-accept"),
 ]

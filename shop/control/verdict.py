@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from relay.heartbeat import STALE_AFTER_SECONDS
+from shop.control.ledger.summary import describe_findings
 
 #: A consumer or the relay whose oldest event waits longer than this is late.
 LATE_SECONDS = 10.0
@@ -35,6 +36,7 @@ def judge(figures: dict[str, Any], at: datetime) -> list[Finding]:
         )
         for row in figures["vacuum"] or []
     ]
+    found += [Finding("ledger", state, text) for state, text in describe_findings(figures.get("ledger") or {})]
     order = ("down", "paused", "late", "unknown")
     return sorted(found, key=lambda finding: order.index(finding.state))
 

@@ -9,8 +9,8 @@ from django.db import DEFAULT_DB_ALIAS, Error, close_old_connections, connection
 
 from shop.web.database_watch import DatabaseWatch
 
-#: Threads, and so the most connections of the process.
-THREADS = 3
+#: Threads, and so connections. The bookkeeper has one more.
+THREADS = 2
 #: A sample of a large shop may take this long, without a call to the server.
 PATIENCE_SECONDS = 1.0
 

@@ -9,9 +9,11 @@ from types import FrameType
 import uvicorn
 
 from relay.heartbeat import Pulse
+from shop.control.ledger.verification import run_requested
 from shop.control.parked.progress import advance_redrives
 from shop.control.sampler import SAMPLE_SECONDS, sample
 from shop.live.application import Application
+from shop.live.bookkeeper import Bookkeeper
 from shop.live.database import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,8 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 3
 BEAT_SECONDS = 2.0
 REDRIVE_SECONDS = 1.0
+#: Pause between two looks for a requested verification.
+REQUEST_SECONDS = 3.0
 
 
 class Server(uvicorn.Server):
@@ -52,11 +56,15 @@ async def serve(host: str, port: int) -> None:
     )
     application.start()
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(_beat(application)), loop.create_task(_sample(application))]
-    tasks.append(loop.create_task(_redrive(application)))
+    bookkeeper = Bookkeeper()
+    bookkeeper.start()
+    works = (_beat(application), _sample(application), _redrive(application), _verify(application))
+    tasks = [loop.create_task(work) for work in works]
     await Server(config, application).serve()
+    bookkeeper.stop()
     for task in tasks:
         task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _beat(application: Application) -> None:
@@ -88,3 +96,11 @@ async def _redrive(application: Application) -> None:
         except DatabaseUnavailable as error:
             logger.warning("redrives wait", extra={"error": str(error)})
         await asyncio.sleep(REDRIVE_SECONDS)
+
+
+async def _verify(application: Application) -> None:
+    """Run the full verifications that staff or the schedule request."""
+    while True:
+        with suppress(DatabaseUnavailable):
+            await run_requested(application.database)
+        await asyncio.sleep(REQUEST_SECONDS)

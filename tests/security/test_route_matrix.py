@@ -82,6 +82,9 @@ MATRIX: dict[str, dict[str, str]] = {
     "control/replay/count/": {"POST": LOOK.replace("200", "422")},
     "control/replay/<int:replay_id>/": {"GET": LOOK_FOR_NOTHING},
     "control/replay/<int:replay_id>/act/": {"POST": LOOK_FOR_NOTHING},
+    "control/ledger/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
+    "control/ledger/verify/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    "control/ledger/accept/<int:window>/<slug:part>/": {"POST": "302 403 403 302 403 403 403 403 404 404"},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
@@ -135,6 +138,8 @@ def fill(route: str, order: Order) -> str:
         "<str:fingerprint>": "0" * 32,
         "<int:redrive_id>": 1,
         "<int:replay_id>": 1,
+        "<int:window>": 1,
+        "<slug:part>": "log",
     }
     for place, value in values.items():
         route = route.replace(place, str(value))
