@@ -68,7 +68,7 @@ select (select count(*) from relay_cursor where consumer = %(consumer)s and park
 class Completeness:
     """The figures that each panel shows next to its numbers.
 
-    - `until`: every event that occurred before this is applied, except those of parked and refused keys.
+    - `until`: every event that occurred before this is applied, except the events of parked and refused keys.
     - `is_waiting`: whether any event waits to be applied. If not, `until` is about now.
     - `parked_keys`, `parked_events`: keys whose event failed, and their unapplied events.
     - `refused_keys`: keys that wait because Kafka refused an event.

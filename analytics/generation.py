@@ -59,7 +59,7 @@ def reading(generation: Generation | None = None) -> Iterator[CursorWrapper]:
 
 
 def create_tables(generation: Generation) -> None:
-    """Create the schema of `generation` with empty tables like those of the first generation."""
+    """Create the schema of `generation` with empty tables. They have the columns and indexes of the first one."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"create schema {generation.schema}")
         for name, table in TABLES.items():

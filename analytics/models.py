@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 
 class Kind(models.TextChoices):
-    """What happened. `Minute` counts each kind; `MILESTONES` name those that are also a column of `OrderFact`."""
+    """The kind of an event. `Minute` counts each kind; `OrderFact` has a column for each of MILESTONES."""
 
     PLACED = "placed"
     RESERVED = "reserved"

@@ -268,6 +268,6 @@ class CheckoutStarted(ActivityEvent, frozen=True, kw_only=True):
 
 
 class CheckoutCompleted(ActivityEvent, frozen=True, kw_only=True):
-    """A visitor placed an order on the checkout page. Orders through the API have no visitor and no such event."""
+    """A visitor placed an order on the checkout page. An order through the API has no visitor."""
 
     order_id: OrderId

@@ -36,7 +36,7 @@ def name_partition(table: str, day: date) -> str:
 
 
 def list_missing(cursor: CursorWrapper, schema: str, table: str, days: Iterable[date]) -> list[date]:
-    """Return those of `days` that have no partition, sorted."""
+    """Return the days without a partition, sorted."""
     wanted = sorted(days)
     names = [f"{schema}.{name_partition(table, day)}" for day in wanted]
     cursor.execute(

@@ -36,7 +36,7 @@ create table analytics_session (
 ) partition by range (day);
 """
 DROP_DAYS = "drop table analytics_activity; drop table analytics_session"
-# The consumer updates these rows often. Free room in the page makes such an update change no index.
+# The consumer updates these rows often. With free room in the page, an update changes no index.
 LEAVE_ROOM = """
 alter table analytics_orderfact set (fillfactor = 70);
 alter table analytics_minute set (fillfactor = 50);

@@ -8,7 +8,7 @@ from django.db import migrations, models
 from shop.keys import hash_value
 
 CHUNK = 5000
-# Each order updates a row. Free room in the page makes such an update change no index.
+# Each order updates a row. With free room in the page, an update changes no index.
 LEAVE_ROOM = "alter table orders_buyer set (fillfactor = 70)"
 COUNT_CUSTOMERS = """
 insert into orders_buyer (key, orders, first_month, last_month, month_orders)

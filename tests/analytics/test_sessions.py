@@ -1,4 +1,4 @@
-"""Sessions are computed from all activities of a visitor and day, whatever arrives late."""
+"""Sessions are computed from all activities of a visitor and day, also when some arrive late."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
