@@ -29,7 +29,8 @@ buyer as (
 UNCOUNTED = '"nth_order":null,"first_order_month":null,"first_this_month":null'
 COUNTED_BODY: LiteralString = """(
     select replace(%(body)s, %(uncounted)s, format(
-        '"nth_order":%s,"first_order_month":"%s","first_this_month":%s', orders, first_month, month_orders = 1))
+        '"nth_order":%s,"first_order_month":"%s","first_this_month":%s', orders, first_month,
+        (month_orders = 1)::text))
     from buyer)"""
 
 
