@@ -47,7 +47,7 @@ where o.occurred_at < %(at)s and o.position > %(position)s and o.topic = any(%(t
 _NOW = """
 select least(clock_timestamp(), (select min(xact_start) from pg_stat_activity
                                  where backend_xid is not null and pid <> pg_backend_pid()
-                                   and datname = current_database()))
+                                   and backend_type = 'client backend' and datname = current_database()))
 """
 _ASIDE = """
 select (select count(*) from relay_cursor where consumer = %(consumer)s and parked_at is not null),

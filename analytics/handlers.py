@@ -33,11 +33,11 @@ def add_events(schema: str, events: Sequence[Event]) -> None:
     """
     rows = read_rows(events)
     with connection.cursor() as cursor:
-        write_orders(cursor, schema, rows)
-        write_products(cursor, schema, rows)
+        write_orders(schema, rows)
+        write_products(schema, rows)
         write_activities(cursor, schema, rows)
         write_stock(cursor, schema, rows)
-        write_minutes(cursor, schema, rows)
+        write_minutes(schema, rows)
         note_late_events(cursor, schema, rows)
 
 

@@ -5,8 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db.backends.utils import CursorWrapper
 
+from relay.arrays import to_array
+from shop.statements import run_prepared
+
 # An arbitrary number of an advisory lock: a process holds it until its transaction ends, while it creates partitions.
 _CREATING = 7_262_179_017
+_IS_MISSING = """
+select to_regclass(name) is null from unnest(%(names)s::text[]) with ordinality as n (name, number) order by number
+"""
 
 
 def day_of(moment: datetime) -> date:
@@ -17,10 +23,10 @@ def day_of(moment: datetime) -> date:
 def ensure_days(cursor: CursorWrapper, schema: str, table: str, moments: Iterable[datetime | date]) -> None:
     """Create the missing partitions of `table` for the days of `moments`, in the open transaction."""
     days = {day_of(moment) if isinstance(moment, datetime) else moment for moment in moments}
-    if not list_missing(cursor, schema, table, days):
+    if not list_missing(schema, table, days):
         return
     cursor.execute("select pg_advisory_xact_lock(%s)", [_CREATING])
-    for day in list_missing(cursor, schema, table, days):  # another process may have created one meanwhile
+    for day in list_missing(schema, table, days):  # another process may have created one meanwhile
         # Attach takes a weaker lock than `create table ... partition of`: readers and writers continue.
         name = name_partition(table, day)
         cursor.execute(f"create table {schema}.{name} (like {schema}.{table} including all)")
@@ -35,12 +41,9 @@ def name_partition(table: str, day: date) -> str:
     return f"{table}_{day:%Y%m%d}"
 
 
-def list_missing(cursor: CursorWrapper, schema: str, table: str, days: Iterable[date]) -> list[date]:
+def list_missing(schema: str, table: str, days: Iterable[date]) -> list[date]:
     """Return the days without a partition, sorted."""
     wanted = sorted(days)
     names = [f"{schema}.{name_partition(table, day)}" for day in wanted]
-    cursor.execute(
-        "select to_regclass(name) is null from unnest(%s::text[]) with ordinality as n (name, number) order by number",
-        [names],
-    )
-    return [day for day, (is_missing,) in zip(wanted, cursor.fetchall(), strict=True) if is_missing]
+    found = run_prepared(_IS_MISSING, {"names": to_array(names)})
+    return [day for day, (is_missing,) in zip(wanted, found, strict=True) if is_missing == "t"]

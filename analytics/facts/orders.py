@@ -1,10 +1,9 @@
 """The statement that writes order_fact."""
 
-from django.db.backends.utils import CursorWrapper
-
 from analytics.facts.columns import split_columns
 from analytics.facts.rows import Rows
 from analytics.models import MILESTONES
+from shop.statements import run_prepared
 
 _AMOUNTS = ("discount", "shipping", "tax", "total", "units")
 _TEXTS = ("currency", "first_order_month", "channel")
@@ -38,8 +37,8 @@ _STEP = ("step_order", "step_kind", "step_at", "step_reason", "step_amount")
 _PLACED = ("order", "currency", *_AMOUNTS, "nth_order", "first_order_month", "first_this_month", "channel")
 
 
-def write_orders(cursor: CursorWrapper, schema: str, rows: Rows) -> None:
+def write_orders(schema: str, rows: Rows) -> None:
     """Add the steps of orders, and what OrderPlaced says about them."""
     if rows.steps:
         values = split_columns(_STEP, rows.steps) | split_columns(_PLACED, rows.placed)
-        cursor.execute(_WRITE.format(schema=schema), values)
+        run_prepared(_WRITE.format(schema=schema), values)

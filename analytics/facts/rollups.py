@@ -1,9 +1,8 @@
 """The statements that write order_line_fact, product_hour, minute and arrival."""
 
-from django.db.backends.utils import CursorWrapper
-
 from analytics.facts.columns import split_columns
 from analytics.facts.rows import Rows
+from shop.statements import run_prepared
 
 _ADDED = ("views", "carts", "ordered_units", "ordered_amount", "confirmed_units", "confirmed_amount")
 _ADDED = (*_ADDED, "rejected_units", "rejected_amount")
@@ -72,17 +71,17 @@ _HOUR = ("hour", "sku", "currency", "views", "carts", "ordered_units", "ordered_
 _MINUTE = ("minute", "kind", "currency", "count", "units", "amount")
 
 
-def write_products(cursor: CursorWrapper, schema: str, rows: Rows) -> None:
+def write_products(schema: str, rows: Rows) -> None:
     """Add the lines of orders and the shortages, and count them and the views by hour and SKU."""
     if rows.lines or rows.shortages or rows.hours or rows.confirmed:
         values = split_columns(_LINE, rows.lines) | split_columns(_SHORT, rows.shortages)
         values |= split_columns(("confirmed_order", "confirmed_at"), rows.confirmed)
         values |= split_columns(_HOUR, [(*key, *counts) for key, counts in rows.hours.items()])
-        cursor.execute(_WRITE_PRODUCTS.format(schema=schema), values)
+        run_prepared(_WRITE_PRODUCTS.format(schema=schema), values)
 
 
-def write_minutes(cursor: CursorWrapper, schema: str, rows: Rows) -> None:
+def write_minutes(schema: str, rows: Rows) -> None:
     """Count the events by minute and kind, and by minute and minute of arrival."""
     if rows.minutes:
         values = split_columns(_MINUTE, [(*key, *counts) for key, counts in rows.minutes.items()])
-        cursor.execute(_WRITE_MINUTES.format(schema=schema), values)
+        run_prepared(_WRITE_MINUTES.format(schema=schema), values)

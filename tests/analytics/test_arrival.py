@@ -133,10 +133,11 @@ def close_windows_after_30_seconds(patch: Patch) -> None:
 def forget_after_an_hour(patch: Patch) -> None:
     """Let the state of a minute end, so that a late event begins with nothing."""
 
-    def forget(cursor: Any, schema: str, batch: rows.Rows) -> None:
+    def forget(schema: str, batch: rows.Rows) -> None:
         newest = max(minute for minute, _, _ in batch.minutes)
-        cursor.execute(f"delete from {schema}.analytics_minute where minute < %s", [newest - timedelta(hours=1)])  # noqa: S608
-        rollups.write_minutes(cursor, schema, batch)
+        with connection.cursor() as cursor:
+            cursor.execute(f"delete from {schema}.analytics_minute where minute < %s", [newest - timedelta(hours=1)])  # noqa: S608
+        rollups.write_minutes(schema, batch)
 
     patch.setattr(handlers, "write_minutes", forget)
 
