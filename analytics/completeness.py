@@ -109,6 +109,7 @@ def read_completeness(*, since: datetime, generation: Generation | None = None) 
 
 def _read_now() -> datetime:
     with connection.cursor() as cursor:
+        cursor.execute("select pg_stat_clear_snapshot()")  # else a transaction sees its first look again
         cursor.execute(_NOW)
         moment: datetime = cursor.fetchone()[0]
     return moment - CREATION
