@@ -78,6 +78,7 @@ class Completeness:
     - `visits_waiting`: notes about visits that are not computed yet; normally for at most five seconds.
     """
 
+    since: datetime
     until: datetime
     is_waiting: bool
     parked_keys: int
@@ -87,7 +88,6 @@ class Completeness:
     late: int
     restated: int
     visits_waiting: int
-    since: datetime
 
 
 def read_completeness(*, since: datetime, generation: Generation | None = None) -> Completeness:
@@ -104,7 +104,7 @@ def read_completeness(*, since: datetime, generation: Generation | None = None) 
             (earlier,) = cursor.fetchone()
             now = min(moment for moment in (now, waiting[1], earlier) if moment is not None)
         cursor.execute(_ASIDE.format(schema=chosen.schema), values)
-        return Completeness(now, waiting is not None, *cursor.fetchone(), since=since)
+        return Completeness(since, now, waiting is not None, *cursor.fetchone())
 
 
 def _read_now() -> datetime:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -110,7 +111,7 @@ def measure_recount(generation: Any) -> float:
     return found.events / seconds
 
 
-def run_apart(run: Callable[[], None]) -> int:
+def run_apart(run: Callable[[], object]) -> int:
     """Run `run` in a forked process and return its id."""
     from django.db import connection
 
@@ -132,7 +133,7 @@ def measure_delay() -> list[float]:
     from shop.activity.recording import publish_alone
     from shop.events import ProductViewed
 
-    children = [run_apart(lambda name=name: call_command(name)) for name in ("run_relay", "consume_analytics")]  # type: ignore[misc]
+    children = [run_apart(partial(call_command, name)) for name in ("run_relay", "consume_analytics")]
     committed: dict[str, float] = {}
     lock, ended = threading.Lock(), threading.Event()
 

@@ -4,8 +4,10 @@ from analytics.facts.columns import split_columns
 from analytics.facts.rows import Rows
 from shop.statements import run_prepared
 
-_ADDED = ("views", "carts", "ordered_units", "ordered_amount", "confirmed_units", "confirmed_amount")
-_ADDED = (*_ADDED, "rejected_units", "rejected_amount")
+_ADDED = (
+    *("views", "carts", "ordered_units", "ordered_amount"),
+    *("confirmed_units", "confirmed_amount", "rejected_units", "rejected_amount"),
+)
 # A rejection counts when its line has both a price (OrderPlaced) and a shortage (StockRejected): the later of both
 # events finds the other one in the returned row. The lines of a confirmed order exist, because OrderPlaced precedes
 # OrderConfirmed in their common stream.

@@ -147,8 +147,8 @@ def _read_cart(rows: Rows, event: contract.CartChanged) -> None:
 
 def _read_started(rows: Rows, event: contract.CheckoutStarted) -> None:
     rows.count(Kind.CHECKOUT_STARTED, event.occurred_at, event.currency, event.units, event.total)
-    money = {"amount": event.total, "currency": event.currency}
-    rows.activities.append(_describe(event, Kind.CHECKOUT_STARTED, quantity=event.units, **money))
+    row = _describe(event, Kind.CHECKOUT_STARTED, quantity=event.units, amount=event.total, currency=event.currency)
+    rows.activities.append(row)
 
 
 def _read_completed(rows: Rows, event: contract.CheckoutCompleted) -> None:

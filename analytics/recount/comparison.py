@@ -67,7 +67,7 @@ def recount(generation: Generation | None = None) -> Recount:
     chosen, result = generation or current(), Recount()
     with snapshot() as cursor:
         topics = sorted({event.topic for event in READERS})
-        values = {"consumer": chosen.consumer, "topics": topics, "since": read_since(cursor, topics)}
+        values: dict[str, Any] = {"consumer": chosen.consumer, "topics": topics, "since": read_since(cursor, topics)}
         cursor.execute(EVENTS, values)
         cursor.execute(LINES)
         cursor.execute("select count(*) from recount_event")

@@ -78,7 +78,8 @@ def read_table(name: str, columns: str, schema: str = FIRST.schema) -> list[tupl
     """Return `columns` of all rows of the table `name`, sorted."""
     with connection.cursor() as cursor:
         cursor.execute(f"select {columns} from {schema}.{TABLES[name]} t order by {columns}")  # noqa: S608 - test
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 Add = Callable[..., None]

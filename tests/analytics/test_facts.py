@@ -9,6 +9,7 @@ from django.db import transaction
 
 from analytics.handlers import add_events
 from analytics.models import OrderFact
+from relay import Event
 from shop import events
 from shop.events import Shortage
 from tests.analytics.conftest import add, cancelled, paid, placed, read_table
@@ -21,22 +22,17 @@ pytestmark = pytest.mark.django_db
 def test_the_life_of_an_order_is_one_row_in_every_order_of_arrival() -> None:
     """Topics overtake one another; only the events of one topic and key keep their order."""
     seen = set()
-    for order in [*permutations(range(4))][::5]:
+    for order in list(permutations(range(4)))[::5]:
         order_id = uuid4()
-        life = [
-            [placed(NOON, order_id, {"MUG": (3, 100), "POT": (1, 50)}, shipping=7, total=357)],
-            [paid(events.PaymentAuthorized, NOON + S, order_id, 357)],
-            [
-                events.StockRejected(
-                    occurred_at=NOON + 2 * S,
-                    order_id=order_id,
-                    shortages=[Shortage(sku="MUG", requested=3, available=1)],
-                )
-            ],
-            [paid(events.PaymentRefunded, NOON + 3 * S, order_id, 100, left=0)],
+        short = Shortage(sku="MUG", requested=3, available=1)
+        life: list[Event] = [
+            placed(NOON, order_id, {"MUG": (3, 100), "POT": (1, 50)}, shipping=7, total=357),
+            paid(events.PaymentAuthorized, NOON + S, order_id, 357),
+            events.StockRejected(occurred_at=NOON + 2 * S, order_id=order_id, shortages=[short]),
+            paid(events.PaymentRefunded, NOON + 3 * S, order_id, 100, left=0),
         ]
         for position in order:
-            add(*life[position])
+            add(life[position])
         add(cancelled(NOON + 4 * S, order_id, 4, 357, "out_of_stock"))
         fact = OrderFact.objects.get(pk=order_id)
         fact.pk = None

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -37,7 +38,7 @@ def test_pruned_sales_are_copied_and_all_others_are_applied_again() -> None:
         )
         for event, kind, units, total in [(before, "confirmed", 2, 300), (after, "placed", 1, 90)]:
             minute = event.occurred_at.replace(second=0)
-            values = [event.event_id, kind, event.key, units, total, minute]
+            values: list[Any] = [event.event_id, kind, event.key, units, total, minute]
             cursor.execute("insert into analytics_sale values (%s, %s, %s, %s, %s, 'EUR', %s)", values)
         cursor.execute(
             "insert into relay_stream (topic, key, last, floor) values ('shop.orders', %s, 2, 2)", [str(old)]

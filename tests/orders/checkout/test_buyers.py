@@ -116,7 +116,11 @@ def test_a_visit_is_linked_with_its_order_by_activity_only(client: Client) -> No
     key = read_key(client.get("/checkout/"))
     for _ in range(2):  # a repeated form places no second order
         assert client.post("/checkout/", {**ADDRESS, "idempotency_key": key}).status_code == 302
-    (started,), (completed,), (order,) = (published(kind) for kind in (CheckoutStarted, CheckoutCompleted, OrderPlaced))
+    (started,), (completed,), (order,) = (
+        published(CheckoutStarted),
+        published(CheckoutCompleted),
+        published(OrderPlaced),
+    )
     assert (started.units, started.total, started.currency) == (2, order.total, "EUR")
     assert (completed.visitor, completed.order_id) == (started.visitor, order.order_id)
     assert order.channel == "web"
