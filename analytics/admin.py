@@ -1,40 +1,22 @@
-"""Read-only admin pages of the analytics counters."""
+"""Read-only admin page of the facts about orders."""
 
 from django.contrib import admin
 
-from analytics.models import ActivityMinute, Sale, SalesMinute
+from analytics.models import OrderFact
 from relay.admin import ReadOnly
 from shop.catalogue.money import format_money
 
 
-class CountAdmin(ReadOnly):
-    """A read-only admin page for rows that only event handlers write."""
+@admin.register(OrderFact)
+class OrderFactAdmin(ReadOnly):
+    """The steps of each order as analytics knows them."""
 
-    date_hierarchy = "minute"
+    list_display = ["order_id", "placed_at", "confirmed_at", "captured_at", "shipped_at", "cancelled_at", "amount"]
+    list_filter = ["channel", "currency", "reason", "decline_reason"]
+    search_fields = ["=order_id"]
+    date_hierarchy = "placed_at"
 
-
-@admin.register(Sale)
-class SaleAdmin(CountAdmin):
-    list_display = ["minute", "kind", "order_id", "units", "amount"]
-    list_filter = ["kind", "currency"]
-    search_fields = ["=order_id", "=event_id"]
-
-    @admin.display(ordering="revenue", description="revenue")
-    def amount(self, sale: Sale) -> str:
-        return format_money(sale.revenue, sale.currency)
-
-
-@admin.register(SalesMinute)
-class SalesMinuteAdmin(CountAdmin):
-    list_display = ["minute", "kind", "orders", "units", "amount"]
-    list_filter = ["kind", "currency"]
-
-    @admin.display(ordering="revenue", description="revenue")
-    def amount(self, counted: SalesMinute) -> str:
-        return format_money(counted.revenue, counted.currency)
-
-
-@admin.register(ActivityMinute)
-class ActivityMinuteAdmin(CountAdmin):
-    list_display = ["minute", "kind", "count"]
-    list_filter = ["kind"]
+    @admin.display(ordering="total", description="total")
+    def amount(self, fact: OrderFact) -> str:
+        """Return the total as text, or an empty text if OrderPlaced has not arrived."""
+        return "" if fact.total is None or fact.currency is None else format_money(fact.total, fact.currency)

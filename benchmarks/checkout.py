@@ -33,7 +33,7 @@ insert into orders_orderline (order_id, sku, name, quantity, unit_price, line_to
 values (md5(:seed::text)::uuid, 'LAMP', 'Lamp', 1, 4990, 4990), (md5(:seed::text)::uuid, 'MUG', 'Mug', 3, 1250, 3750);
 insert into relay_outbox (topic, key, key_hash, sequence, event_id, type, occurred_at, body, traceparent, created_at)
 values ('shop.orders', md5(:seed::text)::uuid::text, (:seed::bigint % 2147483647)::int, 1,
-        md5('e' || :seed::text)::uuid, 'OrderPlaced.v3', now(), repeat('x', 500), '', clock_timestamp());
+        md5('e' || :seed::text)::uuid, 'OrderPlaced.v4', now(), repeat('x', 500), '', clock_timestamp());
 commit;
 """
 

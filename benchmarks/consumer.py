@@ -50,6 +50,10 @@ def make_orders(kind: str, count: int) -> list[Any]:
                 for sku in dice.sample(skus, dice.randint(1, 3))
             ],
             payment_reference="01976f2e-0000-7000-8000-000000000004",
+            channel="web",
+            nth_order=1,
+            first_order_month="2026-05",
+            first_this_month=True,
         )
         for _ in range(count)
     ]

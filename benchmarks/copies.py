@@ -27,8 +27,6 @@ _TABLES: dict[str, dict[str, str]] = {
     },
     "notifications_message": {},
     "notifications_sandboxdelivery": {"message_id": _KEY.format("message_id") + "::text"},
-    "analytics_sale": {},
-    "analytics_salesminute": {},
     "relay_stream": {"key": _KEY.format("key") + "::text"},
     "relay_outbox": {
         "key": _KEY.format("key") + "::text",
@@ -131,6 +129,21 @@ def copy_orders(copies: int, *, published: bool = False) -> None:
                 " cross join generate_series(1, %(copies)s) n",
                 values,
             )
+        refill_analytics(cursor)
+
+
+def refill_analytics(cursor: Any) -> None:
+    """Fill the tables of analytics from the outbox. Visits stay as they are, because activity is not copied."""
+    from analytics.facts.rows import READERS
+    from analytics.generation import FIRST, TABLES
+    from analytics.recount.expected import EVENTS, EXPECTED, LINES
+
+    topics = sorted({event.topic for event in READERS})
+    cursor.execute(EVENTS, {"consumer": FIRST.consumer, "topics": topics})
+    cursor.execute(LINES)
+    for name in ("order_fact", "order_line_fact", "minute", "product_hour"):
+        cursor.execute(f"delete from {TABLES[name]}")  # noqa: S608 - our own names
+        cursor.execute(f"insert into {TABLES[name]} {EXPECTED[name]}")
 
 
 def _copy(name: str, kind: str) -> str:

@@ -29,12 +29,17 @@ class Load:
 
 
 def order_over(port: int, connections: int, seconds: float, body: bytes) -> Load:
-    """Place orders on `connections` connections for `seconds`, each with a new idempotency key, and return the load.
+    """Place orders on `connections` connections for `seconds` and return the load.
+
+    Each order has a new idempotency key and another buyer: orders of one buyer would wait for one another.
 
     :raises RuntimeError: a response has another status than 201.
     """
     head = f"POST /api/v1/orders/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-    parts = (f"{head}Content-Length: {len(body)}\r\nIdempotency-Key: ".encode(), b"\r\n\r\n" + body)
+    buyer = re.search(rb"ada-([0-9a-f]{32})@", body)
+    assert buyer, "the body has no address of make_address()"
+    before_key = f"{head}Content-Length: {len(body)}\r\nIdempotency-Key: ".encode()
+    parts = (before_key, b"\r\n\r\n" + body[: buyer.start(1)], body[buyer.end(1) :])
     chooser = selectors.DefaultSelector()
     before, latencies = read_processor(), []
     began: dict[socket.socket, float] = {}
@@ -59,10 +64,10 @@ def order_over(port: int, connections: int, seconds: float, body: bytes) -> Load
     return Load(len(latencies) / took, cuts[49], cuts[94], cuts[98], each)
 
 
-def send_order(line: socket.socket, parts: tuple[bytes, bytes], began: dict[socket.socket, float]) -> None:
+def send_order(line: socket.socket, parts: tuple[bytes, bytes, bytes], began: dict[socket.socket, float]) -> None:
     """Send one order, and store the current time in `began`."""
     began[line] = time.perf_counter()
-    line.sendall(parts[0] + str(uuid4()).encode() + parts[1])
+    line.sendall(parts[0] + str(uuid4()).encode() + parts[1] + uuid4().hex.encode() + parts[2])
 
 
 def read_answer(line: socket.socket, status: int = 201) -> int:

@@ -1,4 +1,4 @@
-"""The events StockLow and StockBack. Only the change that crosses a SKU's threshold publishes one."""
+"""The events StockLow and StockBack. Only a change that crosses a SKU's threshold or reaches 0 publishes one."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -19,7 +19,7 @@ def find_news(changes: Iterable[Change]) -> list[StockLow | StockBack]:
     """Return the events that `changes` cause. The caller publishes them in the transaction of the changes."""
     news: list[StockLow | StockBack] = []
     for sku, before, after, low_at in changes:
-        if before > low_at >= after:
+        if before > low_at >= after or before > 0 >= after:
             news.append(StockLow(sku=sku, available=after, low_at=low_at))
         elif before <= 0 < after:
             news.append(StockBack(sku=sku, available=after))

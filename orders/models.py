@@ -241,3 +241,16 @@ class CappedPurchase(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.sku}"
+
+
+class Buyer(models.Model):
+    """The number of a buyer's orders, cancelled ones included. Erasing a guest's contact deletes the row."""
+
+    key = models.CharField(primary_key=True, max_length=64, help_text="The same key as in CappedPurchase.")
+    orders = models.IntegerField()
+    first_month = models.CharField(max_length=7, help_text="Month (UTC) of the first order, for example 2026-05.")
+    last_month = models.CharField(max_length=7, help_text="Month (UTC) of the latest order.")
+    month_orders = models.IntegerField(help_text="Number of orders in `last_month`.")
+
+    def __str__(self) -> str:
+        return f"{self.orders} orders since {self.first_month}"

@@ -43,6 +43,12 @@ app.conf.update(
         },
         "send-messages": {"task": "notifications.tasks.send_messages", "schedule": 5.0, "options": {"expires": 5}},
         "tend-backorders": {"task": "inventory.tasks.tend_backorders", "schedule": 5.0, "options": {"expires": 5}},
+        "compute-sessions": {
+            "task": "analytics.tasks.compute_touched_sessions",
+            "schedule": 5.0,
+            "options": {"expires": 5},
+        },
+        "seal-days": {"task": "analytics.tasks.seal_complete_days", "schedule": 3600.0},
         "forget-recipients": {"task": "notifications.tasks.forget_recipients", "schedule": 3600.0},
         "cancel-overdue-orders": {"task": "orders.tasks.cancel_overdue_orders", "schedule": 60.0},
         "forget-old-keys": {"task": "orders.tasks.forget_old_keys", "schedule": 3600.0},
@@ -55,7 +61,7 @@ app.conf.update(
         "tend-outbox": {"task": "shop.tasks.tend_outbox", "schedule": 3600.0},
     },
 )
-app.autodiscover_tasks(["shop", "orders", "inventory", "payments", "notifications"])
+app.autodiscover_tasks(["shop", "orders", "inventory", "payments", "notifications", "analytics"])
 
 
 @task_prerun.connect  # type: ignore[untyped-decorator]

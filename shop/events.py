@@ -102,11 +102,19 @@ def with_own_token(value: dict[str, Any]) -> dict[str, Any]:
     return {**known, "payment_reference": f"{OLD_TOKEN}{known.pop('payment_token')}"}
 
 
-class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
-    """A customer placed an order. `total` is the lines minus `discount` plus `shipping`; it includes `tax`."""
+def without_buyer(value: dict[str, Any]) -> dict[str, Any]:
+    """Read OrderPlaced.v3, which does not contain the channel and the buyer's earlier orders."""
+    return {**value, "channel": None, "nth_order": None, "first_order_month": None, "first_this_month": None}
 
-    version: ClassVar[int] = 3
-    upcasters: ClassVar[Mapping[int, Upcaster]] = {1: without_amounts, 2: with_own_token}
+
+class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
+    """A customer placed an order. `total` is the lines minus `discount` plus `shipping`; it includes `tax`.
+
+    `channel` and the fields after it are null in events of version 1 to 3. They contain no id of the buyer.
+    """
+
+    version: ClassVar[int] = 4
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {1: without_amounts, 2: with_own_token, 3: without_buyer}
 
     number: OrderNumber
     contact_id: ContactId
@@ -118,6 +126,16 @@ class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
     lines: Annotated[list[OrderedLine], Meta(description="Lines of the order, at least one.")]
     payment_reference: Annotated[
         str, Meta(description="Reference of the payment token. Only the shop can read the token, and only once.")
+    ]
+    channel: Annotated[str | None, Meta(description="Way of the order into the shop: web or api.")]
+    nth_order: Annotated[
+        int | None, Meta(description="1 for the buyer's first order, 2 for the second; cancelled orders count, too.")
+    ]
+    first_order_month: Annotated[
+        str | None, Meta(description="Month (UTC) of the buyer's first order, for example 2026-05.")
+    ]
+    first_this_month: Annotated[
+        bool | None, Meta(description="Whether this is the buyer's first order of its month (UTC).")
     ]
 
 
@@ -239,3 +257,17 @@ class CartChanged(ActivityEvent, frozen=True, kw_only=True):
 
     sku: Sku
     quantity: Annotated[int, Meta(description="Number of pieces in the cart after the change.")]
+
+
+class CheckoutStarted(ActivityEvent, frozen=True, kw_only=True):
+    """A visitor with a cart opened the checkout page. `total` is the price that the page showed."""
+
+    units: Annotated[int, Meta(description="Number of pieces in the cart.")]
+    total: Annotated[int, Meta(description="Price of the cart with shipping, in minor units of `currency`.")]
+    currency: Currency
+
+
+class CheckoutCompleted(ActivityEvent, frozen=True, kw_only=True):
+    """A visitor placed an order on the checkout page. An order through the API has no visitor."""
+
+    order_id: OrderId

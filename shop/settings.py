@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "relay",
     "shop",
     "shop.accounts",
+    "shop.activity",
     "shop.audit",
     "shop.catalogue",
     "shop.contacts",

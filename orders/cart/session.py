@@ -21,9 +21,9 @@ from orders.cart.storage import (
 from orders.models import Cart as StoredCart
 from orders.prices.amounts import Amounts
 from shop.accounts.sessions import open_session
+from shop.activity.recording import identify_visitor, record_activity
 from shop.events import CartChanged
 from shop.statements import run_prepared
-from shop.web.activity import identify_visitor, record_activity
 
 logger = logging.getLogger(__name__)
 _SESSION_KEY = "cart_id"

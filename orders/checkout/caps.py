@@ -9,21 +9,10 @@ from django.db import connection
 
 from orders.models import CappedPurchase
 from orders.prices.amounts import Line, OrderRefused
-from shop.keys import hash_value
 
 
 class CapExceeded(OrderRefused):
     """The order would give the buyer more of a product than its cap allows."""
-
-
-def identify_buyer(customer_id: int | None, email: str) -> list[str]:
-    """Return a buyer's keys: the customer's id, or for a guest the keyed hashes of the e-mail address.
-
-    New purchases are stored with the first key. During a rotation of SECRET_KEY, older purchases have another one.
-    """
-    if customer_id is not None:
-        return [str(customer_id)]
-    return hash_value("orders.caps", email.strip().lower())
 
 
 def check_caps(buyers: Sequence[str], lines: Sequence[Line]) -> None:

@@ -12,8 +12,9 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 
 from orders.cart.storage import take_cart
-from orders.checkout.caps import check_caps, identify_buyer, record_capped
-from orders.checkout.statement import FIELDS, Draft, NotStored, Wish, store_order
+from orders.checkout.buyers import identify_buyer
+from orders.checkout.caps import check_caps, record_capped
+from orders.checkout.statement import FIELDS, Channel, Draft, NotStored, Wish, store_order
 from orders.models import IdempotencyKey, Redemption
 from orders.prices.amounts import LINE_FIELDS, Line, OrderRefused, add_up, check_expectation, price_lines
 from orders.prices.promotions import clean_code, redeem
@@ -37,18 +38,27 @@ def scope_key(key: str, caller_id: object) -> str:
     return key if caller_id is None else f"{caller_id} {key}"
 
 
-def place_order(*, idempotency_key: str, request: dict[str, Any], caller: AbstractBaseUser | None = None) -> Placement:
+def place_order(
+    *, idempotency_key: str, request: dict[str, Any], caller: AbstractBaseUser | None = None, channel: Channel = "api"
+) -> Placement:
     """Place the order of `request` (``OrderRequest.validated_data``), once for each key of the caller.
 
-    `caller` is the logged-in customer, or None for a guest. A repetition with the same arguments is safe after any
-    error, even if the result of the COMMIT is unknown.
+    `caller` is the logged-in customer, or None for a guest. `channel` is stored in the event only. A repetition with
+    the same arguments is safe after any error, even if the result of the COMMIT is unknown.
 
     :raises IdempotencyKeyReused: the key was used before with a different request.
     :raises OrderRefused: a product, the cart, a price, the promotion or a cap forbids the order. Nothing is stored.
     """
     customer_id = caller.pk if caller else None
     request_hash = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
-    wish = Wish(scope_key(idempotency_key, customer_id), request_hash, request, customer_id)
+    wish = Wish(
+        scope_key(idempotency_key, customer_id),
+        request_hash,
+        request,
+        customer_id,
+        identify_buyer(customer_id, request["email"]),
+        channel,
+    )
     try:
         answer = _place(wish)
     except (NotStored, OrderRefused):
@@ -116,10 +126,9 @@ def _place_guarded(wish: Wish) -> dict[str, Any]:
     code = clean_code(request.get("promotion_code", ""))
     discount = redeem(code, sum(line.line_total for line in lines)) if code else 0
     draft = _draft(wish, lines, discount, seen)
-    buyers = identify_buyer(wish.customer_id, request["email"])
-    check_caps(buyers, lines)
+    check_caps(wish.buyer, lines)
     answer = store_order(draft)
-    record_capped(UUID(answer["id"]), buyers[0], lines)
+    record_capped(UUID(answer["id"]), wish.buyer[0], lines)
     if code:
         Redemption.objects.create(order_id=answer["id"], promotion_id=code, amount=discount)
     return answer

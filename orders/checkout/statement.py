@@ -6,7 +6,7 @@ A single statement is its own transaction. This saves the round trips of BEGIN a
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from orders.checkout.buyers import COUNT_ORDER, COUNTED_BODY, name_buyer
 from orders.prices.amounts import AMOUNT_FIELDS, LINE_FIELDS, Amounts, Line
 from relay.publisher.outbox import READ_COMMITTED, publish_with_cause
 from shop.events import OrderedLine, OrderPlaced
@@ -56,11 +57,14 @@ line as (
         as l (sku text, name text, quantity int, unit_price int, line_total bigint)),
 step as (
     insert into orders_transition (order_id, event, event_id, before, after, at)
-    select order_id, 'OrderPlaced', %(event_id)s::uuid, '', 'placed', %(occurred_at)s::timestamptz from cause)"""  # noqa: S608 - a constant of the relay
+    select order_id, 'OrderPlaced', %(event_id)s::uuid, '', 'placed', %(occurred_at)s::timestamptz from cause),
+{COUNT_ORDER}"""  # noqa: S608 - constants of the relay and of buyers
 
 
 #: The fields of the answer, in this order.
 FIELDS = ("id", "number", "status", *AMOUNT_FIELDS, "lines", "placed_at")
+#: The way of an order into the shop.
+Channel = Literal["web", "api"]
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -70,12 +74,17 @@ class NotStored(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A request for an order. `key` is the stored form of the idempotency key; a guest has no `customer_id`."""
+    """A request for an order. `key` is the stored form of the idempotency key; a guest has no `customer_id`.
+
+    `buyer` has the keys of the buyer.
+    """
 
     key: str
     request_hash: str
     request: dict[str, Any]
     customer_id: int | None
+    buyer: list[str]
+    channel: Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +117,16 @@ def store_order(draft: Draft) -> dict[str, Any]:
         total=amounts.total,
         lines=[OrderedLine(sku=line.sku, quantity=line.quantity, unit_price=line.unit_price) for line in draft.lines],
         payment_reference=reference,
+        channel=wish.channel,
+        # The statement counts the buyer's orders and replaces these three.
+        nth_order=None,
+        first_order_month=None,
+        first_this_month=None,
     )
-    statement, published = publish_with_cause(_CAUSE, event)
+    statement, published = publish_with_cause(_CAUSE, event, body=COUNTED_BODY)
     values = {
         **published,
+        **name_buyer(wish.buyer, f"{now:%Y-%m}"),
         **wish.request["shipping_address"],
         "email": wish.request["email"],
         "phone": wish.request["phone"],

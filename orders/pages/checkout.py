@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from orders.cart.session import forget_cart
+from orders.cart.session import Cart, forget_cart
 from orders.cart.storage import CartEmpty, CartGone, quote
 from orders.checkout.placement import IdempotencyKeyReused, place_order, scope_key
 from orders.models import IdempotencyKey
@@ -16,7 +16,9 @@ from orders.pages.cart import load_cart_and_notify
 from orders.pages.forms import CheckoutForm, make_key
 from orders.prices.amounts import OrderRefused, PriceChanged, UnknownProducts
 from orders.prices.promotions import UnusableCode
+from shop.activity.recording import identify_visitor, record_activity
 from shop.catalogue.money import format_money
+from shop.events import CheckoutCompleted, CheckoutStarted
 from shop.web.order_access import may_see_order, remember_order
 from shop.web.problems import flatten_errors
 
@@ -27,7 +29,7 @@ def check_out(request: HttpRequest) -> HttpResponse:
     """Show the checkout page, or place the order of a sent form. A form that is sent twice places one order."""
     cart = load_cart_and_notify(request)
     if request.method != "POST":
-        return render_checkout(request, CheckoutForm(cart=cart)) if cart.lines else redirect("orders:cart")
+        return open_checkout(request, cart) if cart.lines else redirect("orders:cart")
     if cart.id is None:
         return redirect_to_placed(request)
     form = CheckoutForm(request.POST, cart=cart)
@@ -37,7 +39,10 @@ def check_out(request: HttpRequest) -> HttpResponse:
         return render_checkout(request, form, status=422)
     try:
         placement = place_order(
-            idempotency_key=form.cleaned_data["idempotency_key"], request=form.request, caller=find_customer(request)
+            idempotency_key=form.cleaned_data["idempotency_key"],
+            request=form.request,
+            caller=find_customer(request),
+            channel="web",
         )
     except (UnknownProducts, CartGone, CartEmpty):
         return redirect_to_placed(request)
@@ -50,9 +55,23 @@ def check_out(request: HttpRequest) -> HttpResponse:
     except OrderRefused as error:
         return render_checkout(request, show_refusal(form, error), status=409)
     order_id = UUID(placement.answer["id"])
+    if not placement.replayed:
+        record_activity(CheckoutCompleted(visitor=identify_visitor(request), order_id=order_id))
     remember_order(request, order_id)
     forget_cart(request)
     return redirect("orders:order-detail", order_id)
+
+
+def open_checkout(request: HttpRequest, cart: Cart) -> HttpResponse:
+    """Show the empty form to a visitor who comes from the cart."""
+    response = render_checkout(request, CheckoutForm(cart=cart))
+    if request.method == "GET":
+        amounts = cart.amounts
+        started = CheckoutStarted(
+            visitor=identify_visitor(request), units=cart.count, total=amounts.total, currency=amounts.currency
+        )
+        record_activity(started)
+    return response
 
 
 def find_customer(request: HttpRequest) -> AbstractBaseUser | None:

@@ -91,16 +91,20 @@ def publish(event: Event) -> int:
     return int(row[0])
 
 
-def publish_with_cause(cause: LiteralString, event: Event) -> tuple[LiteralString, dict[str, Any]]:
+def publish_with_cause(
+    cause: LiteralString, event: Event, *, body: LiteralString = "%(body)s"
+) -> tuple[LiteralString, dict[str, Any]]:
     """Return one SQL statement that writes `cause` and publishes `event`, and the parameters of the event.
 
     The statement needs no open transaction. It returns one row if it has published the event, else no row.
 
     :param cause: CTEs without the leading ``with``. The CTE named ``cause`` must write only if READ_COMMITTED holds. It
         returns one row to publish the event, or no row to publish nothing.
+    :param body: an expression that returns the event's JSON. It may complete ``%(body)s``, the JSON of `event`, with
+        values that only the statement knows.
     :raises UnknownTopic, EventTooLarge: for the same reasons as :func:`publish`.
     """
-    return f"with {cause},\n{_PUBLISH_WITH_CAUSE}", encode_event(event)
+    return f"with {cause},\n{_PUBLISH_WITH_CAUSE.replace('%(body)s', body)}", encode_event(event)
 
 
 def publish_many(events: Sequence[Event]) -> None:

@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from shop.activity.recording import identify_visitor, record_activity
 from shop.catalogue.models import Category, Product, ProductQuerySet
 from shop.catalogue.shared_pages import show_shared
 from shop.events import ProductViewed
-from shop.web.activity import identify_visitor, record_activity
 from shop.web.problems import problem
 
 PAGE_SIZE = 24

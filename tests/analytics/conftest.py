@@ -1,76 +1,90 @@
-"""A fixture that creates order and activity events and lets analytics handle each in its own transaction."""
+"""Builders of events that occur at a given time, and functions that give them to analytics and read its tables."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
-from analytics.handlers import count_activity, count_orders
-from shop.events import CartChanged, OrderCancelled, OrderConfirmed, OrderedLine, OrderPlaced, ProductViewed
+from analytics.generation import FIRST, TABLES
+from analytics.handlers import add_events
+from relay import Event
+from shop import events
+from shop.events import OrderedLine
 
 CONTACT = uuid.UUID(int=1)
-E = TypeVar("E")
+REFERENCE = "01976f2e-0000-7000-8000-000000000004"
 
 
-class Shop:
-    """Creates an event that occurs at a given time, and lets analytics count it."""
+def placed(at: datetime, order_id: uuid.UUID, lines: dict[str, tuple[int, int]], **changes: Any) -> events.OrderPlaced:
+    """Return an OrderPlaced. `lines` maps a SKU to a quantity and a price."""
+    amounts: dict[str, Any] = {"currency": "EUR", "discount": 0, "shipping": 0, "tax": 0}
+    amounts["total"] = sum(quantity * price for quantity, price in lines.values())
+    buyer = {"channel": "web", "nth_order": 1, "first_order_month": f"{at:%Y-%m}", "first_this_month": True}
+    return events.OrderPlaced(
+        occurred_at=at,
+        order_id=order_id,
+        number="N1",
+        contact_id=CONTACT,
+        lines=[OrderedLine(sku=sku, quantity=quantity, unit_price=price) for sku, (quantity, price) in lines.items()],
+        payment_reference=REFERENCE,
+        **{**amounts, **buyer, **changes},
+    )
 
-    def place(self, at: datetime, quantities: list[int], total: int, currency: str = "EUR") -> OrderPlaced:
-        event = OrderPlaced(
-            occurred_at=at,
-            order_id=uuid.uuid4(),
-            number="N1",
-            contact_id=CONTACT,
-            currency=currency,
-            discount=0,
-            shipping=0,
-            tax=0,
-            total=total,
-            lines=[OrderedLine(sku=f"S{n}", quantity=quantity, unit_price=1) for n, quantity in enumerate(quantities)],
-            payment_reference="01976f2e-0000-7000-8000-000000000004",
-        )
-        return self._count(count_orders, event)
 
-    def confirm(self, at: datetime, units: int, total: int, currency: str = "EUR") -> OrderConfirmed:
-        event = OrderConfirmed(
-            occurred_at=at,
-            order_id=uuid.uuid4(),
-            number="N1",
-            contact_id=CONTACT,
-            currency=currency,
-            total=total,
-            units=units,
-        )
-        return self._count(count_orders, event)
+def confirmed(at: datetime, order_id: uuid.UUID, units: int, total: int, currency: str = "EUR") -> Event:
+    """Return an OrderConfirmed."""
+    return events.OrderConfirmed(
+        occurred_at=at,
+        order_id=order_id,
+        number="N1",
+        contact_id=CONTACT,
+        currency=currency,
+        total=total,
+        units=units,
+    )
 
-    def cancel(self, at: datetime, units: int, total: int) -> OrderCancelled:
-        event = OrderCancelled(
-            occurred_at=at,
-            order_id=uuid.uuid4(),
-            number="N1",
-            contact_id=CONTACT,
-            currency="EUR",
-            total=total,
-            units=units,
-            reason="payment_declined",
-        )
-        return self._count(count_orders, event)
 
-    def view(self, at: datetime) -> ProductViewed:
-        return self._count(count_activity, ProductViewed(occurred_at=at, visitor=uuid.uuid4(), sku="S0"))
+def cancelled(at: datetime, order_id: uuid.UUID, units: int, total: int, reason: str = "payment_declined") -> Event:
+    """Return an OrderCancelled."""
+    return events.OrderCancelled(
+        occurred_at=at,
+        order_id=order_id,
+        number="N1",
+        contact_id=CONTACT,
+        currency="EUR",
+        total=total,
+        units=units,
+        reason=reason,
+    )
 
-    def change_cart(self, at: datetime) -> CartChanged:
-        return self._count(count_activity, CartChanged(occurred_at=at, visitor=uuid.uuid4(), sku="S0", quantity=1))
 
-    def _count(self, handler: Callable[[Sequence[E]], None], event: E) -> E:
+def paid(kind: type[Any], at: datetime, order_id: uuid.UUID, amount: int, **others: Any) -> Event:
+    """Return a payment event of class `kind`."""
+    event: Event = kind(occurred_at=at, order_id=order_id, amount=amount, currency="EUR", **others)
+    return event
+
+
+def add(*happened: Event, schema: str = FIRST.schema) -> None:
+    """Give each of `happened` to analytics in its own transaction."""
+    for event in happened:
         with transaction.atomic():
-            handler([event])
-        return event
+            add_events(schema, [event])
+
+
+def read_table(name: str, columns: str, schema: str = FIRST.schema) -> list[tuple[Any, ...]]:
+    """Return `columns` of all rows of the table `name`, sorted."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"select {columns} from {schema}.{TABLES[name]} t order by {columns}")  # noqa: S608 - test
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+Add = Callable[..., None]
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
+def order_id() -> uuid.UUID:
+    return uuid.uuid4()

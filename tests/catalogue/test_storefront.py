@@ -161,7 +161,7 @@ def test_a_product_page_is_shown_even_when_its_view_cannot_be_recorded(
         with connection.cursor() as cursor:
             cursor.execute("select 1 / 0")
 
-    monkeypatch.setattr("shop.web.activity.publish_alone", fail)
+    monkeypatch.setattr("shop.activity.recording.publish_alone", fail)
     assert "Enamel Mug" in read(client.get("/p/MUG/"))
 
 

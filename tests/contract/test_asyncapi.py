@@ -84,7 +84,7 @@ def test_it_lists_the_consumers_of_each_topic(document: dict[str, Any]) -> None:
     assert receiving.keys() == {f"{topic}.{c.name}" for c in all_consumers() for topic in {e.topic for e in c.events}}
     operation = receiving["shop.orders.inventory"]
     handled = {message["$ref"].rpartition("/")[2] for message in operation["messages"]}
-    assert {"OrderPlaced.v2", "OrderPlaced.v3", "OrderCancelled.v1"} <= handled
+    assert {"OrderPlaced.v2", "OrderPlaced.v3", "OrderPlaced.v4", "OrderCancelled.v1"} <= handled
     assert operation["bindings"]["kafka"]["groupId"]["const"] == "inventory"
 
 

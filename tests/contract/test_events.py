@@ -45,6 +45,10 @@ EXAMPLES: dict[str, Event] = {
                 OrderedLine(sku="POT-1.5L", quantity=1, unit_price=3000),
             ],
             payment_reference="01976f2e-0000-7000-8000-000000000004",
+            channel="web",
+            nth_order=2,
+            first_order_month="2026-03",
+            first_this_month=True,
         ),
         events.OrderConfirmed(**STAMP, **ORDER, **PRICE, units=4),
         events.OrderCancelled(**STAMP, **ORDER, **PRICE, units=4, reason="payment_declined"),
@@ -64,6 +68,8 @@ EXAMPLES: dict[str, Event] = {
         events.PaymentRefunded(**STAMP, **MONEY, left=530),
         events.ProductViewed(**STAMP, visitor=VISITOR, sku="MUG-BLUE"),
         events.CartChanged(**STAMP, visitor=VISITOR, sku="MUG-BLUE", quantity=0),
+        events.CheckoutStarted(**STAMP, visitor=VISITOR, units=4, total=4460, currency="EUR"),
+        events.CheckoutCompleted(**STAMP, visitor=VISITOR, order_id=ORDER_ID),
     )
 }
 ADDRESSES = {
@@ -167,19 +173,19 @@ def test_a_missing_field_is_named(type_name: str, field: str) -> None:
 
 @pytest.mark.parametrize("field", STAMP)
 def test_a_missing_id_or_time_is_named(field: str) -> None:
-    golden = read_golden("OrderPlaced.v3")
+    golden = read_golden("OrderPlaced.v4")
     del golden[field]
     with pytest.raises(UnableToDecodeEvent, match=f"`{field}`"):
         events.OrderPlaced.decode(as_wire(golden))
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
-    golden = read_golden("OrderPlaced.v3") | {"occurred_at": "2026-05-04T12:34:56"}
+    golden = read_golden("OrderPlaced.v4") | {"occurred_at": "2026-05-04T12:34:56"}
     with pytest.raises(UnableToDecodeEvent, match=r"\$\.occurred_at"):
         events.OrderPlaced.decode(as_wire(golden))
 
 
-@pytest.mark.parametrize(("type_name", "inner"), [("OrderPlaced.v3", "lines"), ("StockRejected.v1", "shortages")])
+@pytest.mark.parametrize(("type_name", "inner"), [("OrderPlaced.v4", "lines"), ("StockRejected.v1", "shortages")])
 def test_a_missing_field_inside_a_list_is_named(type_name: str, inner: str) -> None:
     golden = read_golden(type_name)
     del golden[inner][0]["sku"]
@@ -200,12 +206,12 @@ def test_a_missing_field_inside_a_list_is_named(type_name: str, inner: str) -> N
 )
 def test_a_field_of_another_type_is_named(change: dict[str, Any], field: str) -> None:
     with pytest.raises(UnableToDecodeEvent, match=rf"\$\.{field}"):
-        events.OrderPlaced.decode(as_wire(read_golden("OrderPlaced.v3") | change))
+        events.OrderPlaced.decode(as_wire(read_golden("OrderPlaced.v4") | change))
 
 
 @pytest.mark.parametrize("value", [b"", b"not json", b"[]", b"null", b"\xff\xfe", b'{"order_id": '])
 def test_values_that_are_no_events_are_refused(value: bytes) -> None:
-    with pytest.raises(UnableToDecodeEvent, match=r"not a OrderPlaced\.v3"):
+    with pytest.raises(UnableToDecodeEvent, match=r"not a OrderPlaced\.v4"):
         events.OrderPlaced.decode(value)
 
 

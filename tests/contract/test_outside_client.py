@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 TOPIC = "test.outside"
 RFC_3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
-LIFE = ["OrderPlaced.v3", "OrderConfirmed.v1", "OrderShipped.v1", "OrderDelivered.v1"]
+LIFE = ["OrderPlaced.v4", "OrderConfirmed.v1", "OrderShipped.v1", "OrderDelivered.v1"]
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_an_outside_client_understands_an_event(forwarder: Forwarder) -> None:
     assert (event.get_specversion(), event.get_source(), event.get_subject()) == ("1.0", "/shop", str(order_id))
     assert event.get_datacontenttype() == "application/json"
     assert event.get_id() == value["event_id"]
-    assert event.get_time() == EXAMPLES["OrderPlaced.v3"].occurred_at
+    assert event.get_time() == EXAMPLES["OrderPlaced.v4"].occurred_at
     jsonschema.Draft202012Validator(read_schema(event.get_type())).validate(value)
     assert value["total"] == 4460 and [line["sku"] for line in value["lines"]] == ["MUG-BLUE", "POT-1.5L"]
     assert re.fullmatch(RFC_3339, dict(message.headers)["ce_time"].decode())

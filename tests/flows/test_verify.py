@@ -83,7 +83,7 @@ def turn_cursor_back(database: Connection, order: dict[str, Any]) -> Any:
 
 def change_sales(database: Connection, order: dict[str, Any]) -> Any:
     update = (
-        "update analytics_salesminute set orders = orders {} 1 where kind = 'confirmed'"
+        "update analytics_minute set count = count {} 1 where kind = 'confirmed'"
         " and minute = date_trunc('minute', %s::timestamptz)"
     )
     return changed(database, update.format("+"), update.format("-"), order["confirmed_at"])
@@ -98,7 +98,7 @@ def change_sales(database: Connection, order: dict[str, Any]) -> Any:
         (lose_ledger_entry, "money adds up", "id"),
         (lose_message, "every applied event has its effect", "id"),
         (turn_cursor_back, "every cursor is at the end of its stream", "id"),
-        (change_sales, "analytics equals a recount from the orders", "minute"),
+        (change_sales, "analytics equals a recount of the outbox", "minute"),
     ],
 )
 def test_verify_names_what_is_broken(

@@ -29,6 +29,10 @@ def make_placed(order_id: UUID, lines: list[tuple[str, int]]) -> OrderPlaced:
         total=100,
         lines=[OrderedLine(sku=sku, quantity=quantity, unit_price=100) for sku, quantity in lines],
         payment_reference="01976f2e-0000-7000-8000-000000000004",
+        channel="web",
+        nth_order=1,
+        first_order_month="2026-05",
+        first_this_month=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""StockLow and StockBack are published once, in the transaction of the change that crosses the threshold."""
+"""StockLow and StockBack are published in the transaction of the change that crosses the threshold or reaches 0."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,8 @@ def list_news() -> list[tuple[str, str, int]]:
         (6, 0, StockLow),
         (9, 6, None),
         (5, 4, None),
-        (5, 0, None),
+        (5, 0, StockLow),
+        (0, 0, None),
         (0, 1, StockBack),
         (0, 100, StockBack),
         (1, 100, None),
@@ -66,14 +67,14 @@ def test_a_cancelled_order_publishes_stock_back_for_a_sold_out_product(orders: O
     if confirm:
         orders.confirm(order_id)
     orders.cancel(order_id)
-    assert list_news() == [("StockBack", "POT", 2)]
+    assert list_news() == [("StockLow", "POT", 0), ("StockBack", "POT", 2)]
 
 
 def test_a_receipt_publishes_stock_back_and_a_correction_stock_low(orders: Orders) -> None:
     orders.place(("POT", 2))
     receive_stock("POT", 30, "delivery 4711", "admin:ada")
     adjust_stock("POT", -26, "broken", "admin:ada")
-    assert list_news() == [("StockBack", "POT", 30), ("StockLow", "POT", 4)]
+    assert list_news() == [("StockLow", "POT", 0), ("StockBack", "POT", 30), ("StockLow", "POT", 4)]
 
 
 def test_each_product_has_its_own_threshold(orders: Orders) -> None:

@@ -69,6 +69,10 @@ def place(books: ReadBooks) -> PlacePayment:
             total=amount,
             lines=[OrderedLine(sku="LAMP", quantity=1, unit_price=amount)],
             payment_reference=str(reference),
+            channel="web",
+            nth_order=1,
+            first_order_month="2026-05",
+            first_this_month=True,
         )
         with transaction.atomic():
             follow_orders([event])

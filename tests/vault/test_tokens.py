@@ -32,7 +32,7 @@ def placed(products: None, make_body: MakeBody) -> OrderPlaced:  # noqa: F811
 
 def test_an_order_stores_its_token_and_publishes_the_reference_only(placed: OrderPlaced) -> None:
     row = Outbox.objects.get()
-    assert row.type == "OrderPlaced.v3"
+    assert row.type == "OrderPlaced.v4"
     assert TOKEN not in row.body
     assert list(PaymentToken.objects.values_list("token", flat=True)) == [TOKEN]
     assert take_tokens([placed.payment_reference]) == {placed.payment_reference: TOKEN}

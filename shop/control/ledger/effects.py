@@ -44,7 +44,7 @@ select result, count(*), case when result in ('applied', 'effect', 'skipped') th
 from judged group by result
 """
 _COUNT = """when s.is_applied and s.event = any(array[{events}]) then
-    (select array[count(*), count(distinct e.{once}), {least}] from {table} e where e.event_id = s.event_id)"""
+    (select array[count(*), count(distinct e.{once}), {least}] from {table} e where {where})"""
 
 
 def compare(
@@ -82,6 +82,7 @@ def _make_counts(consumer: str, traces: Iterable[Trace]) -> str:
             once=trace.once,
             least=trace.least,
             table=trace.table,
+            where=trace.where,
         )
         for trace in traces
         if trace.consumer == consumer

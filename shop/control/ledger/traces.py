@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 
 class Trace(NamedTuple):
-    """Rows of `table` with the event's id. The columns `once` differ in each of them, so that a repeated row shows.
+    """Rows of `table` that an event leaves. The columns `once` differ in each of them, so that a repeated row shows.
 
     :param events: names of event types without their version.
     :param least: SQL of the number of rows that the event `s`, a row of the outbox, must leave.
+    :param where: SQL condition for the rows `e` of the event `s`.
     """
 
     consumer: str
@@ -17,6 +18,13 @@ class Trace(NamedTuple):
     once: str
     events: tuple[str, ...]
     least: str = "1"
+    where: str = "e.event_id = s.event_id"
+
+
+def _trace_milestone(event: str, column: str) -> Trace:
+    """Return the trace of an event of an order in analytics: the order's row with the time of the event's kind."""
+    where = f"e.order_id = s.key::uuid and e.{column} is not null"
+    return Trace("analytics", "order fact", "analytics_orderfact", "order_id", (event,), where=where)
 
 
 # An order whose stock was rejected has no movements, and a backorder has none yet. A cancelled order releases what it
@@ -32,7 +40,9 @@ _RESERVED_MOVEMENTS = "(select count(*) from inventory_reservation v where v.ord
 #: Each order has an e-mail and a message in the shop; an SMS only with a telephone.
 TRACES: Sequence[Trace] = (
     Trace("payments", "payment", "payments_payment", "event_id", ("OrderPlaced",)),
-    Trace("analytics", "sale", "analytics_sale", "event_id", ("OrderPlaced", "OrderConfirmed", "OrderCancelled")),
+    _trace_milestone("OrderPlaced", "placed_at"),
+    _trace_milestone("OrderConfirmed", "confirmed_at"),
+    _trace_milestone("OrderCancelled", "cancelled_at"),
     Trace(
         "notifications",
         "message",

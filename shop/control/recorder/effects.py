@@ -77,16 +77,30 @@ def describe_messages(facts: Facts, event: Outbox) -> str:
     return f"messages: {', '.join(channels)}" if channels else ""
 
 
-def describe_sale(facts: Facts, event: Outbox) -> str:
-    """Return the counter of sales in which the event is counted."""
-    sale = next((row for row in facts.sales if row.event_id == event.event_id), None)
-    return f"sale: counted as {sale.kind} at {sale.minute:%H:%M}" if sale else ""
+def describe_fact(facts: Facts, event: Outbox) -> str:
+    """Return the milestone that analytics has stored for the event."""
+    milestone = MILESTONES.get(name_event(event))
+    at = getattr(facts.fact, f"{milestone}_at", None) if facts.fact and milestone else None
+    return f"analytics: {milestone} at {at:%H:%M:%S}" if at else ""
 
 
+#: The milestones of analytics by the event that sets them.
+MILESTONES = {
+    "OrderPlaced": "placed",
+    "StockReserved": "reserved",
+    "StockRejected": "rejected",
+    "PaymentAuthorized": "authorized",
+    "PaymentDeclined": "declined",
+    "OrderConfirmed": "confirmed",
+    "PaymentCaptured": "captured",
+    "OrderShipped": "shipped",
+    "OrderDelivered": "delivered",
+    "OrderCancelled": "cancelled",
+}
 DESCRIBED: dict[str, Callable[[Facts, Outbox], str]] = {
     "orders": describe_step,
     "inventory": describe_stock,
     "payments": describe_payment,
     "notifications": describe_messages,
-    "analytics": describe_sale,
+    "analytics": describe_fact,
 }

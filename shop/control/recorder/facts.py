@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from analytics.models import Sale
+from analytics.models import OrderFact
 from inventory.models import Backorder, Movement
 from notifications.models import Message
 from orders.models import Order, Transition
@@ -42,7 +42,7 @@ class Facts:
     attempts: list[Attempt]
     refunds: list[Refund]
     messages: list[Message]
-    sales: list[Sale]
+    fact: OrderFact | None
     interventions: list[Intervention]
     actions: list[StaffAction]
 
@@ -85,7 +85,7 @@ def read_facts(order: Order) -> Facts:
             attempts=list(Attempt.objects.filter(payment=payment).order_by()[:MOST_ROWS]) if payment else [],
             refunds=list(Refund.objects.filter(payment=payment)[:MOST_ROWS]) if payment else [],
             messages=messages,
-            sales=list(Sale.objects.filter(order_id=order.pk).order_by()[:MOST_ROWS]),
+            fact=OrderFact.objects.filter(pk=order.pk).first(),
             interventions=list(Intervention.objects.filter(key=key).order_by()[:MOST_ROWS]),
             actions=read_actions(order, payment, cases, messages),
         )

@@ -56,7 +56,7 @@ def test_order_contact_and_event_are_stored_together(api: Api, make_body: MakeBo
     row = Outbox.objects.get()
     token = PaymentToken.objects.get()
     event = OrderPlaced.decode(row.body)
-    assert (row.topic, row.key, row.sequence, row.type) == ("shop.orders", str(order.pk), 1, "OrderPlaced.v3")
+    assert (row.topic, row.key, row.sequence, row.type) == ("shop.orders", str(order.pk), 1, "OrderPlaced.v4")
     assert event == OrderPlaced(
         event_id=row.event_id,
         occurred_at=order.placed_at,
@@ -73,6 +73,10 @@ def test_order_contact_and_event_are_stored_together(api: Api, make_body: MakeBo
             OrderedLine(sku="MUG", quantity=3, unit_price=1250),
         ],
         payment_reference=str(token.reference),
+        channel="api",
+        nth_order=1,
+        first_order_month=f"{order.placed_at:%Y-%m}",
+        first_this_month=True,
     )
     assert token.token == "tok_ok"
     assert order.contact_id == contact.pk

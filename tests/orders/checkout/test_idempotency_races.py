@@ -46,7 +46,7 @@ def test_ten_parallel_calls_with_each_of_twenty_keys_give_twenty_orders(make_bod
         answers[key].append(placement)
 
     assert count_everything() == {"Order": KEYS, "IdempotencyKey": KEYS, "Contact": KEYS, "Outbox": KEYS}
-    assert set(Outbox.objects.values_list("type", "sequence")) == {("OrderPlaced.v3", 1)}
+    assert set(Outbox.objects.values_list("type", "sequence")) == {("OrderPlaced.v4", 1)}
     for placements in answers.values():
         assert len(placements) == CALLS
         assert len({json.dumps(placement.answer, sort_keys=True) for placement in placements}) == 1

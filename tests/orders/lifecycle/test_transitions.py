@@ -112,7 +112,7 @@ def test_the_history_has_every_step_and_its_cause(place: PlaceOrder) -> None:
     steps = list(Transition.objects.values_list("event", "before", "after", "event_id"))
     published = {row.type: row.event_id for row in Outbox.objects.all()}
     assert steps == [
-        ("OrderPlaced", "", "placed", published["OrderPlaced.v3"]),
+        ("OrderPlaced", "", "placed", published["OrderPlaced.v4"]),
         ("StockReserved", "placed", "placed", causes[0]),
         ("PaymentAuthorized", "placed", "confirmed", causes[1]),
         ("PaymentCaptured", "confirmed", "confirmed", causes[2]),

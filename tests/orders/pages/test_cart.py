@@ -140,6 +140,6 @@ def test_the_cart_changes_even_if_the_activity_can_not_be_recorded(
     def fail(event: CartChanged) -> None:
         raise RuntimeError("no outbox")
 
-    monkeypatch.setattr("shop.web.activity.publish_alone", fail)
+    monkeypatch.setattr("shop.activity.recording.publish_alone", fail)
     client.post("/cart/add/", {"sku": "MUG", "quantity": 2})
     assert held(client) == {"MUG": 2}

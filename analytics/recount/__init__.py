@@ -1,0 +1,3 @@
+"""The recount: everything that the tables contain, computed again from the outbox by SQL that shares nothing with the
+handlers.
+"""

@@ -1,0 +1,44 @@
+"""Consumers with the handlers of analytics and tables of their own, and the comparison of their checksums."""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from analytics.checksum import Checksum, read_checksums
+from analytics.generation import FIRST, Generation, create_tables
+from analytics.handlers import consumer, declare_consumer
+from analytics.recount.comparison import recount
+from analytics.sessions import compute_sessions
+from relay import Consumer, Event, publish
+from relay.testing import deliver
+
+
+class Replica:
+    """A consumer and its tables."""
+
+    def __init__(self, generation: Generation = FIRST, *, create: bool = False) -> None:
+        self.generation = generation
+        self.consumer: Consumer = consumer if generation == FIRST else declare_consumer(generation)
+        if create:
+            create_tables(generation)
+
+    def read(self) -> list[Checksum]:
+        """Return the checksums of all tables and days, after the sessions are computed."""
+        compute_sessions(self.generation)
+        return read_checksums(self.generation)
+
+    def find_differences(self) -> list[str]:
+        """Return the differences from the recount, after the sessions are computed."""
+        compute_sessions(self.generation)
+        return recount(self.generation).differences
+
+    def deliver(self, **weather: float) -> None:
+        """Give the consumer all events; `weather` imitates the faults of Kafka and the relay."""
+        deliver(self.consumer, **weather)  # type: ignore[arg-type]
+
+
+def publish_all(events: Iterable[Event]) -> None:
+    """Publish `events` in one transaction."""
+    with transaction.atomic():
+        for event in events:
+            publish(event)
