@@ -1,0 +1,98 @@
+"""The tables of the lab: the schema `lab` for runs and requests, the schema `lab_seed` for the synchronous shop.
+
+Only a process of the lab creates them. No migration does, so a shop without LAB=1 never has these tables.
+"""
+
+from django.db import connection, transaction
+
+#: Serialises two processes that create the tables at the same time.
+_LOCK = 7_318_042_215
+_TABLES = """
+create schema if not exists lab;
+create schema if not exists lab_seed;
+create table if not exists lab.run (
+    id bigint generated always as identity primary key,
+    scenario text not null,
+    state text not null default 'wanted',      -- wanted, running, checking, done, stopped, failed
+    rate float8 not null,                      -- orders per real second to each shop
+    factor int not null,                       -- shop seconds per real second of the synchronous shop
+    seed int not null,
+    seconds float8 not null,                   -- shop seconds of arrivals
+    wanted_at timestamptz not null default clock_timestamp(),
+    started_at timestamptz,
+    ended_at timestamptz,
+    watched_at timestamptz,                    -- the last look of a page; null: no page started the run
+    stop_wanted boolean not null default false,
+    step text not null default '',
+    result jsonb);
+create table if not exists lab.switch (
+    id bigint generated always as identity primary key,
+    run bigint not null references lab.run on delete cascade,
+    part text not null,
+    starts float8 not null,                    -- real seconds since the run's start
+    ends float8 not null,
+    off_at timestamptz, on_at timestamptz,     -- when the part was really switched off and on
+    running_at timestamptz);                   -- when the part of our shop was healthy again
+create table if not exists lab.request (
+    run bigint not null references lab.run on delete cascade,
+    shop text not null,                        -- ours, seed or queue
+    number int not null,                       -- the same number is the same order in each shop
+    due float8 not null,                       -- real seconds since the run's start
+    asked float8 not null,
+    answered float8,
+    status int,
+    outcome text,                              -- ok, sold out, failed, gave up; null: no answer yet
+    total bigint not null,
+    order_id uuid,
+    primary key (run, shop, number));
+create table if not exists lab.backlog (
+    run bigint not null references lab.run on delete cascade,
+    shop text not null, second int not null, waiting int not null,
+    primary key (run, shop, second));
+create table if not exists lab.latecomer (
+    run bigint not null, event_id uuid not null, order_id uuid not null, total bigint not null,
+    primary key (run, event_id));
+create table if not exists lab_seed.stock (sku text primary key, available int not null);
+create table if not exists lab_seed.payment (run bigint, number int, amount bigint not null, at timestamptz not null default clock_timestamp());
+create table if not exists lab_seed.letter (run bigint, number int, at timestamptz not null default clock_timestamp());
+create table if not exists lab_seed.sale (run bigint, number int, total bigint not null, at timestamptz not null default clock_timestamp());
+create table if not exists lab_seed.placed (run bigint, number int, total bigint not null, at timestamptz not null default clock_timestamp());
+create table if not exists lab_seed.queued (
+    run bigint, number int, total bigint not null, at timestamptz not null default clock_timestamp(), done_at timestamptz);
+create index if not exists placed_of_run on lab_seed.placed (run);
+create index if not exists payment_of_run on lab_seed.payment (run);
+create index if not exists sale_of_run on lab_seed.sale (run);
+create index if not exists queued_of_run on lab_seed.queued (run, number);
+create or replace view lab.second as
+select run, shop, second, sum(asked) as asked, sum(answered) as answered, sum(ok) as ok, sum(failed) as failed,
+       sum(lost) as lost, max(p50) as p50, max(p95) as p95
+from (select run, shop, floor(due)::int as second, count(*) as asked, 0 as answered, 0 as ok, 0 as failed,
+             0::numeric as lost, null::float8 as p50, null::float8 as p95
+      from lab.request group by run, shop, floor(due)
+      union all
+      select run, shop, floor(answered)::int, 0, count(*), count(*) filter (where outcome = 'ok'),
+             count(*) filter (where outcome in ('failed', 'gave up')),
+             coalesce(sum(total) filter (where outcome in ('failed', 'gave up')), 0),
+             percentile_cont(0.5) within group (order by answered - due),
+             percentile_cont(0.95) within group (order by answered - due)
+      from lab.request where answered is not null group by run, shop, floor(answered)) as both_ends
+group by run, shop, second;
+"""
+
+
+def create_tables() -> None:
+    """Create the missing schemas, tables and the view of figures per second."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute("select to_regclass('lab.second') is not null")
+        if not cursor.fetchone()[0]:
+            for statement in _TABLES.split(";\n"):
+                if statement.strip():
+                    cursor.execute(statement)
+
+
+def have_tables() -> bool:
+    """Return whether the tables exist: a page may be opened before the lab has run once."""
+    with connection.cursor() as cursor:
+        cursor.execute("select to_regclass('lab.second') is not null")
+        return bool(cursor.fetchone()[0])
