@@ -83,5 +83,3 @@ def forget_latecomer(run_id: int) -> None:
     with connection.cursor() as cursor:
         for table in ("relay_cursor", "relay_settled", "relay_consumerstate"):
             cursor.execute(f"delete from {table} where consumer = %s", [name_latecomer(run_id)])  # noqa: S608
-
-

@@ -98,7 +98,9 @@ def read_seconds(run_id: int) -> dict[str, list[dict[str, Any]]]:
 def read_backlog(run_id: int, shop: str) -> list[tuple[int, int]]:
     """Return (second, waiting) of one shop."""
     with connection.cursor() as cursor:
-        cursor.execute("select second, waiting from lab.backlog where run = %s and shop = %s order by 1", [run_id, shop])
+        cursor.execute(
+            "select second, waiting from lab.backlog where run = %s and shop = %s order by 1", [run_id, shop]
+        )
         return list(cursor.fetchall())
 
 

@@ -21,13 +21,19 @@ def find_goals(run: Run, plan: Plan, found: dict[str, Any]) -> list[dict[str, An
     if ours:
         goals += _judge_ours(plan, ours)
     if drain := found["drain"]:
-        goals.append(_goal(f"drained within {DRAIN_SECONDS} s", f"{drain['seconds']:g} s", drain["seconds"] <= DRAIN_SECONDS))
+        goals.append(
+            _goal(f"drained within {DRAIN_SECONDS} s", f"{drain['seconds']:g} s", drain["seconds"] <= DRAIN_SECONDS)
+        )
         if drain["predicted"] is not None and (real := drain["seconds"] - drain["start_seconds"]) >= SCORED_SECONDS:
             off = abs(drain["predicted"] - real) / real
-            goals.append(_goal("drain predicted within 10 %", f"{drain['predicted']:.0f} s, real {real:.0f} s", off <= 0.1))
+            goals.append(
+                _goal("drain predicted within 10 %", f"{drain['predicted']:.0f} s, real {real:.0f} s", off <= 0.1)
+            )
     if seed and run.scenario == "calm" and seed["p50"]:
         seconds = seed["p50"] * run.factor
-        goals.append(_goal("synchronous shop: 6 s per order, within 5 %", f"{seconds:.2f} s", is_near(seconds, SEED_SECONDS)))
+        goals.append(
+            _goal("synchronous shop: 6 s per order, within 5 %", f"{seconds:.2f} s", is_near(seconds, SEED_SECONDS))
+        )
     if ramp := found.get("ramp"):
         limit = WORKERS / SEED_SECONDS * run.factor
         text = f"synchronous shop: {WORKERS} workers / 6 s = {limit:.1f} orders/s, within 5 %"
@@ -45,7 +51,13 @@ def find_goals(run: Run, plan: Plan, found: dict[str, Any]) -> list[dict[str, An
         )  # fmt: skip
     if plan.bug:
         parked = found["progress"]["parked"]
-        goals.append(_goal("the bug parked keys, and after the fix none is parked", f"{parked} parked", parked > 0 and found["verify"]["ok"]))
+        goals.append(
+            _goal(
+                "the bug parked keys, and after the fix none is parked",
+                f"{parked} parked",
+                parked > 0 and found["verify"]["ok"],
+            )
+        )
     return goals
 
 

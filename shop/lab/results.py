@@ -187,7 +187,11 @@ def describe_flash(run: runs.Run, sums: dict[str, Sums]) -> dict[str, Any]:
     sold, seed_sold = ours.more["confirmed"], seed.more["stored"]
     return {
         "pieces": PIECES,
-        "ours": {"sold": sold, "oversold": max(0, sold - PIECES), "answers_per_second": round(ours.answered / ours.span)},
+        "ours": {
+            "sold": sold,
+            "oversold": max(0, sold - PIECES),
+            "answers_per_second": round(ours.answered / ours.span),
+        },
         "seed": {"sold": seed_sold, "oversold": max(0, seed_sold - PIECES)}
         | {"answers_per_second": round(seed.answered / seed.span)},
     }
@@ -207,7 +211,10 @@ def describe_ramp(run: runs.Run, plan: Plan) -> dict[str, Any]:
                 windows.setdefault(row["second"] // 5, []).append(row)
         best = max((sum(row["ok"] for row in rows) / 5 for rows in windows.values()), default=0.0)
         full = next((n for n, rows in sorted(windows.items()) if _is_saturated(rows)), None)
-        found[shop] = {"best": round(best, 1), "saturated_at": None if full is None else round(stream.find_rate(full * 5))}
+        found[shop] = {
+            "best": round(best, 1),
+            "saturated_at": None if full is None else round(stream.find_rate(full * 5)),
+        }
     found["seed"]["capacity"] = read_capacity(run, plan)
     return found
 

@@ -102,10 +102,14 @@ SCENARIOS = {
     ),
     "notifications": Scenario("E-mail down", "Letters can't be sent for ten minutes.", 900, _outage("notifications")),
     "analytics": Scenario("Analytics down", "Analytics is down for ten minutes.", 900, _outage("analytics")),
-    "kafka": Scenario("Kafka down", "Kafka is down for ten minutes. The synchronous shop has none.", 900, _outage("kafka")),
+    "kafka": Scenario(
+        "Kafka down", "Kafka is down for ten minutes. The synchronous shop has none.", 900, _outage("kafka")
+    ),
     "ramp": Scenario("Ramp", "The rate grows until each shop is saturated.", 900, _ramp),
     "flash": Scenario("Flash sale", f"{BUYERS:,} buyers want {PIECES} pieces.", 100, _flash),
-    "bug": Scenario("Bug in a handler", "A deployment breaks the letters of one order in eight, and is fixed.", 600, _bug),
+    "bug": Scenario(
+        "Bug in a handler", "A deployment breaks the letters of one order in eight, and is fixed.", 600, _bug
+    ),
     "latecomer": Scenario("A late consumer", "A new consumer joins while the shop sells.", 300, _latecomer),
     "free": Scenario("Free run", "Orders come until you stop the run. Switch parts off as you like.", 3600, _calm),
 }

@@ -52,7 +52,9 @@ class Command(BaseCommand):
         if missed:
             raise CommandError(f"a goal was missed in: {', '.join(missed)}")
 
-    def _run_one(self, name: str, *, rate: float, factor: int, seconds: float | None, seed: int, **options: Any) -> bool:
+    def _run_one(
+        self, name: str, *, rate: float, factor: int, seconds: float | None, seed: int, **options: Any
+    ) -> bool:
         """Run one scenario, print its figures, and return whether all goals were reached."""
         from shop.embedded import run_files
         from shop.lab import runs
@@ -95,7 +97,9 @@ class Command(BaseCommand):
         self.stdout.write(self.style.MIGRATE_HEADING(name))
         for goal in goals:
             style = self.style.SUCCESS if goal["reached"] else self.style.ERROR
-            self.stdout.write(f"  {style('reached' if goal['reached'] else 'missed '):<9} {goal['goal']}: {goal['found']}")
+            self.stdout.write(
+                f"  {style('reached' if goal['reached'] else 'missed '):<9} {goal['goal']}: {goal['found']}"
+            )
 
     def _report(self, *, file: Path, **options: Any) -> None:
         from shop.lab.report import write_report
