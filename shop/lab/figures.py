@@ -6,6 +6,7 @@ from typing import Any
 from django.db import connection
 
 from shop.lab import runs
+from shop.lab.switches import read_switches
 
 SHOPS = {"ours": "This shop", "seed": "The synchronous shop", "queue": "The same with a retry queue"}
 _SUMS = """
@@ -165,7 +166,7 @@ def describe(run: runs.Run) -> dict[str, Any]:
         | {"seed": run.seed, "seconds": run.seconds, "step": run.step},
         "shops": {shop: asdict(sums) for shop, sums in read_sums(run.id).items()},
         "switches": [
-            {"part": switch.part, "starts": switch.starts, "ends": switch.ends} for switch in runs.read_switches(run.id)
+            {"part": switch.part, "starts": switch.starts, "ends": switch.ends} for switch in read_switches(run.id)
         ],
         "result": run.result,
     }

@@ -9,6 +9,7 @@ import json
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -102,10 +103,8 @@ class Load:
         """Wait until the second `due` of the run. Return whether the load must stop."""
         pause = due - self._clock()
         if pause > 0.002:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause)
-            except TimeoutError:
-                pass
         return stopping.is_set()
 
     def _clock(self) -> float:

@@ -11,6 +11,7 @@ from shop.lab import figures, runs
 from shop.lab.charts import draw_charts
 from shop.lab.scenarios import PARTS, SCENARIOS
 from shop.lab.schema import have_tables
+from shop.lab.switches import end_switches, read_switches, switch_now
 from shop.lab.wording import list_counters, name_shop, tell_customer
 
 #: Acting in the lab needs the permission to pause consumers, because switches do that and more.
@@ -27,7 +28,7 @@ def show_lab(request: HttpRequest) -> HttpResponse:
         run = runs.read_newest()
     context: dict[str, Any] = {
         "run": run,
-        "scenarios": {name: scenario for name, scenario in SCENARIOS.items()},
+        "scenarios": SCENARIOS,
         "factors": runs.FACTORS,
         "minutes": MINUTES,
         "may_act": request.user.has_perm(ACT),
@@ -41,7 +42,7 @@ def show_lab(request: HttpRequest) -> HttpResponse:
 
 def describe_run(run: runs.Run) -> dict[str, Any]:
     """Return what the page shows of a run."""
-    sums, seconds, switches = figures.read_sums(run.id), figures.read_seconds(run.id), runs.read_switches(run.id)
+    sums, seconds, switches = figures.read_sums(run.id), figures.read_seconds(run.id), read_switches(run.id)
     off = {switch.part: switch for switch in switches if switch.off_at and not switch.on_at}
     columns = [
         {
@@ -114,9 +115,9 @@ def switch(request: HttpRequest) -> HttpResponse:
         if run is None or not run.is_live:
             raise runs.Refused("No run is live. Start one first.")
         if minutes == "on":
-            runs.end_switches(run.id, part)
+            end_switches(run.id, part)
         elif minutes.isascii() and minutes.isdecimal() and int(minutes) in MINUTES:
-            runs.switch_now(part, int(minutes))
+            switch_now(part, int(minutes))
         else:
             raise runs.Refused(
                 f"{minutes[:40]!r} minutes are not offered. Choose one of {', '.join(map(str, MINUTES))}."

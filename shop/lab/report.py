@@ -9,6 +9,7 @@ from django.utils import timezone
 from shop.lab import figures, runs
 from shop.lab.charts import draw_charts
 from shop.lab.scenarios import REPORTED, SCENARIOS
+from shop.lab.switches import read_switches
 from shop.lab.wording import format_money, format_wait, name_shop
 
 _STATIC = Path(__file__).parent / "static" / "lab" / "charts.css"
@@ -87,7 +88,7 @@ def make_note(result: dict[str, Any]) -> str:
 
 def describe_run(run: runs.Run) -> dict[str, Any]:
     """Return what the report shows of a run."""
-    seconds, switches = figures.read_seconds(run.id), runs.read_switches(run.id)
+    seconds, switches = figures.read_seconds(run.id), read_switches(run.id)
     return {
         "run": run,
         "scenario": SCENARIOS[run.scenario],

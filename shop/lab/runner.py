@@ -19,10 +19,12 @@ from shop.lab.figures import note_backlog
 from shop.lab.goods import prepare_goods
 from shop.lab.load import Target, run_load
 from shop.lab.processes import SeedShop, end, fork
-from shop.lab.results import Progress, find_result
+from shop.lab.progress import Progress
+from shop.lab.results import find_result
 from shop.lab.scenarios import SCENARIOS, Plan
 from shop.lab.schema import create_tables
 from shop.lab.switchboard import Switchboard, is_running, revert_all
+from shop.lab.switches import end_switches, read_switches, store_plan
 
 logger = logging.getLogger(__name__)
 ROUND_SECONDS = 0.2
@@ -92,7 +94,7 @@ class Experiment:
         self._seed.start()
         self._began = time.monotonic() + FIRST_SECONDS
         runs.begin(run.id, FIRST_SECONDS)
-        runs.store_plan(run, plan)
+        store_plan(run.id, plan)
         self._board = Switchboard(run.id, self._seed, self._began)
         try:
             self._children["load"] = fork(run_load, run.id, plan, self._list_targets(), run.seed, product, self._began)
@@ -157,7 +159,7 @@ class Experiment:
         deadline = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < deadline:
             self._advance()
-            switches = runs.read_switches(self._run.id)
+            switches = read_switches(self._run.id)
             are_on = all(switch.running_at for switch in switches if switch.off_at)
             is_fixed = not self._plan.bug or self._progress.is_redriven
             if are_on and is_fixed and self._noted > self._plan.seconds and not self._waiting.get("ours"):
@@ -172,7 +174,7 @@ class Experiment:
 
     def _revert(self) -> None:
         """Switch everything on and end all processes of the run, however it ended."""
-        runs.end_switches(self._run.id)
+        end_switches(self._run.id)
         revert_all()
         for process in self._children.values():
             end(process)

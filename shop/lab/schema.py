@@ -53,12 +53,13 @@ create table if not exists lab.latecomer (
     run bigint not null, event_id uuid not null, order_id uuid not null, total bigint not null,
     primary key (run, event_id));
 create table if not exists lab_seed.stock (sku text primary key, available int not null);
-create table if not exists lab_seed.payment (run bigint, number int, amount bigint not null, at timestamptz not null default clock_timestamp());
-create table if not exists lab_seed.letter (run bigint, number int, at timestamptz not null default clock_timestamp());
-create table if not exists lab_seed.sale (run bigint, number int, total bigint not null, at timestamptz not null default clock_timestamp());
-create table if not exists lab_seed.placed (run bigint, number int, total bigint not null, at timestamptz not null default clock_timestamp());
-create table if not exists lab_seed.queued (
-    run bigint, number int, total bigint not null, at timestamptz not null default clock_timestamp(), done_at timestamptz);
+create table if not exists lab_seed.placed (
+    run bigint, number int, total bigint not null, at timestamptz not null default clock_timestamp());
+create table if not exists lab_seed.payment (like lab_seed.placed including defaults);
+create table if not exists lab_seed.sale (like lab_seed.placed including defaults);
+create table if not exists lab_seed.letter (
+    run bigint, number int, at timestamptz not null default clock_timestamp());
+create table if not exists lab_seed.queued (like lab_seed.placed including defaults, done_at timestamptz);
 create index if not exists placed_of_run on lab_seed.placed (run);
 create index if not exists payment_of_run on lab_seed.payment (run);
 create index if not exists sale_of_run on lab_seed.sale (run);

@@ -7,7 +7,7 @@ killed or the machine is too busy. The parts of the synchronous shop are childre
 import time
 
 from shop.embedded import run_files
-from shop.lab import runs
+from shop.lab import switches
 from shop.lab.processes import SeedShop
 from shop.lab.scenarios import PARTS
 
@@ -31,29 +31,29 @@ class Switchboard:
     def __init__(self, run_id: int, seed: SeedShop, began: float) -> None:
         self._run_id, self._seed, self._began = run_id, seed, began
 
-    def advance(self) -> list[runs.Switch]:
+    def advance(self) -> list[switches.Switch]:
         """Switch off and on what is due, and return all switches."""
-        switches = runs.read_switches(self._run_id)
+        rows = switches.read_switches(self._run_id)
         now = time.monotonic() - self._began
-        off = {switch.part for switch in switches if switch.starts <= now < switch.ends}
-        for switch in switches:
+        off = {switch.part for switch in rows if switch.starts <= now < switch.ends}
+        for switch in rows:
             if switch.off_at is None and switch.starts <= now < switch.ends:
                 self._switch_off(switch, now)
             elif switch.off_at and not switch.on_at and now >= switch.ends:
                 if switch.part not in off:
                     self.switch_on(switch.part)
-                runs.note_switch(switch.id, "on_at")
+                switches.note_switch(switch.id, "on_at")
             elif switch.on_at and not switch.running_at and is_running(switch.part):
-                runs.note_switch(switch.id, "running_at")
-        return switches
+                switches.note_switch(switch.id, "running_at")
+        return rows
 
-    def _switch_off(self, switch: runs.Switch, now: float) -> None:
+    def _switch_off(self, switch: switches.Switch, now: float) -> None:
         until = time.time() + switch.ends - now
         for name in find_parts(switch.part):
             run_files.stop_until(name, until)
         if theirs := PARTS.get(switch.part):
             self._seed.stop_part(theirs)
-        runs.note_switch(switch.id, "off_at")
+        switches.note_switch(switch.id, "off_at")
 
     def switch_on(self, part: str) -> None:
         """Switch `part` on in both shops."""

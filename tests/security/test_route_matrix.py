@@ -60,6 +60,10 @@ MATRIX: dict[str, dict[str, str]] = {
     "webhooks/payments": {"POST": "400 400 400 400 400 400 400 400 400 400"},  # no signature
     "control/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
     "control/now.json": {"GET": "302 403 403 302 403 403 403 403 503 503"},  # there is no sample yet
+    "lab/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
+    "lab/start/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    "lab/stop/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    "lab/switch/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},

@@ -68,7 +68,7 @@ async def take_payment(service: Service, order: Body, until: float) -> Body:
     """Charge the card."""
     await service.sleep(until)
     await service.write(
-        "insert into lab_seed.payment (run, number, amount) values (%s, %s, %s)",
+        "insert into lab_seed.payment (run, number, total) values (%s, %s, %s)",
         [order["run"], order["number"], order["total"]],
     )
     return {"paid": True}

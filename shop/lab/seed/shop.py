@@ -1,4 +1,4 @@
-"""The synchronous shop that this project replaces: `process_order` calls four services in a row while the customer waits.
+"""The synchronous shop that this project replaces: `process_order` calls four services while the customer waits.
 
 It does one thing well: the answer is final. The customer knows at once that the goods are there and paid.
 """
