@@ -16,11 +16,10 @@ from relay.process.loop import prepare_for_batches, stop_on_signals
 from relay.publisher.topics import build_decoders
 from shop.embedded.parts import run_command
 from shop.events import OrderPlaced
+from shop.lab.seed.services import ONE_IN
 
 #: The consumer that the deployment breaks.
 BROKEN = "notifications"
-#: One order in this number is hit by the bug. With half of them, the circuit breaker would pause the consumer.
-ONE_IN = 8
 
 
 class PlantedBug(Exception):
@@ -28,7 +27,10 @@ class PlantedBug(Exception):
 
 
 def is_hit(key: str) -> bool:
-    """Return whether the bug hits the events of the key `key`."""
+    """Return whether the bug hits the events of the key `key`.
+
+    It hits few keys: if half of them failed, the circuit breaker would pause the consumer instead.
+    """
     return crc32(key.encode()) % ONE_IN == 0
 
 

@@ -6,6 +6,7 @@ limits the requests of one address. A customer's time begins when the order is d
 
 import asyncio
 import json
+import resource
 import signal
 import threading
 import time
@@ -61,6 +62,8 @@ class Target:
 
 def run_load(run: int, plan: Plan, targets: list[Target], seed: int, product: str, began: float) -> None:
     """Send the plan's orders to `targets`. `began` is the monotonic time of the run's start. SIGTERM stops the load."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4 * MOST_IN_FLIGHT, most), most))
     asyncio.run(Load(run, plan, targets, seed, product, began).work())
 
 

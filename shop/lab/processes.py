@@ -17,7 +17,7 @@ from shop.lab.seed.queue import run_queue
 from shop.lab.seed.services import SECONDS, run_service
 from shop.lab.seed.shop import run_shop
 
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 15.0
 
 
 def find_ports() -> dict[str, int]:
@@ -84,6 +84,12 @@ class SeedShop:
         if name not in self._processes:
             target, arguments = self._starts[name]
             self._processes[name] = fork(target, *arguments)
+
+    def deploy_bug(self, *, has_bug: bool) -> None:
+        """Deploy e-mail with a bug, or without it."""
+        self.stop_part("email")
+        self._starts["email"] = (run_service, ("email", self.ports["email"], self._factor, has_bug))
+        self.start_part("email")
 
     def stop_part(self, name: str) -> None:
         """Kill a process, as an outage does."""

@@ -140,9 +140,11 @@ class Experiment:
             return
         first, last = self._plan.bug
         if "broken" not in self._children and first <= now < last:
+            self._seed.deploy_bug(has_bug=True)
             self._progress.replace_consumer(BROKEN, last - now)
             self._children["broken"] = fork(run_broken_consumer)
         elif "broken" in self._children and now >= last and not self._progress.is_fixed:
+            self._seed.deploy_bug(has_bug=False)
             end(self._children["broken"])
             self._progress.restore_consumer(BROKEN)
         elif self._progress.is_fixed and not self._progress.is_redriven and is_running(BROKEN):

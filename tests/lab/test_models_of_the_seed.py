@@ -1,5 +1,7 @@
 """The arithmetic of the synchronous shop, the stream of orders and the curves: pure functions, no shop."""
 
+from itertools import pairwise
+
 import pytest
 
 from shop.lab.arrivals import Stream
@@ -25,7 +27,7 @@ def test_the_same_seed_gives_the_same_orders_at_the_same_times() -> None:
     assert orders == list(Stream(7, rate=50, seconds=20))
     assert orders != list(Stream(8, rate=50, seconds=20))
     assert 850 < len(orders) < 1150
-    assert all(earlier.due <= later.due < 20 for earlier, later in zip(orders, orders[1:], strict=False))
+    assert all(earlier.due <= later.due < 20 for earlier, later in pairwise(orders))
 
 
 def test_a_ramp_grows_and_a_stream_is_bounded() -> None:

@@ -6,24 +6,30 @@ Inventory takes 2 s, payments 3 s, e-mail 1 s, analytics no time. The time facto
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from zlib import crc32
 
 import psycopg
 
-from shop.lab.seed.web import Body, read_database, serve_calls
+from shop.lab.seed.web import Body, ServiceFailed, read_database, serve_calls
 
 #: Seconds of work at time factor 1.
 SECONDS = {"inventory": 2.0, "payments": 3.0, "email": 1.0, "analytics": 0.0}
 
 
-def run_service(name: str, port: int, factor: int) -> None:
-    """Run the service `name` until the process ends."""
-    Service(name, factor).run(port)
+#: A bug hits one order in this number.
+ONE_IN = 8
+
+
+def run_service(name: str, port: int, factor: int, has_bug: bool = False) -> None:
+    """Run the service `name` until the process ends. With a bug it fails for one order in ONE_IN."""
+    Service(name, factor, has_bug=has_bug).run(port)
 
 
 class Service:
     """One service with one connection to the database."""
 
-    def __init__(self, name: str, factor: int) -> None:
+    def __init__(self, name: str, factor: int, *, has_bug: bool = False) -> None:
+        self._has_bug = has_bug
         self._seconds = SECONDS[name] / factor
         works = {"inventory": check_stock, "payments": take_payment, "email": send_letter, "analytics": track_sale}
         self._work: Callable[[Service, Body, float], Awaitable[Body]] = works[name]
@@ -37,6 +43,8 @@ class Service:
         self._database = await psycopg.AsyncConnection.connect(**read_database(), autocommit=True)
 
     async def _answer(self, order: Body) -> Body:
+        if self._has_bug and crc32(str(order["number"]).encode()) % ONE_IN == 0:
+            raise ServiceFailed("the letter's template is missing")
         return await self._work(self, order, asyncio.get_running_loop().time() + self._seconds)
 
     async def sleep(self, until: float) -> None:

@@ -29,8 +29,11 @@ def serve_calls(port: int, answer: Callable[[Body], Awaitable[Body]], prepare: C
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 body = await reader.readexactly(find_length(head))
-                found = json.dumps(await answer(json.loads(body))).encode()
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(found), found))
+                try:
+                    status, found = 200, json.dumps(await answer(json.loads(body))).encode()
+                except ServiceFailed as error:
+                    status, found = 500, json.dumps({"error": str(error)}).encode()
+                writer.write(b"HTTP/1.1 %d -\r\nContent-Length: %d\r\n\r\n%s" % (status, len(found), found))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -48,8 +51,12 @@ def find_length(head: bytes) -> int:
     return 0
 
 
+class ServiceFailed(Exception):
+    """A service can't process an order. It answers 500."""
+
+
 class ServiceUnavailable(Exception):
-    """A service did not answer."""
+    """A service did not answer, or not with 200."""
 
 
 class Client:
@@ -62,7 +69,7 @@ class Client:
     def call(self, body: Body) -> Any:
         """Return the answer to `body`.
 
-        :raises ServiceUnavailable: there was no answer.
+        :raises ServiceUnavailable: there was no answer, or it says that the service failed.
         """
         is_used = self._line.sock is not None
         try:
@@ -75,4 +82,8 @@ class Client:
 
     def _call(self, body: Body) -> Any:
         self._line.request("POST", "/", json.dumps(body))
-        return json.loads(self._line.getresponse().read())
+        answer = self._line.getresponse()
+        found = json.loads(answer.read())
+        if answer.status != 200:
+            raise ServiceUnavailable(f"{self._name} answered {answer.status}: {found}")
+        return found
