@@ -31,15 +31,22 @@ class Chart:
     label: str
 
 
-def draw_charts(seconds: list[dict[str, Any]], switches: list[Any], factor: int, *, is_ours: bool) -> list[Chart]:
+def find_length(seconds: dict[str, list[dict[str, Any]]]) -> int:
+    """Return the number of real seconds that the charts of all shops of a run cover."""
+    return max((rows[-1]["second"] + 1 for rows in seconds.values() if rows), default=0)
+
+
+def draw_charts(
+    seconds: list[dict[str, Any]], switches: list[Any], factor: int, length: int, *, is_ours: bool
+) -> list[Chart]:
     """Return the three charts of a shop: answers per second, the wait of customers, and what waits.
 
+    They cover the real seconds [0, length), so that the charts of two shops are comparable.
     The axis of time is in shop minutes. Waits of the synchronous shop are in its own, accelerated seconds.
     """
     if not seconds:
         return []
     speed = 1 if is_ours else factor
-    length = max(row["second"] for row in seconds) + 1
     rows = {row["second"]: row for row in seconds}
     step = max(1, -(-length // MOST_POINTS))
 

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 
 from shop.control.access import staff_action, viewer_page
 from shop.lab import figures, runs
-from shop.lab.charts import draw_charts
+from shop.lab.charts import draw_charts, find_length
 from shop.lab.scenarios import PARTS, SCENARIOS
 from shop.lab.schema import have_tables
 from shop.lab.switches import end_switches, read_switches, switch_now
@@ -43,6 +43,7 @@ def show_lab(request: HttpRequest) -> HttpResponse:
 def describe_run(run: runs.Run) -> dict[str, Any]:
     """Return what the page shows of a run."""
     sums, seconds, switches = figures.read_sums(run.id), figures.read_seconds(run.id), read_switches(run.id)
+    length = find_length(seconds)
     off = {switch.part: switch for switch in switches if switch.off_at and not switch.on_at}
     columns = [
         {
@@ -50,7 +51,7 @@ def describe_run(run: runs.Run) -> dict[str, Any]:
             "name": name_shop(shop),
             "counters": list_counters(shop, sums[shop], run.factor),
             "customer": tell_customer(shop, figures.read_last_answer(run.id, shop), run.factor),
-            "charts": draw_charts(seconds.get(shop, []), switches, run.factor, is_ours=shop == "ours"),
+            "charts": draw_charts(seconds.get(shop, []), switches, run.factor, length, is_ours=shop == "ours"),
         }
         for shop in ("seed", "ours", "queue")
         if shop in sums

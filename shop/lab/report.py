@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from shop.lab import figures, runs
-from shop.lab.charts import draw_charts
+from shop.lab.charts import draw_charts, find_length
 from shop.lab.scenarios import REPORTED, SCENARIOS
 from shop.lab.switches import read_switches
 from shop.lab.wording import format_money, format_wait, name_shop
@@ -17,12 +17,16 @@ _TOKENS = Path(__file__).parent.parent / "control" / "static" / "control" / "con
 
 
 def write_report(file: Path) -> list[str]:
-    """Write the newest finished run of each scenario to `file`, and return the names of the scenarios."""
+    """Write the newest finished run of each scenario to `file`, and its table in Markdown next to it.
+
+    Return the names of the scenarios.
+    """
     found = {run.scenario: run for run in reversed(runs.read_runs("state = 'done'", [], limit=1000))}
     reported = [found[name] for name in REPORTED if name in found]
     if reported:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(render_report(reported), encoding="utf-8")
+        file.with_suffix(".md").write_text(make_markdown(reported), encoding="utf-8")
     return [run.scenario for run in reported]
 
 
@@ -89,6 +93,7 @@ def make_note(result: dict[str, Any]) -> str:
 def describe_run(run: runs.Run) -> dict[str, Any]:
     """Return what the report shows of a run."""
     seconds, switches = figures.read_seconds(run.id), read_switches(run.id)
+    length = find_length(seconds)
     return {
         "run": run,
         "scenario": SCENARIOS[run.scenario],
@@ -98,7 +103,7 @@ def describe_run(run: runs.Run) -> dict[str, Any]:
             {
                 "shop": shop,
                 "name": name_shop(shop),
-                "charts": draw_charts(seconds[shop], switches, run.factor, is_ours=shop == "ours"),
+                "charts": draw_charts(seconds[shop], switches, run.factor, length, is_ours=shop == "ours"),
             }
             for shop in ("seed", "ours", "queue")
             if shop in seconds

@@ -162,7 +162,8 @@ class Experiment:
         while time.monotonic() < deadline:
             self._advance()
             switches = read_switches(self._run.id)
-            are_on = all(switch.running_at for switch in switches if switch.off_at)
+            were_off = any(switch.off_at for switch in switches)
+            are_on = not were_off or self._progress.drained_at is not None
             is_fixed = not self._plan.bug or self._progress.is_redriven
             if are_on and is_fixed and self._noted > self._plan.seconds and not self._waiting.get("ours"):
                 return

@@ -19,7 +19,7 @@ def log_in(page: Page) -> None:
 def test_staff_switch_payments_off_and_see_the_difference(open_page: OpenPage, running_shop: RunningShop) -> None:
     page = open_page()
     log_in(page)
-    page.get_by_label("Orders per second").fill("5")
+    page.get_by_role("spinbutton", name="Orders per second").fill("5")
     page.get_by_label("Time factor").select_option("60")
     page.get_by_role("button", name="Free run").click()
     ours, theirs = page.locator("[data-shop=ours]"), page.locator("[data-shop=seed]")
