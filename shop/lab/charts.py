@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 480, 130, 46, 10, 22
+#: What waits in each shop.
+WAITING = {"ours": "orders: their later steps", "seed": "customers", "queue": "orders in the queue"}
 #: A chart has at most this many points: more seconds are joined.
 MOST_POINTS = 240
 
@@ -36,9 +38,7 @@ def find_length(seconds: dict[str, list[dict[str, Any]]]) -> int:
     return max((rows[-1]["second"] + 1 for rows in seconds.values() if rows), default=0)
 
 
-def draw_charts(
-    seconds: list[dict[str, Any]], switches: list[Any], factor: int, length: int, *, is_ours: bool
-) -> list[Chart]:
+def draw_charts(seconds: list[dict[str, Any]], switches: list[Any], factor: int, length: int, shop: str) -> list[Chart]:
     """Return the three charts of a shop: answers per second, the wait of customers, and what waits.
 
     They cover the real seconds [0, length), so that the charts of two shops are comparable.
@@ -46,7 +46,7 @@ def draw_charts(
     """
     if not seconds:
         return []
-    speed = 1 if is_ours else factor
+    speed = 1 if shop == "ours" else factor
     rows = {row["second"]: row for row in seconds}
     step = max(1, -(-length // MOST_POINTS))
 
@@ -61,7 +61,7 @@ def draw_charts(
         return values
 
     wait = {"p50": "half of the customers", "p95": "95 % of the customers"}
-    later = "later steps wait (orders)" if is_ours else "customers wait"
+    later = WAITING[shop]
     drawn = [
         ("Orders per second", "/s", [("asked", "asked", read("asked")), ("answered well", "ok", read("ok")),
                                      ("failed", "failed", read("failed"))]),

@@ -51,7 +51,7 @@ def describe_run(run: runs.Run) -> dict[str, Any]:
             "name": name_shop(shop),
             "counters": list_counters(shop, sums[shop], run.factor),
             "customer": tell_customer(shop, figures.read_last_answer(run.id, shop), run.factor),
-            "charts": draw_charts(seconds.get(shop, []), switches, run.factor, length, is_ours=shop == "ours"),
+            "charts": draw_charts(seconds.get(shop, []), switches, run.factor, length, shop),
         }
         for shop in ("seed", "ours", "queue")
         if shop in sums

@@ -55,8 +55,8 @@ def end(process: BaseProcess) -> None:
 class SeedShop:
     """The running synchronous shop, and with `queue_rate` also its variant with a retry queue."""
 
-    def __init__(self, factor: int, queue_rate: float = 0.0) -> None:
-        """Set the time factor and the arrivals per real second of the variant."""
+    def __init__(self, factor: int, run_id: int, queue_rate: float = 0.0) -> None:
+        """Set the time factor, the run, and the arrivals per real second of the variant."""
         self.ports = find_ports()
         self._factor = factor
         service_ports = {name: self.ports[name] for name in SECONDS}
@@ -65,7 +65,7 @@ class SeedShop:
             "shop": (run_shop, (self.ports["shop"], service_ports, factor)),
         }
         if queue_rate:
-            self._starts["queue"] = (run_queue, (self.ports["queue"], self.ports["inventory"], queue_rate))
+            self._starts["queue"] = (run_queue, (self.ports["queue"], self.ports["inventory"], queue_rate, run_id))
         self._processes: dict[str, BaseProcess] = {}
 
     def start(self) -> None:

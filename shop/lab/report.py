@@ -103,7 +103,7 @@ def describe_run(run: runs.Run) -> dict[str, Any]:
             {
                 "shop": shop,
                 "name": name_shop(shop),
-                "charts": draw_charts(seconds[shop], switches, run.factor, length, is_ours=shop == "ours"),
+                "charts": draw_charts(seconds[shop], switches, run.factor, length, shop),
             }
             for shop in ("seed", "ours", "queue")
             if shop in seconds

@@ -77,7 +77,7 @@ class Experiment:
     def __init__(self, run: runs.Run, stopping: threading.Event, pulse: Pulse) -> None:
         self._run, self._stopping, self._pulse = run, stopping, pulse
         self._plan: Plan = SCENARIOS[run.scenario].plan(run.rate, run.factor, run.seconds)
-        self._seed = SeedShop(run.factor, run.rate if self._plan.has_queue else 0.0)
+        self._seed = SeedShop(run.factor, run.id, run.rate if self._plan.has_queue else 0.0)
         self._children: dict[str, BaseProcess] = {}
         self._noted = -1
         self._waiting: dict[str, int] = {}

@@ -3,14 +3,16 @@
 Only a process of the lab creates them. No migration does, so a shop without LAB=1 never has these tables.
 """
 
+from zlib import crc32
+
 from django.db import connection, transaction
 
 #: Serialises two processes that create the tables at the same time.
 _LOCK = 7_318_042_215
 _TABLES = """
-create schema if not exists lab;
-create schema if not exists lab_seed;
-create table if not exists lab.run (
+create schema lab;
+create schema lab_seed;
+create table lab.run (
     id bigint generated always as identity primary key,
     scenario text not null,
     state text not null default 'wanted',      -- wanted, running, checking, done, stopped, failed
@@ -25,7 +27,7 @@ create table if not exists lab.run (
     stop_wanted boolean not null default false,
     step text not null default '',
     result jsonb);
-create table if not exists lab.switch (
+create table lab.switch (
     id bigint generated always as identity primary key,
     run bigint not null references lab.run on delete cascade,
     part text not null,
@@ -33,7 +35,7 @@ create table if not exists lab.switch (
     ends float8 not null,
     off_at timestamptz, on_at timestamptz,     -- when the part was really switched off and on
     running_at timestamptz);                   -- when the part of our shop was healthy again
-create table if not exists lab.request (
+create table lab.request (
     run bigint not null references lab.run on delete cascade,
     shop text not null,                        -- ours, seed or queue
     number int not null,                       -- the same number is the same order in each shop
@@ -45,26 +47,26 @@ create table if not exists lab.request (
     total bigint not null,
     order_id uuid,
     primary key (run, shop, number));
-create table if not exists lab.backlog (
+create table lab.backlog (
     run bigint not null references lab.run on delete cascade,
     shop text not null, second int not null, waiting int not null,
     primary key (run, shop, second));
-create table if not exists lab.latecomer (
+create table lab.latecomer (
     run bigint not null, event_id uuid not null, order_id uuid not null, total bigint not null,
     primary key (run, event_id));
-create table if not exists lab_seed.stock (sku text primary key, available int not null);
-create table if not exists lab_seed.placed (
+create table lab_seed.stock (sku text primary key, available int not null);
+create table lab_seed.placed (
     run bigint, number int, total bigint not null, at timestamptz not null default clock_timestamp());
-create table if not exists lab_seed.payment (like lab_seed.placed including defaults);
-create table if not exists lab_seed.sale (like lab_seed.placed including defaults);
-create table if not exists lab_seed.letter (
+create table lab_seed.payment (like lab_seed.placed including defaults);
+create table lab_seed.sale (like lab_seed.placed including defaults);
+create table lab_seed.letter (
     run bigint, number int, at timestamptz not null default clock_timestamp());
-create table if not exists lab_seed.queued (like lab_seed.placed including defaults, done_at timestamptz);
-create index if not exists placed_of_run on lab_seed.placed (run);
-create index if not exists payment_of_run on lab_seed.payment (run);
-create index if not exists sale_of_run on lab_seed.sale (run);
-create index if not exists queued_of_run on lab_seed.queued (run, number);
-create or replace view lab.second as
+create table lab_seed.queued (like lab_seed.placed including defaults, done_at timestamptz);
+create index placed_of_run on lab_seed.placed (run);
+create index payment_of_run on lab_seed.payment (run);
+create index sale_of_run on lab_seed.sale (run);
+create index queued_of_run on lab_seed.queued (run, number);
+create view lab.second as
 select run, shop, second, sum(asked) as asked, sum(answered) as answered, sum(ok) as ok, sum(failed) as failed,
        sum(lost) as lost, max(p50) as p50, max(p95) as p95
 from (select run, shop, floor(due)::int as second, count(*) as asked, 0 as answered, 0 as ok, 0 as failed,
@@ -81,19 +83,25 @@ group by run, shop, second;
 """
 
 
+#: The version of the tables. Another version of the lab drops them: runs are experiments, and nothing else reads them.
+_VERSION = f"{crc32(_TABLES.encode()):08x}"
+
+
 def create_tables() -> None:
-    """Create the missing schemas, tables and the view of figures per second."""
+    """Create the schemas, tables and the view of figures per second, unless this version has created them."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-        cursor.execute("select to_regclass('lab.second') is not null")
-        if not cursor.fetchone()[0]:
-            for statement in _TABLES.split(";\n"):
-                if statement.strip():
-                    cursor.execute(statement)
+        if have_tables():
+            return
+        cursor.execute("drop schema if exists lab, lab_seed cascade")
+        for statement in _TABLES.split(";\n"):
+            if statement.strip():
+                cursor.execute(statement)
+        cursor.execute(f"comment on schema lab is '{_VERSION}'")
 
 
 def have_tables() -> bool:
-    """Return whether the tables exist: a page may be opened before the lab has run once."""
+    """Return whether this version's tables exist: a page may be opened before the lab's process has created them."""
     with connection.cursor() as cursor:
-        cursor.execute("select to_regclass('lab.second') is not null")
+        cursor.execute("select obj_description(to_regnamespace('lab')) = %s", [_VERSION])
         return bool(cursor.fetchone()[0])

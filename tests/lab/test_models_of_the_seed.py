@@ -48,10 +48,10 @@ def test_curves_cover_the_run_and_mark_the_outage() -> None:
         {"second": n, "asked": 20, "ok": 20 - n, "failed": n, "p50": 0.6, "p95": 0.6, "waiting": n} for n in range(10)
     ]
     off = Switch(1, "inventory", 5.0, 7.0, None, None, None)
-    orders, waits, waiting = draw_charts(rows, [off], 10, 10, is_ours=False)
+    orders, waits, waiting = draw_charts(rows, [off], 10, 10, "seed")
     assert [curve.last for curve in orders.curves] == ["20/s", "11/s", "9/s"]
     assert waits.curves[1].last == "6 s"  # 0.6 real seconds are 6 seconds of the synchronous shop
     assert orders.ends_at == "1:40"
     ((left, width),) = orders.bands
     assert (left, width) == (46 + 434 * 0.5, pytest.approx(434 * 0.2, abs=0.2))
-    assert "customers wait now 9" in waiting.label
+    assert "customers now 9" in waiting.label

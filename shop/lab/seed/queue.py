@@ -56,14 +56,14 @@ def simulate(rate: float, outage_seconds: float, seed: int, queues: int = 20) ->
     return Simulation(predict_drain(outage_seconds) / 60, statistics.fmean(found), min(found), max(found), queues)
 
 
-def run_queue(port: int, inventory_port: int, rate: float) -> None:
-    """Serve customers, and finish `rate` * SPEED queued orders per second while the inventory service answers."""
-    _Queue(inventory_port, 1 / (rate * SPEED)).run(port)
+def run_queue(port: int, inventory_port: int, rate: float, run_id: int) -> None:
+    """Serve customers, and finish `rate` * SPEED orders of a run per second while the inventory service answers."""
+    _Queue(inventory_port, 1 / (rate * SPEED), run_id).run(port)
 
 
 class _Queue:
-    def __init__(self, inventory_port: int, pause: float) -> None:
-        self._inventory_port, self._pause = inventory_port, pause
+    def __init__(self, inventory_port: int, pause: float, run_id: int) -> None:
+        self._inventory_port, self._pause, self._run_id = inventory_port, pause, run_id
 
     def run(self, port: int) -> None:
         serve_calls(port, self._answer, self._prepare)
@@ -90,7 +90,8 @@ class _Queue:
             if await self._inventory_answers():
                 await self._database.execute(
                     "update lab_seed.queued set done_at = clock_timestamp() where (run, number) ="
-                    " (select run, number from lab_seed.queued where done_at is null order by run, number limit 1)"
+                    " (select run, number from lab_seed.queued where run = %s and done_at is null order by at limit 1)",
+                    [self._run_id],
                 )
 
     async def _inventory_answers(self) -> bool:
