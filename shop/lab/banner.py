@@ -20,7 +20,7 @@ class Banner:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Return the response, with the banner if a part is off. Such a page is neither compressed nor cached."""
         off = {name: until for name, until in run_files.read_ends().items() if until > time.time()}
-        if not off or request.headers.get("HX-Request"):
+        if not off or "HTTP_HX_REQUEST" in request.META:  # request.headers would keep the encodings
             return self.get_response(request)
         for header in ("HTTP_ACCEPT_ENCODING", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE"):
             request.META.pop(header, None)
