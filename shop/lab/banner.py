@@ -18,7 +18,7 @@ class Banner:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the response, with the banner if a part is off. Such a page is neither compressed nor cached."""
+        """Return the response, with the banner if a part is off. The banner's page is neither compressed nor cached."""
         off = {name: until for name, until in run_files.read_ends().items() if until > time.time()}
         if not off or "HTTP_HX_REQUEST" in request.META:  # request.headers would keep the encodings
             return self.get_response(request)

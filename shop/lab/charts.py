@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 480, 130, 46, 10, 22
-#: What waits in each shop.
+#: The name of the waiting orders or customers in each shop.
 WAITING = {"ours": "orders: their later steps", "seed": "customers", "queue": "orders in the queue"}
 #: A chart has at most this many points: more seconds are joined.
 MOST_POINTS = 240

@@ -1,4 +1,4 @@
-"""What happened during a run, and what the lab's process does on the way: deploy a bug, fix it, redrive."""
+"""The course of a run, and the changes that the lab's process does on the way: deploy a bug, fix it, redrive."""
 
 import time
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SPARE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Progress:
-    """What happened during a run. Times are real seconds since its start."""
+    """The course of a run. Times are real seconds since its start."""
 
     is_fixed: bool = False
     is_redriven: bool = False

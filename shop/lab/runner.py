@@ -1,7 +1,7 @@
 """The lab's process: takes one wanted run after the other, carries it out and stores its result.
 
-It has one thread, because it forks. Whatever ends a run, all switches are reverted. If this process is killed, the
-supervisor starts it again, and it reverts them then; a switch's own end is the supervisor's.
+It has one thread, because it forks. It reverts all switches at the end of each run, also after an error. If this
+process is killed, the supervisor starts it again, and it reverts them then. A switch's own end needs the supervisor only.
 """
 
 import logging
@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 30.0
 
 
 class Stopped(Exception):
-    """Somebody stopped the run, or the lab's process must end."""
+    """The run was stopped, or the lab's process must end."""
 
 
 class Laboratory:

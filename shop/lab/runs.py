@@ -148,7 +148,7 @@ def begin(run_id: int, seconds: float) -> None:
 
 
 def request_stop() -> None:
-    """Ask the live run to stop."""
+    """Let the live run stop."""
     with connection.cursor() as cursor:
         cursor.execute("update lab.run set stop_wanted = true where state = any(%s)", [list(LIVE_STATES)])
 
@@ -163,7 +163,7 @@ def note_watcher() -> None:
 
 
 def must_stop(run_id: int) -> bool:
-    """Return whether somebody wants the run to stop, or nobody has watched a watched run for UNWATCHED_SECONDS."""
+    """Return whether the run must stop: on request, or because no page has watched it for UNWATCHED_SECONDS."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select stop_wanted or coalesce(watched_at < clock_timestamp() - make_interval(secs => %s), false)"

@@ -55,7 +55,7 @@ def switch_now(part: str, minutes: float) -> None:
 
 
 def end_switches(run_id: int, part: str | None = None) -> None:
-    """Let the switches of a run, or only those of `part`, end now."""
+    """End the switches of a run now, or only the switches of `part`."""
     with connection.cursor() as cursor:
         cursor.execute(
             "update lab.switch s set ends = least(ends, extract(epoch from clock_timestamp() - started_at))"

@@ -5,7 +5,7 @@ from typing import Any
 from shop.lab.figures import SHOPS, Sums
 from shop.lab.seed.shop import APOLOGY, SOLD_OUT, THANKS
 
-#: What a customer of the synchronous shop, of its variant and of ours reads, by the outcome.
+#: The text that a customer of each shop reads, by the outcome.
 _SEED = {"ok": THANKS, "failed": APOLOGY, "sold out": SOLD_OUT, "gave up": "(still loading: the customer has left)"}
 _QUEUE = {**_SEED, "ok": "We have your order and will process it soon"}
 _OURS = {

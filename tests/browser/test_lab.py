@@ -55,7 +55,7 @@ def test_the_lab_works_without_javascript(open_page: OpenPage) -> None:
     log_in(page)
     page.get_by_label("Time factor").select_option("60")
     page.get_by_role("button", name="Free run").click()
-    # The page asks for itself again every three seconds.
+    # The page loads again every three seconds.
     expect(page.locator("[data-shop=ours]")).to_contain_text("Thank you, we have your order")
     page.get_by_role("button", name="Stop the run").click()
     expect(page.get_by_role("heading", name=re.compile(r"Free run, stopped"))).to_be_visible()

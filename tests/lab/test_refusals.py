@@ -89,7 +89,7 @@ def test_a_run_whose_page_is_closed_must_stop(staff: Client) -> None:
     with connection.cursor() as cursor:
         cursor.execute("update lab.run set watched_at = watched_at - interval '61 seconds'")
     assert runs.must_stop(run.id)
-    staff.get("/lab/")  # somebody looks again
+    staff.get("/lab/")  # a page looks again
     assert not runs.must_stop(run.id)
 
 

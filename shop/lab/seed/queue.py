@@ -1,6 +1,6 @@
 """The synchronous shop with a retry queue: the customer gets an answer at once, and a consumer works through the queue.
 
-The consumer is only a little faster than the arrivals. That is enough in calm hours, and it turns ten minutes of outage
+The consumer is only a little faster than the arrivals. This suffices in calm hours, and turns ten minutes of outage
 into two hours of backlog: backlog / (mu - lambda) = 600 s * lambda / (lambda / 12) = 7,200 s.
 """
 
