@@ -1,7 +1,7 @@
 """The lab's process: takes one wanted run after the other, carries it out and stores its result.
 
 It has one thread, because it forks. It reverts all switches at the end of each run, also after an error. If this
-process is killed, the supervisor starts it again, and it reverts them then. A switch's own end needs the supervisor only.
+process is killed, the supervisor starts it again, and it reverts them then. A switch ends without this process, too.
 """
 
 import logging
