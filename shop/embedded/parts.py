@@ -123,7 +123,7 @@ def list_parts() -> list[Part]:
             )
         )
     if settings.LAB:
-        parts.append(Part("lab", partial(run_command, "manage.py run_lab"), after=("database", "topics", "catalogue")))
+        parts.append(Part("lab", partial(run_command, "manage.py lab work"), after=("database", "topics", "catalogue")))
     elsewhere = settings.OUTSIDE_PARTS | (set() if settings.SANDBOX_IS_USED else {"gateway"})
     return [part for part in parts if part.name.split("-")[0] not in elsewhere]
 

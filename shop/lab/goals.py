@@ -44,6 +44,9 @@ def find_goals(run: Run, plan: Plan, found: dict[str, Any]) -> list[dict[str, An
     if flash := found.get("flash"):
         goals.append(_goal("nothing oversold", flash["ours"]["oversold"], flash["ours"]["oversold"] == 0))
         goals.append(_goal("every piece sold", flash["ours"]["sold"], flash["ours"]["sold"] == flash["pieces"]))
+    if known := found.get("analytics"):
+        text = f"{known['ours']['orders']} of {known['control']['orders']}, synchronous {known['seed']['orders']}"
+        goals.append(_goal("analytics knows what an undisturbed shop knows", text, known["ours"] == known["control"]))
     if late := found.get("latecomer"):
         goals.append(
             _goal("the late consumer knows every order", f"{late['orders']} of {late['control_orders']}",

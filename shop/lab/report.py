@@ -73,6 +73,9 @@ def make_note(result: dict[str, Any]) -> str:
             f"{who}: {found['sold']} sold, {found['oversold']} oversold, {found['answers_per_second']} answers/s"
             for who, found in (("synchronous", flash["seed"]), ("ours", flash["ours"]))
         )
+    if known := result.get("analytics"):
+        control, ours, seed = (known[who]["orders"] for who in ("control", "ours", "seed"))
+        return f"known afterwards: synchronous {seed:,}, ours {ours:,} of {control:,}"
     if ramp := result.get("ramp"):
         return f"synchronous at most {ramp['seed']['capacity']:.1f} orders/s, ours {ramp['ours']['best']:.0f}"
     if late := result.get("latecomer"):

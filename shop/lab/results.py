@@ -35,6 +35,8 @@ def find_result(run: runs.Run, plan: Plan, progress: Progress) -> dict[str, Any]
         found["queue"] = describe_queue(run, sums)
     if plan.joins_at is not None:
         found["latecomer"] = describe_latecomer(run, progress)
+    if run.scenario == "analytics":
+        found["analytics"] = describe_analytics(run, plan, sums)
     if plan.is_flash:
         found["flash"] = describe_flash(run, sums)
     if plan.last_rate:
@@ -94,6 +96,18 @@ def describe_latecomer(run: runs.Run, progress: Progress) -> dict[str, Any]:
         "seconds": None
         if progress.caught_up_at is None or progress.joined_at is None
         else round(progress.caught_up_at - progress.joined_at, 1),
+    }
+
+
+def describe_analytics(run: runs.Run, plan: Plan, sums: dict[str, Sums]) -> dict[str, Any]:
+    """Return what analytics knows in each shop. The control is the stream: an undisturbed shop knows all of it."""
+    control = list(plan.make_stream(run.seed, ""))
+    return {
+        "control": {"orders": len(control), "revenue": sum(arrival.total for arrival in control)},
+        **{
+            shop: {"orders": sums[shop].more["sales_known"], "revenue": sums[shop].more["revenue_known"]}
+            for shop in ("ours", "seed")
+        },
     }
 
 

@@ -13,14 +13,14 @@ from tests.shop.environment import SAFE, manage
 
 
 def test_production_refuses_the_lab() -> None:
-    done = manage("run_lab", **SAFE, LAB="1")
+    done = manage("lab", "work", **SAFE, LAB="1")
     assert done.returncode == 1
     assert done.stderr.startswith("LAB is 1: the lab switches parts of the shop off and places test orders. Unset LAB.")
 
 
 def test_without_lab_there_are_no_commands_and_no_pages() -> None:
-    for command in (("lab", "list"), ("run_lab",)):
-        done = manage(*command)
+    for action in ("list", "work"):
+        done = manage("lab", action)
         assert done.returncode == 1
         assert "the lab is off: set LAB=1" in done.stderr
     program = (

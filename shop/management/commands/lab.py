@@ -27,6 +27,7 @@ class Command(BaseCommand):
         run.add_argument("--seconds", type=float, help="Shop seconds of arrivals. The default is the scenario's.")
         run.add_argument("--seed", type=int, default=1, help="Decides times and goods of all orders (default: 1).")
         run.add_argument("--json", action="store_true", help="Print all figures as JSON.")
+        actions.add_parser("work", help="Carry out the wanted runs until SIGTERM. `LAB=1 make up` starts this process.")
         report = actions.add_parser("report", help="Write the report of the newest finished run of each scenario.")
         report.add_argument("file", type=Path)
 
@@ -36,7 +37,7 @@ class Command(BaseCommand):
         :raises CommandError: the lab is off, a value is wrong, or a goal of the scenario was missed.
         """
         if not settings.LAB:
-            raise CommandError("the lab is off: set LAB=1 here and for `manage.py up`")
+            raise CommandError("the lab is off: set LAB=1, here and for `manage.py up`")
         getattr(self, f"_{action}")(**options)
 
     def _list(self, **options: Any) -> None:
@@ -44,6 +45,12 @@ class Command(BaseCommand):
 
         for name, scenario in SCENARIOS.items():
             self.stdout.write(f"{name:<14} {scenario.seconds / 60:4.0f} min  {scenario.text}")
+
+    def _work(self, **options: Any) -> None:
+        from relay.process.loop import stop_on_signals
+        from shop.lab.runner import Laboratory
+
+        Laboratory(stop_on_signals()).work()
 
     def _run(self, *, name: str, **options: Any) -> None:
         from shop.lab.scenarios import REPORTED
