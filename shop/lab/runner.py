@@ -91,12 +91,12 @@ class Experiment:
         run, plan = self._run, self._plan
         self._tell("preparing both shops")
         product = prepare_goods(run.id, is_flash=plan.is_flash)
-        self._seed.start()
-        self._began = time.monotonic() + FIRST_SECONDS
-        runs.begin(run.id, FIRST_SECONDS)
-        store_plan(run.id, plan)
-        self._board = Switchboard(run.id, self._seed, self._began)
         try:
+            self._seed.start()
+            self._began = time.monotonic() + FIRST_SECONDS
+            runs.begin(run.id, FIRST_SECONDS)
+            store_plan(run.id, plan)
+            self._board = Switchboard(run.id, self._seed, self._began)
             self._children["load"] = fork(run_load, run.id, plan, self._list_targets(), run.seed, product, self._began)
             self._tell("orders arrive")
             while self._children["load"].is_alive():

@@ -77,8 +77,9 @@ def request_run(
 
     :raises Refused: a value is wrong, or another run is live.
     """
-    if scenario in SCENARIOS and seconds is None:
-        seconds = SCENARIOS[scenario].seconds
+    if scenario in SCENARIOS and seconds is None and rate > 0:
+        # A run without an own duration keeps the limits: a free run ends at one of them.
+        seconds = min(SCENARIOS[scenario].seconds, MOST_SECONDS * factor, 0.9 * MOST_ORDERS / rate * factor)
     check_run(scenario, rate, factor, seconds or 0)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -123,7 +124,7 @@ def read_runs(condition: str, values: list[Any], limit: int = 20) -> list[Run]:
             [*values, limit],
         )
         rows = cursor.fetchall()
-    return [Run(*row[:-1], json.loads(row[-1]) if isinstance(row[-1], str) else row[-1]) for row in rows]
+    return [Run(*[*row[:-1], json.loads(row[-1]) if isinstance(row[-1], str) else row[-1]]) for row in rows]
 
 
 def update_run(run_id: int, **columns: Any) -> None:

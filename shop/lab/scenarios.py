@@ -58,12 +58,12 @@ class Scenario:
     plan: Callable[[float, int, float], Plan]
 
 
-def _outage(part: str, **more: bool) -> Callable[[float, int, float], Plan]:
+def _outage(part: str, *, has_queue: bool = False) -> Callable[[float, int, float], Plan]:
     """Return a plan with `part` off for two thirds of the time, in the middle: 10 of 15 minutes."""
 
     def plan(rate: float, factor: int, seconds: float) -> Plan:
         real = seconds / factor
-        return Plan(rate, real, [(part, real / 9, real / 9 + real * 2 / 3)], **more)
+        return Plan(rate, real, [(part, real / 9, real / 9 + real * 2 / 3)], has_queue=has_queue)
 
     return plan
 
@@ -111,7 +111,7 @@ SCENARIOS = {
         "Bug in a handler", "A deployment breaks the letters of one order in eight, and is fixed.", 600, _bug
     ),
     "latecomer": Scenario("A late consumer", "A new consumer joins while the shop sells.", 300, _latecomer),
-    "free": Scenario("Free run", "Orders come until you stop the run. Switch parts off as you like.", 3600, _calm),
+    "free": Scenario("Free run", "Orders come until you stop the run. Switch parts off as you like.", 18_000, _calm),
 }
 #: The scenarios of `make lab`.
 REPORTED = ("calm", "payments", "inventory", "analytics", "kafka", "ramp", "flash", "bug", "latecomer")

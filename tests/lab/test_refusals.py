@@ -59,7 +59,6 @@ START = {"scenario": "calm", "rate": "20", "factor": "10", "seed": "1"}
         ({"rate": "fast"}, "The rate &#x27;fast&#x27; is not a number"),
         ({"factor": "7"}, "The time factor 7 is unknown"),
         ({"seed": "-1"}, "The seed -1 is not between"),
-        ({"scenario": "free", "factor": "1"}, "The limit is 1800 s"),
     ],
 )
 def test_a_run_with_a_wrong_value_is_refused_with_the_value(staff: Client, change: dict[str, str], words: str) -> None:
@@ -74,6 +73,10 @@ def test_a_second_run_and_unknown_switches_are_refused(staff: Client) -> None:
 
     assert "No run is live" in post("/lab/switch/", part="kafka", minutes="5")
     assert "Run " in post("/lab/start/", **START)
+    with pytest.raises(runs.Refused, match=r"take 3600 s\. The limit is 1800 s"):
+        runs.request_run("calm", factor=1, seconds=3600, watched=False)
+    with pytest.raises(runs.Refused, match=r"about 90,000 orders\. The limit is 40,000"):
+        runs.request_run("calm", rate=100, factor=1, seconds=900, watched=False)
     with pytest.raises(runs.Refused, match="Another run is live"):
         runs.request_run("calm", watched=False)
     assert "There is no part &#x27;web&#x27;" in post("/lab/switch/", part="web", minutes="5")
