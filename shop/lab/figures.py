@@ -73,8 +73,8 @@ def read_sums(run_id: int) -> dict[str, Sums]:
         if "seed" in found:
             cursor.execute(_SEED, {"run": run_id})
             row = cursor.fetchone()
-            names = ("stored", "stored_total", "sales_known", "revenue_known", "charged_without_order")
-            found["seed"].more = dict(zip(names, row[:5], strict=True))
+            seed_names = ("stored", "stored_total", "sales_known", "revenue_known", "charged_without_order")
+            found["seed"].more = dict(zip(seed_names, row[:5], strict=True))
             if "queue" in found:
                 found["queue"].more = dict(zip(("queued", "unfinished"), row[5:], strict=True))
     return found

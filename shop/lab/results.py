@@ -150,7 +150,8 @@ def describe_ramp(run: runs.Run, plan: Plan) -> dict[str, Any]:
 
 
 def _is_saturated(rows: list[dict[str, Any]]) -> bool:
-    return sum(row["ok"] for row in rows) < 0.9 * sum(row["asked"] for row in rows) - 5
+    answered, asked = (sum(row[name] for row in rows) for name in ("ok", "asked"))
+    return bool(answered < 0.9 * asked - 5)
 
 
 def read_capacity(run: runs.Run, plan: Plan) -> float:

@@ -28,7 +28,7 @@ def run(shop: RunningShop, name: str) -> dict[str, Any]:
 
 def read(shop: RunningShop, statement: str, *values: Any) -> list[Any]:
     with psycopg.connect(shop.addresses["postgres"], autocommit=True) as db:
-        return db.execute(statement, values).fetchall()  # type: ignore[call-overload, no-any-return]
+        return db.execute(statement, values).fetchall()
 
 
 def test_the_figures_of_two_runs_are_those_of_the_tables(running_shop: RunningShop, tmp_path: Path) -> None:
