@@ -11,12 +11,14 @@ from django.db import connection
 
 from shop.lab import runs
 from shop.lab.figures import Sums, read_seconds, read_sums
-from shop.lab.goals import find_goals
+from shop.lab.goals import SEED_SECONDS, find_goals
 from shop.lab.progress import Progress, read_number
 from shop.lab.scenarios import PIECES, Plan
 from shop.lab.seed.queue import simulate
 from shop.lab.switches import read_switches
 
+#: Times of one order in a window of `read_capacity`.
+SPANS = 5
 #: Longest wait until nothing is in flight.
 VERIFY_SECONDS = 120
 
@@ -145,7 +147,7 @@ def describe_ramp(run: runs.Run, plan: Plan) -> dict[str, Any]:
             "best": round(best, 1),
             "saturated_at": None if full is None else round(stream.find_rate(full * 5)),
         }
-    found["seed"]["capacity"] = read_capacity(run, plan)
+    found["seed"]["capacity"] = read_capacity(run)
     return found
 
 
@@ -154,13 +156,17 @@ def _is_saturated(rows: list[dict[str, Any]]) -> bool:
     return bool(answered < 0.9 * asked - 5)
 
 
-def read_capacity(run: runs.Run, plan: Plan) -> float:
-    """Return the orders per real second that the synchronous shop stored in its ten best successive seconds."""
+def read_capacity(run: runs.Run) -> float:
+    """Return the orders per real second that the synchronous shop stored in its best window of SPANS times 6 s.
+
+    Its workers finish in bursts, so a window that is no multiple of the time of an order would count a burst too many.
+    """
+    seconds = SPANS * SEED_SECONDS / run.factor
     with connection.cursor() as cursor:
         cursor.execute(
-            "select coalesce(max(number), 0) / 10.0 from (select sum(count(*)) over"
-            " (order by floor(extract(epoch from at)) range between current row and 9 following) as number"
-            " from lab_seed.placed where run = %s group by floor(extract(epoch from at))) as windows",
-            [run.id],
+            "select coalesce(max(number), 0) from (select count(*) over"
+            " (order by at range between current row and make_interval(secs => %s) following) as number"
+            " from lab_seed.placed where run = %s) as windows",
+            [seconds * 0.999, run.id],
         )
-        return float(cursor.fetchone()[0])
+        return float(cursor.fetchone()[0] / seconds)

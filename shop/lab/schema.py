@@ -93,11 +93,23 @@ def create_tables() -> None:
         cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
         if have_tables():
             return
+        first = _find_next_id()
         cursor.execute("drop schema if exists lab, lab_seed cascade")
         for statement in _TABLES.split(";\n"):
             if statement.strip():
                 cursor.execute(statement)
+        cursor.execute(f"alter table lab.run alter id restart with {first}")
         cursor.execute(f"comment on schema lab is '{_VERSION}'")
+
+
+def _find_next_id() -> int:
+    """Return the id of the next run. An id is never used twice: orders' idempotency keys and products contain it."""
+    with connection.cursor() as cursor:
+        cursor.execute("select to_regclass('lab.run') is not null")
+        if not cursor.fetchone()[0]:
+            return 1
+        cursor.execute("select coalesce(max(id), 0) + 1 from lab.run")
+        return int(cursor.fetchone()[0])
 
 
 def have_tables() -> bool:
