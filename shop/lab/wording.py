@@ -5,6 +5,8 @@ from typing import Any
 from shop.lab.figures import SHOPS, Sums
 from shop.lab.seed.shop import APOLOGY, SOLD_OUT, THANKS
 
+#: A space at which no line breaks.
+_SPACE = "\N{NO-BREAK SPACE}"
 #: The text that a customer of each shop reads, by the outcome.
 _SEED = {"ok": THANKS, "failed": APOLOGY, "sold out": SOLD_OUT, "gave up": "(still loading: the customer has left)"}
 _QUEUE = {**_SEED, "ok": "We have your order and will process it soon"}
@@ -38,12 +40,12 @@ def format_wait(seconds: float | None) -> str:
     """Return a wait, for example 8 ms or 6.0 s."""
     if seconds is None:
         return "no answer yet"
-    return f"{seconds * 1000:.0f} ms" if seconds < 0.95 else f"{seconds:.1f} s"
+    return f"{seconds * 1000:.0f}{_SPACE}ms" if seconds < 0.95 else f"{seconds:.1f}{_SPACE}s"
 
 
 def format_money(minor: int) -> str:
     """Return minor units as euros."""
-    return f"{minor / 100:,.0f} €"
+    return f"{minor / 100:,.0f}{_SPACE}€"
 
 
 def list_counters(shop: str, sums: Sums, factor: int) -> list[tuple[str, str, bool]]:
