@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 BENCH ?= whole checkout pages hot_product relay latency relays publish consumer healing streams control growth backlog outages predictions payments verify
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: help up reset test test-secure test-long simulate faults bench check package requirements
+.PHONY: help up reset test test-secure test-long simulate faults bench lab check package requirements
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,9 @@ faults: $(VENV)/installed-dev ## inject all faults at all points with three brok
 
 bench: $(VENV)/installed-dev ## run all benchmarks, about an hour; BENCH="relay latency" selects some
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json || exit 1; done
+
+lab: $(VENV)/installed-dev ## compare with the synchronous shop in nine scenarios, at most 15 minutes; the report is var/lab/report.html
+	@$(BIN)/python -m benchmarks.lab
 
 check: $(VENV)/installed-dev ## check format, lint, types, import rules, migrations, deployment, API schema, event schemas, language
 	$(BIN)/ruff format --check .

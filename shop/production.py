@@ -129,6 +129,11 @@ def find_debug(settings: Any) -> str:
     return "DEBUG is 1: error pages show settings and source code" if settings.DEBUG else ""
 
 
+def find_lab(settings: Any) -> str:
+    """Return the problem if staff can switch parts of the shop off for the comparison."""
+    return "LAB is 1: the lab switches parts of the shop off and places test orders" if settings.LAB else ""
+
+
 def _uses_stripe(settings: Any) -> bool:
     return not settings.SANDBOX_IS_USED
 
@@ -166,6 +171,7 @@ RULES = (
     Rule(14, find_open_kafka, _KAFKA, "ACCEPT_OPEN_KAFKA"),
     Rule(15, find_missing_proxy, _PROXY, "ACCEPT_NO_PROXY"),
     Rule(16, find_debug, "Unset DEBUG."),
+    Rule(17, find_lab, "Unset LAB."),
 )
 
 

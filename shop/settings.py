@@ -36,6 +36,7 @@ VAR_DIR = Path(read_text("VAR_DIR", str(BASE_DIR / "var"))).absolute()
 
 PRODUCTION = read_bool("PRODUCTION")
 DEBUG = read_bool("DEBUG")
+LAB = read_bool("LAB")  # the comparison with the synchronous shop: shop/lab
 SECRET_KEY = read_text("SECRET_KEY", "" if PRODUCTION else KNOWN_KEY)
 ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "" if PRODUCTION else "*")
 
@@ -125,6 +126,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
+if LAB:
+    INSTALLED_APPS.append("shop.lab")
+    MIDDLEWARE.insert(0, "shop.lab.banner.Banner")
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -1,5 +1,6 @@
 """All URLs of the shop. Pages load the fragments of other apps by URL, so the apps do not import each other."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
@@ -35,6 +36,8 @@ urlpatterns = [
     path("", include("notifications.urls")),
     path("", include("payments.webhooks")),
 ]
+if settings.LAB:
+    urlpatterns.append(path("lab/", include("shop.lab.urls")))
 handler400 = "shop.catalogue.pages.show_bad_request"
 handler404 = "shop.catalogue.pages.show_not_found"
 handler500 = "shop.catalogue.pages.show_server_error"

@@ -80,7 +80,7 @@ def pages_are_never_old() -> None:
 @pytest.fixture(scope="session")
 def running_shop() -> Iterator[RunningShop]:
     """Yield the whole shop, started by `manage.py up` with an empty folder."""
-    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]))
+    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), LAB="1")
     shop.end_leftovers()
     shop.start(timeout=240)
     yield shop

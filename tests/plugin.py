@@ -52,6 +52,8 @@ FOLDER = ("secure" if SECURE else "test") + ("" if WORKER == "gw0" else f"-{WORK
 os.environ["VAR_DIR"] = str(Path(__file__).resolve().parent.parent / "var" / FOLDER)
 # All requests of tests come from one address and would exceed its rate limits.
 os.environ["RATE_LIMITS"] = "off"
+# The pages of the lab exist in this process. Only the shop of the fixture `running_shop` has the lab's process.
+os.environ["LAB"] = "1"
 os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
 os.environ["SEED"] = os.environ.get("SEED") or "1"
 

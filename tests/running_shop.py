@@ -25,7 +25,7 @@ class RunningShop:
         self.var_dir = Path(var_dir)
         self.screen = self.var_dir.with_name(f"{self.var_dir.name}.log")
         self._only = only
-        self.environment = {**os.environ, "PORT": str(port), "VAR_DIR": str(var_dir), **env}
+        self.environment = {**os.environ, "LAB": "0", "PORT": str(port), "VAR_DIR": str(var_dir), **env}
         self._process: subprocess.Popen[bytes] | None = None
         self._prefork: Prefork | None = None
 

@@ -122,6 +122,8 @@ def list_parts() -> list[Part]:
                 stop_stage=1 if name == "gateway" else 0,
             )
         )
+    if settings.LAB:
+        parts.append(Part("lab", partial(run_command, "manage.py lab work"), after=("database", "topics", "catalogue")))
     elsewhere = settings.OUTSIDE_PARTS | (set() if settings.SANDBOX_IS_USED else {"gateway"})
     return [part for part in parts if part.name.split("-")[0] not in elsewhere]
 

@@ -3,13 +3,15 @@
 lock             locked while a supervisor lives
 processes.json   all children, for the next supervisor
 parts.json       state, pid and number of restarts of each part
-stopped/<name>   the supervisor stops the part <name> and keeps it stopped while the file exists
+stopped/<name>   the supervisor stops the part <name> and keeps it stopped while the file exists. A file with a number
+                 ends at this time (seconds since the epoch): the supervisor deletes it then
 ready            the addresses; exists from the moment that all parts are healthy until the stop
 """
 
 import fcntl
 import json
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,29 @@ def read_stopped() -> set[str]:
     with suppress(FileNotFoundError):
         return {flag.name for flag in STOPPED.iterdir()}
     return set()
+
+
+def stop_until(name: str, until: float) -> None:
+    """Let the supervisor stop the part `name`, and start it again at `until` (seconds since the epoch)."""
+    unfinished = FOLDER / f".{name}.{os.getpid()}"
+    unfinished.write_text(f"{until:.3f}")
+    unfinished.replace(STOPPED / name)
+
+
+def read_ends() -> dict[str, float]:
+    """Return the end of each stop file that has one (seconds since the epoch), by the name of its part."""
+    ends = {}
+    for name in read_stopped():
+        with suppress(FileNotFoundError, ValueError):
+            ends[name] = float((STOPPED / name).read_text())
+    return ends
+
+
+def delete_ended() -> None:
+    """Delete the stop files whose end has passed."""
+    for name, until in read_ends().items():
+        if time.time() >= until:
+            (STOPPED / name).unlink(missing_ok=True)
 
 
 def read_parts() -> dict[str, dict[str, Any]]:

@@ -91,6 +91,7 @@ class Supervisor:
 
     def _advance(self) -> None:
         """Stop the parts that have a stop file, and start the waiting parts whose dependencies are ready."""
+        run_files.delete_ended()
         to_stop = run_files.read_stopped()
         for process in self._all():
             if process.part.name in to_stop:

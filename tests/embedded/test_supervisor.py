@@ -23,7 +23,7 @@ import django
 django.setup()
 from shop.embedded import run_files
 from shop.embedded.parts import Part
-from shop.embedded.processes import ProcessRecord
+from shop.embedded.processes import ProcessRecord, wait_until
 from shop.embedded.supervisor import StartFailed, Supervisor
 
 def sleep(): print("still asleep"); time.sleep(60)
@@ -31,6 +31,12 @@ def crash(): print("about to crash"); sys.exit(3)
 def ignore(): signal.signal(signal.SIGTERM, signal.SIG_IGN); print("not listening"); time.sleep(60)
 def note(word): print("note", word)
 def job(word): return Part(word, lambda: note(word), is_job=True)
+def switch():
+    state = lambda: run_files.read_parts()["sleeper"]["state"]
+    run_files.stop_until("sleeper", time.time() + 2)
+    print("off", wait_until(lambda: state() == "stopped", seconds=20))
+    print("on", wait_until(lambda: state() == "starting", seconds=20), run_files.read_stopped())
+    stop()
 def stop(): os.kill(os.getppid(), signal.SIGTERM); time.sleep(60)
 
 run_files.FOLDER.mkdir(parents=True)
@@ -130,3 +136,9 @@ def test_only_a_health_check_after_its_start_makes_a_part_healthy(tmp_path: Path
     assert reports.is_well("relay", since=94.0)
     assert not reports.is_well("relay", since=96.0)
     assert not reports.is_well("orders", since=0.0)
+
+
+def test_a_stop_with_an_end_ends_without_the_process_that_wanted_it(tmp_path: Path) -> None:
+    lines = supervise('Part("sleeper", sleep), Part("switch", switch)', tmp_path)
+    assert "off True" in lines
+    assert "on True set()" in lines

@@ -85,6 +85,10 @@ MATRIX: dict[str, dict[str, str]] = {
     "control/ledger/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
     "control/ledger/verify/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
     "control/ledger/accept/<int:window>/<slug:part>/": {"POST": "302 403 403 302 403 403 403 403 404 404"},
+    "lab/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
+    "lab/start/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    "lab/stop/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    "lab/switch/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},

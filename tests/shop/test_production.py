@@ -24,6 +24,7 @@ def safe(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         KAFKA_SECURITY_PROTOCOL="SASL_SSL",
         PRODUCTION=True,
         DEBUG=False,
+        LAB=False,
         SECRET_KEY="k9-" * 20,
         SECRET_KEY_FALLBACKS=[],
         ALLOWED_HOSTS=["shop.example"],
@@ -75,6 +76,7 @@ def with_password(user: str, password: str) -> dict[str, Any]:
         ({"TWILIO_SENDER": ""}, "", "TWILIO_SENDER is not set: SMS_PROVIDER=twilio requires it"),
         ({"TRUSTED_PROXIES": 0}, "ACCEPT_NO_PROXY", "TRUSTED_PROXIES is 0"),
         ({"DEBUG": True}, "", "DEBUG is 1"),
+        ({"LAB": True}, "", "LAB is 1"),
     ],
 )
 def test_a_risk_is_refused_unless_its_variable_accepts_it(
