@@ -24,9 +24,9 @@ _OURS = """
 select count(*), count(o.id), count(distinct o.id), count(*) filter (where o.total is distinct from r.total),
        count(*) filter (where o.status in ('confirmed', 'shipped', 'delivered')),
        count(*) filter (where o.status = 'cancelled'), count(*) filter (where o.status = 'placed'),
-       count(s.event_id), coalesce(sum(s.revenue), 0)::bigint
+       count(s.placed_at), coalesce(sum(s.total) filter (where s.placed_at is not null), 0)::bigint
 from lab.request r left join orders_order o on o.id = r.order_id
-left join analytics_sale s on s.order_id = r.order_id and s.kind = 'placed'
+left join analytics_orderfact s on s.order_id = r.order_id
 where r.run = %s and r.shop = 'ours' and r.outcome = 'ok'
 """
 _SEED = """

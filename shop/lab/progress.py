@@ -83,10 +83,11 @@ class Progress:
 def predict(part: str) -> float | None:
     """Return the seconds that the control room predicts for the consumer `part`, if it came back now."""
     from shop.control.pages import read_newest
-    from shop.control.rates import predict_drain
 
     sample, _ = read_newest()
-    return predict_drain(sample.figures, part) if sample and sample.figures else None
+    predictions = (sample.figures or {}).get("predictions", {}) if sample else {}
+    seconds: float | None = predictions.get(part, {}).get("seconds")
+    return seconds
 
 
 def read_number(statement: str, run_id: int) -> int:
