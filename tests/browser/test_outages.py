@@ -5,8 +5,8 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import OpenPage
-from tests.browser.test_browse_to_confirmed import expect_no_sideways_scrolling
 from tests.browser.test_live_pages import place_order
 from tests.running_shop import RunningShop
 
@@ -67,4 +67,4 @@ def test_staff_pause_a_consumer_and_the_customer_sees_why_the_order_waits(
     staff.set_viewport_size({"width": 360, "height": 780})
     for address in ("/control/consumers/", "/control/consumers/inventory/"):
         staff.goto(address)
-        expect_no_sideways_scrolling(staff)
+        expect_accessible(staff)

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import OpenPage
-from tests.browser.test_browse_to_confirmed import expect_no_sideways_scrolling
 from tests.client import Customer, make_order
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
@@ -35,7 +35,7 @@ def test_the_recorder_follows_an_order_and_needs_no_javascript(open_page: OpenPa
             expect(visitor.locator(".mark--waiting").first).to_be_attached()
             expect(visitor.locator(".moment--waiting", has_text="payments").first).to_contain_text("OrderPlaced")
         page.evaluate("window.wasNotReloaded = true")
-        expect_no_sideways_scrolling(plain)
+        expect_accessible(plain)
     finally:
         running_shop.part_start("payments")
     expect(page.get_by_role("status")).to_contain_text("Each step so far is done")
@@ -46,6 +46,6 @@ def test_the_recorder_follows_an_order_and_needs_no_javascript(open_page: OpenPa
         assert visitor.locator(".mark").count() == visitor.locator(".moment").count()
         visitor.get_by_role("link", name="Open the payload of event 1", exact=True).click()
         expect(visitor.locator(".payload")).to_contain_text("payment_reference")
-        expect_no_sideways_scrolling(visitor)
+        expect_accessible(visitor)
     page.set_viewport_size({"width": 360, "height": 800})
-    expect_no_sideways_scrolling(page)
+    expect_accessible(page)

@@ -37,7 +37,7 @@ TABLES = {
     "inventory.reservation": "support warehouse",
     "inventory.stock": "support warehouse",
     "notifications.message": "support",
-    "orders.order": "support warehouse finance",
+    "orders.order": "support warehouse finance operator",
     "orders.promotion": "finance",
     "payments.case": "finance",
     "payments.payment": "support finance",

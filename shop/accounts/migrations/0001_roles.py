@@ -30,11 +30,12 @@ GROUPS = {
         *(*_SEE_ORDERS, *_SEE_PAYMENTS, "payments.refund_payment", "payments.view_case", "payments.change_case"),
         *("orders.view_promotion", "analytics.view_sale", "analytics.view_salesminute"),
     ],
-    # Runs the relay: sends refused events again, redrives and skips parked keys, pauses and resumes consumers.
+    # Runs the relay: sends refused events again, redrives and skips parked keys, pauses and resumes consumers. Sees the
+    # way of an order, but no addresses.
     "operator": [
         *("relay.view_outbox", "relay.change_outbox", "relay.view_parkedkey", "relay.change_parkedkey"),
         *("relay.view_consumerstate", "relay.change_consumerstate", "relay.view_shardlease", "relay.view_relaymember"),
-        *("relay.view_intervention", "analytics.view_activityminute"),
+        *("relay.view_intervention", "analytics.view_activityminute", "orders.view_order"),
     ],
 }
 _APPS = ["relay", "catalogue", "contacts", "orders", "inventory", "payments", "notifications", "analytics"]

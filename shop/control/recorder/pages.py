@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from orders.models import Order
-from shop.control.access import require_permission, viewer_page
+from shop.control.access import staff_page
 from shop.control.payloads import SEE_PAYLOADS, list_fields
 from shop.control.recorder.effects import name_event
 from shop.control.recorder.facts import Facts, brief_statements, read_body, read_facts
@@ -16,10 +16,9 @@ from shop.control.recorder.search import SEE_PAYMENTS, BadSearch, describe_miss,
 from shop.web.order_access import VIEW_ORDER
 
 
-@viewer_page
+@staff_page(VIEW_ORDER)
 def search_orders(request: HttpRequest) -> HttpResponse:
     """Show the search and the newest orders. A search with one result leads to its record."""
-    require_permission(request, VIEW_ORDER)
     text = request.GET.get("q", "").strip()
     return answer_search(request, text) if text else show_search(request, orders=list_newest())
 
@@ -46,10 +45,9 @@ def show_search(
     return render(request, "control/recorder/search.html", context, status=status)
 
 
-@viewer_page
+@staff_page(VIEW_ORDER)
 def show_order(request: HttpRequest, number: str) -> HttpResponse:
     """Show the record of the order with this number. An id or a payment reference leads to the number's page."""
-    require_permission(request, VIEW_ORDER)
     order = Order.objects.filter(number=number).first() if number.isascii() and number.isprintable() else None
     if order is None:
         return answer_search(request, number)
