@@ -149,7 +149,7 @@ class Walk:
             self.asleep[relay] = self.step + self.random.randint(10, 60)
             end_leases(relay.leases.owner)
 
-    def end(self, seconds: float = 20) -> None:
+    def end(self, seconds: float = 60) -> None:
         """End all faults and wait until each row is published.
 
         :raises AssertionError: rows are unpublished after `seconds`, or a relay has skipped a row.
