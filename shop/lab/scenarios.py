@@ -39,8 +39,9 @@ class Plan:
     joins_at: float | None = None
 
     def count_orders(self) -> float:
-        """Return the expected number of orders."""
-        return min(self.most, (self.rate + (self.last_rate or self.rate)) / 2 * self.seconds)
+        """Return the expected number of orders, before the limit of the load cuts them off."""
+        expected = (self.rate + (self.last_rate or self.rate)) / 2 * self.seconds
+        return min(self.most, expected) if self.is_flash else expected
 
     def make_stream(self, seed: int, product: str) -> Stream:
         """Return the stream of orders; `product` is the only product of a flash sale."""

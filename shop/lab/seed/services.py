@@ -67,25 +67,28 @@ async def check_stock(service: Service, order: Body, until: float) -> Body:
     await service.sleep(until)
     if found[0] is None or found[0] < 1:
         return {"in_stock": False}
-    for sku, quantity in order["lines"]:
-        await service.write("update lab_seed.stock set available = available - %s where sku = %s", [quantity, sku])
+    await service.write(
+        "update lab_seed.stock s set available = available - quantity"
+        " from unnest(%s::text[], %s::int[]) as line (sku, quantity) where s.sku = line.sku",
+        [skus, [quantity for _, quantity in order["lines"]]],
+    )
     return {"in_stock": True}
 
 
 async def take_payment(service: Service, order: Body, until: float) -> Body:
     """Charge the card."""
-    await service.sleep(until)
     await service.write(
         "insert into lab_seed.payment (run, number, total) values (%s, %s, %s)",
         [order["run"], order["number"], order["total"]],
     )
+    await service.sleep(until)
     return {"paid": True}
 
 
 async def send_letter(service: Service, order: Body, until: float) -> Body:
     """Send the letter of confirmation."""
-    await service.sleep(until)
     await service.write("insert into lab_seed.letter (run, number) values (%s, %s)", [order["run"], order["number"]])
+    await service.sleep(until)
     return {"sent": True}
 
 
