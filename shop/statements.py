@@ -29,6 +29,7 @@ def run_prepared(sql: LiteralString, values: Mapping[str, str | None]) -> list[t
     All `values` and all returned columns are texts. The statement casts its parameters: ``%(total)s::bigint``.
 
     :raises DatabaseError: the same errors as from a Django cursor.
+    :raises RuntimeError: psycopg prepares statements on this connection, and deallocates all of them after a rollback.
     """
     known = connection.connection
     if known is not None and not connection.in_atomic_block and _has_ended(known.pgconn):
@@ -36,6 +37,8 @@ def run_prepared(sql: LiteralString, values: Mapping[str, str | None]) -> list[t
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     connected: psycopg.Connection = connection.connection
+    if connected.prepare_threshold is not None:
+        raise RuntimeError("this connection prepares statements automatically: use a Django cursor")
     server = connected.pgconn
     name, text, parameters = _compile(sql)
     prepared = _prepared.setdefault(connected, set())

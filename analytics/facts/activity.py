@@ -5,7 +5,6 @@ from django.db.backends.utils import CursorWrapper
 from analytics.facts.columns import split_columns
 from analytics.facts.days import ensure_days
 from analytics.facts.rows import Rows
-from shop.statements import run_prepared
 
 _NAMES = ("event_id", "at", "visitor", "kind", "sku", "quantity", "amount", "currency", "order_id")
 _WRITE = f"""
@@ -26,4 +25,4 @@ def write_activities(cursor: CursorWrapper, schema: str, rows: Rows) -> None:
     """Add the activities of visitors, each to the partition of its day."""
     if rows.activities:
         ensure_days(cursor, schema, "analytics_activity", {at for _, at, *_ in rows.activities})
-        run_prepared(_WRITE.format(schema=schema), split_columns(_NAMES, rows.activities))
+        cursor.execute(_WRITE.format(schema=schema), split_columns(_NAMES, rows.activities))

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from relay.arrays import to_array
-from shop.statements import run_prepared
 
 # An arbitrary number of an advisory lock: a process holds it until its transaction ends, while it creates partitions.
 _CREATING = 7_262_179_017
@@ -45,5 +45,6 @@ def list_missing(schema: str, table: str, days: Iterable[date]) -> list[date]:
     """Return the days without a partition, sorted."""
     wanted = sorted(days)
     names = [f"{schema}.{name_partition(table, day)}" for day in wanted]
-    found = run_prepared(_IS_MISSING, {"names": to_array(names)})
-    return [day for day, (is_missing,) in zip(wanted, found, strict=True) if is_missing == "t"]
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_MISSING, {"names": to_array(names)})
+        return [day for day, (is_missing,) in zip(wanted, cursor.fetchall(), strict=True) if is_missing]

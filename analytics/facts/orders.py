@@ -1,9 +1,10 @@
 """The statement that writes order_fact."""
 
+from django.db import connection
+
 from analytics.facts.columns import split_columns
 from analytics.facts.rows import Rows
 from analytics.models import MILESTONES
-from shop.statements import run_prepared
 
 _AMOUNTS = ("discount", "shipping", "tax", "total", "units")
 _TEXTS = ("currency", "first_order_month", "channel")
@@ -41,4 +42,5 @@ def write_orders(schema: str, rows: Rows) -> None:
     """Add the steps of orders, and what OrderPlaced says about them."""
     if rows.steps:
         values = split_columns(_STEP, rows.steps) | split_columns(_PLACED, rows.placed)
-        run_prepared(_WRITE.format(schema=schema), values)
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE.format(schema=schema), values)

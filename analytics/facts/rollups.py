@@ -1,8 +1,9 @@
 """The statements that write order_line_fact, product_hour, minute and arrival."""
 
+from django.db import connection
+
 from analytics.facts.columns import split_columns
 from analytics.facts.rows import Rows
-from shop.statements import run_prepared
 
 _ADDED = (
     *("views", "carts", "ordered_units", "ordered_amount"),
@@ -79,11 +80,13 @@ def write_products(schema: str, rows: Rows) -> None:
         values = split_columns(_LINE, rows.lines) | split_columns(_SHORT, rows.shortages)
         values |= split_columns(("confirmed_order", "confirmed_at"), rows.confirmed)
         values |= split_columns(_HOUR, [(*key, *counts) for key, counts in rows.hours.items()])
-        run_prepared(_WRITE_PRODUCTS.format(schema=schema), values)
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_PRODUCTS.format(schema=schema), values)
 
 
 def write_minutes(schema: str, rows: Rows) -> None:
     """Count the events by minute and kind, and by minute and minute of arrival."""
     if rows.minutes:
         values = split_columns(_MINUTE, [(*key, *counts) for key, counts in rows.minutes.items()])
-        run_prepared(_WRITE_MINUTES.format(schema=schema), values)
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_MINUTES.format(schema=schema), values)

@@ -84,3 +84,14 @@ def test_a_cut_connection_is_an_operational_error_and_the_next_one_prepares_agai
         run_prepared("select pg_terminate_backend(pg_backend_pid())", {})
     connection.close_if_unusable_or_obsolete()
     assert run_prepared("select %(number)s::int", {"number": "1"}) == [("1",)]
+
+
+def test_a_connection_on_which_psycopg_prepares_statements_is_refused() -> None:
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = 5
+    try:
+        # After a rollback, psycopg would deallocate the statements of this module, too.
+        with pytest.raises(RuntimeError, match="use a Django cursor"):
+            run_prepared(_INSERT, {"slug": "a", "name": "A"})
+    finally:
+        connection.connection.prepare_threshold = None
