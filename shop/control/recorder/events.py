@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -73,8 +74,9 @@ def describe_wait(facts: Facts, moment: Moment, cursor: Cursor | None, event: Ou
     """Return `moment` with the reason why the consumer has not applied the event."""
     name, consumer, last = name_event(event), moment.lane, cursor.last if cursor else 0
     if cursor and cursor.parked_at:
-        place = f"{reverse('admin:relay_parkedkey_changelist')}?q={event.key}"
-        parked = replace(moment, state="stopped", place=place, place_name="Parked keys")
+        where = urlencode({"consumer": consumer, "topic": event.topic, "key": event.key})
+        place = f"{reverse('control:parked-key')}?{where}"
+        parked = replace(moment, state="stopped", place=place, place_name="Parked key")
         if event.sequence > last + 1:
             return replace(parked, text=f"{name} waits behind a parked event")
         retry = f"the next try is at {cursor.next_try_at:%H:%M:%S}" if cursor.next_try_at else "it waits for a person"
@@ -82,8 +84,8 @@ def describe_wait(facts: Facts, moment: Moment, cursor: Cursor | None, event: Ou
         return replace(parked, text=f"{name} is parked after {tries}: {cursor.reason} ({retry})")
     if pause := facts.pauses.get(consumer):
         text = f"{name} waits: paused since {pause.paused_at:%H:%M:%S} by {pause.paused_by}: {pause.reason}"
-        place = reverse("admin:relay_consumerstate_changelist")
-        return replace(moment, state="stopped", text=text, place=place, place_name="Consumers")
+        place = reverse("control:consumer", args=[consumer])
+        return replace(moment, state="stopped", text=text, place=place, place_name="Consumer")
     if event.published_at is None:
         return replace(moment, state="waiting", text=f"{name} waits for Kafka")
     return replace(moment, state="waiting", text=f"{name} is on its way to {consumer}")

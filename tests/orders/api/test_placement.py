@@ -185,6 +185,7 @@ def test_an_order_is_read_with_its_token(api: Api, make_body: MakeBody) -> None:
     assert answer.json() == {
         **{name: placed[name] for name in placed if name != "access_token"},
         "reason": "",
+        "waiting": None,
         "confirmed_at": None,
         "shipped_at": None,
         "delivered_at": None,
