@@ -133,7 +133,7 @@ SEEN = {
     "support": {*_PAGE, *_LETTERS, "address"},
     "warehouse": {*_PAGE, "address"},
     "finance": _PAGE,
-    "operator": set[str](),
+    "operator": _PAGE,
     "admin": {*_PAGE, *_LETTERS, "address"},
     "owner": {"page", "progress", "messages", "address", "cancel button", "API", "API messages"},
 }

@@ -107,7 +107,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "orders/<uuid:order_id>/": {"GET": PAGE_OF_ORDER},
     "orders/<uuid:order_id>/progress/": {"GET": PAGE_OF_ORDER},
     # Staff cancel in the admin, with a permission and a reason.
-    "orders/<uuid:order_id>/cancel/": {"POST": "404 404 302 404 404 403 403 403 404 403"},
+    "orders/<uuid:order_id>/cancel/": {"POST": "404 404 302 404 404 403 403 403 403 403"},
     "messages/<uuid:order_id>/": {"GET": PAGE_OF_ORDER},
     "staff/mailbox/": {"GET": "302 302 302 302 403 200 403 403 403 200"},
     "log-in/": {"GET": "200 302 302 200 302 302 302 302 302 302", "POST": "422 422 422 422 422 422 422 422 422 422"},
