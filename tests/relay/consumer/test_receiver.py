@@ -1,6 +1,5 @@
 """The receiver's threads and rounds: polling ahead, the size of batches, the pace and redrives."""
 
-import itertools
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -100,15 +99,15 @@ def test_only_a_large_batch_makes_the_receiver_poll_ahead(
 
 
 class Rounds(Shelf):
-    """A source that records the times of its polls, and stops the receiver at the last chunk."""
+    """A source that stops the receiver at the last chunk."""
 
     def __init__(self, portions: Sequence[int], stopping: Event) -> None:
         super().__init__(portions)
-        self.last, self.stopping, self.at = len(portions), stopping, list[float]()
+        self.left, self.stopping = len(portions), stopping
 
     def poll(self, *, seconds: float, records: int) -> list[Delivery]:
-        self.at.append(time.monotonic())
-        if len(self.at) >= self.last:
+        self.left -= 1
+        if self.left <= 0:
             self.stopping.set()
         return super().poll(seconds=seconds, records=records)
 
@@ -119,16 +118,29 @@ class Rounds(Shelf):
         return [Place("test.library", 0, 1)]
 
 
+class Pauses(Event):
+    """Records the pauses between rounds, in seconds, and takes none of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.asked.append(timeout)
+        return self.is_set()
+
+
 @pytest.mark.parametrize(("records", "paced"), [(1, True), (FEW_RECORDS, False)])
 def test_rounds_keep_their_pace_while_few_events_arrive(settings: Settings, records: int, paced: bool) -> None:
     settings.RELAY = {**settings.RELAY, "FOREIGN_TOPICS": ["test.library"]}  # the outbox does not have these events
-    stopping = Event()
+    stopping, pauses = Event(), Pauses()
     rounds = Rounds([records] * 4, stopping)
-    receiver = make_receiver(Consumer("readers", pace_ms=300))
+    receiver = make_receiver(Consumer("readers", pace_ms=60_000))
     while not stopping.is_set():
-        receiver._round(rounds, Event())
-    gaps = [later - sooner for sooner, later in itertools.pairwise(rounds.at)]
-    assert (min(gaps) >= 0.25) if paced else (sum(gaps) < 0.3 * len(gaps))
+        receiver._round(rounds, pauses)
+    # Each pause ends a minute after the beginning of the round, or later if the round was long.
+    assert [0 < seconds <= 120 for seconds in pauses.asked] == ([True] * 4 if paced else [])
 
 
 def park_a_key(readers: Readers) -> None:
