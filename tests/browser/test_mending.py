@@ -83,7 +83,8 @@ def test_a_parked_key_is_mended(open_page: OpenPage, running_shop: RunningShop) 
         expect(page.get_by_role("status")).to_contain_text("is tried within a second")
         assert wait_until(lambda: database.execute(STUCK, [order]).fetchone() is None, seconds=60)
     page.goto("/control/parked/")
-    expect(page.get_by_role("heading", name="Nothing is parked")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("analytics · OrderPlaced"))).to_have_count(0)
 
 
 def test_a_replay_applies_what_is_missing_with_and_without_javascript(
