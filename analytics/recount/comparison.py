@@ -64,8 +64,9 @@ def recount(generation: Generation | None = None) -> Recount:
 
     One snapshot has the tables, the cursors and the outbox, so events may arrive meanwhile.
     """
-    chosen, result = generation or current(), Recount()
+    result = Recount()
     with snapshot() as cursor:
+        chosen = generation or current()
         topics = sorted({event.topic for event in READERS})
         values: dict[str, Any] = {"consumer": chosen.consumer, "topics": topics, "since": read_since(cursor, topics)}
         cursor.execute(EVENTS, values)

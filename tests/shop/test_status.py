@@ -26,7 +26,7 @@ from shop.management.commands import status as command
 pytestmark = pytest.mark.django_db(transaction=True)
 PARTS = {
     *("postgres", "kafka", "valkey", "web", "gateway", "live", "relay", "celery", "beat"),
-    *("orders", "inventory", "payments", "notifications", "analytics"),
+    *("orders", "inventory", "payments", "notifications", "analytics", "bought_together"),
 }
 
 
