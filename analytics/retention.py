@@ -4,23 +4,16 @@ With a day goes the link of its visits and orders. The counts per minute and pro
 says how many activities the day had.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
-from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
-from analytics.facts.days import name_partition
+from analytics.facts.days import find_oldest_day, name_partition
 from analytics.generation import BY_DAY, TABLES, list_partitions
 from analytics.models import GenerationChoice
 from relay.partitions import brief_locks, retry_while_busy
 
 _SEALED = "select distinct day from {schema}.{seals} where name = 'activity'"
-
-
-def find_oldest_day() -> date:
-    """Return the oldest day whose activity is kept."""
-    return timezone.now().astimezone(UTC).date() - timedelta(days=settings.ANALYTICS_ACTIVITY_DAYS)
 
 
 def drop_old_days() -> list[date]:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from analytics.checksum import SEALED, read_checksum, use_utc
+from analytics.facts.days import find_oldest_day
 from analytics.generation import TABLES, Generation, current
-from analytics.retention import find_oldest_day
 from analytics.seal import seal_day
 
 _DAYS = f"select distinct day from {{schema}}.{TABLES['day_seal']} order by day"  # noqa: S608 - our own names
