@@ -33,9 +33,10 @@ class Checksum(NamedTuple):
 
 def read_checksums(generation: Generation | None = None, *, day: date | None = None) -> list[Checksum]:
     """Return the checksums of all tables of `generation`, of all days or one `day`, sorted by table and day."""
-    with reading(generation) as cursor:
+    chosen = generation or current()
+    with reading(chosen) as cursor:
         use_utc(cursor)
-        return [one for name in DAYS for one in read_checksum(cursor, name, generation, day=day)]
+        return [one for name in DAYS for one in read_checksum(cursor, name, chosen, day=day)]
 
 
 def use_utc(cursor: CursorWrapper) -> None:

@@ -1,7 +1,7 @@
-"""The generation of the facts: a consumer, and the schema of PostgreSQL that has its tables.
+"""The generation of the facts: the schema of PostgreSQL that has the tables, and the name of the cursors that guard it.
 
-All readers use `reading()`, so that a switch to another generation changes this module only. A consumer with the same
-handlers and another generation fills a second set of tables next to the current one.
+All readers use `reading()`, so that a switch to another generation changes one row. The consumer "analytics" writes the
+current generation. A second generation is filled next to it, with the cursors "analytics_next".
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+
+from shop.statements import run_prepared
 
 #: Tables of each generation, by the name that checksums and seals use.
 TABLES = {
@@ -26,23 +28,49 @@ TABLES = {
 }
 #: Tables with a partition per day, and the column that decides.
 BY_DAY = {"activity": "at", "session": "day"}
+#: The names of the cursors: of the consumer, which writes the current generation, and of the other generation.
+CONSUMER, NEXT = "analytics", "analytics_next"
+#: The schemas. A shop has one generation, or two while one is built or kept.
+SCHEMAS = ("public", "analytics_second")
+# An arbitrary number of an advisory lock: shared for a transaction of the consumer, exclusive for a switch.
+_SWITCHING = 7_262_179_020
+_SHARE = "select pg_advisory_xact_lock_shared(%(number)s::bigint)::text"
+_CURRENT = "select schema from public.analytics_generationchoice"
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The name of the consumer, and the schema with its tables."""
+    """The name of the cursors, and the schema with the tables."""
 
     consumer: str
     schema: str
 
 
-#: The generation that migrations create, filled by the consumer "analytics".
-FIRST = Generation("analytics", "public")
+#: The generation that migrations create, in the schema whose tables migrations change.
+FIRST = Generation(CONSUMER, SCHEMAS[0])
 
 
 def current() -> Generation:
     """Return the generation that pages read."""
-    return FIRST
+    with connection.cursor() as cursor:
+        cursor.execute(_CURRENT)
+        row = cursor.fetchone()
+    return Generation(CONSUMER, row[0]) if row else FIRST
+
+
+def share_current() -> str:
+    """Return the schema of the current generation. It stays the current one until the open transaction ends.
+
+    The second statement sees a switch that the first one waited for.
+    """
+    run_prepared(_SHARE, {"number": str(_SWITCHING)})
+    rows = run_prepared(_CURRENT, {})
+    return str(rows[0][0]) if rows else FIRST.schema
+
+
+def lock_current(cursor: CursorWrapper) -> None:
+    """Wait for the transactions of the consumer that write the current generation, and let no other begin to write."""
+    cursor.execute("select pg_advisory_xact_lock(%s)", [_SWITCHING])
 
 
 @contextmanager
@@ -51,15 +79,21 @@ def reading(generation: Generation | None = None) -> Iterator[CursorWrapper]:
 
     :param generation: default: the current one.
     """
-    schema = (generation or current()).schema
     with transaction.atomic(), connection.cursor() as cursor:
+        schema = (generation or current()).schema
         if schema != FIRST.schema:
             cursor.execute("select set_config('search_path', %s, true)", [f"{schema}, public"])
         yield cursor
 
 
 def create_tables(generation: Generation) -> None:
-    """Create the schema of `generation` with empty tables. They have the columns and indexes of the first one."""
+    """Create the schema of `generation` with empty tables. They have the columns and indexes of the first one.
+
+    The tables of the first generation always exist, so they are emptied.
+    """
+    if generation.schema == FIRST.schema:
+        empty_tables(generation)
+        return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"create schema {generation.schema}")
         for name, table in TABLES.items():
@@ -68,15 +102,30 @@ def create_tables(generation: Generation) -> None:
 
 
 def empty_tables(generation: Generation) -> None:
-    """Delete all rows of `generation` in the open transaction."""
-    with connection.cursor() as cursor:
-        for table in TABLES.values():
-            cursor.execute(f"delete from {generation.schema}.{table}")  # noqa: S608 - our own names
+    """Delete all rows of `generation` at once, and drop the partitions of its days."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("set local lock_timeout = '5s'")
+        cursor.execute(f"truncate {', '.join(f'{generation.schema}.{table}' for table in TABLES.values())}")
+        for name in BY_DAY:
+            for partition in list_partitions(cursor, generation.schema, TABLES[name]):
+                cursor.execute(f"drop table {generation.schema}.{partition}")
 
 
 def drop_tables(generation: Generation) -> None:
-    """Drop the schema of `generation` with its tables. The first generation stays."""
+    """Drop the schema of `generation` with its tables. The tables of the first generation stay and become empty."""
     if generation.schema == FIRST.schema:
-        raise ValueError(f"the schema {FIRST.schema} belongs to the whole shop and can't be dropped")
-    with connection.cursor() as cursor:
+        empty_tables(generation)
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("set local lock_timeout = '5s'")
         cursor.execute(f"drop schema {generation.schema} cascade")
+
+
+def list_partitions(cursor: CursorWrapper, schema: str, table: str) -> list[str]:
+    """Return the names of the partitions of `table` in `schema`, sorted: the oldest day first."""
+    cursor.execute(
+        "select relname from pg_inherits join pg_class c on c.oid = inhrelid"
+        " where inhparent = to_regclass(%s) order by relname",
+        [f"{schema}.{table}"],
+    )
+    return [name for (name,) in cursor.fetchall()]

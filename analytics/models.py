@@ -276,3 +276,52 @@ class DaySeal(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["day"], name="dayseal_restated", condition=~Q(restated_at=None))]
+
+
+class ProductPair(models.Model):
+    """One row per product and other product: the number of placed orders that contain both.
+
+    The consumer "bought_together" writes the table. A pair has two rows, one for each direction. An order counts
+    when it is placed, also if it is cancelled later: the customer wanted both products.
+    """
+
+    pk = models.CompositePrimaryKey("sku", "other")
+    sku = models.TextField()
+    other = models.TextField()
+    orders = models.BigIntegerField()
+
+
+class GenerationChoice(models.Model):
+    """One row: which generation readers read, and the other generation, which is built or kept.
+
+    - `schema`: the schema of PostgreSQL that readers read and the consumer writes.
+    - `other`: the schema of the other generation; empty text if there is none.
+    - `switched_at`: empty while the other generation is built. Otherwise readers read it until this time, and it is
+      kept for a day.
+    - `began_at`, `actor`, `reason`: of the rebuild, or of the last switch.
+    - `position`, `target`: positions of the outbox: everything up to `position` was read; the build ends at `target`.
+    - `events`, `rate`: events that the build has applied, and per second.
+    - `beat_at`: the time of the last progress.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    schema = models.TextField(default="public")
+    other = models.TextField(default="", blank=True)
+    switched_at = models.DateTimeField(null=True)
+    began_at = models.DateTimeField(null=True)
+    actor = models.TextField(default="", blank=True)
+    reason = models.TextField(default="", blank=True)
+    position = models.BigIntegerField(default=0)
+    target = models.BigIntegerField(default=0)
+    events = models.BigIntegerField(default=0)
+    rate = models.FloatField(default=0)
+    beat_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="generationchoice_one_row"),
+            models.CheckConstraint(condition=~Q(schema=models.F("other")), name="generationchoice_two_schemas"),
+        ]
+
+    def __str__(self) -> str:
+        return f"readers read {self.schema}"

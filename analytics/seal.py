@@ -24,17 +24,22 @@ def seal_days(generation: Generation | None = None) -> list[date]:
     chosen = generation or current()
     until = read_completeness(since=timezone.now(), generation=chosen).until
     end_of_days = datetime.combine(until.astimezone(UTC).date(), time(), UTC)
-    names = {"schema": chosen.schema, "minutes": TABLES["minute"], "seals": TABLES["day_seal"]}
+    names = _name_tables(chosen)
     with connection.cursor() as cursor:
         cursor.execute(_UNSEALED.format(**names), {"until": end_of_days})
         days = [day for (day,) in cursor.fetchall()]
     for day in days:
-        seal_day(chosen, day, names)
+        seal_day(chosen, day)
     return days
 
 
-def seal_day(generation: Generation, day: date, names: dict[str, str]) -> None:
+def _name_tables(generation: Generation) -> dict[str, str]:
+    return {"schema": generation.schema, "minutes": TABLES["minute"], "seals": TABLES["day_seal"]}
+
+
+def seal_day(generation: Generation, day: date) -> None:
     """Store the checksums of `day`. Late events wait meanwhile, so each is either part of the seal or restated."""
+    names = _name_tables(generation)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", [SEALING])
         use_utc(cursor)

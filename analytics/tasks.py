@@ -2,6 +2,8 @@
 
 from celery import shared_task
 
+from analytics.rebuild.choice import drop_former
+from analytics.retention import drop_old_days
 from analytics.seal import seal_days
 from analytics.sessions import compute_sessions
 
@@ -16,3 +18,10 @@ def compute_touched_sessions() -> None:
 def seal_complete_days() -> None:
     """Store the checksums of past days that are complete."""
     seal_days()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_old_facts() -> None:
+    """Drop the days of activity that are older than the retention, and a former generation after its day."""
+    drop_old_days()
+    drop_former()

@@ -62,8 +62,8 @@ def empty_facts() -> None:
 
 def measure_consumer(count: int, *, one_by_one: bool = False) -> tuple[float, Any]:
     """Return the events per second of the receiver, and its generation. The clock begins with the first batch."""
+    from analytics.facts.consumer import declare_consumer
     from analytics.generation import Generation
-    from analytics.handlers import declare_consumer
     from relay.consumer.arrivals import read_delivery
     from relay.consumer.receiver import Batch, Receiver
 

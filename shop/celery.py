@@ -49,6 +49,7 @@ app.conf.update(
             "options": {"expires": 5},
         },
         "seal-days": {"task": "analytics.tasks.seal_complete_days", "schedule": 3600.0},
+        "drop-old-facts": {"task": "analytics.tasks.drop_old_facts", "schedule": 3600.0},
         "forget-recipients": {"task": "notifications.tasks.forget_recipients", "schedule": 3600.0},
         "cancel-overdue-orders": {"task": "orders.tasks.cancel_overdue_orders", "schedule": 60.0},
         "forget-old-keys": {"task": "orders.tasks.forget_old_keys", "schedule": 3600.0},

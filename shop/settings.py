@@ -186,6 +186,7 @@ RELAY: dict[str, Any] = {
         "payments.handlers.consumer",
         "notifications.handlers.consumer",
         "analytics.handlers.consumer",
+        "analytics.handlers.bought_together",
     ],
     # The live process reads all topics for the ledger.
     "READERS": {"live": ["shop.activity", "shop.inventory", "shop.orders", "shop.payments", "shop.stock"]},
@@ -241,6 +242,8 @@ TWILIO_ACCOUNT = read_text("TWILIO_ACCOUNT", "")
 TWILIO_TOKEN = read_text("TWILIO_TOKEN", "")
 TWILIO_SENDER = read_text("TWILIO_SENDER", "")
 TWILIO_URL = read_url("TWILIO_URL", "https://api.twilio.com", ("http", "https"), "https://api.twilio.com")
+#: Days for which analytics keeps activity and visits. Fewer than the outbox keeps would make a rebuild differ.
+ANALYTICS_ACTIVITY_DAYS = read_days("ANALYTICS_ACTIVITY_DAYS", 90, least=31)
 #: Largest number of e-mails per hour to one address, and of SMS to one telephone number.
 LETTERS_PER_HOUR = read_count("LETTERS_PER_HOUR", 5)
 

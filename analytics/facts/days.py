@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
 
 from relay.arrays import to_array
 
@@ -18,6 +20,11 @@ select to_regclass(name) is null from unnest(%(names)s::text[]) with ordinality 
 def day_of(moment: datetime) -> date:
     """Return the day (UTC) that contains `moment`."""
     return moment.astimezone(UTC).date()
+
+
+def find_oldest_day() -> date:
+    """Return the oldest day whose activity and visits are kept."""
+    return day_of(timezone.now()) - timedelta(days=settings.ANALYTICS_ACTIVITY_DAYS)
 
 
 def ensure_days(cursor: CursorWrapper, schema: str, table: str, moments: Iterable[datetime | date]) -> None:

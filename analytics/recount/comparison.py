@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from analytics.checksum import use_utc
+from analytics.facts.days import find_oldest_day
 from analytics.facts.rows import READERS
 from analytics.generation import TABLES, Generation, current
 from analytics.recount.expected import EVENTS, EXPECTED, LINES
@@ -27,7 +28,8 @@ KEYS = {
     "sold_out": "sku, began_at",
 }
 # Pruned events are in the tables and no longer in the outbox. An order or SKU with a pruned event is skipped. Counts
-# and activities before the oldest row of the outbox are skipped: an event occurs before its row is created.
+# and activities before the oldest row of the outbox are skipped: an event occurs before its row is created. Activity
+# and visits of days that may be dropped are skipped, too.
 _PRUNED = """
 create temporary table recount_pruned on commit drop as
 select topic, key from relay_stream where floor > 0 and topic = any(%(topics)s)
@@ -40,11 +42,11 @@ _OF_ORDER = "not exists (select from recount_pruned p where p.key = x.order_id::
 _SKIPPED = {
     "order_fact": _OF_ORDER,
     "order_line_fact": _OF_ORDER,
-    "activity": "at >= %(since)s",
+    "activity": "at >= %(since)s and (at at time zone 'UTC')::date >= %(oldest)s::date",
     "minute": "minute >= %(since)s",
     "product_hour": "hour >= %(since)s",
     # Sessions of touched visitors are computed within seconds.
-    "session": "day > (%(since)s::timestamptz at time zone 'UTC')::date and not exists"
+    "session": "day >= %(oldest)s::date and day > (%(since)s::timestamptz at time zone 'UTC')::date and not exists"
     " (select from {schema}.analytics_touched t where t.visitor = x.visitor and t.day = x.day)",
     "sold_out": "not exists (select from recount_pruned p where p.key = x.sku)",
 }
@@ -64,10 +66,12 @@ def recount(generation: Generation | None = None) -> Recount:
 
     One snapshot has the tables, the cursors and the outbox, so events may arrive meanwhile.
     """
-    chosen, result = generation or current(), Recount()
+    result = Recount()
     with snapshot() as cursor:
+        chosen = generation or current()
         topics = sorted({event.topic for event in READERS})
         values: dict[str, Any] = {"consumer": chosen.consumer, "topics": topics, "since": read_since(cursor, topics)}
+        values["oldest"] = find_oldest_day()
         cursor.execute(EVENTS, values)
         cursor.execute(LINES)
         cursor.execute("select count(*) from recount_event")

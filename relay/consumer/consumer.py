@@ -78,15 +78,27 @@ class BatchSizer:
 class Consumer:
     """A named set of handlers, with the code that applies a batch of deliveries to them."""
 
-    def __init__(self, name: str, *, rebuild: Callable[[], None] | None = None, pace_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        rebuild: Callable[[], None] | None = None,
+        pace_ms: int | None = None,
+        rebuilt_by: str = "",
+        followers: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         """Set the name, which is also the Kafka group and the owner of the cursors.
 
         :param rebuild: empties all tables that the handlers write, so that every event can be applied again.
         :param pace_ms: replaces RELAY["PACE_MS"], the milliseconds between two rounds while few events arrive.
+        :param rebuilt_by: the command that rebuilds the tables, instead of `rebuild`.
+        :param followers: returns names of other cursors that follow this consumer. Pruning waits for them, too.
         """
         self.name = name
         self.pace_ms = pace_ms
         self.rebuild = rebuild
+        self.rebuilt_by = rebuilt_by
+        self.followers = followers
         self._handlers: list[Handler] = []
         # Classes with a common handler have the same number.
         self._groups: dict[type[Event], int] = {}

@@ -130,7 +130,8 @@ def collect_keys(partition: Partition) -> None:
 
 def count_behind(first: int, last: int) -> dict[str, int]:
     """Return, by consumer, how many collected keys with numbers [first, last] it has not applied completely."""
-    pairs = [(consumer.name, topic) for consumer in all_consumers() for topic in consumer.topics]
+    consumers = all_consumers()
+    pairs = [(name, topic) for one in consumers for name in (one.name, *one.followers()) for topic in one.topics]
     with connection.cursor() as cursor:
         cursor.execute(
             _BEHIND,

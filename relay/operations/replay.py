@@ -69,6 +69,8 @@ def rebuild(consumer: Consumer, *, actor: str, reason: str, dry_run: bool = Fals
     :raises Refused: the consumer has no `rebuild` function, or some of its events are pruned.
     """
     demand_reason(reason)
+    if consumer.rebuilt_by:
+        raise Refused(f"{consumer.name} has its own rebuild, which empties no table first: {consumer.rebuilt_by}")
     if consumer.rebuild is None:
         raise Refused(
             f"{consumer.name} can't be rebuilt: it may have effects outside its own tables. "

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from shop.activity.recording import identify_visitor, record_activity
+from shop.catalogue.companions import find_companions, name_period
 from shop.catalogue.models import Category, Product, ProductQuerySet
 from shop.catalogue.shared_pages import show_shared
 from shop.events import ProductViewed
@@ -92,15 +93,20 @@ def list_products(products: ProductQuerySet, sorts: Mapping[str, Sort], sort: st
 
 @require_safe
 def show_product(request: HttpRequest, sku: str) -> HttpResponse:
-    """Show a product, with other products of its category."""
+    """Show a product, with products that are bought together with it, and others of its category."""
 
     def find_product() -> dict[str, Any]:
         product = get_object_or_404(Product.objects.on_sale(), sku=sku)
         shelf = Product.objects.on_sale().filter(category=product.category)
-        related = list(shelf.exclude(sku=sku).order_by("?")[:4])
-        return {"product": product, "related": related, "shown": [product, *related]}
+        together = find_companions(sku)
+        # A page must not show a product twice, because the id of the element for its stock would not be unique.
+        others = shelf.exclude(sku__in=[sku, *(companion.sku for companion in together)])
+        related = list(others.order_by("?")[:4])
+        shown = [product, *together, *related]
+        return {"product": product, "together": together, "related": related, "shown": shown}
 
-    page = show_shared(request, ("product", sku), "catalogue/product.html", find_product)
+    # Pairs change with each order and not with the catalogue, so a page is rendered again after a while.
+    page = show_shared(request, ("product", sku, name_period()), "catalogue/product.html", find_product)
     if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
         record_activity(ProductViewed(visitor=identify_visitor(request), sku=sku))
     return page

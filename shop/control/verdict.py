@@ -11,7 +11,17 @@ LATE_SECONDS = 10.0
 #: The beginning of the error of a process that waits for Kafka.
 NO_KAFKA = "BrokerUnavailable"
 #: Processes that must run.
-PROCESSES = ("live", "relay", "orders", "inventory", "payments", "notifications", "analytics", "celery")
+PROCESSES = (
+    "live",
+    "relay",
+    "orders",
+    "inventory",
+    "payments",
+    "notifications",
+    "analytics",
+    "bought_together",
+    "celery",
+)
 
 
 class Finding(NamedTuple):

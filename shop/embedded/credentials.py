@@ -90,7 +90,7 @@ class Credentials:
         name = name_process(arguments).removeprefix("shop ")
         if name in ("granian", "worker", "beat"):
             return {}
-        user = name.split("_")[1] if re.fullmatch(r"(run|consume)_\w+", name) else KAFKA_ADMIN
+        user = name.partition("_")[2] if re.fullmatch(r"(run|consume)_\w+", name) else KAFKA_ADMIN
         return {
             "security_protocol": "SASL_SSL",
             "sasl_mechanism": SCRAM,

@@ -20,7 +20,7 @@ from shop.embedded import kafka, postgres, setup, valkey
 from shop.embedded.kafka_jars import are_there
 from shop.environment import describe_session
 
-CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics")
+CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics", "bought_together")
 _PROGRAMS = (
     "shop.live.server",
     "shop.wsgi",

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from analytics.facts.consumer import add_events
 from analytics.generation import FIRST, TABLES
-from analytics.handlers import add_events
 from relay import Event
 from shop import events
 from shop.events import OrderedLine

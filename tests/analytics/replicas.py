@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from analytics.checksum import Checksum, read_checksums
+from analytics.facts.consumer import declare_consumer
 from analytics.generation import FIRST, Generation, create_tables
-from analytics.handlers import consumer, declare_consumer
+from analytics.handlers import consumer
 from analytics.recount.comparison import recount
 from analytics.sessions import compute_sessions
 from relay import Consumer, Event, publish

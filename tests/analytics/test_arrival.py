@@ -17,7 +17,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from analytics import handlers
+from analytics.facts import consumer as handlers
 from analytics.facts import rollups, rows
 from analytics.generation import Generation
 from analytics.recount import comparison

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import transaction
 
-from analytics.handlers import add_events
+from analytics.facts.consumer import add_events
 from analytics.models import OrderFact
 from relay import Event
 from shop import events

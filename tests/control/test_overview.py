@@ -51,7 +51,14 @@ def test_one_period_is_sampled_once(transactional_db: None, viewer: Client) -> N
     assert Sample.objects.count() == count
     figures = viewer.get("/control/now.json").json()
     assert figures["outbox"]["unpublished"] == 0
-    assert set(figures["consumers"]) == {"orders", "inventory", "payments", "notifications", "analytics"}
+    assert set(figures["consumers"]) == {
+        "orders",
+        "inventory",
+        "payments",
+        "notifications",
+        "analytics",
+        "bought_together",
+    }
     Sample.objects.update(period=F("period") - 49 * 3600)
     assert (delete_old_samples(), Sample.objects.count()) == (count, 0)
 

@@ -20,7 +20,10 @@ from tests.flows.test_life_of_an_order import assert_adds_up, find_sku
 from tests.plugin import choose_port
 from tests.running_shop import RunningShop
 
-WRITERS = ["web", "gateway", "beat", "celery", "relay", "orders", "inventory", "payments", "notifications", "analytics"]
+WRITERS = [
+    *("web", "gateway", "beat", "celery", "relay"),
+    *("orders", "inventory", "payments", "notifications", "analytics", "bought_together"),
+]
 COPY = "copy_of_yesterday"
 
 

@@ -14,7 +14,7 @@ from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
 
 Headers = list[tuple[str, bytes]]
-CONSUMERS = ["analytics", "inventory", "notifications", "payments"]  # of shop.orders
+CONSUMERS = ["analytics", "bought_together", "inventory", "notifications", "payments"]  # of shop.orders
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -21,6 +21,7 @@ WRITERS = (
     "payments",
     "notifications",
     "analytics",
+    "bought_together",
 )
 
 

@@ -26,7 +26,7 @@ from shop.management.commands import status as command
 pytestmark = pytest.mark.django_db(transaction=True)
 PARTS = {
     *("postgres", "kafka", "valkey", "web", "gateway", "live", "relay", "celery", "beat"),
-    *("orders", "inventory", "payments", "notifications", "analytics"),
+    *("orders", "inventory", "payments", "notifications", "analytics", "bought_together"),
 }
 
 
@@ -201,4 +201,4 @@ def test_the_table_has_a_line_for_each_part_and_consumer() -> None:
     lines = out.getvalue().splitlines()
     assert {line.split()[1] for line in lines if line.startswith(("up", "down"))} == PARTS
     assert any(line.startswith("outbox: 0 unpublished") and line.endswith("refused: 0") for line in lines)
-    assert sum("lag 0 events" in line for line in lines) == 5
+    assert sum("lag 0 events" in line for line in lines) == 6

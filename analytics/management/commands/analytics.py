@@ -7,12 +7,14 @@ from django.utils import timezone
 
 from analytics.checksum import read_checksums
 from analytics.completeness import read_completeness
+from analytics.rebuild import actions as generations
 from analytics.recount.comparison import recount
 from analytics.seal import seal_days
+from relay.operations import Refused
 
 
 class Command(BaseCommand):
-    help = "Show how complete the numbers of analytics are, or their checksums; recount them; seal complete days."
+    help = "Show how complete the numbers of analytics are, or their checksums; recount, seal or rebuild them."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,14 +26,32 @@ class Command(BaseCommand):
         checksum.add_argument("--day", help="only this day (UTC), for example 2026-05-04")
         actions.add_parser("recount", help="compute everything again from the outbox; exit 1 if anything differs")
         actions.add_parser("seal", help="store the checksums of past days that are complete")
+        generations.add_actions(actions)
         for action in actions.choices.values():
             action.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         """Run the action."""
-        {"complete": self._complete, "checksum": self._checksum, "recount": self._recount, "seal": self._seal}[action](
-            options
-        )
+        run = {"complete": self._complete, "checksum": self._checksum, "recount": self._recount, "seal": self._seal}
+        change = {
+            "rebuild": generations.run_rebuild,
+            "switch-back": generations.run_switch_back,
+            "drop-generation": generations.run_drop,
+        }
+        try:
+            if action in run:
+                run[action](options)
+            elif action in change:
+                change[action](self._write, options)
+            else:
+                figures, lines = generations.describe_generations()
+                self._print(options, [figures], lines)
+        except Refused as refusal:
+            raise CommandError(str(refusal)) from refusal
+
+    def _write(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
 
     def _print(self, options: dict[str, Any], rows: list[dict[str, Any]], lines: list[str]) -> None:
         if options["json"]:

@@ -3,5 +3,5 @@ from relay.consumer.command import ConsumeCommand
 
 
 class Command(ConsumeCommand):
-    help = "Run the analytics consumer: count orders, units, revenue and activity per minute. Stop it with SIGTERM."
+    help = "Run the analytics consumer, which writes facts about orders, products and visits. Stop it with SIGTERM."
     consumer = consumer

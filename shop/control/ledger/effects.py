@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from analytics.generation import reading
 from relay.consumer.watermarks import use_indexes
 from shop.control.ledger.models import LedgerCheck, LedgerDifference
 from shop.control.ledger.rows import Outcome, select_rows
@@ -56,7 +57,7 @@ def compare(
     """
     selected, values = select_rows(check, topics, whole=whole)
     statement = _COMPARE.format(selected=selected, counts=_make_counts(check.part, traces))
-    with use_indexes() as cursor:
+    with reading(), use_indexes() as cursor:  # the facts of analytics are in the current generation
         cursor.execute(statement, values | {"consumer": check.part})
         found: dict[str, tuple[int, Any]] = {result: (count, rows) for result, count, rows in cursor.fetchall()}
     numbers = {result: count for result, (count, _) in found.items()}

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from analytics.generation import reading
 from analytics.models import OrderFact
 from inventory.models import Backorder, Movement
 from notifications.models import Message
@@ -85,10 +86,16 @@ def read_facts(order: Order) -> Facts:
             attempts=list(Attempt.objects.filter(payment=payment).order_by()[:MOST_ROWS]) if payment else [],
             refunds=list(Refund.objects.filter(payment=payment)[:MOST_ROWS]) if payment else [],
             messages=messages,
-            fact=OrderFact.objects.filter(pk=order.pk).first(),
+            fact=read_fact(order),
             interventions=list(Intervention.objects.filter(key=key).order_by()[:MOST_ROWS]),
             actions=read_actions(order, payment, cases, messages),
         )
+
+
+def read_fact(order: Order) -> OrderFact | None:
+    """Return the order's row in the current generation of analytics."""
+    with reading():
+        return OrderFact.objects.filter(pk=order.pk).first()
 
 
 def read_clock() -> datetime:

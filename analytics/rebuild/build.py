@@ -1,0 +1,76 @@
+"""A whole rebuild: begin or continue, fill, compare, switch."""
+
+from collections.abc import Callable
+
+from analytics.facts.rows import READERS
+from analytics.models import GenerationChoice
+from analytics.rebuild.choice import begin, changing, name_other
+from analytics.rebuild.comparison import compare_sealed_days
+from analytics.rebuild.filler import Filler, Progress
+from analytics.rebuild.switch import switch
+from analytics.retention import drop_old_days
+from analytics.sessions import compute_sessions
+from relay.operations.audit import demand_reason
+
+#: Steps of the walk between two computations of sessions.
+SESSION_STEPS = 10
+#: Comparisons before a difference counts: a late event may be on its way to the other generation.
+COMPARISONS = 3
+
+
+def rebuild(
+    *,
+    actor: str,
+    reason: str,
+    force: bool = False,
+    report: Callable[[str], None],
+    note: Callable[[Progress], None],
+) -> bool:
+    """Fill the other generation, compare it and switch to it; return whether readers now read it.
+
+    A rebuild that was interrupted continues. If sealed days differ, nothing is switched, unless `force`.
+
+    :param report: receives sentences about the state.
+    :param note: receives the progress after each step.
+    :raises Refused: events are pruned, an event fails, a former generation is kept, or another process rebuilds.
+    """
+    demand_reason(reason)
+    with changing():
+        choice = begin(sorted({event.topic for event in READERS}), actor=actor, reason=reason)
+        filler = Filler(name_other(choice))
+        report(f"{'continuing' if choice.position else 'building'} the generation in the schema {choice.other}")
+        fill(filler, choice, note)
+        report(f"{choice.events + filler.catch_up()} events are applied; comparing the sealed days")
+        if not is_equal(filler, report) and not force:
+            report("readers keep the current generation. Run the rebuild with --force to switch anyway,")
+            report("or delete the new generation with `manage.py analytics drop-generation`")
+            return False
+        last = switch(filler, action="switch generation", actor=actor, reason=f"forced: {reason}" if force else reason)
+    report(f"readers read the new generation; {last} events were applied during the switch")
+    report("the former generation is kept for a day: `manage.py analytics switch-back` returns to it")
+    return True
+
+
+def fill(filler: Filler, choice: GenerationChoice, note: Callable[[Progress], None]) -> None:
+    """Apply what the current generation has applied, and compute the visits."""
+    for number, progress in enumerate(filler.walk(choice), start=1):
+        note(progress)
+        if number % SESSION_STEPS == 0:
+            compute_sessions(filler.generation)
+    filler.catch_up()
+    compute_sessions(filler.generation)
+    drop_old_days()
+
+
+def is_equal(filler: Filler, report: Callable[[str], None]) -> bool:
+    """Compare the sealed days and report the result; return whether they are equal."""
+    for _ in range(COMPARISONS):
+        filler.catch_up()
+        days, differences = compare_sealed_days(filler.generation)
+        if not differences:
+            report(f"{days} sealed days have the same checksums in both generations")
+            return True
+    report(f"{len({one.day for one in differences})} of {days} sealed days differ:")
+    for difference in differences:
+        report(f"  {difference}")
+    return False
