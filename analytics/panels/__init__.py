@@ -1,0 +1,1 @@
+"""The figures of the sales pages and of their API: each panel is a definition, columns, and a function that reads rows."""
