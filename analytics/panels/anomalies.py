@@ -1,9 +1,10 @@
 """Times with an unusual number of orders: too few, too many, or none at all.
 
-Orders are counted in buckets of five minutes. The expected number is the median of the buckets near the same time of the
-same weekday in the last four weeks, corrected by the level of the last day. The deviation is a robust z: square roots
-make the variance of counts constant, and the median of the absolute deviations widens it if the weeks differ more than
-chance would. In a quiet time single buckets say nothing; there a silence counts, whose probability is e^-expected.
+Orders are counted in buckets of five minutes. The expected number is the median of the buckets near the same time of
+the same weekday in the last four weeks, corrected by the level of the last day. The deviation is a robust z: square
+roots make the variance of counts constant, and the median of the absolute deviations widens it if the weeks differ
+more than chance would. In a quiet time single buckets say nothing; there a silence counts, whose probability is
+e^-expected.
 """
 
 import math
@@ -162,7 +163,8 @@ def read_buckets(period: Period, complete: Completeness) -> tuple[datetime, list
     known_from = read_first()
     places = range(max(0, (end - origin) // BUCKET))
     counts = [
-        found.get(at, 0) if known_from and at >= known_from else None for at in (origin + BUCKET * one for one in places)
+        found.get(at, 0) if known_from and at >= known_from else None
+        for at in (origin + BUCKET * one for one in places)
     ]
     return origin, counts
 

@@ -1,6 +1,9 @@
 """New and returning buyers, and cohorts by the month of the first order. Nothing here leads to a buyer."""
 
+from datetime import datetime
+
 from analytics.completeness import Completeness
+from analytics.panels.pace import read_first
 from analytics.panels.period import Period
 from analytics.panels.reading import Row, fetch
 
@@ -27,10 +30,15 @@ def read_buyers(period: Period, complete: Completeness) -> list[Row]:
 def read_cohorts(period: Period, complete: Completeness) -> list[Row]:
     """Return, by the month of the first order, the buyers of each month. A hidden number is None.
 
-    The share is of the buyers of the first month, as far as that month is known and not hidden.
+    The share is of the buyers of the first month, as far as that month is known
+    (from its first day on) and not hidden.
     """
-    found = fetch(_COHORTS)
-    sizes = {row["cohort"]: row["buyers"] for row in found if row["cohort"] == row["month"]}
+    found, first = fetch(_COHORTS), read_first()
+    sizes = {
+        row["cohort"]: row["buyers"]
+        for row in found
+        if row["cohort"] == row["month"] and first and first <= datetime.fromisoformat(f"{row['cohort']}-02T00:00:00Z")
+    }
     for row in found:
         size = sizes.get(row["cohort"])
         is_hidden = row["buyers"] < FEWEST

@@ -1,6 +1,7 @@
 """Products: the most sold ones, the rising ones, and those that were sold out."""
 
 from analytics.completeness import Completeness
+from analytics.panels.pace import read_first
 from analytics.panels.period import Period
 from analytics.panels.reading import Row, fetch
 
@@ -42,9 +43,12 @@ def _read_sold(period: Period) -> list[Row]:
     begin = period.begin.replace(minute=0, second=0, microsecond=0)
     values = {"begin": begin, "end": period.end, "before": begin - (period.end - begin)}
     views = {row["sku"]: row["views"] for row in fetch(_VIEWS, values)}
+    first = read_first()
+    is_known = first is not None and first <= values["before"]  # otherwise nobody knows what was sold before
     rows = [row for row in fetch(_SOLD, values) if row["units"]]
     for row in rows:
         row["views"] = views.get(row["sku"], 0)
+        row["units_before"] = row["units_before"] if is_known else None
         row["change"] = row["units"] / row["units_before"] - 1 if row["units_before"] else None
     return rows
 
@@ -56,7 +60,11 @@ def read_top(period: Period, complete: Completeness) -> list[Row]:
 
 def read_rising(period: Period, complete: Completeness) -> list[Row]:
     """Return the products that sold more than in the period before, the largest growth first."""
-    rising = [row for row in _read_sold(period) if row["units"] >= FEWEST_RISING and row["units"] > row["units_before"]]
+    rising = [
+        row
+        for row in _read_sold(period)
+        if row["units_before"] is not None and row["units"] > row["units_before"] and row["units"] >= FEWEST_RISING
+    ]
     return _take_most(
         sorted(rising, key=lambda row: (row["currency"], -row["units"] / (row["units_before"] + 3), row["sku"]))
     )

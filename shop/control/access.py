@@ -22,15 +22,22 @@ def require_permission(request: HttpRequest, permission: str) -> None:
         raise PermissionDenied(f"The control room needs the permission {permission}.")
 
 
-def viewer_page(view: View) -> View:
-    """Make `view` a page for GET that needs the permission LOOK and is never cached."""
+def page_for(permission: str) -> Callable[[View], View]:
+    """Make a view a page for GET that needs `permission` and is never cached."""
 
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: object, **values: object) -> HttpResponseBase:
-        require_permission(request, LOOK)
-        return view(request, *args, **values)
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: object, **values: object) -> HttpResponseBase:
+            require_permission(request, permission)
+            return view(request, *args, **values)
 
-    return never_cache(require_safe(login_required(guarded)))
+        return never_cache(require_safe(login_required(guarded)))
+
+    return decorate
+
+
+#: Makes a view a page for GET that needs the permission LOOK and is never cached.
+viewer_page = page_for(LOOK)
 
 
 def staff_action(permission: str) -> Callable[[View], View]:

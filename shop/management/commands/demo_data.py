@@ -28,7 +28,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=int, default=30, help=f"length of the history, 1 to {MOST_DAYS} (default: 30)")
+        parser.add_argument(
+            "--days", type=int, default=30, help=f"length of the history, 1 to {MOST_DAYS} (default: 30)"
+        )
         parser.add_argument("--seed", type=int, default=1, help="seed of all random choices (default: 1)")
         parser.add_argument(
             "--orders-per-day", type=int, default=300, help="mean number of orders per day, 1 to 5,000 (default: 300)"
@@ -48,8 +50,8 @@ class Command(BaseCommand):
         self._load(History(articles, calendar, orders_per_day, seed), calendar)
         orders, activities = count_facts()
         self.stdout.write(
-            f"Done after {time.monotonic() - began:.0f} s: analytics has {orders:,} orders and {activities:,} activities"
-            " of visitors. Open /control/sales/."
+            f"Done after {time.monotonic() - began:.0f} s: analytics has {orders:,} orders and {activities:,}"
+            " activities of visitors. Open /control/sales/."
         )
 
     def _check(self, days: int, orders_per_day: int, force: bool) -> list[Article]:
@@ -63,8 +65,8 @@ class Command(BaseCommand):
         orders, activities = count_facts()
         if (orders or activities) and not force:
             raise CommandError(
-                f"analytics already has {orders:,} orders and {activities:,} activities of visitors. The invented history"
-                " would be mixed with these; add --force to do that"
+                f"analytics already has {orders:,} orders and {activities:,} activities of visitors. The invented"
+                " history would be mixed with these; add --force to do that"
             )
         articles = [Article(*row) for row in Product.objects.on_sale().values_list("sku", "price", "currency")]
         if len(articles) < 2 or len({article.currency for article in articles}) != 1:

@@ -36,9 +36,7 @@ class Assortment:
     def _choose(self) -> list[tuple[str, float]]:
         """Return the products that are sold out once, and the days before the end; the last ones are sold out now."""
         days_ago = (20.0, 12.5, 8.2, 4.4, 2.1, 0.9, 0.35)
-        return [
-            (article.sku, days) for article, days in zip(self.articles[1:15:2], days_ago, strict=False) if days > 0
-        ]
+        return [(article.sku, days) for article, days in zip(self.articles[1:15:2], days_ago, strict=False) if days > 0]
 
     def _plan(self, days_ago: float) -> Incident:
         began = self._calendar.end - timedelta(days=days_ago)

@@ -22,7 +22,7 @@ class History:
     """All events of the calendar, from a seed."""
 
     def __init__(self, articles: list[Article], calendar: Calendar, orders_per_day: int, seed: int) -> None:
-        self._dice = dice = Random(seed)  # noqa: S311 - invented data
+        self._dice = dice = Random(seed)
         self._calendar, self._assortment = calendar, Assortment(articles, calendar, dice)
         self._life = Life(calendar, self._assortment, Buyers(calendar.begin, dice), dice)
         self._orders_per_slot = orders_per_day * (SLOT / timedelta(days=1))
@@ -47,7 +47,9 @@ class History:
             for _ in range(draw_count(dice, mean * API_SHARE)):
                 at = slot + SLOT * dice.random()
                 if not self._calendar.silence.contains(at):
-                    yield from self._life.live(make_id(dice), {self._assortment.draw(at): dice.randint(1, 4)}, at, "api")
+                    yield from self._life.live(
+                        make_id(dice), {self._assortment.draw(at): dice.randint(1, 4)}, at, "api"
+                    )
             slot += SLOT
 
     def _visit(self, at: datetime) -> Iterator[Event]:
