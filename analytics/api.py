@@ -147,13 +147,13 @@ class AnalyticsPanel(APIView):
             404: OpenApiResponse(Problem, "There is no such panel."),
         },
     )
-    def get(self, request: Request, name: str) -> Response:
+    def get(self, request: Request, panel: str) -> Response:
         """Read the rows of one panel. Figures are at most 2 s (hour), 10 s (day) or 60 s (30 days) old. For staff."""
-        if name not in PANELS:
-            raise NotFound(f"There is no panel {name}. There are {', '.join(PANELS)}.")
+        if panel not in PANELS:
+            raise NotFound(f"There is no panel {panel}. There are {', '.join(PANELS)}.")
         span = request.query_params.get("span", DEFAULT)
         if span not in SPANS:
             raise serializers.ValidationError({"span": [f"{span!r} is not one of {', '.join(SPANS)}."]})
         period, complete = choose_period(span, timezone.now()), read_complete()
-        answer = {"name": name, "span": span, "begin": period.begin, "end": period.end, "complete": complete}
-        return Response(PanelAnswer({**answer, "rows": PANELS[name].read_rows(period, complete)}).data)
+        answer = {"name": panel, "span": span, "begin": period.begin, "end": period.end, "complete": complete}
+        return Response(PanelAnswer({**answer, "rows": PANELS[panel].read_rows(period, complete)}).data)

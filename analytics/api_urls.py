@@ -6,5 +6,5 @@ from analytics.api import Analytics, AnalyticsPanel
 
 urlpatterns = [
     path("analytics/", Analytics.as_view(), name="analytics"),
-    path("analytics/<slug:name>/", AnalyticsPanel.as_view(), name="analytics-panel"),
+    path("analytics/<slug:panel>/", AnalyticsPanel.as_view(), name="analytics-panel"),
 ]

@@ -10,6 +10,6 @@ urlpatterns = [
     path("", pages.show_overview, name="overview"),
     path("now.json", pages.answer_now, name="now"),
     path("sales/", sales.show_sales, name="sales"),
-    path("sales/<slug:name>/", sales.show_panel, name="sales-panel"),
-    path("sales/<slug:name>/rows.csv", sales.export_panel, name="sales-csv"),
+    path("sales/<slug:panel>/", sales.show_panel, name="sales-panel"),
+    path("sales/<slug:panel>/rows.csv", sales.export_panel, name="sales-csv"),
 ]

@@ -25,6 +25,7 @@ LOGGED_IN = "401 200 200 401 200 200 200 200 200 200"
 ITS_OWN = "404 404 200 200 404 404 404 404 404 404"
 OWN_CART = "404 404 200 404 404 404 404 404 404 404"  # a guest's cart is open to all who know its id
 PAGE_OF_ORDER = "404 404 200 404 404 200 200 200 404 200"
+SALES = "302 403 403 302 403 403 403 200 403 200"
 MATRIX: dict[str, dict[str, str]] = {
     # A separate test below checks the other routes of the admin.
     "admin/login/": {
@@ -60,6 +61,11 @@ MATRIX: dict[str, dict[str, str]] = {
     "webhooks/payments": {"POST": "400 400 400 400 400 400 400 400 400 400"},  # no signature
     "control/": {"GET": "302 403 403 302 403 403 403 403 200 200"},
     "control/now.json": {"GET": "302 403 403 302 403 403 403 403 503 503"},  # there is no sample yet
+    "control/sales/": {"GET": SALES},
+    "control/sales/<slug:panel>/": {"GET": SALES},
+    "control/sales/<slug:panel>/rows.csv": {"GET": SALES},
+    "api/v1/analytics/": {"GET": SALES.replace("302", "401")},
+    "api/v1/analytics/<slug:panel>/": {"GET": SALES.replace("302", "401")},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
@@ -107,6 +113,7 @@ def fill(route: str, order: Order) -> str:
         "<uuid:order_id>": order.pk,
         "<uuid:cart_id>": cart_id,
         "<sku:sku>": "MUG",
+        "<slug:panel>": "pace",
         "<slug:slug>": Category.objects.get().slug,
     }
     for place, value in values.items():

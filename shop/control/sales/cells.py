@@ -24,7 +24,7 @@ WORDS = {
 
 
 class Cell(NamedTuple):
-    """A value as text, and whether it is a number. A text of None is unknown. `rank` is the length of a bar, 0 to 100."""
+    """A value as text, and whether it is a number. None is unknown. `rank` is the length of a bar, 0 to 100."""
 
     text: str | None
     is_number: bool

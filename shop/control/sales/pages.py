@@ -124,18 +124,18 @@ def find_panel(name: str) -> Panel:
 
 
 @page_for(LOOK_AT_SALES)
-def show_panel(request: HttpRequest, name: str) -> HttpResponse:
+def show_panel(request: HttpRequest, panel: str) -> HttpResponse:
     """Show one panel: its definition, all its rows, and a page of the rows behind it."""
-    panel, period, complete = find_panel(name), find_period(request), read_complete()
+    chosen, period, complete = find_panel(panel), find_period(request), read_complete()
     page = request.GET.get("page", "1")
     number = min(LAST_PAGE, max(1, int(page))) if page.isascii() and page.isdecimal() and len(page) < 6 else 1
-    rows, has_next = read_facts(panel.facts, period, number)
+    rows, has_next = read_facts(chosen.facts, period, number)
     context = {
         **describe_period(period, complete),
-        "panel": panel,
-        "table": make_table(panel, panel.read_rows(period, complete)),
+        "panel": chosen,
+        "table": make_table(chosen, chosen.read_rows(period, complete)),
         "facts": make_fact_table(rows),
-        "facts_title": FACTS[panel.facts][0],
+        "facts_title": FACTS[chosen.facts][0],
         "page": number,
         "has_next": has_next,
         "now": {"at": timezone.now().isoformat()},
@@ -144,15 +144,15 @@ def show_panel(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @page_for(LOOK_AT_SALES)
-def export_panel(request: HttpRequest, name: str) -> HttpResponse:
+def export_panel(request: HttpRequest, panel: str) -> HttpResponse:
     """Answer with the panel's rows as CSV: amounts in minor units, times in UTC, unknown values empty."""
-    panel, period = find_panel(name), find_period(request)
+    chosen, period = find_panel(panel), find_period(request)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}-{period.span}-{period.end:%Y%m%dT%H%MZ}.csv"'
+    response["Content-Disposition"] = f'attachment; filename="{panel}-{period.span}-{period.end:%Y%m%dT%H%MZ}.csv"'
     writer = csv.writer(response)
-    writer.writerow(panel.columns)
-    for row in panel.read_rows(period, read_complete()):
+    writer.writerow(chosen.columns)
+    for row in chosen.read_rows(period, read_complete()):
         writer.writerow(
-            [value.isoformat() if hasattr(value, "isoformat") else value for value in map(row.get, panel.columns)]
+            [value.isoformat() if hasattr(value, "isoformat") else value for value in map(row.get, chosen.columns)]
         )
     return response
