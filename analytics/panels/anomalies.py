@@ -77,8 +77,8 @@ def expect(counts: Sequence[int | None], place: int) -> Expectation | None:
     if weeks < FEWEST_WEEKS:
         return None
     middle = statistics.median(samples)
-    if middle < FEWEST_EXPECTED:  # the median of small numbers is coarse
-        middle = statistics.fmean(samples)
+    if middle < FEWEST_EXPECTED:  # the medians of small numbers are coarse
+        return make_expectation(statistics.fmean(samples), 1.0)
     spread = 1.4826 * statistics.median([abs(count - middle) for count in samples])
     scale = math.sqrt(middle) / spread if spread > math.sqrt(middle) > 0 else 1.0
     return make_expectation(middle, scale)

@@ -10,7 +10,6 @@ from analytics.panels.catalogue import MONEY, SECONDS, SHARES, Panel
 from analytics.panels.reading import Row, remember
 from shop.catalogue.models import Product
 from shop.catalogue.money import format_money
-from shop.control.verdict import format_seconds
 
 #: Columns with an amount of the row's currency in the rows behind a figure.
 FACT_MONEY = {"total", "ordered_amount", "amount", "cart_amount", "refunded"}
@@ -37,7 +36,7 @@ def format_cell(name: str, row: Mapping[str, Any]) -> Cell:
     if name in ("value", "before"):
         return Cell(format_figure(row["figure"], value, str(currency)), True)
     if value is None:
-        return Cell(None, False)
+        return Cell("new" if name == "change" and row["units_before"] == 0 else None, False)
     if isinstance(value, bool):
         return Cell("yes" if value else "no", False)
     if isinstance(value, datetime):
@@ -47,12 +46,19 @@ def format_cell(name: str, row: Mapping[str, Any]) -> Cell:
     if name in SHARES:
         return Cell(f"{value:+.0%}" if name == "change" else f"{value:.1%}", True)
     if name in SECONDS:
-        return Cell(f"{value:.2f} s" if value < 60 else format_seconds(value), True)
+        return Cell(format_duration(value), True)
     if isinstance(value, int | float):
         return Cell(f"{value:,}", True)
     return Cell(
         WORDS.get(str(value), str(value).replace("_", " ") if name in ("reason", "step") else str(value)), False
     )
+
+
+def format_duration(seconds: float) -> str:
+    """Return seconds as a short text, for example 0.87 s, 12.5 min or 19.9 h."""
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def format_short(name: str, value: float | None, currency: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 960, 270, 70, 34, 14
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 960, 276, 70, 34, 26
 ROWS = 4
 #: Labels below a chart at most.
 COLUMNS = 7
@@ -53,7 +53,7 @@ def find_ceiling(highest: float) -> float:
     """Return a round number from `highest` upwards that has ROWS equal parts."""
     if highest <= ROWS:
         return ROWS
-    size = 10 ** math.floor(math.log10(highest))
+    size = 10.0 ** math.floor(math.log10(highest))
     shares = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
     return next(
         size * share for share in shares if (size * share >= highest and size * share % ROWS == 0) or share == 10

@@ -1,7 +1,7 @@
 """The sales pages: an overview with charts, a page per panel with the rows behind it, and CSV files."""
 
 import csv
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -152,7 +152,6 @@ def export_panel(request: HttpRequest, panel: str) -> HttpResponse:
     writer = csv.writer(response)
     writer.writerow(chosen.columns)
     for row in chosen.read_rows(period, read_complete()):
-        writer.writerow(
-            [value.isoformat() if hasattr(value, "isoformat") else value for value in map(row.get, chosen.columns)]
-        )
+        values = [row[name] for name in chosen.columns]
+        writer.writerow([value.isoformat() if isinstance(value, datetime) else value for value in values])
     return response

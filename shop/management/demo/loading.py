@@ -43,7 +43,7 @@ def find_end() -> datetime:
     now = timezone.now().replace(second=0, microsecond=0)
     with connection.cursor() as cursor:
         cursor.execute(_OLDEST, [CanarySent.topic])
-        (oldest,) = cursor.fetchone()
+        oldest: datetime | None = cursor.fetchone()[0]
     if oldest is None:
         return now
     return min(now, oldest.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
