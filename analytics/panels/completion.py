@@ -12,5 +12,5 @@ KEPT = 2
 
 
 def read_complete() -> Completeness:
-    """Return how complete the figures are, at most KEPT seconds old; problems are those of the last day."""
+    """Return how complete the figures are, at most KEPT seconds old; problems are of the last day."""
     return remember(("complete",), KEPT, lambda: read_completeness(since=timezone.now() - timedelta(days=1)))
