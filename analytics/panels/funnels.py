@@ -1,27 +1,10 @@
 """Funnels of visits and orders, and the durations of an order's steps."""
 
-from datetime import timedelta
-
 from analytics.completeness import Completeness
 from analytics.panels.period import Period
 from analytics.panels.reading import Row, fetch
+from analytics.panels.visits import add_up, read_sums
 
-_VISITS = """
-select count(*) as visited, count(*) filter (where views > 0) as viewed,
-       count(*) filter (where views > 0 and carts > 0) as cart,
-       count(*) filter (where views > 0 and carts > 0 and checkouts > 0) as checkout,
-       count(*) filter (where views > 0 and carts > 0 and checkouts > 0 and orders > 0) as ordered
-from analytics_session
-where day >= %(first_day)s and day <= %(last_day)s and began_at >= %(begin)s and began_at < %(end)s
-  and events >= 2 and ended_at < %(ended)s
-"""
-_ABANDONED = """
-select currency, count(*) as carts, sum(cart_amount)::bigint as amount
-from analytics_session
-where day >= %(first_day)s and day <= %(last_day)s and began_at >= %(begin)s and began_at < %(end)s
-  and cart_units > 0 and orders = 0 and ended_at < %(ended)s
-group by 1 order by 1
-"""
 _ORDERS = """
 select count(*) as placed, count(*) filter (where reserved_at is not null and authorized_at is not null) as ready,
        count(confirmed_at) as confirmed, count(captured_at) as captured, count(shipped_at) as shipped,
@@ -63,20 +46,20 @@ def _list_steps(names: dict[str, str], counts: Row) -> list[Row]:
     return rows
 
 
-def _values(period: Period, complete: Completeness) -> dict[str, object]:
-    days = {"first_day": period.begin.date(), "last_day": period.end.date()}
-    return {**period.as_values(), **days, "ended": complete.until - timedelta(minutes=30)}
-
-
 def read_visits(period: Period, complete: Completeness) -> list[Row]:
     """Return the steps of visits that began in the period and ended more than 30 minutes ago."""
-    return _list_steps(VISIT_STEPS, fetch(_VISITS, _values(period, complete))[0])
+    sums = read_sums(period, complete.until)
+    return _list_steps(VISIT_STEPS, {name: add_up(sums, name) for name in VISIT_STEPS})
 
 
 def read_abandoned(period: Period, complete: Completeness) -> list[Row]:
     """Return the abandoned carts by currency; carts without a checkout have no known amount."""
-    rows = fetch(_ABANDONED, _values(period, complete))
-    return [{**row, "currency": row["currency"] or "none"} for row in rows]
+    sums = sorted(read_sums(period, complete.until).items())
+    return [
+        {"currency": currency or "none", "carts": row["abandoned"], "amount": row["amount"]}
+        for currency, row in sums
+        if row["abandoned"]
+    ]
 
 
 def read_orders(period: Period, complete: Completeness) -> list[Row]:

@@ -7,6 +7,7 @@ from analytics.completeness import Completeness
 from analytics.models import Kind
 from analytics.panels.period import WEEK, Period
 from analytics.panels.reading import Row, fetch
+from analytics.panels.visits import add_up, read_sums
 
 _BUCKETS = """
 select date_bin(%(bucket)s, minute, %(begin)s) as begin, currency, sum(count)::bigint as count,
@@ -16,12 +17,6 @@ from analytics_minute where kind = %(kind)s and minute >= %(begin)s and minute <
 _SUMS = """
 select kind, currency, sum(count)::bigint as count, sum(amount)::bigint as amount from analytics_minute
 where kind = any(%(kinds)s) and minute >= %(begin)s and minute < %(end)s group by 1, 2
-"""
-_VISITS = """
-select count(*) as sessions, count(*) filter (where events >= 2 and ended_at < %(ended)s) as ended,
-       count(*) filter (where events >= 2 and ended_at < %(ended)s and orders > 0) as with_order
-from analytics_session where day >= %(first_day)s and day <= %(last_day)s and began_at >= %(begin)s
-  and began_at < %(end)s
 """
 _NOW = "select count(distinct visitor) as visitors from analytics_activity where at >= %(since)s and at <= %(now)s"
 _FIRST = "select min(minute) as first from analytics_minute"
@@ -99,14 +94,11 @@ def read_figures(period: Period, until: datetime) -> dict[tuple[str, str], float
         figures["gross", currency] = gross
         figures["net", currency] = captured - refunded
         figures["average", currency] = round(gross / count) if count else None
-    visits = fetch(_VISITS, _name_days(period) | {"ended": until - timedelta(minutes=30)})[0]
-    figures["sessions", ""] = visits["sessions"] or None
-    figures["conversion", ""] = visits["with_order"] / visits["ended"] if visits["ended"] else None
+    visits = read_sums(period, until)
+    figures["sessions", ""] = add_up(visits, "sessions") or None
+    ended = add_up(visits, "visited")
+    figures["conversion", ""] = add_up(visits, "with_order") / ended if ended else None
     return figures
-
-
-def _name_days(period: Period) -> dict[str, object]:
-    return {**period.as_values(), "first_day": period.begin.date(), "last_day": period.end.date()}
 
 
 def read_visitors(until: datetime) -> int:

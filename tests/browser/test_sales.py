@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 from shop.embedded.addresses import DEMO_PASSWORD, DEMO_USER
 from tests.browser.accessibility import expect_accessible
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import PATIENCE_MS, OpenPage
 from tests.client import Customer, make_order
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
@@ -19,12 +19,12 @@ def test_an_order_appears_on_the_sales_page_without_a_reload(open_page: OpenPage
     expect(page.get_by_role("heading", level=1)).to_have_text("Sales")
     page.evaluate("window.wasNotReloaded = true")
     Customer(running_shop.base_url).place(make_order((find_sku(running_shop), 1)))
-    expect(page.locator("#orders-EUR")).to_have_text("Orders")  # an empty shop had no chart
+    expect(page.locator("#orders-EUR")).to_have_text("Orders", timeout=PATIENCE_MS)  # an empty shop had no chart
     expect(page.locator("#complete")).to_contain_text("Complete until")
     definition = page.locator("#about-headline")
     definition.locator("summary").click()
     shown = page.locator("#age").inner_text()
-    expect(page.locator("#age")).not_to_have_text(shown)  # the figures were refreshed
+    expect(page.locator("#age")).not_to_have_text(shown, timeout=PATIENCE_MS)  # the figures were refreshed
     expect(definition.get_by_role("link", name="CSV file")).to_be_visible()  # and the definition stays open
     assert page.evaluate("window.wasNotReloaded"), "the page was loaded again"
     expect_accessible(page)
