@@ -103,9 +103,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     with running("postgres"):
-        from django.core.management import call_command
+        from shop.embedded.setup import prepare_database
 
-        call_command("migrate", verbosity=0)
+        prepare_database()
         fill(options.orders)
         rows = measure(options.runs)
     for row in rows:
