@@ -78,7 +78,18 @@ def test_figures_have_definitions_rows_and_a_csv_file(finance: Client) -> None:
 def test_while_analytics_catches_up_the_page_names_the_time_and_the_end(finance: Client) -> None:
     make_orders(1)
     until = datetime(2026, 5, 4, 10, 30, 5, tzinfo=UTC)
-    complete = Completeness(until, True, 1, 3, 0, 2, 40, 0, 0, until)
+    complete = Completeness(
+        since=until,
+        until=until,
+        is_waiting=True,
+        parked_keys=1,
+        parked_events=3,
+        refused_keys=0,
+        not_recorded=2,
+        late=40,
+        restated=0,
+        visits_waiting=0,
+    )
     now = until + timedelta(minutes=8)
     described = {"drain_seconds": {"analytics": 24.0}}
     with (
