@@ -17,7 +17,7 @@ from analytics.completeness import Completeness
 from analytics.models import Kind
 from analytics.panels.pace import read_first
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, fetch
+from analytics.panels.reading import Row, fetch, remember
 
 BUCKET = timedelta(minutes=5)
 PER_DAY, PER_WEEK = 288, 2016
@@ -31,6 +31,8 @@ LIMIT = 4.1
 FEWEST_EXPECTED = 8.0
 #: Expected orders during a silence from which it is unusual: e^-14 is about one in a million.
 SILENCE = 14.0
+#: Seconds that a judgement is kept. New counts are judged at once.
+KEPT = 600
 
 _COUNTS = """
 select date_bin(interval '5 minutes', minute, %(origin)s) as begin, sum(count)::bigint as count from analytics_minute
@@ -109,9 +111,11 @@ def expect_all(counts: Sequence[int | None], first: int, end: int) -> dict[int, 
     return corrected
 
 
-def find_anomalies(counts: Sequence[int | None], first: int, end: int) -> list[Anomaly]:
+def find_anomalies(
+    counts: Sequence[int | None], first: int, end: int, expected: dict[int, Expectation] | None = None
+) -> list[Anomaly]:
     """Return the anomalies in the complete buckets [first, end). A count of None is unknown and is not judged."""
-    expected = expect_all(counts, first, end)
+    expected = expect_all(counts, first, end) if expected is None else expected
     kinds: dict[int, str] = {}
     silent, missed = list[int](), 0.0
     for place in range(first, end):
@@ -147,11 +151,33 @@ def _join(kinds: dict[int, str], counts: Sequence[int | None], expected: dict[in
     return found
 
 
-def read_anomalies(period: Period, complete: Completeness) -> list[Row]:
-    """Return the anomalies of the period as rows, the newest first. Only complete buckets are judged."""
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The judged buckets [first, len(counts)) since `origin`, with their expectations and the anomalies."""
+
+    origin: datetime
+    first: int
+    counts: list[int | None]
+    expected: dict[int, Expectation]
+    anomalies: list[Anomaly]
+
+
+def judge(period: Period, complete: Completeness) -> Judgement:
+    """Judge the complete buckets of the period. The same counts are judged once."""
     origin, counts = read_buckets(period, complete)
     first = max(0, (period.begin - origin) // BUCKET)
-    return [describe(one, origin) for one in reversed(find_anomalies(counts, first, len(counts)))]
+
+    def compute() -> Judgement:
+        expected = expect_all(counts, first, len(counts))
+        return Judgement(origin, first, counts, expected, find_anomalies(counts, first, len(counts), expected))
+
+    return remember(("anomalies", origin, first, hash(tuple(counts))), KEPT, compute)
+
+
+def read_anomalies(period: Period, complete: Completeness) -> list[Row]:
+    """Return the anomalies of the period as rows, the newest first. Only complete buckets are judged."""
+    judged = judge(period, complete)
+    return [describe(one, judged.origin) for one in reversed(judged.anomalies)]
 
 
 def read_buckets(period: Period, complete: Completeness) -> tuple[datetime, list[int | None]]:

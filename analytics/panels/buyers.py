@@ -5,10 +5,12 @@ from datetime import datetime
 from analytics.completeness import Completeness
 from analytics.panels.pace import read_first
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, fetch
+from analytics.panels.reading import Row, fetch, remember
 
 #: A cohort's cell with fewer buyers is hidden, because it could describe single persons.
 FEWEST = 5
+#: Seconds that the cohorts are kept, because they read all orders.
+COHORTS_KEPT = 300
 _BUYERS = """
 select case when nth_order is null then 'unknown' when nth_order = 1 then 'new' else 'returning' end as buyer,
        coalesce(currency, '') as currency, count(*) as orders, sum(total)::bigint as amount
@@ -33,6 +35,10 @@ def read_cohorts(period: Period, complete: Completeness) -> list[Row]:
     The share is of the buyers of the first month, as far as that month is known
     (from its first day on) and not hidden.
     """
+    return remember(("cohorts",), COHORTS_KEPT, _read_cohorts)
+
+
+def _read_cohorts() -> list[Row]:
     found, first = fetch(_COHORTS), read_first()
     sizes = {
         row["cohort"]: row["buyers"]

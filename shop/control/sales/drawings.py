@@ -6,9 +6,9 @@ from typing import Any
 from django.utils import timezone
 
 from analytics.completeness import Completeness
-from analytics.panels.anomalies import BUCKET, expect_all, find_anomalies, read_buckets
+from analytics.panels.anomalies import BUCKET, judge
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, remember
+from analytics.panels.reading import Row
 from shop.catalogue.money import format_money
 from shop.control.sales.charts import Chart, draw_band, draw_bars
 
@@ -76,26 +76,17 @@ def draw_arrivals(rows: list[Row], period: Period) -> Chart | None:
 
 def draw_anomalies(period: Period, complete: Completeness) -> Chart | None:
     """Return the orders of each five minutes in the band of usual numbers; None without a band or for 30 days."""
-    if period.span == "month":
+    judged = judge(period, complete) if period.span != "month" else None
+    if judged is None or not judged.expected:
         return None
-    return remember(("band", period.span, period.end), 10, lambda: _draw_band(period, complete))
-
-
-def _draw_band(period: Period, complete: Completeness) -> Chart | None:
-    origin, counts = read_buckets(period, complete)
-    first = max(0, (period.begin - origin) // BUCKET)
-    expected = expect_all(counts, first, len(counts))
-    if not expected:
-        return None
+    first, counts, expected = judged.first, judged.counts, judged.expected
     places = range(first, len(counts))
     marked = {
-        place - first: f"{counts[place]} orders"
-        for one in find_anomalies(counts, first, len(counts))
-        for place in range(one.first, one.last + 1)
+        place - first: f"{counts[place]} orders" for one in judged.anomalies for place in range(one.first, one.last + 1)
     }
     low = [expected[place].low if place in expected else None for place in places]
     high = [expected[place].high if place in expected else None for place in places]
-    begins = [origin + place * BUCKET for place in places]
+    begins = [judged.origin + place * BUCKET for place in places]
     return draw_band(begins, [counts[place] for place in places], low, high, marked, show=show_count)
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from analytics.completeness import Completeness
 from analytics.panels.catalogue import PANELS, Panel
@@ -15,7 +17,7 @@ from analytics.panels.facts import FACTS, LAST_PAGE, read_facts
 from analytics.panels.pace import read_visitors
 from analytics.panels.period import DEFAULT, SPANS, Period, choose_period
 from analytics.panels.reading import Row, remember
-from shop.control.access import page_for
+from shop.control.access import LOOK, page_for
 from shop.control.pages import describe, read_newest
 from shop.control.sales import drawings
 from shop.control.sales.cells import WORDS, format_short, make_fact_table, make_short_table, make_table, show_clock
@@ -23,6 +25,8 @@ from shop.control.sales.cells import WORDS, format_short, make_fact_table, make_
 LOOK_AT_SALES = "analytics.view_orderfact"
 #: Analytics is catching up if it is behind by more than this.
 BEHIND = timedelta(seconds=15)
+#: Seconds that the drawn page is kept for all viewers.
+ROOM_KEPT = 4
 #: The panels below the charts, in this order; the page draws the others itself.
 TABLES = ("durations", "declines", "cancellations", "abandoned", "refunds", "buyers", "products", "rising", "stockouts")
 EMPTY = {
@@ -43,14 +47,24 @@ def find_period(request: HttpRequest) -> Period:
 @page_for(LOOK_AT_SALES)
 def show_sales(request: HttpRequest) -> HttpResponse:
     """Show all panels."""
-    period, complete = find_period(request), read_complete()
+    period = find_period(request)
+    key = ("room", period.span, request.user.has_perm(LOOK))
+    room, at = remember(key, ROOM_KEPT, lambda: (draw_room(request, period), timezone.now()))
+    spans = [(name, words) for name, (words, *_) in SPANS.items()]
+    context = {"room": room, "span": period.span, "spans": spans, "now": {"at": at.isoformat()}}
+    return render(request, "control/sales/sales.html", context)
+
+
+def draw_room(request: HttpRequest, period: Period) -> SafeString:
+    """Return the refreshed part of the page. Only the permission LOOK of the viewer changes it."""
+    complete = read_complete()
     rows = {name: panel.read_rows(period, complete) for name, panel in PANELS.items()}
     context = {
         **describe_period(period, complete),
         "panels": PANELS,
         "is_empty": not any(row["value"] for row in rows["headline"]),
         "figures": list_figures(rows["headline"]),
-        "visitors": remember(("visitors",), 5, lambda: read_visitors(complete.until)),
+        "visitors": read_visitors(complete.until),
         "pace": drawings.draw_pace(rows["pace"], period),
         "funnels": [(PANELS[name], rows[name]) for name in ("visits", "orders")],
         "tables": [list_table(PANELS[name], rows[name]) for name in TABLES],
@@ -59,9 +73,9 @@ def show_sales(request: HttpRequest) -> HttpResponse:
         "band": drawings.draw_anomalies(period, complete),
         "arrivals": drawings.draw_arrivals(rows["arrivals"], period),
         "later": sum(row["later"] for row in rows["arrivals"]),
-        "now": {"at": timezone.now().isoformat()},
+        "perms": {"relay": {"view_outbox": request.user.has_perm(LOOK)}},
     }
-    return render(request, "control/sales/sales.html", context)
+    return render_to_string("control/sales/_room.html", context)
 
 
 def describe_period(period: Period, complete: Completeness) -> dict[str, Any]:
