@@ -16,6 +16,9 @@ help: ## list the targets
 up: $(VENV)/installed ## start the shop with all its parts; Ctrl-C stops it (BROKERS=3, SECURE=1, PORT=...)
 	@$(BIN)/python manage.py up
 
+demo-data: $(VENV)/installed ## fill analytics of the running shop with an invented month, for /control/sales/ (DAYS=30, SEED=1)
+	@$(BIN)/python manage.py demo_data --days $(or $(DAYS),30) --seed $(or $(SEED),1)
+
 reset: $(VENV)/installed ## delete all data and logs below var/
 	@$(BIN)/python manage.py reset
 

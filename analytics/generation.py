@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from shop.statements import run_prepared
-
 #: Tables of each generation, by the name that checksums and seals use.
 TABLES = {
     "order_fact": "analytics_orderfact",
@@ -63,9 +61,11 @@ def share_current() -> str:
 
     The second statement sees a switch that the first one waited for.
     """
-    run_prepared(_SHARE, {"number": str(_SWITCHING)})
-    rows = run_prepared(_CURRENT, {})
-    return str(rows[0][0]) if rows else FIRST.schema
+    with connection.cursor() as cursor:
+        cursor.execute(_SHARE, {"number": _SWITCHING})
+        cursor.execute(_CURRENT)
+        row = cursor.fetchone()
+    return str(row[0]) if row else FIRST.schema
 
 
 def lock_current(cursor: CursorWrapper) -> None:

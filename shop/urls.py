@@ -15,6 +15,7 @@ api = [
     path("", include("shop.catalogue.api_urls")),
     path("", include("notifications.api_urls")),
     path("", include("shop.accounts.api_urls")),
+    path("", include("analytics.api_urls")),
 ]
 urlpatterns = [
     path("api/v1/", include(api)),

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("analytics", "0004_event_times"),
+        ("analytics", "0010_loaded_history"),
     ]
 
     operations = [

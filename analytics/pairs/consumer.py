@@ -10,7 +10,6 @@ from analytics.models import ProductPair
 from relay import Consumer
 from relay.arrays import to_array
 from shop.events import OrderPlaced
-from shop.statements import run_prepared
 
 #: Milliseconds between two rounds: nobody waits for a pair, and an idle process should cost nothing.
 PACE_MS = 2000
@@ -44,7 +43,8 @@ def add_pairs(events: Sequence[OrderPlaced]) -> None:
     if pairs:
         rows = [(sku, other, orders) for (sku, other), orders in sorted(pairs.items())]
         columns = zip(("sku", "other", "orders"), zip(*rows, strict=True), strict=True)
-        run_prepared(_ADD, {name: to_array(column) for name, column in columns})
+        with connection.cursor() as cursor:
+            cursor.execute(_ADD, {name: to_array(column) for name, column in columns})
 
 
 def empty_pairs() -> None:

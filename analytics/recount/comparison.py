@@ -29,16 +29,22 @@ KEYS = {
 }
 # Pruned events are in the tables and no longer in the outbox. An order or SKU with a pruned event is skipped. Counts
 # and activities before the oldest row of the outbox are skipped: an event occurs before its row is created. Activity
-# and visits of days that may be dropped are skipped, too.
+# and visits of days that may be dropped are skipped, too. Loaded history never was in the outbox.
 _PRUNED = """
 create temporary table recount_pruned on commit drop as
 select topic, key from relay_stream where floor > 0 and topic = any(%(topics)s)
 """
 _SINCE = """
-select case when exists (select from recount_pruned)
-       then date_trunc('hour', (select min(created_at) from relay_outbox), 'UTC') + interval '1 hour' end
+select date_trunc('hour', greatest(
+           case when exists (select from recount_pruned) then
+               coalesce((select min(created_at) from relay_outbox), now()) end,
+           (select max(until) from analytics_loadedhistory) - interval '1 microsecond'), 'UTC') + interval '1 hour'
 """
-_OF_ORDER = "not exists (select from recount_pruned p where p.key = x.order_id::text)"
+_OF_ORDER = """
+not exists (select from recount_pruned p where p.key = x.order_id::text)
+and (placed_at is null or placed_at >= %(since)s
+     or exists (select from relay_stream s where s.topic = 'shop.orders' and s.key = x.order_id::text))
+"""
 _SKIPPED = {
     "order_fact": _OF_ORDER,
     "order_line_fact": _OF_ORDER,
@@ -48,7 +54,7 @@ _SKIPPED = {
     # Sessions of touched visitors are computed within seconds.
     "session": "day >= %(oldest)s::date and day > (%(since)s::timestamptz at time zone 'UTC')::date and not exists"
     " (select from {schema}.analytics_touched t where t.visitor = x.visitor and t.day = x.day)",
-    "sold_out": "not exists (select from recount_pruned p where p.key = x.sku)",
+    "sold_out": "began_at >= %(since)s and not exists (select from recount_pruned p where p.key = x.sku)",
 }
 
 

@@ -9,6 +9,7 @@ from shop.control.parked import key_pages
 from shop.control.parked import pages as parked
 from shop.control.recorder import pages as recorder
 from shop.control.replay import pages as replay
+from shop.control.sales import pages as sales
 
 app_name = "control"
 urlpatterns = [
@@ -35,4 +36,7 @@ urlpatterns = [
     path("ledger/", ledger.show_ledger, name="ledger"),
     path("ledger/verify/", ledger.request_verification, name="ledger-verify"),
     path("ledger/accept/<int:window>/<slug:part>/", ledger.accept_differences, name="ledger-accept"),
+    path("sales/", sales.show_sales, name="sales"),
+    path("sales/<slug:panel>/", sales.show_panel, name="sales-panel"),
+    path("sales/<slug:panel>/rows.csv", sales.export_panel, name="sales-csv"),
 ]

@@ -27,6 +27,8 @@ OWN_CART = "404 404 200 404 404 404 404 404 404 404"  # a guest's cart is open t
 LOOK = "302 403 403 302 403 403 403 403 200 200"
 LOOK_FOR_NOTHING = LOOK.replace("200", "404")  # nothing is parked or replayed
 PAGE_OF_ORDER = "404 404 200 404 404 200 200 200 200 200"
+PAGE_OF_ORDER = "404 404 200 404 404 200 200 200 404 200"
+SALES = "302 403 403 302 403 403 403 200 403 200"
 MATRIX: dict[str, dict[str, str]] = {
     # A separate test below checks the other routes of the admin.
     "admin/login/": {
@@ -88,6 +90,11 @@ MATRIX: dict[str, dict[str, str]] = {
     "lab/start/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
     "lab/stop/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
     "lab/switch/": {"POST": "302 403 403 302 403 403 403 403 302 302"},
+    "control/sales/": {"GET": SALES},
+    "control/sales/<slug:panel>/": {"GET": SALES},
+    "control/sales/<slug:panel>/rows.csv": {"GET": SALES},
+    "api/v1/analytics/": {"GET": SALES.replace("302", "401")},
+    "api/v1/analytics/<slug:panel>/": {"GET": SALES.replace("302", "401")},
     "healthz": {"GET": ALL},
     # Only localhost or the token opens the page: tests/relay/health/test_metrics.py.
     "metrics": {"GET": ALL.replace("200", "403")},
@@ -137,6 +144,7 @@ def fill(route: str, order: Order) -> str:
         "<uuid:cart_id>": cart_id,
         "<sku:sku>": "MUG",
         "<slug:name>": "inventory",
+        "<slug:panel>": "pace",
         "<slug:slug>": Category.objects.get().slug,
         "<str:fingerprint>": "0" * 32,
         "<int:redrive_id>": 1,

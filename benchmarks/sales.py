@@ -1,0 +1,118 @@
+"""Milliseconds of each panel of the sales pages, and of the whole page, at the facts of about 10 million events.
+
+    python -m benchmarks.sales [--orders 300000] [--runs 3] [--json]
+
+The benchmark starts a separate PostgreSQL. SQL generates the facts of 30 days: per order 10 visits, a row for each
+minute, kind and currency, and for each hour and product. Each panel is read without the kept figures.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from datetime import timedelta
+from typing import Any
+
+from benchmarks.stage import running
+
+_FILL = """
+insert into analytics_orderfact (order_id, placed_at, reserved_at, authorized_at, declined_at,
+    confirmed_at, captured_at, shipped_at, delivered_at, cancelled_at, reason, decline_reason,
+    currency, discount, shipping, tax, total, units,
+    refunded, nth_order, first_order_month, first_this_month, channel)
+select gen_random_uuid(), at, at + '1 s', case when not bad then at + '1 s'::interval end,
+       case when bad then at + '1 s'::interval end, case when not bad then at + random() * '9 s'::interval end,
+       case when not bad then at + random() * '20 s'::interval end,
+       case when not bad then at + '9 h'::interval end, null,
+       case when bad then at + '2 s'::interval end, case when bad then 'payment_declined' end,
+       case when bad then 'expired_card' end, 'EUR', 0, 0, 0, 1000 + number %% 9000, 2, 0, 1 + number %% 3,
+       to_char(at, 'YYYY-MM'), number %% 3 = 0, 'web'
+from (select number, number %% 25 = 0 as bad, now() - random() * '30 days'::interval as at
+      from generate_series(1, %(orders)s) number) placed;
+insert into analytics_minute (minute, kind, currency, count, units, amount)
+select minute, kind,
+       case when kind = any('{placed,confirmed,cancelled,captured,refunded,declined}') then 'EUR' else '' end,
+       7, 14, 9000
+from generate_series(date_trunc('minute', now() - '60 days'::interval), now(), '1 minute') minute
+cross join unnest('{placed,reserved,authorized,declined,confirmed,captured,refunded,shipped,delivered,cancelled,viewed,
+    cart_changed,checkout_started,checkout_completed}'::text[]) kind;
+insert into analytics_arrival (minute, arrived, count)
+select minute, minute, 230
+from generate_series(date_trunc('minute', now() - '60 days'::interval), now(), '1 minute') minute;
+insert into analytics_producthour (hour, sku, currency, views, ordered_units, ordered_amount)
+select hour, 'SKU-' || sku, currency, 90, 3, 3000
+from generate_series(date_trunc('hour', now() - '60 days'::interval), now(), '1 hour') hour, generate_series(1, 80) sku,
+     unnest('{EUR,""}'::text[]) currency;
+insert into analytics_soldout (sku, began_at, ended_at)
+select 'SKU-' || n, now() - n * '1 day'::interval, now() - n * '1 day'::interval + '9 h'::interval
+from generate_series(1, 30) n;
+insert into analytics_session (day, visitor, began_at, ended_at, events, views, carts, checkouts, orders, cart_units,
+    cart_amount, currency)
+select (at at time zone 'UTC')::date, gen_random_uuid(), at, at + '5 min', 1 + number %% 6, 1 + number %% 4,
+       (number %% 3 = 0)::int, (number %% 6 = 0)::int, (number %% 10 = 0)::int, number %% 2,
+       case when number %% 6 = 0 then 5000 end, case when number %% 6 = 0 then 'EUR' else '' end
+from (select number, now() - random() * '30 days'::interval as at
+      from generate_series(1, %(orders)s * 10) number) visit;
+"""
+
+
+def fill(orders: int) -> None:
+    """Generate the facts of 30 days."""
+    from django.db import connection, transaction
+    from django.utils import timezone
+
+    from analytics.facts.days import ensure_days
+
+    days = [timezone.now() - timedelta(days=day) for day in range(-1, 32)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        ensure_days(cursor, "public", "analytics_session", days)
+        ensure_days(cursor, "public", "analytics_activity", days)
+    with connection.cursor() as cursor:
+        for statement in _FILL.split(";\n")[:-1]:
+            cursor.execute(statement, {"orders": orders} if "%(orders)s" in statement else None)
+        cursor.execute("vacuum analyze")
+
+
+def measure(runs: int) -> list[dict[str, Any]]:
+    """Return the median of the milliseconds of each panel and span, and their sum as the page."""
+    from django.utils import timezone
+
+    from analytics.panels.catalogue import PANELS
+    from analytics.panels.completion import read_complete
+    from analytics.panels.period import SPANS, choose_period
+
+    rows = []
+    for span in SPANS:
+        period, complete, page = choose_period(span, timezone.now()), read_complete(), 0.0
+        for name, panel in PANELS.items():
+            taken = []
+            for _ in range(runs):
+                began = time.perf_counter()
+                panel.read(period, complete)
+                taken.append(1000 * (time.perf_counter() - began))
+            rows.append({"span": span, "panel": name, "ms": round(statistics.median(taken), 1)})
+            page += statistics.median(taken)
+        rows.append({"span": span, "panel": "page", "ms": round(page, 1)})
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=300_000, help="orders in 30 days; ten visits each")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs; the table shows the median")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    options = parser.parse_args()
+    with running("postgres"):
+        from shop.embedded.setup import prepare_database
+
+        prepare_database()
+        fill(options.orders)
+        rows = measure(options.runs)
+    for row in rows:
+        print(f"{row['span']:<6} {row['panel']:<14} {row['ms']:>8.1f} ms")
+    if options.json:
+        print(json.dumps({"orders": options.orders, "panels": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Invented history for a demo shop: a month of visits and orders that analytics can show."""
