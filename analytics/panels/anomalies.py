@@ -31,7 +31,7 @@ LIMIT = 4.1
 FEWEST_EXPECTED = 8.0
 #: Expected orders during a silence from which it is unusual: e^-14 is about one in a million.
 SILENCE = 14.0
-#: Seconds that a judgement is kept. New counts are judged at once.
+#: Seconds that a judgement is kept, and the counts older than an hour or two. New counts are judged at once.
 KEPT = 600
 
 _COUNTS = """
@@ -185,7 +185,9 @@ def read_buckets(period: Period, complete: Completeness) -> tuple[datetime, list
     origin = period.begin - WEEKS * timedelta(days=7) - timedelta(days=1)
     origin = origin.replace(minute=0, second=0, microsecond=0)
     end = min(period.end, complete.until)
-    found = {row["begin"]: row["count"] for row in fetch(_COUNTS, {"origin": origin, "end": end, "kind": Kind.PLACED})}
+    recent = max(origin, end.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1))
+    found = remember(("counts", origin, recent), KEPT, lambda: _count_orders(origin, recent))
+    found = found | _count_orders(recent, end)
     known_from = read_first()
     places = range(max(0, (end - origin) // BUCKET))
     counts = [
@@ -193,6 +195,12 @@ def read_buckets(period: Period, complete: Completeness) -> tuple[datetime, list
         for at in (origin + BUCKET * one for one in places)
     ]
     return origin, counts
+
+
+def _count_orders(begin: datetime, end: datetime) -> dict[datetime, int]:
+    """Return the number of orders by bucket."""
+    rows = fetch(_COUNTS, {"origin": begin, "end": end, "kind": Kind.PLACED})
+    return {row["begin"]: row["count"] for row in rows}
 
 
 def describe(anomaly: Anomaly, origin: datetime) -> Row:

@@ -9,6 +9,8 @@ from analytics.panels.reading import Row, fetch, remember
 PAUSE = timedelta(minutes=30)
 #: Seconds that the sums of past days are kept. Late events of these days show after this time.
 PAST_KEPT = 600
+#: Seconds in which the three panels of one page share the sums.
+KEPT = 10
 # `is_sure`: with one action nobody knows whether the cookie came back. `is_over`: the visit can't go on.
 _SUMS = """
 select currency, count(*) as sessions, count(*) filter (where sure) as visited,
@@ -30,9 +32,9 @@ def read_sums(period: Period, until: datetime) -> dict[str, Row]:
     midnight = period.end.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(microseconds=1)
     midnight = midnight.replace(hour=0, minute=0, second=0, microsecond=0)
     if period.span != "month" or period.end < until:
-        return _read(period.begin, period.end, until)
+        return remember(("visits", period.begin, until), KEPT, lambda: _read(period.begin, period.end, until))
     past = remember(("visits", period.begin, midnight), PAST_KEPT, lambda: _read(period.begin, midnight, until))
-    today = _read(midnight, period.end, until)
+    today = remember(("visits today", midnight, until), KEPT, lambda: _read(midnight, period.end, until))
     return {currency: _add(past.get(currency), today.get(currency)) for currency in past.keys() | today.keys()}
 
 
