@@ -32,7 +32,6 @@ CONSUMER, NEXT = "analytics", "analytics_next"
 SCHEMAS = ("public", "analytics_second")
 # An arbitrary number of an advisory lock: shared for a transaction of the consumer, exclusive for a switch.
 _SWITCHING = 7_262_179_020
-_SHARE = "select pg_advisory_xact_lock_shared(%(number)s::bigint)::text"
 _CURRENT = "select schema from public.analytics_generationchoice"
 
 
@@ -62,10 +61,8 @@ def share_current() -> str:
     The second statement sees a switch that the first one waited for.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_SHARE, {"number": _SWITCHING})
-        cursor.execute(_CURRENT)
-        row = cursor.fetchone()
-    return str(row[0]) if row else FIRST.schema
+        cursor.execute("select pg_advisory_xact_lock_shared(%s)", [_SWITCHING])
+    return current().schema
 
 
 def lock_current(cursor: CursorWrapper) -> None:

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
-from analytics.generation import FIRST, TABLES
-from analytics.handlers import add_events
+from analytics.facts.consumer import add_events
+from analytics.generation import TABLES, share_current
 from analytics.models import Activity, LoadedHistory, OrderFact
 from analytics.seal import seal_days
 from analytics.sessions import compute_sessions, count_touched
@@ -59,7 +59,7 @@ def load_day(events: Iterable[Event]) -> None:
     for chunk in split_into_chunks(events, CHUNK):
         for wave in split_into_waves(chunk):
             with transaction.atomic():
-                add_events(FIRST.schema, wave)
+                add_events(share_current(), wave)
 
 
 def split_into_waves(events: Iterable[Event]) -> Iterator[list[Event]]:
