@@ -14,6 +14,7 @@ from analytics.rebuild.filler import Progress
 from analytics.rebuild.plan import Plan, make_plan
 from analytics.rebuild.switch import switch_back
 from relay.operations.audit import demand_reason, name_actor
+from relay.process.loop import prepare_for_batches
 
 Write = Callable[[str], Any]
 #: Seconds between two lines of progress.
@@ -43,6 +44,7 @@ def run_rebuild(write: Write, options: dict[str, Any]) -> None:
             write(line)
         return
     os.nice(10)  # a web process that has work to do goes first
+    prepare_for_batches()
     meter = Meter(write)
     if not rebuild(
         actor=options["actor"], reason=options["reason"], force=options["force"], report=write, note=meter.show

@@ -61,7 +61,7 @@ order by o.position
 
 
 class Skipped:
-    """Stands for an event that a person has skipped: the cursor moves, and no handler runs."""
+    """Replaces an event that a person has skipped: the cursor moves, and no handler runs."""
 
 
 class FirstFailure(Breaker):
