@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 #: Seconds for streams to end after SIGTERM, before their connections are closed.
 STOP_SECONDS = 3
 BEAT_SECONDS = 2.0
-REDRIVE_SECONDS = 1.0
+#: Pauses between two steps of redrives, and between two looks for a redrive while none is active.
+REDRIVE_SECONDS, LOOK_SECONDS = 1.0, 3.0
 #: Pause between two looks for a requested verification.
 REQUEST_SECONDS = 3.0
 
@@ -91,11 +92,12 @@ async def _sample(application: Application) -> None:
 async def _redrive(application: Application) -> None:
     """Continue the staged redrives. Several live processes do so in turns, because each redrive's row is locked."""
     while True:
+        active = 0
         try:
-            await application.database.run(advance_redrives)
+            active = await application.database.run(advance_redrives)
         except DatabaseUnavailable as error:
             logger.warning("redrives wait", extra={"error": str(error)})
-        await asyncio.sleep(REDRIVE_SECONDS)
+        await asyncio.sleep(REDRIVE_SECONDS if active else LOOK_SECONDS)
 
 
 async def _verify(application: Application) -> None:
