@@ -27,7 +27,6 @@ OWN_CART = "404 404 200 404 404 404 404 404 404 404"  # a guest's cart is open t
 LOOK = "302 403 403 302 403 403 403 403 200 200"
 LOOK_FOR_NOTHING = LOOK.replace("200", "404")  # nothing is parked or replayed
 PAGE_OF_ORDER = "404 404 200 404 404 200 200 200 200 200"
-PAGE_OF_ORDER = "404 404 200 404 404 200 200 200 404 200"
 SALES = "302 403 403 302 403 403 403 200 403 200"
 MATRIX: dict[str, dict[str, str]] = {
     # A separate test below checks the other routes of the admin.
