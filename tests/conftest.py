@@ -46,6 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         # The scheduler reads a test's group from the end of its id. pytest-xdist 3.8 would add the group to a field
         # that pytest 9.2 does not read, and run each test in any process (pytest-xdist's issue 1386).
+        items.sort(key=rank_group)
         for item in items:
             item._id = item.id.parse(f"{item.nodeid}@{find_group(item)}")
 
@@ -53,12 +54,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def find_group(item: pytest.Item) -> str:
     """Return the group of a test: one process of `make test` runs all tests of a group, in their order.
 
-    The tests of a group share a shop: the whole shop, the parts PostgreSQL, Kafka and Valkey, or a shop of the module.
+    The tests of a group share a shop: the whole shop, a shop of the module, or the parts PostgreSQL, Kafka and Valkey.
+    The tests of a folder are a group of the last kind. A process starts the parts once, for all such groups.
     """
     fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
     if "running_shop" in fixtures:
         return "whole shop"
-    return item.path.stem if item.path.parent.name in OWN_SHOPS and "parts" not in fixtures else "parts"
+    if item.path.parent.name in OWN_SHOPS and "parts" not in fixtures:
+        return item.path.stem
+    return f"parts {item.path.relative_to(Path(__file__).parent).parts[0]}"
+
+
+def rank_group(item: pytest.Item) -> int:
+    """Return the place of a test's group: groups with long waits begin first, and groups with parts fill the time."""
+    group = find_group(item)
+    return 0 if group == "whole shop" else 1 if not group.startswith("parts ") else 2
 
 
 @pytest.hookimpl(wrapper=True)
