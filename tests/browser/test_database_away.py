@@ -31,7 +31,7 @@ def frozen(shop: RunningShop) -> Iterator[None]:
 def test_each_page_says_that_the_database_is_away_and_an_open_page_continues(
     open_page: OpenPage, running_shop: RunningShop
 ) -> None:
-    staff, customer = open_page(tolerates="status of 503"), open_page(tolerates="status of 503")
+    staff, customer = open_page(tolerates="503"), open_page(tolerates="503")
     staff.goto("/admin/login/?next=/control/")
     staff.get_by_label("Username").fill("staff")
     staff.get_by_label("Password").fill("staff")
