@@ -12,5 +12,10 @@ def expect_accessible(page: Page) -> None:
     """
     results = Axe().run(page)
     assert results.violations_count == 0, f"{page.url}\n{results.generate_report()}"
+    expect_no_sideways_scrolling(page)
+
+
+def expect_no_sideways_scrolling(page: Page) -> None:
+    """Check that the page is not wider than the window. A page without JavaScript can't run axe-core."""
     assert page.viewport_size
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], page.url
