@@ -26,6 +26,8 @@ NOT_TRUNCATED = {
 ORDER = ["relay", "flows", "browser", "faults", "embedded"]
 # Folders whose modules start shops of their own, except tests that use `running_shop` or `parts`.
 OWN_SHOPS = {"embedded", "faults", "runbooks"}
+#: The whole shop, if this process has started it. Later groups then use its PostgreSQL, Kafka and Valkey.
+STARTED: list[RunningShop] = []
 
 
 def pytest_configure() -> None:
@@ -93,12 +95,15 @@ def running_shop() -> Iterator[RunningShop]:
     shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), LAB="1")
     shop.end_leftovers()
     shop.start(timeout=240)
+    STARTED.append(shop)
     yield shop
     shop.stop()
 
 
 def needs_whole_shop(session: pytest.Session) -> bool:
-    """Return whether a selected test of this process needs the whole shop."""
+    """Return whether this process has started the whole shop, or a selected test needs it."""
+    if STARTED:
+        return True
     if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
         # Each process knows all selected tests, but only one process runs the group with the whole shop.
         return "@whole shop" in os.environ["PYTEST_CURRENT_TEST"]
