@@ -37,7 +37,8 @@ class WholeShop:
         self._tree, self._python = tree, python
         self.port = next(port for port in range(8700, 9000) if is_free(port))
         self._var_dir = tree / "var" / "bench-whole"
-        ours = ("PORT", "VAR_DIR", "RATE_LIMITS", "DJANGO_SETTINGS_MODULE")
+        # LAB: the tests set it, and a measured shop has no lab.
+        ours = ("PORT", "VAR_DIR", "RATE_LIMITS", "DJANGO_SETTINGS_MODULE", "LAB")
         self._environment = {name: value for name, value in os.environ.items() if name not in ours}
         self._environment |= {"PORT": str(self.port), "VAR_DIR": str(self._var_dir), "RATE_LIMITS": "off"}
         self.skus: list[str] = []
