@@ -26,6 +26,8 @@ NOT_TRUNCATED = {
 ORDER = ["relay", "flows", "browser", "faults", "embedded"]
 # Folders whose modules start shops of their own, except tests that use `running_shop` or `parts`.
 OWN_SHOPS = {"embedded", "faults", "runbooks"}
+# Failed assertions of these helpers show their values, like those of tests.
+pytest.register_assert_rewrite("tests.faults.counting")
 #: The whole shop, if this process has started it. Later groups then use its PostgreSQL, Kafka and Valkey.
 STARTED: list[RunningShop] = []
 

@@ -28,6 +28,7 @@ def log_in(page: Page, address: str) -> None:
 Database = psycopg.Connection[tuple[Any, ...]]
 SENT = """select body, position from relay_outbox where key = %s and topic = 'shop.orders' and sequence = 1
           and published_at is not null"""
+APPLIED = "select array_agg(consumer order by consumer) from relay_cursor where key = %s and topic = 'shop.orders'"
 STUCK = "select from relay_cursor where key = %s and consumer = 'analytics' and parked_at is not null"
 
 
@@ -45,6 +46,9 @@ def break_order(shop: RunningShop, database: Database) -> tuple[str, str]:
     shop.part_stop("analytics")
     try:
         order, body, position = place_order(shop, database)
+        # A consumer that reads the event after the change would park it, too.
+        others = ["bought_together", "inventory", "notifications", "payments"]
+        assert wait_until(lambda: database.execute(APPLIED, [order]).fetchone() == (others,), seconds=60)
         broken = body.replace('"currency":"EUR"', '"currency":7')
         database.execute("update relay_outbox set body = %s where position = %s", [broken, position])
     finally:
@@ -54,10 +58,11 @@ def break_order(shop: RunningShop, database: Database) -> tuple[str, str]:
 
 
 def begin_replay(page: Page, position: int) -> None:
-    """Make a dry run of analytics from `position`, and start the run."""
+    """Make a dry run of analytics for the event at `position`, and start the run."""
     page.goto("/control/replay/")
     page.get_by_label("Consumer").select_option("analytics")
     page.get_by_label("From position").fill(str(position))
+    page.get_by_label("To position").fill(str(position))  # later events would change the figures after the dry run
     page.get_by_role("button", name="Dry run").click()
     page.get_by_label("Reason").fill("analytics has missed an order")
     page.get_by_role("button", name=re.compile("^Replay ")).click()
