@@ -31,7 +31,7 @@ CUSTOMERS = 32
 FATES = ("keep", "keep", "cancel at once", "cancel")
 #: Tokens whose first call never succeeds, even if the gateway is not killed.
 REPEATED = set(TOKENS) - {"tok_ok", "tok_slow", *DECLINED}
-#: Seconds of a pause after failed calls. Without the limit, the sample of `make test` waits two minutes for one payment.
+#: Seconds of a pause after failed calls. Without the limit, the sample waits two minutes for one payment.
 PAUSE_SECONDS = 8
 _SHORTEN = """
 update payments_payment set due_at = now() + make_interval(secs => %s)
