@@ -51,7 +51,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     #: Target time in seconds of a consumer's transaction. It holds the locks of its keys meanwhile.
     batch_seconds: Annotated[float, msgspec.Meta(gt=0, le=5)] = 0.2
     #: Seconds between two canary events; 0 sends none.
-    canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
+    canary_seconds: Annotated[float, msgspec.Meta(ge=0)] = 10
     #: Bearer token for scrapes of relay.health.metrics. If it is empty, nobody may scrape, except with METRICS_LOCAL.
     metrics_token: str = ""
     #: Whether this machine may scrape without a token. A proxy on this machine that adds no header opens the page to

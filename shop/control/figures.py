@@ -4,11 +4,12 @@ Each section has a time limit. A section that could not be read is None, which p
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import Error, connection
 
 from notifications.models import Message
 from payments.models import Payment
@@ -44,6 +45,24 @@ def read_figures(before: Figures | None = None, *, complete: bool = True) -> Fig
     :param before: the figures of the previous sample: the count of arrivals continues there.
     :param complete: read all sections; otherwise repeat those of `before` that change slowly.
     """
+    with limited_statements():
+        return read_sections(before, complete=complete)
+
+
+@contextmanager
+def limited_statements() -> Iterator[None]:
+    """Limit each statement to QUESTION_SECONDS. A transaction for each section would double their number."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"set statement_timeout = '{QUESTION_SECONDS}s'")
+        yield
+    finally:
+        with suppress(Error), connection.cursor() as cursor:
+            cursor.execute("reset statement_timeout")
+
+
+def read_sections(before: Figures | None, *, complete: bool) -> Figures:
+    """Return all sections by name, or repeat those of `before` that change slowly, unless `complete`."""
     arrivals = read_section("arrivals", lambda: read_arrivals((before or {}).get("arrivals")))
     sections: dict[str, Callable[[], Any]] = {
         "arrivals": lambda: arrivals,
@@ -65,9 +84,7 @@ def read_figures(before: Figures | None = None, *, complete: bool = True) -> Fig
 def read_section(name: str, read: Callable[[], Any]) -> Any:
     """Return the result of `read`, or None if the database does not answer in time."""
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"set local statement_timeout = '{QUESTION_SECONDS}s'")
-            return read()
+        return read()
     except Error as error:
         logger.warning("a section of the sample is missing", extra={"section": name, "error": str(error).strip()})
         return None

@@ -20,7 +20,7 @@ from shop.control.ledger.traces import Trace
 #: Windows that were cut in this time are recent.
 RECENT = timedelta(minutes=15)
 #: A check is not repeated earlier than this.
-PAUSE = timedelta(seconds=20)
+PAUSE = timedelta(seconds=40)
 #: Checks that are chosen at once.
 CHOSEN = 10
 

@@ -46,6 +46,12 @@ def find_open(part: str, *, limit: int) -> list[LedgerCheck]:
     return list(checks.select_related("window").order_by("window_id")[:limit])
 
 
+def list_open_parts() -> set[str]:
+    """Return the parts with open checks that are due."""
+    checks = LedgerCheck.objects.filter(closed_at=None, due_at__lte=Now())
+    return set(checks.order_by().values_list("part", flat=True).distinct())
+
+
 def store_outcome(check: LedgerCheck, outcome: Outcome) -> None:
     """Store the outcome of a comparison. The check is closed if nothing is outstanding."""
     before = (0, 0, 0, 0, 0) if is_new(check) else (0, check.found, check.wanted, check.effects, check.skipped)

@@ -16,7 +16,7 @@ from relay.conf import configuration
 from relay.partitions import read_position
 from relay.process.broker import BrokerUnavailable
 from shop.control.ledger import audit, effects, logbook
-from shop.control.ledger.checks import find_open, store_outcome
+from shop.control.ledger.checks import find_open, list_open_parts, store_outcome
 from shop.control.ledger.claim import ClaimLost, check_claim, give_up_claim, name_owner, take_claim
 from shop.control.ledger.log import LogReader
 from shop.control.ledger.models import LedgerCheck, LedgerDifference, LedgerState
@@ -154,9 +154,7 @@ class Ledger:
     def _compare_consumers(self, *, calm: bool) -> None:
         """Compare the open checks of each consumer, until it has applied less than half of a window."""
         deadline = time.monotonic() + COMPARE_SECONDS
-        for consumer in self.parts:
-            if consumer == LedgerCheck.LOG:
-                continue
+        for consumer in sorted(list_open_parts() & self.parts.keys() - {LedgerCheck.LOG}):
             for check in find_open(consumer, limit=MOST_CHECKS):
                 if time.monotonic() > deadline or not self._compare_consumer(check, calm=calm):
                     break
