@@ -165,6 +165,10 @@ class OutboxAdmin(ReadOnly):
     paginator = BoundedPaginator
     actions = ["send_again"]
 
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Hide payloads, which may name persons, from staff without the permission to read them."""
+        return [] if request.user.has_perm("relay.view_payload") else ["body"]
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:

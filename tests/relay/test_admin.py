@@ -101,6 +101,17 @@ def test_the_outbox_is_searched_by_whole_keys_and_by_ids_of_events(log_in: LogIn
     assert see_positions(client, q=row.key[:8]) == see_positions(client, q=str(uuid4())) == []
 
 
+def test_only_the_permission_to_read_payloads_shows_the_body_of_an_event(client: Client, refused: Outbox) -> None:
+    page = f"{OUTBOX}{refused.pk}/change/"
+    shown = []
+    for number, permissions in enumerate([["view_outbox"], ["view_outbox", "view_payload"]]):
+        user = User.objects.create_user(f"reader-{number}", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        shown.append("&quot;book&quot;" in client.get(page).content.decode())
+    assert shown == [False, True]
+
+
 def test_the_state_filter_finds_unpublished_rows_without_reading_published_ones(log_in: LogIn, refused: Outbox) -> None:
     client = log_in(*VIEW)
     with transaction.atomic():
