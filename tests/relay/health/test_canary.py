@@ -67,7 +67,7 @@ def test_a_canary_goes_from_the_outbox_through_kafka_to_a_consumer(
         while Cursor.objects.filter(topic=topic, last__gte=3).count() < 1:
             assert time.monotonic() < deadline, "no canary has arrived"
             time.sleep(0.05)
-        assert read_canary_ages([consumer.name])[consumer.name] < 2
+        assert 0 <= read_canary_ages([consumer.name])[consumer.name] < 20
         assert consumer.topics == ["test.library"], "lag and verification are about business events only"
     finally:
         for stopping, thread in (relay, receiver):
@@ -82,7 +82,7 @@ def test_two_relays_send_one_canary_at_a_time(settings: Settings) -> None:
         second.tick()
     assert Outbox.objects.filter(topic=CanarySent.topic).count() == 1
     with connection.cursor() as cursor:
-        cursor.execute("update relay_outbox set created_at = created_at - interval '6 s'")
+        cursor.execute("update relay_outbox set created_at = created_at - interval '11 s'")
     first.tick()
     assert Outbox.objects.filter(topic=CanarySent.topic).count() == 1, "looked before it was due"
     Canary().tick()
