@@ -106,9 +106,9 @@ def test_a_slow_list_ends_at_the_deadline_of_the_call(busy: Any, monkeypatch: py
 
 def test_a_refused_call_and_its_second_request_share_one_deadline(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a refusal the client reads the intent. Both requests together must end within the promise of a call."""
-    monkeypatch.setattr(stripe_requests, "CALL_SECONDS", 0.25)
+    monkeypatch.setattr(stripe_requests, "CALL_SECONDS", 1.2)
     stub.refuses["k:void"] = 400
-    stub.disturb = staticmethod(lambda number: time.sleep(0.2))
+    stub.disturb = staticmethod(lambda number: time.sleep(0.8))
     add_intent(stub, f"{uuid7()}:authorize")
     with pytest.raises(GatewayUnavailable):
         gateway.void("k:void", "pi_0")
