@@ -26,6 +26,8 @@ NOT_TRUNCATED = {
 ORDER = ["relay", "flows", "browser", "faults", "embedded"]
 # Folders whose modules start shops of their own, except tests that use `running_shop` or `parts`.
 OWN_SHOPS = {"embedded", "faults", "runbooks"}
+#: Folders whose tests of a whole shop are mainly about its pages.
+PAGES = {"browser", "control", "lab", "live"}
 # Failed assertions of these helpers show their values, like those of tests.
 pytest.register_assert_rewrite("tests.faults.counting")
 #: The whole shop, if this process has started it. Later groups then use its PostgreSQL, Kafka and Valkey.
@@ -59,20 +61,22 @@ def find_group(item: pytest.Item) -> str:
     """Return the group of a test: one process of `make test` runs all tests of a group, in their order.
 
     The tests of a group share a shop: the whole shop, a shop of the module, or the parts PostgreSQL, Kafka and Valkey.
-    The tests of a folder are a group of the last kind. A process starts the parts once, for all such groups.
+    Two groups use a whole shop of their own, because one would take longer than all others together. The tests of a
+    folder are a group of the last kind. A process starts the parts once, for all such groups.
     """
     fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
     if "running_shop" in fixtures:
-        return "whole shop"
+        return "whole shop of pages" if folder in PAGES else "whole shop"
     if item.path.parent.name in OWN_SHOPS and "parts" not in fixtures:
         return item.path.stem
-    return f"parts {item.path.relative_to(Path(__file__).parent).parts[0]}"
+    return f"parts {folder}"
 
 
 def rank_group(item: pytest.Item) -> int:
     """Return the place of a test's group: groups with long waits begin first, and groups with parts fill the time."""
     group = find_group(item)
-    return 0 if group == "whole shop" else 1 if not group.startswith("parts ") else 2
+    return 0 if group.startswith("whole shop") else 1 if not group.startswith("parts ") else 2
 
 
 @pytest.hookimpl(wrapper=True)
