@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import connection
 
+from analytics.generation import reading
 from shop.lab import runs
 from shop.lab.switches import read_switches
 
@@ -19,7 +20,7 @@ select shop, count(*), count(answered), count(*) filter (where outcome = 'ok'),
        max(answered - due), coalesce(max(answered) - min(due), 0)::float8
 from lab.request where run = %s group by shop
 """
-#: Our orders of a run: stored, confirmed, cancelled, not decided, known to analytics, letters. Read by id, no import.
+#: Our orders of a run: stored, confirmed, cancelled, not decided, known to analytics, letters.
 _OURS = """
 select count(*), count(o.id), count(distinct o.id), count(*) filter (where o.total is distinct from r.total),
        count(*) filter (where o.status in ('confirmed', 'shipped', 'delivered')),
@@ -63,7 +64,7 @@ class Sums:
 
 def read_sums(run_id: int) -> dict[str, Sums]:
     """Return the sums of each shop, with what the databases of both shops know about these orders."""
-    with connection.cursor() as cursor:
+    with reading() as cursor:  # analytics may have switched to a second generation
         cursor.execute(_SUMS, [run_id])
         found = {shop: Sums(*row) for shop, *row in cursor.fetchall()}
         if "ours" in found:
