@@ -6,7 +6,7 @@ from typing import Any
 from analytics.generation import reading
 from relay.consumer.watermarks import use_indexes
 from shop.control.ledger.models import LedgerCheck, LedgerDifference
-from shop.control.ledger.rows import Outcome, select_rows
+from shop.control.ledger.rows import Outcome, select_rows, select_windows
 from shop.control.ledger.traces import Trace
 
 Kind = LedgerDifference.Kind
@@ -48,17 +48,23 @@ _COUNT = """when s.is_applied and s.event = any(array[{events}]) then
     (select array[count(*), count(distinct e.{once}), {least}] from {table} e where {where})"""
 
 
-def compare(
-    check: LedgerCheck, topics: Sequence[str], traces: Iterable[Trace], *, whole: bool | None = None
-) -> Outcome:
+def compare(check: LedgerCheck, topics: Sequence[str], traces: Iterable[Trace]) -> Outcome:
     """Compare the rows of `check` with the cursors and the effects of its consumer.
 
-    :param whole: compare the whole window; by default only the first comparison does.
+    The first comparison reads the whole window, later ones read the outstanding rows.
     """
-    selected, values = select_rows(check, topics, whole=whole)
-    statement = _COMPARE.format(selected=selected, counts=_make_counts(check.part, traces))
+    return _compare_rows(check.part, *select_rows(check, topics), traces)
+
+
+def compare_again(checks: Sequence[LedgerCheck], topics: Sequence[str], traces: Iterable[Trace]) -> Outcome:
+    """Compare all rows of the windows of `checks`, which are of one consumer, in one statement."""
+    return _compare_rows(checks[0].part, *select_windows(checks, topics), traces)
+
+
+def _compare_rows(consumer: str, selected: str, values: dict[str, Any], traces: Iterable[Trace]) -> Outcome:
+    statement = _COMPARE.format(selected=selected, counts=_make_counts(consumer, traces))
     with reading(), use_indexes() as cursor:  # the facts of analytics are in the current generation
-        cursor.execute(statement, values | {"consumer": check.part})
+        cursor.execute(statement, values | {"consumer": consumer})
         found: dict[str, tuple[int, Any]] = {result: (count, rows) for result, count, rows in cursor.fetchall()}
     numbers = {result: count for result, (count, _) in found.items()}
     positions = {result: rows or [] for result, (_, rows) in found.items()}

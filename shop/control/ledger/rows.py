@@ -8,15 +8,19 @@ from typing import Any, NamedTuple
 from relay.consumer.watermarks import use_indexes
 from shop.control.ledger.models import LedgerCheck
 
-#: SQL of the rows of a check: its whole window at first, and later its outstanding positions.
-SELECTED = """
+_COLUMNS = "position, topic, key, key_hash, sequence, event_id, type, created_at, published_at, refused_reason"
+#: SQL of the rows of whole windows. The lateral join scans the index for each window.
+_WHOLE = f"""
 selected as materialized (
-    select position, topic, key, key_hash, sequence, event_id, type, created_at, published_at, refused_reason
-    from relay_outbox
-    where topic = any(%(topics)s) and {range})
-"""
-_WHOLE = "position > %(after)s and position <= %(until)s"
-_CHOSEN = "position = any(%(positions)s::bigint[])"
+    select row.* from unnest(%(afters)s::bigint[], %(untils)s::bigint[]) as wanted (after, until) cross join lateral (
+        select {_COLUMNS} from relay_outbox
+        where position > wanted.after and position <= wanted.until and topic = any(%(topics)s) offset 0) row)
+"""  # noqa: S608 - our own names
+#: SQL of the outstanding rows of checks that were compared before.
+_CHOSEN = f"""
+selected as materialized (
+    select {_COLUMNS} from relay_outbox where topic = any(%(topics)s) and position = any(%(positions)s::bigint[]))
+"""  # noqa: S608 - our own names
 
 # An unpublished row at or below the low mark of its shard is never sent, unless it waits behind a refused row.
 _READ = """
@@ -73,12 +77,18 @@ def is_new(check: LedgerCheck) -> bool:
     return check.checked_at is None
 
 
-def select_rows(check: LedgerCheck, topics: Sequence[str], *, whole: bool | None = None) -> tuple[str, dict[str, Any]]:
+def select_rows(check: LedgerCheck, topics: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Return the SQL that selects the rows of `check`, and its values."""
-    values = {"topics": list(topics), "after": check.window.after, "until": check.window.until}
-    values["positions"] = check.outstanding
-    whole = is_new(check) if whole is None else whole
-    return SELECTED.format(range=_WHOLE if whole else _CHOSEN), values
+    if is_new(check):
+        return select_windows([check], topics)
+    return _CHOSEN, {"topics": list(topics), "positions": check.outstanding}
+
+
+def select_windows(checks: Sequence[LedgerCheck], topics: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return the SQL that selects all rows of the windows of `checks`, and its values."""
+    windows = [check.window for check in checks]
+    values = {"afters": [window.after for window in windows], "untils": [window.until for window in windows]}
+    return _WHOLE, values | {"topics": list(topics)}
 
 
 def read_rows(check: LedgerCheck, topics: Sequence[str]) -> list[OutboxRow]:
