@@ -24,6 +24,7 @@ import psycopg
 from benchmarks.backlog import Catalogue, Ordering
 from benchmarks.followed import STAGES, follow_orders, keep_commit_times
 from benchmarks.outages import percentile
+from benchmarks.predictions import STOCK
 from benchmarks.stage import running, wait_until
 from tests.client import Customer, call
 from tests.running_shop import RunningShop
@@ -63,6 +64,7 @@ async def open_idle(client: Client, orders: Sequence[dict[str, str]], number: in
 
 async def measure_latency(shop: RunningShop, rate: float, pages: int) -> dict[str, float]:
     """Return percentiles of the stages from a commit to the page, while orders come in at `rate` per second."""
+    shop.manage("shell", "--no-imports", "-c", STOCK)
     catalogue = Catalogue(find_skus(shop))
     with Ordering(shop, catalogue, rate).going_on():
         found = await follow_orders(shop, catalogue, pages)
