@@ -30,7 +30,8 @@ BY_DAY = {"activity": "at", "session": "day"}
 CONSUMER, NEXT = "analytics", "analytics_next"
 #: The schemas. A shop has one generation, or two while one is built or kept.
 SCHEMAS = ("public", "analytics_second")
-# An arbitrary number of an advisory lock: shared for a transaction of the consumer, exclusive for a switch.
+# An arbitrary number of an advisory lock: shared for a transaction of the consumer, exclusive for a switch. The
+# function analytics_share_current (migration 0022) takes it, too.
 _SWITCHING = 7_262_179_020
 _CURRENT = "select schema from public.analytics_generationchoice"
 
@@ -53,16 +54,6 @@ def current() -> Generation:
         cursor.execute(_CURRENT)
         row = cursor.fetchone()
     return Generation(CONSUMER, row[0]) if row else FIRST
-
-
-def share_current() -> str:
-    """Return the schema of the current generation. It stays the current one until the open transaction ends.
-
-    The second statement sees a switch that the first one waited for.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock_shared(%s)", [_SWITCHING])
-    return current().schema
 
 
 def lock_current(cursor: CursorWrapper) -> None:

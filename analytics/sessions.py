@@ -7,7 +7,7 @@ visitor and day are computed again from the activities.
 from django.db import connection, transaction
 
 from analytics.facts.columns import split_columns
-from analytics.facts.days import ensure_days
+from analytics.facts.days import prepare_days
 from analytics.generation import Generation, current
 
 #: Visitors and days that one transaction computes.
@@ -90,7 +90,7 @@ def _compute_chunk(schema: str) -> int:
         taken = cursor.fetchall()
         if taken:
             pairs = split_columns(("visitors", "days"), sorted(set(taken)))
-            ensure_days(cursor, schema, "analytics_session", {day for _, day in taken})
+            prepare_days(cursor, schema, "analytics_session", {day for _, day in taken})
             # Each statement sees the activities that were committed before it began.
             cursor.execute(_DELETE.format(schema=schema), pairs)
             cursor.execute(_WRITE.format(schema=schema), pairs)

@@ -61,12 +61,12 @@ def fill(orders: int) -> None:
     from django.db import connection, transaction
     from django.utils import timezone
 
-    from analytics.facts.days import ensure_days
+    from analytics.facts.days import prepare_days
 
     days = [timezone.now() - timedelta(days=day) for day in range(-1, 32)]
     with transaction.atomic(), connection.cursor() as cursor:
-        ensure_days(cursor, "public", "analytics_session", days)
-        ensure_days(cursor, "public", "analytics_activity", days)
+        prepare_days(cursor, "public", "analytics_session", days)
+        prepare_days(cursor, "public", "analytics_activity", days)
     with connection.cursor() as cursor:
         for statement in _FILL.split(";\n")[:-1]:
             cursor.execute(statement, {"orders": orders} if "%(orders)s" in statement else None)

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from analytics.facts.consumer import add_events
-from analytics.generation import TABLES, share_current
+from analytics.generation import TABLES
 from analytics.models import Activity, LoadedHistory, OrderFact
 from analytics.seal import seal_days
 from analytics.sessions import compute_sessions, count_touched
@@ -59,7 +59,7 @@ def load_day(events: Iterable[Event]) -> None:
     for chunk in split_into_chunks(events, CHUNK):
         for wave in split_into_waves(chunk):
             with transaction.atomic():
-                add_events(share_current(), wave)
+                add_events(None, wave)
 
 
 def split_into_waves(events: Iterable[Event]) -> Iterator[list[Event]]:
