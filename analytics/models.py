@@ -94,7 +94,13 @@ class OrderFact(models.Model):
 
     class Meta:
         ordering = ["-placed_at", "order_id"]
-        indexes = [models.Index(fields=["placed_at"], name="orderfact_placed")]
+        indexes = [
+            models.Index(fields=["placed_at"], name="orderfact_placed"),
+            # Cohorts count these orders by month.
+            models.Index(
+                fields=["placed_at", "first_order_month"], name="orderfact_cohort", condition=Q(first_this_month=True)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"order {self.order_id}"
@@ -220,6 +226,28 @@ class Session(models.Model):
     cart_amount = models.BigIntegerField(null=True)
     currency = models.TextField()
     order_id = models.UUIDField(null=True)
+
+
+class SessionDay(models.Model):
+    """One row per finished day (UTC) and currency: the sums of its sessions, which panels read instead of the rows.
+
+    An hourly task stores them. A late activity deletes the rows of its day, and the task stores them again; meanwhile
+    panels read the sessions. `currency` is the one of the session's checkout, or empty. The counts from `visited` to
+    `ordered` are of sessions with at least two activities; `viewed` to `ordered` are the closed funnel.
+    """
+
+    pk = models.CompositePrimaryKey("day", "currency")
+    day = models.DateField()
+    currency = models.TextField()
+    sessions = models.BigIntegerField()
+    visited = models.BigIntegerField()
+    with_order = models.BigIntegerField()
+    viewed = models.BigIntegerField()
+    cart = models.BigIntegerField()
+    checkout = models.BigIntegerField()
+    ordered = models.BigIntegerField()
+    abandoned = models.BigIntegerField()
+    amount = models.BigIntegerField(null=True, help_text="The total of the abandoned carts, as far as it is known.")
 
 
 class Touched(models.Model):

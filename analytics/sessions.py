@@ -4,10 +4,14 @@ A late event may join two sessions or begin an earlier one, so sessions are neve
 visitor and day are computed again from the activities.
 """
 
+from datetime import date
+
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
 
 from analytics.facts.columns import split_columns
-from analytics.facts.days import ensure_days
+from analytics.facts.days import day_of, find_oldest_day, list_days, prepare_days
 from analytics.generation import Generation, current
 
 #: Visitors and days that one transaction computes.
@@ -54,7 +58,10 @@ _COLUMNS = (
     " order_id"
 )
 _PAIRS = "unnest(%(visitors)s::uuid[], %(days)s::date[]) as pair (visitor, day)"
+# The sums of the days are out of date. Days whose sessions may be dropped keep their sums.
 _DELETE = f"""
+with outdated as (delete from {{schema}}.analytics_sessionday where day = any(%(days)s::date[])
+                  and day >= %(oldest)s::date)
 delete from {{schema}}.analytics_session s using {_PAIRS} where s.day = pair.day and s.visitor = pair.visitor
 """  # noqa: S608 - our own names
 # The lateral join forces an index lookup for each pair.
@@ -67,6 +74,23 @@ insert into {{schema}}.analytics_session ({_COLUMNS})
 with numbered as materialized ({SESSIONS.format(activities=_OF_PAIRS)})
 {SUMMED}
 """
+
+# `sure`: with one action nobody knows whether the cookie came back. `lost`: a cart that was left behind.
+SUMS = """
+select {keys}, count(*) as sessions, count(*) filter (where sure) as visited,
+       count(*) filter (where sure and orders > 0) as with_order,
+       count(*) filter (where sure and views > 0) as viewed,
+       count(*) filter (where sure and views > 0 and carts > 0) as cart,
+       count(*) filter (where sure and views > 0 and carts > 0 and checkouts > 0) as checkout,
+       count(*) filter (where sure and views > 0 and carts > 0 and checkouts > 0 and orders > 0) as ordered,
+       count(*) filter (where lost) as abandoned, sum(cart_amount) filter (where lost)::bigint as amount
+from (select *, events >= 2 and is_over as sure, is_over and cart_units > 0 and orders = 0 as lost
+      from (select *, {is_over} as is_over from {sessions} where {chosen}) visit) visit
+group by {keys}
+"""
+_SUM_DAY = "insert into {schema}.analytics_sessionday " + SUMS.format(
+    keys="day, currency", is_over="true", sessions="{schema}.analytics_session", chosen="day = %s"
+)
 
 
 def compute_sessions(generation: Generation | None = None) -> int:
@@ -83,18 +107,40 @@ def compute_sessions(generation: Generation | None = None) -> int:
 
 def _compute_chunk(schema: str) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_xact_lock(%s, hashtext(%s))", [_COMPUTING % 2**31, schema])
-        if not cursor.fetchone()[0]:
+        if not _take_lock(cursor, schema):
             return 0
         cursor.execute(_TAKE.format(schema=schema), [CHUNK])
         taken = cursor.fetchall()
         if taken:
             pairs = split_columns(("visitors", "days"), sorted(set(taken)))
-            ensure_days(cursor, schema, "analytics_session", {day for _, day in taken})
+            prepare_days(cursor, schema, "analytics_session", {day for _, day in taken})
             # Each statement sees the activities that were committed before it began.
-            cursor.execute(_DELETE.format(schema=schema), pairs)
+            cursor.execute(_DELETE.format(schema=schema), pairs | {"oldest": str(find_oldest_day())})
             cursor.execute(_WRITE.format(schema=schema), pairs)
     return len(taken)
+
+
+def _take_lock(cursor: CursorWrapper, schema: str) -> bool:
+    """Return whether no other process computes sessions of `schema` until the open transaction ends."""
+    cursor.execute("select pg_try_advisory_xact_lock(%s, hashtext(%s))", [_COMPUTING % 2**31, schema])
+    return bool(cursor.fetchone()[0])
+
+
+def sum_days(generation: Generation | None = None) -> list[date]:
+    """Store the sums of each past day that has none; return these days.
+
+    Returns no day while another process computes.
+    """
+    schema, today = (generation or current()).schema, day_of(timezone.now())
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not _take_lock(cursor, schema):
+            return []
+        cursor.execute(f"select distinct day from {schema}.analytics_sessionday")  # noqa: S608
+        known = {day for (day,) in cursor.fetchall()}
+        missing = [day for day in list_days(cursor, schema, "analytics_session") if day < today and day not in known]
+        for day in missing:
+            cursor.execute(_SUM_DAY.format(schema=schema), [day])
+    return missing
 
 
 def count_touched(generation: Generation | None = None) -> int:

@@ -5,7 +5,7 @@ from celery import shared_task
 from analytics.rebuild.choice import drop_former
 from analytics.retention import drop_old_days
 from analytics.seal import seal_days
-from analytics.sessions import compute_sessions
+from analytics.sessions import compute_sessions, sum_days
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -16,8 +16,9 @@ def compute_touched_sessions() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def seal_complete_days() -> None:
-    """Store the checksums of past days that are complete."""
+    """Store the checksums of past days that are complete, and the sums of the visits of past days."""
     seal_days()
+    sum_days()
 
 
 @shared_task  # type: ignore[untyped-decorator]

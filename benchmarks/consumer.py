@@ -18,7 +18,7 @@ from collections import defaultdict
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.stage import running
+from benchmarks.receivers import consuming, measure_receiver
 
 PIECES = 1_000_000
 SKUS = {"uniform": 1000, "hot": 5}
@@ -127,36 +127,13 @@ def measure_poll(topic: str, count: int) -> float:
 def measure_consumer(topic: str, count: int, *, one_by_one: bool = False) -> float:
     """Return the events per second of the whole receiver, with one event per transaction if `one_by_one`."""
     from inventory.handlers import consumer
-    from relay.consumer.arrivals import read_delivery
-    from relay.consumer.receiver import Batch, Receiver
     from shop.events import OrderEvent
-
-    stopping = threading.Event()
-
-    def alone(delivery: Any) -> Batch:
-        return Batch([delivery], consumer.arrange([read_delivery(delivery)]))
-
-    class Measured(Receiver):
-        seen, began, ended = 0, 0.0, 0.0
-
-        def _process(self, batch: Batch, stopping: threading.Event) -> bool:
-            self.began = self.began or time.monotonic()
-            for part in map(alone, batch.deliveries) if one_by_one else [batch]:
-                assert super()._process(part, stopping)
-                self.seen += sum(delivery.topic == topic for delivery in part.deliveries)
-                if self.seen >= count:
-                    self.ended = time.monotonic()
-                    stopping.set()
-                    break
-            return True
 
     consumer.name = f"inventory-{uuid4().hex[:4]}"
     OrderEvent.topic = topic
     for event_class in OrderEvent.__subclasses__():
         event_class.topic = topic
-    receiver = Measured(consumer)
-    receiver.run(stopping)
-    return receiver.seen / (receiver.ended - receiver.began)
+    return measure_receiver(consumer, [topic], count, one_by_one=one_by_one)
 
 
 def measure_statements(topic: str, count: int) -> float:
@@ -265,15 +242,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with running("postgres", "kafka"):
-        from relay.operations.cluster import create_topics
-        from relay.process.loop import prepare_for_batches
-        from relay.publisher.topics import known_topics
-        from shop.embedded.setup import prepare_database
-
-        prepare_for_batches()  # the consumer's command calls this, too
-        prepare_database()
-        create_topics(known_topics())
+    with consuming("consume_inventory"):
         rates = measure(options.events, options.runs)
     print_table(rates)
     if options.json:

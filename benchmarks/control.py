@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from benchmarks.copies import copy_orders, take_every_way
-from benchmarks.stage import running, wait_until
+from benchmarks.stage import connect_as, running, wait_until
 from benchmarks.verify import FIRST, SOLD_OUT
 from tests.client import call
 from tests.running_shop import RunningShop
@@ -59,16 +59,6 @@ def fill(shop: RunningShop, orders: int) -> None:
         cursor.execute("set statement_timeout = 0")
         cursor.execute("vacuum (analyze)")
     print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
-
-
-def connect_as(*command: str) -> None:
-    """Let this thread use the database with the options of the process `command`."""
-    from django.db import connection
-
-    from shop.environment import describe_session
-
-    connection.close()
-    connection.settings_dict["OPTIONS"] |= describe_session([*command])
 
 
 @contextmanager

@@ -15,13 +15,13 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.stage import running
+from benchmarks.receivers import consuming, measure_receiver
+from benchmarks.stage import connect_as, wait_until
 from benchmarks.traffic import make_events
 
 # One event per transaction is slow, so this measurement uses a part of the events.
@@ -61,36 +61,16 @@ def empty_facts() -> None:
 
 
 def measure_consumer(count: int, *, one_by_one: bool = False) -> tuple[float, Any]:
-    """Return the events per second of the receiver, and its generation. The clock begins with the first batch."""
+    """Return the events per second of the receiver, and its generation."""
     from analytics.facts.consumer import declare_consumer
     from analytics.generation import Generation
-    from relay.consumer.arrivals import read_delivery
-    from relay.consumer.receiver import Batch, Receiver
 
     empty_facts()
-    generation = Generation(f"analytics-{uuid4().hex[:4]}", "public")
-    consumer, stopping = declare_consumer(generation), threading.Event()
-
-    def alone(delivery: Any) -> Batch:
-        return Batch([delivery], consumer.arrange([read_delivery(delivery)]))
-
-    class Measured(Receiver):
-        seen, began, ended = 0, 0.0, 0.0
-
-        def _process(self, batch: Batch, stopping: threading.Event) -> bool:
-            self.began = self.began or time.monotonic()
-            for part in map(alone, batch.deliveries) if one_by_one else [batch]:
-                assert super()._process(part, stopping)
-                self.seen += len(part.deliveries)
-                if self.seen >= count:
-                    self.ended = time.monotonic()
-                    stopping.set()
-                    break
-            return True
-
-    receiver = Measured(consumer)
-    receiver.run(stopping)
-    return receiver.seen / (receiver.ended - receiver.began), generation
+    connect_as("manage.py", "consume_analytics")
+    consumer = declare_consumer()
+    consumer.name = f"analytics-{uuid4().hex[:4]}"
+    rate = measure_receiver(consumer, consumer.topics, count, one_by_one=one_by_one)
+    return rate, Generation(consumer.name, "public")
 
 
 def measure_recount(generation: Any) -> float:
@@ -101,12 +81,12 @@ def measure_recount(generation: Any) -> float:
     from analytics.sessions import compute_sessions
 
     compute_sessions(generation)
+    connect_as("manage.py", "verify")
     with connection.cursor() as cursor:
         cursor.execute("set enable_nestloop = off; set work_mem = '64MB'")  # as verify does
         began = time.monotonic()
         found = recount(generation)
         seconds = time.monotonic() - began
-        cursor.execute("reset enable_nestloop; reset work_mem")
     assert not found.differences, found.differences[:3]
     return found.events / seconds
 
@@ -120,6 +100,7 @@ def measure_rebuild() -> float:
     from relay.operations.replay import Span, replay
 
     empty_facts()
+    connect_as("manage.py", "analytics")
     replay(consumer, Span(), actor="benchmark")
     other = Generation(NEXT, SCHEMAS[1])
     create_tables(other)
@@ -132,29 +113,48 @@ def measure_rebuild() -> float:
     return choice.events / seconds
 
 
-def run_apart(run: Callable[[], object]) -> int:
-    """Run `run` in a forked process and return its id."""
+def run_apart(command: str) -> int:
+    """Run `manage.py command` in a forked process and return its id."""
+    from django.core.management import call_command
     from django.db import connection
 
     connection.close()
     pid = os.fork()
     if pid == 0:
         try:
-            run()
+            connect_as("manage.py", command)
+            call_command(command)
         finally:
             os._exit(0)
     return pid
 
 
-def measure_delay() -> list[float]:
-    """Return the seconds from the commit of each view until its row is readable."""
-    from django.core.management import call_command
-    from django.db import connection
-
+def publish_view(number: int) -> str:
+    """Publish and commit a view of a product, and return the id of the event."""
     from shop.activity.recording import publish_alone
     from shop.events import ProductViewed
 
-    children = [run_apart(partial(call_command, name)) for name in ("run_relay", "consume_analytics")]
+    event = ProductViewed(visitor=uuid4(), sku=f"SKU-{number % 100}")
+    publish_alone(event)
+    return str(event.event_id)
+
+
+def find_readable(event_ids: list[str]) -> list[str]:
+    """Return the ids of the events whose activity is readable."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("select event_id::text from analytics_activity where event_id = any(%s::uuid[])", [event_ids])
+        return [event_id for (event_id,) in cursor.fetchall()]
+
+
+def measure_delay() -> list[float]:
+    """Return the seconds from the commit of each view until its row is readable."""
+    from django.db import connection
+
+    children = [run_apart(command) for command in ("run_relay", "consume_analytics")]
+    connect_as("granian")
+    wait_until(partial(find_readable, [publish_view(0)]), "the consumer does not apply views", every=0.05)
     committed: dict[str, float] = {}
     lock, ended = threading.Lock(), threading.Event()
 
@@ -162,10 +162,9 @@ def measure_delay() -> list[float]:
         began = time.monotonic()
         for number in range(PER_SECOND * SECONDS):
             time.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
-            event = ProductViewed(visitor=uuid4(), sku=f"SKU-{number % 100}")
-            publish_alone(event)
+            event_id = publish_view(number)
             with lock:
-                committed[str(event.event_id)] = time.monotonic()
+                committed[event_id] = time.monotonic()
         connection.close()
         ended.set()
 
@@ -174,9 +173,7 @@ def measure_delay() -> list[float]:
     while not ended.is_set() or committed:
         with lock:
             wanted = list(committed)
-        with connection.cursor() as cursor:
-            cursor.execute("select event_id::text from analytics_activity where event_id = any(%s::uuid[])", [wanted])
-            found, now = [event_id for (event_id,) in cursor.fetchall()], time.monotonic()
+        found, now = find_readable(wanted), time.monotonic()
         with lock:
             delays += [now - committed.pop(event_id) for event_id in found]
         time.sleep(0.01)
@@ -184,7 +181,7 @@ def measure_delay() -> list[float]:
     for child in children:
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
-    return delays[PER_SECOND * 2 :]  # the consumer joins its group during the first seconds
+    return delays
 
 
 def main() -> None:
@@ -194,15 +191,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with running("postgres", "kafka"):
-        from relay.operations.cluster import create_topics
-        from relay.process.loop import prepare_for_batches
-        from relay.publisher.topics import known_topics
-        from shop.embedded.setup import prepare_database
-
-        prepare_for_batches()  # the consumer's command calls this, too
-        prepare_database()
-        create_topics(known_topics())
+    with consuming("consume_analytics"):
         count = fill_topics(options.events)
         batches, alone, recounts = list[float](), list[float](), list[float]()
         for _ in range(options.runs):

@@ -82,6 +82,16 @@ def running(*only: str) -> "Iterator[RunningShop]":
         shutil.rmtree(var_dir, ignore_errors=True)
 
 
+def connect_as(*command: str) -> None:
+    """Let this thread use the database with the options of the process `command`."""
+    from django.db import connection
+
+    from shop.environment import describe_session
+
+    connection.close()
+    connection.settings_dict["OPTIONS"] |= describe_session([*command])
+
+
 @contextmanager
 def prepare(*, use_running: bool) -> Iterator[None]:
     """Start PostgreSQL and Kafka, or use running ones, and create an empty database and a topic."""

@@ -1,18 +1,25 @@
-"""The consumer of the facts: one handler of all events, which takes a few statements for each batch."""
+"""The consumer of the facts: one handler of all events, which takes one statement for the rows of a batch."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
-from analytics.facts.activity import write_activities
-from analytics.facts.orders import write_orders
-from analytics.facts.rollups import write_minutes, write_products
-from analytics.facts.rows import READERS, read_rows
+from analytics.facts.activity import ACTIVITIES
+from analytics.facts.columns import Part
+from analytics.facts.days import prepare_days
+from analytics.facts.orders import ORDERS
+from analytics.facts.rollups import MINUTES, PRODUCTS
+from analytics.facts.rows import READERS, Rows, read_rows
 from analytics.facts.seals import note_late_events
 from analytics.facts.stock import write_stock
-from analytics.generation import CONSUMER, NEXT, Generation, share_current
+from analytics.generation import CONSUMER, NEXT, Generation
 from analytics.models import GenerationChoice
 from relay import Consumer, Event
+
+#: One statement writes all parts that a batch has rows for, because each round trip costs as much as a small part.
+PARTS = (ORDERS, PRODUCTS, ACTIVITIES, MINUTES)
 
 
 def declare_consumer(generation: Generation | None = None) -> Consumer:
@@ -28,7 +35,7 @@ def declare_consumer(generation: Generation | None = None) -> Consumer:
     # One handler for all classes: a transaction with events of all topics costs less than one for each topic.
     @declared.on(*READERS, many=True)
     def write_facts(events: Sequence[Event]) -> None:
-        add_events(generation.schema if generation else share_current(), events)
+        add_events(generation.schema if generation else None, events)
 
     return declared
 
@@ -38,16 +45,33 @@ def list_followers() -> list[str]:
     return [NEXT] if GenerationChoice.objects.exclude(other="").exists() else []
 
 
-def add_events(schema: str, events: Sequence[Event]) -> None:
+def add_events(schema: str | None, events: Sequence[Event]) -> None:
     """Add `events` to the tables of `schema` in the open transaction.
 
-    All processes write the tables in this order and rows in the order of their keys, so they can't deadlock.
+    All processes write the tables in one order and rows in the order of their keys, so they can't deadlock.
+
+    :param schema: None: the one of the current generation, which stays the current one until the transaction ends.
     """
     rows = read_rows(events)
     with connection.cursor() as cursor:
-        write_orders(schema, rows)
-        write_products(schema, rows)
-        write_activities(cursor, schema, rows)
-        write_stock(cursor, schema, rows)
-        write_minutes(schema, rows)
-        note_late_events(cursor, schema, rows)
+        chosen = prepare_days(cursor, schema, "analytics_activity", {at for _, at, *_ in rows.activities})
+        write_rows(cursor, chosen, rows)
+        write_stock(cursor, chosen, rows)
+        note_late_events(cursor, chosen, rows)
+
+
+def write_rows(cursor: CursorWrapper, schema: str, rows: Rows) -> None:
+    """Add `rows` to the tables of all PARTS."""
+    chosen, values = list[Part](), dict[str, str]()
+    for part in PARTS:
+        if listed := part.list_values(rows):
+            chosen.append(part)
+            values |= listed
+    if chosen:
+        cursor.execute(compose(schema, tuple(part.expressions for part in chosen)), values)
+
+
+@cache
+def compose(schema: str, expressions: tuple[str, ...]) -> str:
+    """Return one statement with the common table expressions of several parts."""
+    return f"with {','.join(expressions)} select 1".format(schema=schema)

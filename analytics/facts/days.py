@@ -4,16 +4,20 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
+from analytics.generation import list_partitions
 from relay.arrays import to_array
 
 # An arbitrary number of an advisory lock: a process holds it until its transaction ends, while it creates partitions.
 _CREATING = 7_262_179_017
-_IS_MISSING = """
-select to_regclass(name) is null from unnest(%(names)s::text[]) with ordinality as n (name, number) order by number
+# The second expression sees the choice of a switch that the first one waited for.
+_PREPARE = """
+select schema, array(
+    select day from unnest(%(days)s::date[]) as day
+    where to_regclass(schema || '.' || %(table)s::text || to_char(day, '_YYYYMMDD')) is null order by day)
+from (select coalesce(%(schema)s::text, public.analytics_share_current()) as schema offset 0) chosen
 """
 
 
@@ -27,13 +31,28 @@ def find_oldest_day() -> date:
     return day_of(timezone.now()) - timedelta(days=settings.ANALYTICS_ACTIVITY_DAYS)
 
 
-def ensure_days(cursor: CursorWrapper, schema: str, table: str, moments: Iterable[datetime | date]) -> None:
-    """Create the missing partitions of `table` for the days of `moments`, in the open transaction."""
-    days = {day_of(moment) if isinstance(moment, datetime) else moment for moment in moments}
-    if not list_missing(schema, table, days):
-        return
+def prepare_days(cursor: CursorWrapper, schema: str | None, table: str, moments: Iterable[datetime | date]) -> str:
+    """Create the missing partitions of `table` for the days of `moments`, in the open transaction; return the schema.
+
+    :param schema: None: the one of the current generation, which stays the current one until the transaction ends.
+    """
+    days = sorted({day_of(moment) if isinstance(moment, datetime) else moment for moment in moments})
+    if schema and not days:
+        return schema
+    values: dict[str, str | None] = {"schema": schema, "table": table, "days": to_array(days)}
+    cursor.execute(_PREPARE, values)
+    chosen: str
+    chosen, missing = cursor.fetchone()
+    if missing:
+        _create_days(cursor, table, values | {"schema": chosen})
+    return chosen
+
+
+def _create_days(cursor: CursorWrapper, table: str, values: dict[str, str | None]) -> None:
     cursor.execute("select pg_advisory_xact_lock(%s)", [_CREATING])
-    for day in list_missing(schema, table, days):  # another process may have created one meanwhile
+    cursor.execute(_PREPARE, values)  # another process may have created one meanwhile
+    schema, missing = cursor.fetchone()
+    for day in missing:
         # Attach takes a weaker lock than `create table ... partition of`: readers and writers continue.
         name = name_partition(table, day)
         cursor.execute(f"create table {schema}.{name} (like {schema}.{table} including all)")
@@ -48,10 +67,7 @@ def name_partition(table: str, day: date) -> str:
     return f"{table}_{day:%Y%m%d}"
 
 
-def list_missing(schema: str, table: str, days: Iterable[date]) -> list[date]:
-    """Return the days without a partition, sorted."""
-    wanted = sorted(days)
-    names = [f"{schema}.{name_partition(table, day)}" for day in wanted]
-    with connection.cursor() as cursor:
-        cursor.execute(_IS_MISSING, {"names": to_array(names)})
-        return [day for day, (is_missing,) in zip(wanted, cursor.fetchall(), strict=True) if is_missing]
+def list_days(cursor: CursorWrapper, schema: str, table: str) -> list[date]:
+    """Return the days that have a partition of `table`, the oldest first."""
+    names = list_partitions(cursor, schema, table)
+    return [datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date() for name in names]

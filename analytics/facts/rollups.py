@@ -1,8 +1,6 @@
-"""The statements that write order_line_fact, product_hour, minute and arrival."""
+"""The parts of the statement that write order_line_fact, product_hour, minute and arrival."""
 
-from django.db import connection
-
-from analytics.facts.columns import split_columns
+from analytics.facts.columns import Part, split_columns
 from analytics.facts.rows import Rows
 
 _ADDED = (
@@ -13,7 +11,7 @@ _ADDED = (
 # events finds the other one in the returned row. The lines of a confirmed order exist, because OrderPlaced precedes
 # OrderConfirmed in their common stream.
 _WRITE_PRODUCTS = f"""
-with given as (
+given_line as (
     select order_id, sku, min(placed_at) as placed_at, sum(quantity)::int as quantity, min(unit_price) as unit_price,
            min(currency) as currency, min(rejected_at) as rejected_at, min(missing) as missing
     from (
@@ -29,7 +27,7 @@ with given as (
 line as (
     insert into {{schema}}.analytics_orderlinefact as f
         (order_id, sku, placed_at, quantity, unit_price, currency, rejected_at, missing)
-    select * from given order by order_id, sku
+    select * from given_line order by order_id, sku
     on conflict (order_id, sku) do update set
         placed_at = coalesce(f.placed_at, excluded.placed_at), quantity = coalesce(f.quantity, excluded.quantity),
         unit_price = coalesce(f.unit_price, excluded.unit_price), currency = coalesce(f.currency, excluded.currency),
@@ -38,7 +36,7 @@ line as (
 added as (
     select hour, sku, currency, views, carts, ordered_units, ordered_amount, 0 as confirmed_units,
            0::bigint as confirmed_amount, 0 as rejected_units, 0::bigint as rejected_amount
-    from unnest(%(hour)s::timestamptz[], %(sku)s::text[], %(currency)s::text[], %(views)s::bigint[],
+    from unnest(%(hour)s::timestamptz[], %(hour_sku)s::text[], %(hour_currency)s::text[], %(views)s::bigint[],
                 %(carts)s::bigint[], %(ordered_units)s::bigint[], %(ordered_amount)s::bigint[])
         as hour (hour, sku, currency, views, carts, ordered_units, ordered_amount)
     union all
@@ -47,46 +45,49 @@ added as (
     join {{schema}}.analytics_orderlinefact using (order_id)
     union all
     select date_trunc('hour', rejected_at, 'UTC'), sku, currency, 0, 0, 0, 0, 0, 0, missing, missing * unit_price
-    from line where rejected_at is not null and unit_price is not null)
-insert into {{schema}}.analytics_producthour as f (hour, sku, currency, {", ".join(_ADDED)})
-select hour, sku, currency, {", ".join(f"sum({name})" for name in _ADDED)} from added
-group by hour, sku, currency order by hour, sku, currency
-on conflict (hour, sku, currency) do update set {", ".join(f"{name} = f.{name} + excluded.{name}" for name in _ADDED)}
+    from line where rejected_at is not null and unit_price is not null),
+hour_written as (
+    insert into {{schema}}.analytics_producthour as f (hour, sku, currency, {", ".join(_ADDED)})
+    select hour, sku, currency, {", ".join(f"sum({name})" for name in _ADDED)} from added
+    group by hour, sku, currency order by hour, sku, currency
+    on conflict (hour, sku, currency) do update set
+        {", ".join(f"{name} = f.{name} + excluded.{name}" for name in _ADDED)})
 """  # noqa: S608 - our own names
 _WRITE_MINUTES = """
-with counted as materialized (
-    select * from unnest(%(minute)s::timestamptz[], %(kind)s::text[], %(currency)s::text[], %(count)s::bigint[],
-                         %(units)s::bigint[], %(amount)s::bigint[])
+counted as materialized (
+    select * from unnest(%(minute)s::timestamptz[], %(minute_kind)s::text[], %(minute_currency)s::text[],
+                         %(minute_count)s::bigint[], %(minute_units)s::bigint[], %(minute_amount)s::bigint[])
         as counted (minute, kind, currency, count, units, amount)),
 arrived as (
     insert into {schema}.analytics_arrival as f (minute, arrived, count)
     select minute, date_trunc('minute', statement_timestamp(), 'UTC'), sum(count)
     from counted group by minute order by minute
-    on conflict (minute, arrived) do update set count = f.count + excluded.count)
-insert into {schema}.analytics_minute as f (minute, kind, currency, count, units, amount)
-select * from counted order by minute, kind, currency
-on conflict (minute, kind, currency) do update set
-    count = f.count + excluded.count, units = f.units + excluded.units, amount = f.amount + excluded.amount
+    on conflict (minute, arrived) do update set count = f.count + excluded.count),
+minute_written as (
+    insert into {schema}.analytics_minute as f (minute, kind, currency, count, units, amount)
+    select * from counted order by minute, kind, currency
+    on conflict (minute, kind, currency) do update set
+        count = f.count + excluded.count, units = f.units + excluded.units, amount = f.amount + excluded.amount)
 """
 _LINE = ("line_order", "line_sku", "line_at", "line_quantity", "line_price", "line_currency")
 _SHORT = ("short_order", "short_sku", "short_at", "short_missing")
-_HOUR = ("hour", "sku", "currency", "views", "carts", "ordered_units", "ordered_amount")
-_MINUTE = ("minute", "kind", "currency", "count", "units", "amount")
+_HOUR = ("hour", "hour_sku", "hour_currency", "views", "carts", "ordered_units", "ordered_amount")
+_MINUTE = ("minute", "minute_kind", "minute_currency", "minute_count", "minute_units", "minute_amount")
 
 
-def write_products(schema: str, rows: Rows) -> None:
-    """Add the lines of orders and the shortages, and count them and the views by hour and SKU."""
-    if rows.lines or rows.shortages or rows.hours or rows.confirmed:
-        values = split_columns(_LINE, rows.lines) | split_columns(_SHORT, rows.shortages)
-        values |= split_columns(("confirmed_order", "confirmed_at"), rows.confirmed)
-        values |= split_columns(_HOUR, [(*key, *counts) for key, counts in rows.hours.items()])
-        with connection.cursor() as cursor:
-            cursor.execute(_WRITE_PRODUCTS.format(schema=schema), values)
+def _list_products(rows: Rows) -> dict[str, str]:
+    if not (rows.lines or rows.shortages or rows.hours or rows.confirmed):
+        return {}
+    values = split_columns(_LINE, rows.lines) | split_columns(_SHORT, rows.shortages)
+    values |= split_columns(("confirmed_order", "confirmed_at"), rows.confirmed)
+    return values | split_columns(_HOUR, [(*key, *counts) for key, counts in rows.hours.items()])
 
 
-def write_minutes(schema: str, rows: Rows) -> None:
-    """Count the events by minute and kind, and by minute and minute of arrival."""
-    if rows.minutes:
-        values = split_columns(_MINUTE, [(*key, *counts) for key, counts in rows.minutes.items()])
-        with connection.cursor() as cursor:
-            cursor.execute(_WRITE_MINUTES.format(schema=schema), values)
+def _list_minutes(rows: Rows) -> dict[str, str]:
+    return split_columns(_MINUTE, [(*key, *counts) for key, counts in rows.minutes.items()])
+
+
+#: The lines of orders and the shortages, and the counts of both and of views by hour and SKU.
+PRODUCTS = Part(_WRITE_PRODUCTS, _list_products)
+#: The counts by minute and kind, and by minute and minute of arrival. Every event has them.
+MINUTES = Part(_WRITE_MINUTES, _list_minutes)

@@ -8,16 +8,17 @@ e^-expected.
 """
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from analytics.completeness import Completeness
+from analytics.generation import reading
 from analytics.models import Kind
 from analytics.panels.pace import read_first
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, fetch, remember
+from analytics.panels.reading import Row, remember
 
 BUCKET = timedelta(minutes=5)
 PER_DAY, PER_WEEK = 288, 2016
@@ -35,8 +36,9 @@ SILENCE = 14.0
 KEPT = 600
 
 _COUNTS = """
-select date_bin(interval '5 minutes', minute, %(origin)s) as begin, sum(count)::bigint as count from analytics_minute
-where kind = %(kind)s and minute >= %(origin)s and minute < %(end)s group by 1
+select (date_part('epoch', begin - %(origin)s) / 300)::int, count from (
+    select date_bin(interval '5 minutes', minute, %(origin)s) as begin, sum(count)::bigint as count
+    from analytics_minute where kind = %(kind)s and minute >= %(begin)s and minute < %(end)s group by 1) bucket
 """
 
 
@@ -72,18 +74,25 @@ def expect(counts: Sequence[int | None], place: int) -> Expectation | None:
     samples, weeks = list[int](), 0
     for week in range(1, WEEKS + 1):
         centre = place - week * PER_WEEK
-        near = [counts[at] for at in range(centre - NEAR, centre + NEAR + 1) if 0 <= at < len(counts)]
+        near = counts[max(0, centre - NEAR) : max(0, centre + NEAR + 1)]
         known = [count for count in near if count is not None]
         weeks += bool(centre >= 0 and known)
         samples += known
     if weeks < FEWEST_WEEKS:
         return None
-    middle = statistics.median(samples)
+    middle = find_median(samples)
     if middle < FEWEST_EXPECTED:  # the medians of small numbers are coarse
-        return make_expectation(statistics.fmean(samples), 1.0)
-    spread = 1.4826 * statistics.median([abs(count - middle) for count in samples])
+        return make_expectation(math.fsum(samples) / len(samples), 1.0)
+    spread = 1.4826 * find_median([abs(count - middle) for count in samples])
     scale = math.sqrt(middle) / spread if spread > math.sqrt(middle) > 0 else 1.0
     return make_expectation(middle, scale)
+
+
+def find_median(values: list[Any]) -> float:
+    """Return the median of `values`. The page of 30 days calls this 18,000 times; statistics.median is slower."""
+    values.sort()
+    half = len(values) // 2
+    return float(values[half]) if len(values) % 2 else (values[half - 1] + values[half]) / 2
 
 
 def make_expectation(middle: float, scale: float) -> Expectation:
@@ -186,21 +195,18 @@ def read_buckets(period: Period, complete: Completeness) -> tuple[datetime, list
     origin = origin.replace(minute=0, second=0, microsecond=0)
     end = min(period.end, complete.until)
     recent = max(origin, end.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1))
-    found = remember(("counts", origin, recent), KEPT, lambda: _count_orders(origin, recent))
-    found = found | _count_orders(recent, end)
-    known_from = read_first()
-    places = range(max(0, (end - origin) // BUCKET))
-    counts = [
-        found.get(at, 0) if known_from and at >= known_from else None
-        for at in (origin + BUCKET * one for one in places)
-    ]
-    return origin, counts
+    found = remember(("counts", origin, recent), KEPT, lambda: _count_orders(origin, origin, recent))
+    found = found | _count_orders(origin, recent, end)
+    known_from, length = read_first(), max(0, (end - origin) // BUCKET)
+    unknown = length if known_from is None else min(length, max(0, -((origin - known_from) // BUCKET)))
+    return origin, [None] * unknown + [found.get(place, 0) for place in range(unknown, length)]
 
 
-def _count_orders(begin: datetime, end: datetime) -> dict[datetime, int]:
-    """Return the number of orders by bucket."""
-    rows = fetch(_COUNTS, {"origin": begin, "end": end, "kind": Kind.PLACED})
-    return {row["begin"]: row["count"] for row in rows}
+def _count_orders(origin: datetime, begin: datetime, end: datetime) -> dict[int, int]:
+    """Return the number of orders in [begin, end) by the number of the bucket since `origin`."""
+    with reading() as cursor:
+        cursor.execute(_COUNTS, {"origin": origin, "begin": begin, "end": end, "kind": Kind.PLACED})
+        return dict(cursor.fetchall())
 
 
 def describe(anomaly: Anomaly, origin: datetime) -> Row:

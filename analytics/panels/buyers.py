@@ -1,32 +1,47 @@
 """New and returning buyers, and cohorts by the month of the first order. Nothing here leads to a buyer."""
 
+from collections import defaultdict
 from datetime import datetime
 
 from analytics.completeness import Completeness
 from analytics.panels.pace import read_first
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, fetch, remember
+from analytics.panels.placed import add_amounts, read_placed
+from analytics.panels.reading import Row, add_up, fetch, remember
 
 #: A cohort's cell with fewer buyers is hidden, because it could describe single persons.
 FEWEST = 5
-#: Seconds that the cohorts are kept, because they read all orders.
+#: Seconds that the cohorts are kept, because they read the first orders of all months.
 COHORTS_KEPT = 300
-_BUYERS = """
-select case when nth_order is null then 'unknown' when nth_order = 1 then 'new' else 'returning' end as buyer,
-       coalesce(currency, '') as currency, count(*) as orders, sum(total)::bigint as amount
-from analytics_orderfact where placed_at >= %(begin)s and placed_at < %(end)s group by 1, 2 order by 2, 1
-"""
+# One range of the index for each month: PostgreSQL need not compute the month of each order.
 _COHORTS = """
-select first_order_month as cohort, to_char(placed_at at time zone 'UTC', 'YYYY-MM') as month, count(*) as buyers
-from analytics_orderfact
-where first_this_month and first_order_month is not null and placed_at is not null
-group by 1, 2 order by 1, 2
+with recursive months as (
+    select date_trunc('month', min(placed_at) at time zone 'UTC') as month from analytics_orderfact
+    where first_this_month
+    union all
+    select (select date_trunc('month', min(placed_at) at time zone 'UTC') from analytics_orderfact
+            where first_this_month and placed_at >= (month + interval '1 month') at time zone 'UTC')
+    from months where month is not null)
+select cohort, to_char(month, 'YYYY-MM') as month, buyers
+from months cross join lateral (
+    select first_order_month as cohort, count(*) as buyers from analytics_orderfact
+    where first_this_month and first_order_month is not null
+      and placed_at >= month at time zone 'UTC' and placed_at < (month + interval '1 month') at time zone 'UTC'
+    group by 1) of_month
+order by 1, 2
 """
 
 
 def read_buyers(period: Period, complete: Completeness) -> list[Row]:
     """Return orders and amounts of new and returning buyers by currency."""
-    return fetch(_BUYERS, period.as_values())
+    groups = defaultdict[tuple[str, str], list[Row]](list)
+    for row in read_placed(period):
+        buyer = "unknown" if row["is_unknown"] else "new" if row["is_first"] else "returning"
+        groups[row["currency"] or "", buyer].append(row)
+    return [
+        {"buyer": buyer, "currency": currency, "orders": add_up(rows, "placed"), "amount": add_amounts(rows)}
+        for (currency, buyer), rows in sorted(groups.items(), key=lambda item: item[0])
+    ]
 
 
 def read_cohorts(period: Period, complete: Completeness) -> list[Row]:

@@ -2,20 +2,15 @@
 
 from analytics.completeness import Completeness
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, fetch
-from analytics.panels.visits import add_up, read_sums
+from analytics.panels.placed import read_placed
+from analytics.panels.reading import Row, add_up, fetch
+from analytics.panels.visits import read_sums
 
-_ORDERS = """
-select count(*) as placed, count(*) filter (where reserved_at is not null and authorized_at is not null) as ready,
-       count(confirmed_at) as confirmed, count(captured_at) as captured, count(shipped_at) as shipped,
-       count(delivered_at) as delivered
-from analytics_orderfact where placed_at >= %(begin)s and placed_at < %(end)s
-"""
 _STEPS = ("confirmed", "captured", "shipped")
 _DURATIONS = ", ".join(
     f"count({step}_at) as {step}_orders, count(*) filter (where {step}_at is null and cancelled_at is null)"
     f" as {step}_waiting, percentile_cont(array[0.5, 0.95, 0.99]) within group"
-    f" (order by extract(epoch from {step}_at - placed_at)::float8) as {step}_percentiles"
+    f" (order by date_part('epoch', {step}_at - placed_at)) as {step}_percentiles"
     for step in _STEPS
 )
 _DURATIONS = f"select {_DURATIONS} from analytics_orderfact where placed_at >= %(begin)s and placed_at < %(end)s"  # noqa: S608
@@ -44,7 +39,7 @@ def _list_steps(names: dict[str, str], counts: Row) -> list[Row]:
 def read_visits(period: Period, complete: Completeness) -> list[Row]:
     """Return the steps of visits that began in the period and ended more than 30 minutes ago."""
     sums = read_sums(period, complete.until)
-    return _list_steps(VISIT_STEPS, {name: add_up(sums, name) for name in VISIT_STEPS})
+    return _list_steps(VISIT_STEPS, {name: add_up(sums.values(), name) for name in VISIT_STEPS})
 
 
 def read_abandoned(period: Period, complete: Completeness) -> list[Row]:
@@ -59,7 +54,8 @@ def read_abandoned(period: Period, complete: Completeness) -> list[Row]:
 
 def read_orders(period: Period, complete: Completeness) -> list[Row]:
     """Return the steps that the orders of the period have reached by now."""
-    return _list_steps(ORDER_STEPS, fetch(_ORDERS, period.as_values())[0])
+    placed = read_placed(period)
+    return _list_steps(ORDER_STEPS, {name: add_up(placed, name) for name in ORDER_STEPS})
 
 
 def read_durations(period: Period, complete: Completeness) -> list[Row]:

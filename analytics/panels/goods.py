@@ -3,10 +3,12 @@
 from analytics.completeness import Completeness
 from analytics.panels.pace import read_first
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, fetch
+from analytics.panels.reading import Row, fetch, remember
 
 #: Products of a list.
 MOST = 12
+#: Seconds in which both lists of a page share what was read.
+KEPT = 2
 #: A rising product has sold at least this number of pieces.
 FEWEST_RISING = 5
 _SOLD = """
@@ -39,6 +41,11 @@ order by s.began_at desc, s.sku, l.currency limit 200
 
 
 def _read_sold(period: Period) -> list[Row]:
+    """Return the pieces and amounts by product, read once for both lists of a page."""
+    return remember(("sold", period.begin, period.end), KEPT, lambda: _read(period))
+
+
+def _read(period: Period) -> list[Row]:
     """Return the pieces and amounts by product. Hours are whole, so the first hour may begin before the period."""
     begin = period.begin.replace(minute=0, second=0, microsecond=0)
     values = {"begin": begin, "end": period.end, "before": begin - (period.end - begin)}

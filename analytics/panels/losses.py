@@ -1,25 +1,13 @@
 """Orders that were declined, cancelled or refunded."""
 
+from collections import Counter, defaultdict
+
 from analytics.completeness import Completeness
 from analytics.models import Kind
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, fetch
+from analytics.panels.placed import add_amounts, read_placed
+from analytics.panels.reading import Row, add_up, fetch
 
-_DECLINES = """
-select coalesce(decline_reason, 'unknown') as reason, count(*) as orders,
-       count(*)::float8 / nullif((select count(*) from analytics_orderfact
-                                  where placed_at >= %(begin)s and placed_at < %(end)s
-                                    and (declined_at is not null or authorized_at is not null)), 0) as share
-from analytics_orderfact
-where placed_at >= %(begin)s and placed_at < %(end)s and declined_at is not null group by 1 order by 2 desc, 1
-"""
-_CANCELLATIONS = """
-select coalesce(reason, 'unknown') as reason, coalesce(currency, '') as currency, count(*) as orders,
-       sum(total)::bigint as amount
-from analytics_orderfact
-where placed_at >= %(begin)s and placed_at < %(end)s and cancelled_at is not null
-group by 1, 2 order by 3 desc, 1, 2
-"""
 _REFUNDS = """
 select currency, coalesce(sum(count) filter (where kind = %(refunded)s), 0)::bigint as refunds,
        coalesce(sum(amount) filter (where kind = %(refunded)s), 0)::bigint as refunded,
@@ -31,12 +19,30 @@ group by currency order by currency
 
 def read_declines(period: Period, complete: Completeness) -> list[Row]:
     """Return the declined payments by reason; the share is of all decided payments."""
-    return fetch(_DECLINES, period.as_values())
+    placed = read_placed(period)
+    orders, decided = Counter[str](), add_up(placed, "decided")
+    for row in placed:
+        if row["is_declined"]:
+            orders[_name(row["decline_reason"])] += row["placed"]
+    found = sorted(orders.items(), key=lambda item: (-item[1], item[0]))
+    return [{"reason": reason, "orders": count, "share": count / decided} for reason, count in found]
 
 
 def read_cancellations(period: Period, complete: Completeness) -> list[Row]:
     """Return the cancelled orders by reason and currency."""
-    return fetch(_CANCELLATIONS, period.as_values())
+    groups = defaultdict[tuple[str, str], list[Row]](list)
+    for row in read_placed(period):
+        if row["is_cancelled"]:
+            groups[_name(row["reason"]), row["currency"] or ""].append(row)
+    found = [
+        {"reason": reason, "currency": currency, "orders": add_up(rows, "placed"), "amount": add_amounts(rows)}
+        for (reason, currency), rows in groups.items()
+    ]
+    return sorted(found, key=lambda row: (-row["orders"], row["reason"], row["currency"]))
+
+
+def _name(reason: str | None) -> str:
+    return "unknown" if reason is None else reason
 
 
 def read_refunds(period: Period, complete: Completeness) -> list[Row]:

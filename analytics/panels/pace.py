@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from analytics.completeness import Completeness
 from analytics.models import Kind
 from analytics.panels.period import WEEK, Period
-from analytics.panels.reading import Row, fetch
-from analytics.panels.visits import add_up, read_sums
+from analytics.panels.reading import Row, add_up, fetch
+from analytics.panels.visits import read_sums
 
 _BUCKETS = """
 select date_bin(%(bucket)s, minute, %(begin)s) as begin, currency, sum(count)::bigint as count,
@@ -94,7 +94,7 @@ def read_figures(period: Period, until: datetime) -> dict[tuple[str, str], float
         figures["gross", currency] = gross
         figures["net", currency] = captured - refunded
         figures["average", currency] = round(gross / count) if count else None
-    visits = read_sums(period, until)
+    visits = read_sums(period, until).values()
     figures["sessions", ""] = add_up(visits, "sessions") or None
     ended = add_up(visits, "visited")
     figures["conversion", ""] = add_up(visits, "with_order") / ended if ended else None

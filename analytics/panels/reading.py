@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from analytics.generation import reading
@@ -23,6 +23,11 @@ def fetch(statement: str, values: Mapping[str, Any] | None = None) -> list[Row]:
         cursor.execute(statement, values or {})
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def add_up(rows: Iterable[Row], name: str) -> int:
+    """Return the sum of the column `name`. Only counts may be added over currencies."""
+    return sum(row[name] for row in rows)
 
 
 def remember(key: tuple[Any, ...], seconds: float, compute: Callable[[], T]) -> T:

@@ -1,5 +1,10 @@
-"""SQL that computes the tables from the rows of the outbox. It shares nothing with the handlers."""
+"""SQL that computes the tables from the rows of the outbox. It shares nothing with the handlers.
+
+The sums of days are computed from the sessions, which are compared themselves.
+"""
 # ruff: noqa: S608 - our own names
+
+from analytics.sessions import SUMS
 
 # The applied events of one consumer, with the fields that the tables need. `offset 0` parses each body once. Events
 # that a person has skipped are not applied.
@@ -160,5 +165,8 @@ EXPECTED = {
     "minute": _MINUTES,
     "product_hour": _HOURS,
     "session": _SESSIONS,
+    "session_day": SUMS.format(
+        keys="day, currency", is_over="true", sessions="{schema}.analytics_session", chosen="true"
+    ),
     "sold_out": _SOLD_OUT,
 }

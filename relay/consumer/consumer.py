@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 MIN_BATCH = 50
 # A wider gap parks its key; the redrive then applies the events in one transaction each.
 MAX_HEALED = 500
+# Groups of arrivals without a handler. Each one that can't be read fails its transaction, so it has a separate one.
+UNREADABLE, UNHANDLED = -1, 0
 
 E = TypeVar("E", bound=Event)
 One = Callable[[E], None]
@@ -55,7 +57,7 @@ class Handler(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Arrivals with different keys whose events share handlers (`group`) or have no handler (group 0)."""
+    """Arrivals with different keys. Their events share the handlers of `group`, or have no handler."""
 
     group: int
     arrivals: list[Arrival]
@@ -171,10 +173,17 @@ class Consumer:
         for wave in split_into_waves(arrivals):
             groups: dict[int, list[Arrival]] = defaultdict(list)
             for arrival in wave:
-                event = arrival.event
-                groups[self._groups.get(type(event), 0) if isinstance(event, Event) else 0].append(arrival)
+                groups[self._find_group(arrival)].append(arrival)
+            # Events without a handler join the transaction of another group, because each transaction costs a commit.
+            if UNHANDLED in groups and (handled := max(groups)) > UNHANDLED:
+                groups[handled] += groups.pop(UNHANDLED)
             runs += starmap(Run, sorted(groups.items()))
         return runs
+
+    def _find_group(self, arrival: Arrival) -> int:
+        if isinstance(arrival.event, Exception):
+            return UNREADABLE
+        return self._groups.get(type(arrival.event), UNHANDLED)
 
     def _apply_run(self, group: int, run: list[Arrival]) -> bool:
         """Apply a run in transactions of about BATCH_SECONDS; return whether no event failed."""

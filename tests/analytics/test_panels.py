@@ -5,13 +5,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from analytics.completeness import Completeness
+from analytics.models import Session, SessionDay
 from analytics.panels.catalogue import PANELS
 from analytics.panels.facts import FACTS, read_facts
 from analytics.panels.period import SPANS, choose_period
 from analytics.panels.reading import Row, forget
-from analytics.sessions import compute_sessions
+from analytics.sessions import compute_sessions, sum_days
 from shop import events
 from shop.events import Shortage
 from tests.analytics.conftest import add, cancelled, confirmed, paid, placed
@@ -87,6 +89,31 @@ def test_the_funnel_of_visits_is_closed_and_ignores_visits_that_may_go_on() -> N
     assert [row["count"] for row in read("visits", "day")] == [3, 3, 2, 1, 1]
     assert [(row["currency"], row["carts"]) for row in read("abandoned", "day")] == [("none", 1)]
     assert {row["figure"]: row["value"] for row in read("headline", "day")}["conversion"] == pytest.approx(1 / 3)
+
+
+def test_stored_sums_of_finished_days_equal_the_visits_until_a_late_activity_arrives(settings: Settings) -> None:
+    settings.ANALYTICS_ACTIVITY_DAYS = 10_000
+
+    def visit(at: datetime) -> None:
+        visitor = uuid4()
+        started: dict[str, Any] = {"occurred_at": at + M, "visitor": visitor, "units": 1, "total": 9, "currency": "EUR"}
+        add(events.CartChanged(occurred_at=at, visitor=visitor, sku="MUG", quantity=1))
+        add(events.CheckoutStarted(**started), events.ProductViewed(occurred_at=at, visitor=visitor, sku="MUG"))
+
+    def read_all() -> list[list[Row]]:
+        compute_sessions()
+        forget()
+        return [read(name, span) for name in ("visits", "abandoned", "headline") for span in ("day", "month")]
+
+    for days in (0, 0.5, 1, 2, 2, 31, 45):
+        visit(NOW - timedelta(days=days, hours=1))
+    before = read_all()
+    assert [row["carts"] for row in before[3]] == [5] and len(sum_days()) == 5
+    Session.objects.filter(day=NOW - timedelta(days=2)).update(views=0)  # the sums are read, not the visits
+    assert read_all() == before
+    visit(NOW - timedelta(days=2))
+    assert [row["carts"] for row in read_all()[3]] == [6]
+    assert not SessionDay.objects.filter(day=NOW - timedelta(days=2)).exists()
 
 
 def test_orders_by_steps_reasons_and_durations() -> None:

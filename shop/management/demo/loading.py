@@ -13,10 +13,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from analytics.facts.consumer import add_events
-from analytics.generation import TABLES, share_current
+from analytics.generation import TABLES
 from analytics.models import Activity, LoadedHistory, OrderFact
 from analytics.seal import seal_days
-from analytics.sessions import compute_sessions, count_touched
+from analytics.sessions import compute_sessions, count_touched, sum_days
 from relay import Event
 from relay.arrays import split_into_chunks
 from relay.publisher.canary import CanarySent
@@ -59,7 +59,7 @@ def load_day(events: Iterable[Event]) -> None:
     for chunk in split_into_chunks(events, CHUNK):
         for wave in split_into_waves(chunk):
             with transaction.atomic():
-                add_events(share_current(), wave)
+                add_events(None, wave)
 
 
 def split_into_waves(events: Iterable[Event]) -> Iterator[list[Event]]:
@@ -86,6 +86,7 @@ def finish(calendar: Calendar) -> None:
         )
     while count_touched():
         compute_sessions()  # returns at once while a worker of the shop computes
+    sum_days()
     with connection.cursor() as cursor:
         cursor.execute("analyze " + ", ".join(TABLES.values()))
     seal_days()

@@ -265,6 +265,21 @@ def test_a_handler_of_several_classes_gets_their_events_in_one_call_and_transact
     assert consumer.figures["batches"] == 1
 
 
+def test_events_without_a_handler_share_the_transaction_of_the_others_and_unreadable_ones_do_not() -> None:
+    calls: list[str] = []
+    consumer = Consumer("readers")
+    consumer.on(BookLent, many=True)(lambda events: calls.extend(event.reader for event in events))
+    returned, unreadable = uuid4(), lend(uuid4(), "Bob")[0]._replace(value=b"no JSON")
+    with transaction.atomic():
+        publish(BookReturned(book=returned))
+    arrivals = map(read_delivery, [*deliver(returned), *lend(uuid4(), "Ada"), unreadable])
+    runs = consumer.arrange(arrivals)
+    assert [len(run.arrivals) for run in runs] == [1, 2]
+    consumer.apply(runs[1:])
+    assert calls == ["Ada"] and consumer.figures["batches"] == 1
+    assert Cursor.objects.filter(last=1).count() == 2
+
+
 def test_events_that_follow_their_cursors_need_one_statement(
     readers: Readers, django_assert_num_queries: Callable[..., Any]
 ) -> None:
