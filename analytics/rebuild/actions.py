@@ -26,6 +26,11 @@ def add_actions(actions: Any) -> None:
     build = actions.add_parser("rebuild", help="build a second set of tables next to the current one, and switch to it")
     build.add_argument("--confirm", action="store_true", help="build and switch; without it, print what it would take")
     build.add_argument("--force", action="store_true", help="switch although sealed days differ")
+    build.add_argument(
+        "--keep-orders",
+        action="store_true",
+        help="copy the tables of orders and stock if some of their events are pruned, and compute activity again",
+    )
     back = actions.add_parser("switch-back", help="let readers read the former generation again")
     drop = actions.add_parser("drop-generation", help="delete the generation that is being built, or the former one")
     for action in (build, back, drop):
@@ -40,14 +45,19 @@ def run_rebuild(write: Write, options: dict[str, Any]) -> None:
     :raises SystemExit: with code 1, if sealed days differ.
     """
     if not options["confirm"]:
-        for line in describe_plan(make_plan()):
+        for line in describe_plan(make_plan(keep_orders=options["keep_orders"])):
             write(line)
         return
     os.nice(10)  # a web process that has work to do goes first
     prepare_for_batches()
     meter = Meter(write)
     if not rebuild(
-        actor=options["actor"], reason=options["reason"], force=options["force"], report=write, note=meter.show
+        actor=options["actor"],
+        reason=options["reason"],
+        force=options["force"],
+        keep_orders=options["keep_orders"],
+        report=write,
+        note=meter.show,
     ):
         raise SystemExit(1)
 
@@ -59,10 +69,22 @@ def describe_plan(plan: Plan) -> list[str]:
         speed = f"about {_tell(plan.seconds)} at {plan.rate:,.0f} events/s, and longer while orders come in"
     return [
         f"events    {plan.events:,}",
+        *_describe_sources(plan),
         f"duration  {speed}",
         f"disk      about {plan.megabytes:,.0f} MB until the former generation is deleted, a day after the switch",
         "nothing was changed: run it with --confirm --reason TEXT",
     ]
+
+
+def _describe_sources(plan: Plan) -> list[str]:
+    """Return a line for each source, if the outbox lacks events."""
+    lines = []
+    if plan.tables or plan.archive:
+        lines += [f"          {plan.outbox:,} from the outbox", f"          {plan.tables:,} activities from the tables"]
+        lines.append(f"          {plan.archive:,} activities from the archive")
+    if plan.kept:
+        lines.append(f"copied    the tables of orders and stock, because {plan.kept}")
+    return lines
 
 
 class Meter:

@@ -7,8 +7,9 @@ from analytics.models import GenerationChoice
 from analytics.rebuild.choice import begin, changing, name_other
 from analytics.rebuild.comparison import compare_sealed_days
 from analytics.rebuild.filler import Filler, Progress
+from analytics.rebuild.restoration import restore
 from analytics.rebuild.switch import switch
-from analytics.retention import drop_old_days
+from analytics.retention import drop_with_activity
 from analytics.sessions import compute_sessions
 from relay.operations.audit import demand_reason
 
@@ -23,6 +24,7 @@ def rebuild(
     actor: str,
     reason: str,
     force: bool = False,
+    keep_orders: bool = False,
     report: Callable[[str], None],
     note: Callable[[Progress], None],
 ) -> bool:
@@ -30,15 +32,18 @@ def rebuild(
 
     A rebuild that was interrupted continues. If sealed days differ, nothing is switched, unless `force`.
 
+    :param keep_orders: copy the tables of orders and stock if some of their events are pruned.
     :param report: receives sentences about the state.
     :param note: receives the progress after each step.
-    :raises Refused: events are pruned, an event fails, a former generation is kept, or another process rebuilds.
+    :raises Refused: events can't be found, an event fails, a former generation is kept, or another process rebuilds.
     """
     demand_reason(reason)
     with changing():
-        choice = begin(sorted({event.topic for event in READERS}), actor=actor, reason=reason)
+        topics = sorted({event.topic for event in READERS})
+        choice = begin(topics, actor=actor, reason=reason, keep_orders=keep_orders)
         filler = Filler(name_other(choice))
-        report(f"{'continuing' if choice.position else 'building'} the generation in the schema {choice.other}")
+        report(f"{'continuing' if choice.events else 'building'} the generation in the schema {choice.other}")
+        restore(choice, report)
         fill(filler, choice, note)
         report(f"{choice.events + filler.catch_up()} events are applied; comparing the sealed days")
         if not is_equal(filler, report) and not force:
@@ -59,7 +64,7 @@ def fill(filler: Filler, choice: GenerationChoice, note: Callable[[Progress], No
             compute_sessions(filler.generation)
     filler.catch_up()
     compute_sessions(filler.generation)
-    drop_old_days()
+    drop_with_activity()
 
 
 def is_equal(filler: Filler, report: Callable[[str], None]) -> bool:
