@@ -325,6 +325,7 @@ class GenerationChoice(models.Model):
     - `beat_at`: the time of the last progress.
     - `is_restoring`: whether activity that the outbox no longer has is missing yet in the other generation. Its days
       before `restored_day` are restored, and `restored_rows` activities of that day.
+    - `second_position`, `second_events`: the progress of a second process.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
@@ -342,6 +343,8 @@ class GenerationChoice(models.Model):
     is_restoring = models.BooleanField(db_default=False, default=False)
     restored_day = models.DateField(null=True)
     restored_rows = models.BigIntegerField(db_default=0, default=0)
+    second_position = models.BigIntegerField(db_default=0, default=0)
+    second_events = models.BigIntegerField(db_default=0, default=0)
 
     class Meta:
         constraints = [

@@ -1,4 +1,4 @@
-"""Create the table of the archive's files, and the progress of restoring activity that the outbox no longer has."""
+"""Create the table of the archive's files, and the progress of a rebuild from it and with two processes."""
 
 from django.db import migrations, models
 
@@ -44,6 +44,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="generationchoice",
             name="restored_rows",
+            field=models.BigIntegerField(db_default=0, default=0),
+        ),
+        migrations.AddField(
+            model_name="generationchoice",
+            name="second_position",
+            field=models.BigIntegerField(db_default=0, default=0),
+        ),
+        migrations.AddField(
+            model_name="generationchoice",
+            name="second_events",
             field=models.BigIntegerField(db_default=0, default=0),
         ),
     ]

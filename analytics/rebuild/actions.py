@@ -11,6 +11,7 @@ from django.utils import timezone
 from analytics.rebuild.build import rebuild
 from analytics.rebuild.choice import changing, drop_other, find_end_of_keeping, read_choice
 from analytics.rebuild.filler import Progress
+from analytics.rebuild.helper import start_helper
 from analytics.rebuild.plan import Plan, make_plan
 from analytics.rebuild.switch import switch_back
 from relay.operations.audit import demand_reason, name_actor
@@ -30,6 +31,13 @@ def add_actions(actions: Any) -> None:
         "--keep-orders",
         action="store_true",
         help="copy the tables of orders and stock if some of their events are pruned, and compute activity again",
+    )
+    build.add_argument(
+        "--processes",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2: use two cores, for a shop that has them idle; default: %(default)s",
     )
     back = actions.add_parser("switch-back", help="let readers read the former generation again")
     drop = actions.add_parser("drop-generation", help="delete the generation that is being built, or the former one")
@@ -51,14 +59,17 @@ def run_rebuild(write: Write, options: dict[str, Any]) -> None:
     os.nice(10)  # a web process that has work to do goes first
     prepare_for_batches()
     meter = Meter(write)
-    if not rebuild(
-        actor=options["actor"],
-        reason=options["reason"],
-        force=options["force"],
-        keep_orders=options["keep_orders"],
-        report=write,
-        note=meter.show,
-    ):
+    with start_helper(options["processes"]) as helper:
+        is_done = rebuild(
+            actor=options["actor"],
+            reason=options["reason"],
+            force=options["force"],
+            keep_orders=options["keep_orders"],
+            helper=helper,
+            report=write,
+            note=meter.show,
+        )
+    if not is_done:
         raise SystemExit(1)
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from analytics.generation import CONSUMER, FIRST, NEXT, SCHEMAS, Generation, create_tables, drop_tables
 from analytics.models import GenerationChoice
+from analytics.rebuild.aside import drop_aside
 from analytics.rebuild.copies import copy_orders
 from analytics.rebuild.restoration import begin_restoration
 from analytics.rebuild.sources import demand_sources
@@ -100,6 +101,7 @@ def drop_other(choice: GenerationChoice, *, actor: str, reason: str) -> None:
     """Delete the other generation: its tables and then its cursors."""
     other = name_other(choice)
     with transaction.atomic():
+        drop_aside()
         drop_tables(other)
         GenerationChoice.objects.update(other="", switched_at=None, position=0, target=0, events=0)
         record_intervention(

@@ -16,7 +16,8 @@ _SEALS = f"""
 select name, rows, checksum, restated_rows from {{schema}}.{TABLES["day_seal"]} where day = %s
 """  # noqa: S608 - our own names
 _COPY_SEALS = f"""
-update {{other}}.{TABLES["day_seal"]} o set rows = s.rows, checksum = s.checksum
+update {{other}}.{TABLES["day_seal"]} o
+set rows = s.rows, checksum = s.checksum, restated_at = s.restated_at, restated_rows = s.restated_rows
 from {{schema}}.{TABLES["day_seal"]} s
 where s.name = 'activity' and o.name = s.name and o.day = s.day and (s.day < %s or s.day = any(%s))
 """  # noqa: S608 - our own names

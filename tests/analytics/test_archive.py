@@ -5,7 +5,9 @@ at each failpoint.
 """
 
 import os
+import re
 import signal
+import sys
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,6 +24,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from analytics.archive import files as parquet
+from analytics.archive.content import list_rows
 from analytics.archive.folder import NotArchived
 from analytics.facts.days import find_oldest_day
 from analytics.models import Activity, ArchivedDay
@@ -72,6 +75,7 @@ def take_part(*events: Event) -> None:
 def ask(folder: Path, sql: str) -> list[Any]:
     """Return the answer of DuckDB about all files."""
     with duckdb.connect() as database:
+        database.execute("set timezone = 'UTC'")
         return database.execute(sql.format(files=f"'{folder}/activity-*.parquet'")).fetchall()
 
 
@@ -83,7 +87,7 @@ def run(*arguments: str) -> str:
 
 @pytest.mark.django_db
 def test_a_day_is_in_a_file_without_visitors_and_orders_and_late_events_are_a_second_part(
-    folder: Path, old: datetime
+    folder: Path, old: datetime, settings: Settings
 ) -> None:
     first = visit(old, VISITORS[0], ORDER)
     take_part(*first, *visit(old, VISITORS[1], uuid4()), *visit(timezone.now(), uuid4(), ORDER))
@@ -94,6 +98,10 @@ def test_a_day_is_in_a_file_without_visitors_and_orders_and_late_events_are_a_se
     assert {(id, at.replace(tzinfo=UTC), *others) for id, at, *others in read} == stored
     assert ask(folder, "select count(*), count(distinct visitor), sum(amount), max(currency) from {files}") == [
         (8, 2, 2 * 2980, "EUR")
+    ]
+    query = re.search("```sql\n(.*?)```", (settings.BASE_DIR / "docs/analytics.md").read_text(), re.DOTALL)
+    assert query and ask(folder, query[1].replace("'/archive/activity-*.parquet'", "{files}")) == [
+        (old.date(), 2, 2, 2)
     ]
     (one,) = ArchivedDay.objects.all()
     content = (folder / one.file).read_bytes()
@@ -140,10 +148,10 @@ def test_a_day_that_cannot_be_archived_is_kept_and_the_error_names_the_reason(
     demand("missing' is not a folder: create or mount it")
     settings.ANALYTICS_ARCHIVE_DIR = str(folder)
     with monkeypatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+        patch.setitem(sys.modules, "pyarrow.parquet", None)
         demand(r"needs pyarrow.*install shop\[archive\]")
     with monkeypatch.context() as patch:  # a disk that loses the last row
-        patch.setattr("analytics.archive.day.list_rows", lambda: [*parquet_rows()][:-1])
+        patch.setattr("analytics.archive.day.list_rows", lambda: [*list_rows()][:-1])
         demand(f"{name}.new has 3 rows .*, but 4 rows")
     (folder / f"{name}.new").unlink()
     (folder / f"{name}.new").mkdir()
@@ -155,12 +163,6 @@ def test_a_day_that_cannot_be_archived_is_kept_and_the_error_names_the_reason(
     with connection.cursor() as cursor:
         cursor.execute("update analytics_activity set sku = 'MUG' where kind = 'viewed'")
     assert drop_old_days() == [old.date()] and not Activity.objects.exists()
-
-
-def parquet_rows() -> Iterator[Any]:
-    from analytics.archive.content import list_rows
-
-    return list_rows()
 
 
 #: Where the process is killed, one run after the other.
