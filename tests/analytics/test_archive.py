@@ -101,7 +101,7 @@ def test_a_day_is_in_a_file_without_visitors_and_orders_and_late_events_are_a_se
     ]
     query = re.search("```sql\n(.*?)```", (settings.BASE_DIR / "docs/analytics.md").read_text(), re.DOTALL)
     assert query and ask(folder, query[1].replace("'/archive/activity-*.parquet'", "{files}")) == [
-        (old.date(), 2, 2, 2)
+        (old.date(), 2, 0, 2)
     ]
     (one,) = ArchivedDay.objects.all()
     content = (folder / one.file).read_bytes()
