@@ -67,7 +67,8 @@ def fill(
         create_aside(choice.other)
         choice.second_position, choice.second_events = choice.position, 0
         choice.save(update_fields=["second_position", "second_events"])
-        helper.start()
+        # Visits need all activities of their visitor and day, and the other generation may have some of them.
+        helper.start(with_visits=not choice.events)
     for number, progress in enumerate(filler.walk(choice), start=1):
         note(progress)
         if helper:

@@ -19,6 +19,8 @@ from analytics.rebuild.filler import SECOND, SESSION_STEPS, Filler
 from analytics.sessions import compute_sessions
 from relay.operations import Refused
 
+_WITH_VISITS, _WITHOUT_VISITS = b"v", b"w"
+
 
 class Helper:
     """A forked process. All methods are of the process that has forked it."""
@@ -39,8 +41,8 @@ class Helper:
         """Wait for the start, walk, and end the process. The result is empty, or the sentence of an error."""
         code = 1
         try:
-            if os.read(start, 1):
-                walk(self._parent)
+            if order := os.read(start, 1):
+                walk(self._parent, with_visits=order == _WITH_VISITS)
             code = 0
         except Refused as refusal:
             os.write(result, str(refusal).encode())
@@ -49,9 +51,9 @@ class Helper:
         finally:
             os._exit(code)
 
-    def start(self) -> None:
-        """Let the process begin its walk."""
-        os.write(self._start, b"s")
+    def start(self, *, with_visits: bool) -> None:
+        """Let the process begin its walk, and compute the visits of its keys."""
+        os.write(self._start, _WITH_VISITS if with_visits else _WITHOUT_VISITS)
 
     def check(self) -> None:
         """Check that the process has not failed yet.
@@ -99,13 +101,14 @@ def start_helper(processes: int) -> Iterator[Helper | None]:
             helper.close()
 
 
-def walk(parent: int) -> None:
+def walk(parent: int, *, with_visits: bool) -> None:
     """Apply the events of the second half of the keys, and compute their visits. End with the process `parent`."""
     choice, filler = GenerationChoice.objects.get(), Filler(Generation(NEXT, SCHEMA), half=SECOND)
     choice.events = 0
     for number, _ in enumerate(filler.walk(choice), start=1):
         if os.getppid() != parent:
             return
-        if number % SESSION_STEPS == 0:
+        if with_visits and number % SESSION_STEPS == 0:
             compute_sessions(filler.generation)
-    compute_sessions(filler.generation)
+    if with_visits:
+        compute_sessions(filler.generation)

@@ -14,8 +14,6 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from analytics.facts.consumer import add_events
-from analytics.facts.rollups import write_minutes, write_products
-from analytics.facts.rows import read_rows
 from analytics.generation import NEXT, current
 from analytics.models import GenerationChoice, Kind
 from analytics.rebuild.sources import ACTIVITY, LOST, find_replayed, finding_lost, list_days
@@ -34,6 +32,13 @@ _READ = f"""
 select number, is_archived, event_id, at, visitor, kind, sku, quantity, amount, currency, order_id from {LOST}
 where number > %s and number <= %s order by number
 """  # noqa: S608 - our own names
+# Numbers in place of visitors mean nothing to the tables, and the visits of these days are dropped.
+_DELETE = """
+delete from {schema}.analytics_activity
+where at >= %(day)s::timestamp at time zone 'UTC' and at < (%(day)s::date + 1)::timestamp at time zone 'UTC'
+  and visitor = any(%(visitors)s::uuid[]);
+delete from {schema}.analytics_touched where day = %(day)s and visitor = any(%(visitors)s::uuid[])
+"""
 
 
 def begin_restoration(choice: GenerationChoice) -> None:
@@ -81,7 +86,7 @@ def _restore_chunk(choice: GenerationChoice) -> bool:
         cursor.execute(_READ, [choice.restored_rows, choice.restored_rows + CHUNK])
         rows = cursor.fetchall()
         for is_archived, chosen in groupby(rows, key=lambda row: bool(row[1])):
-            add_restored(choice.other, [read_activity(*row[2:]) for row in chosen], is_archived=is_archived)
+            add_restored(choice, [read_activity(*row[2:]) for row in chosen], is_archived=is_archived)
         if rows:
             choice.restored_rows, choice.events = rows[-1][0], choice.events + len(rows)
             choice.beat_at = timezone.now()
@@ -89,14 +94,13 @@ def _restore_chunk(choice: GenerationChoice) -> bool:
     return bool(rows)
 
 
-def add_restored(schema: str, events: list[ActivityEvent], *, is_archived: bool) -> None:
-    """Add `events` to the tables of `schema` in the open transaction; of archived ones only the counts."""
-    if not is_archived:
-        add_events(schema, events)
-        return
-    rows = read_rows(events)
-    write_products(schema, rows)
-    write_minutes(schema, rows)
+def add_restored(choice: GenerationChoice, events: list[ActivityEvent], *, is_archived: bool) -> None:
+    """Add `events` of the restored day to the other generation in the open transaction; of archived ones the counts."""
+    add_events(choice.other, events)
+    if is_archived:
+        values = {"day": choice.restored_day, "visitors": list({event.visitor for event in events})}
+        with connection.cursor() as cursor:
+            cursor.execute(_DELETE.format(schema=choice.other), values)
 
 
 def read_activity(
