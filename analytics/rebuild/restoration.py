@@ -34,10 +34,11 @@ where number > %s and number <= %s order by number
 """  # noqa: S608 - our own names
 # Numbers in place of visitors mean nothing to the tables, and the visits of these days are dropped.
 _DELETE = """
+with touched as (
+    delete from {schema}.analytics_touched where day = %(day)s and visitor = any(%(visitors)s::uuid[]))
 delete from {schema}.analytics_activity
 where at >= %(day)s::timestamp at time zone 'UTC' and at < (%(day)s::date + 1)::timestamp at time zone 'UTC'
-  and visitor = any(%(visitors)s::uuid[]);
-delete from {schema}.analytics_touched where day = %(day)s and visitor = any(%(visitors)s::uuid[])
+  and visitor = any(%(visitors)s::uuid[])
 """
 
 
