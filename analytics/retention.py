@@ -18,6 +18,8 @@ from analytics.models import GenerationChoice
 from relay.partitions import brief_locks, retry_while_busy
 
 _SEALED = "select distinct day from {schema}.{seals} where name = 'activity'"
+#: Days that an error explains; many days often have one cause.
+MOST = 3
 # An arbitrary number of an advisory lock of the process that archives: two processes would write the same file.
 _ARCHIVING = 7_262_179_022
 
@@ -38,7 +40,8 @@ def drop_old_days() -> list[date]:
                 problems.append(str(problem))
     dropped |= drop_with_activity()
     if problems:
-        raise NotArchived(f"{len(problems)} days are kept, because they are not in the archive: {'; '.join(problems)}")
+        more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
+        raise NotArchived(f"{len(problems)} days can't be archived and are kept: {'; '.join(problems[:MOST])}{more}")
     return sorted(dropped)
 
 

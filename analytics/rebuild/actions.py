@@ -148,6 +148,8 @@ def describe_generations() -> tuple[dict[str, Any], list[str]]:
         "events": choice.events,
         "rate": choice.rate,
         "beat_at": choice.beat_at,
+        "is_restoring": choice.is_restoring,
+        "restored_day": choice.restored_day,
     }
     lines = [f"readers read the schema {choice.schema}"]
     if end:
@@ -156,6 +158,10 @@ def describe_generations() -> tuple[dict[str, Any], list[str]]:
         share = 100 * choice.position / max(choice.target, 1)
         beat = f"last progress at {choice.beat_at:%Y-%m-%d %H:%M:%S} UTC" if choice.beat_at else "no progress yet"
         lines.append(f"a generation is built in {choice.other}: {choice.events:,} events, {share:.0f} %, {beat}")
+        if choice.is_restoring:
+            lines.append(
+                f"activity that the outbox has no longer is restored up to {choice.restored_day or 'no day yet'}"
+            )
         lines.append("if its process has ended, run the rebuild again: it continues")
     return figures, lines
 
