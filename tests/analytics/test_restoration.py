@@ -107,7 +107,7 @@ def test_a_rebuild_finds_pruned_activity_in_the_tables_and_the_archive(topics: l
         assert GenerationChoice.objects.get().is_restoring and current() == FIRST
         assert "is restored up to 2026-" in run("generations")
     settings.ANALYTICS_ACTIVITY_DAYS -= 1  # meanwhile the next day moves from the tables to the archive
-    assert drop_old_days() == [MIDNIGHT.date()]
+    assert drop_old_days()[-1] == MIDNIGHT.date()
     out = run("rebuild", *REASON)
     assert "readers read the new generation" in out and "sealed days have the same checksums" in out
     assert current().schema == SCHEMAS[1] and len(days) < ArchivedDay.objects.count()
