@@ -22,6 +22,7 @@ _COMPLETE = {
     "until": "2026-11-22T16:51:22.696635Z",
     "is_waiting": False,
     **{"parked_keys": 0, "parked_events": 0, "refused_keys": 0, "not_recorded": 0, "late": 3, "restated": 0},
+    **{"archived_until": "2026-08-23", "overdue_days": 0},
 }
 _ERRORS = {
     401: OpenApiResponse(Problem, "Nobody is logged in, or the token is wrong."),
@@ -50,6 +51,8 @@ class CompletenessAnswer(serializers.Serializer[Any]):
     not_recorded = serializers.IntegerField(help_text="Lost activity of the last day, at least.")
     late = serializers.IntegerField(help_text="Events of the last day that came over five minutes late. They count.")
     restated = serializers.IntegerField(help_text="Events of the last day that came after their day was sealed.")
+    archived_until = serializers.DateField(allow_null=True, help_text="The last day whose activity is in the archive.")
+    overdue_days = serializers.IntegerField(help_text="Days of activity that should have been dropped a day ago.")
 
 
 class PanelSummary(serializers.Serializer[Any]):

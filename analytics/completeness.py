@@ -7,12 +7,13 @@ first one may have occurred earlier; the BRIN index on `occurred_at` finds these
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
+from analytics.facts.days import find_oldest_day
 from analytics.facts.rows import READERS
 from analytics.generation import Generation, current
 from relay.consumer.watermarks import read_watermarks, use_indexes
@@ -60,7 +61,11 @@ select (select count(*) from relay_cursor where consumer = %(consumer)s and park
         where arrived >= %(since)s and arrived - minute > %(late)s),
        (select coalesce(sum(restated_rows), 0)::bigint from {schema}.analytics_dayseal
         where name = 'minute' and restated_at >= %(since)s),
-       (select count(*) from {schema}.analytics_touched)
+       (select count(*) from {schema}.analytics_touched),
+       (select max(day) from analytics_archivedday where dropped_at is not null),
+       (select count(*) from pg_inherits join pg_class c on c.oid = inhrelid
+        where inhparent = to_regclass('{schema}.analytics_activity')
+          and right(relname, 8) < to_char(%(oldest)s::date - 1, 'YYYYMMDD'))
 """
 
 
@@ -76,6 +81,9 @@ class Completeness:
     - `late`: events applied since `since`, more than five minutes after they occurred.
     - `restated`: events since `since` that arrived after their day was sealed.
     - `visits_waiting`: notes about visits that are not computed yet; normally for at most five seconds.
+    - `archived_until`: the last day whose activity is in the archive; None without one.
+    - `overdue_days`: days of activity that should have been dropped more than a day ago. They are not sealed, or can't
+      be archived.
     """
 
     since: datetime
@@ -88,6 +96,8 @@ class Completeness:
     late: int
     restated: int
     visits_waiting: int
+    archived_until: date | None = None
+    overdue_days: int = 0
 
 
 def read_completeness(*, since: datetime, generation: Generation | None = None) -> Completeness:
@@ -95,6 +105,7 @@ def read_completeness(*, since: datetime, generation: Generation | None = None) 
     chosen = generation or current()
     topics = sorted({event.topic for event in READERS})
     values: dict[str, Any] = {"consumer": chosen.consumer, "topics": topics, "since": since, "late": LATE}
+    values["oldest"] = find_oldest_day()
     now = _read_now()  # first: a transaction that ends meanwhile is then found by the search
     with use_indexes() as cursor:
         waiting = _find_first(cursor, values)

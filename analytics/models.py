@@ -309,6 +309,24 @@ class DaySeal(models.Model):
         indexes = [models.Index(fields=["day"], name="dayseal_restated", condition=~Q(restated_at=None))]
 
 
+class ArchivedDay(models.Model):
+    """One row per file of the archive: a part of a day's activity, without `order_id` and visitors.
+
+    A late event of a dropped day becomes a further part. `dropped_at` is empty until the partition is dropped: the file
+    may then be missing or incomplete, and the table still has the rows.
+    """
+
+    pk = models.CompositePrimaryKey("day", "part")
+    day = models.DateField()
+    part = models.SmallIntegerField(help_text="1, or more for the rows of late events.")
+    file = models.TextField(help_text="The name of the file in ANALYTICS_ARCHIVE_DIR.")
+    rows = models.BigIntegerField()
+    checksum = models.DecimalField(max_digits=40, decimal_places=0, help_text="Of the rows in the file.")
+    bytes = models.BigIntegerField()
+    archived_at = models.DateTimeField()
+    dropped_at = models.DateTimeField(null=True)
+
+
 class ProductPair(models.Model):
     """One row per product and other product: the number of placed orders that contain both.
 
@@ -333,6 +351,9 @@ class GenerationChoice(models.Model):
     - `position`, `target`: positions of the outbox: everything up to `position` was read; the build ends at `target`.
     - `events`, `rate`: events that the build has applied, and per second.
     - `beat_at`: the time of the last progress.
+    - `is_restoring`: whether activity that the outbox no longer has is missing yet in the other generation. Its days
+      before `restored_day` are restored, and `restored_rows` activities of that day.
+    - `second_position`, `second_events`: the progress of a second process.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
@@ -347,6 +368,11 @@ class GenerationChoice(models.Model):
     events = models.BigIntegerField(default=0)
     rate = models.FloatField(default=0)
     beat_at = models.DateTimeField(null=True)
+    is_restoring = models.BooleanField(db_default=False, default=False)
+    restored_day = models.DateField(null=True)
+    restored_rows = models.BigIntegerField(db_default=0, default=0)
+    second_position = models.BigIntegerField(db_default=0, default=0)
+    second_events = models.BigIntegerField(db_default=0, default=0)
 
     class Meta:
         constraints = [

@@ -23,6 +23,6 @@ def seal_complete_days() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def drop_old_facts() -> None:
-    """Drop the days of activity that are older than the retention, and a former generation after its day."""
-    drop_old_days()
+    """Drop a former generation after its day, and the days of activity that are older than the retention."""
     drop_former()
+    drop_old_days()

@@ -77,6 +77,21 @@ def read_file(name: str) -> str:
     return path
 
 
+def read_folder(name: str) -> str:
+    """Return the absolute path in the variable `name`, or "" if it is missing or empty.
+
+    The folder need not exist: only the process that uses the folder has it.
+
+    :raises ImproperlyConfigured: the path is not absolute.
+    """
+    path = read_text(name, "")
+    if path and not Path(path).is_absolute():
+        raise ImproperlyConfigured(
+            f"{name}={path!r} is not an absolute path: give one like {str(Path(path).absolute())!r}"
+        )
+    return path
+
+
 def _check_file(path: str, name: str) -> None:
     """Raise ImproperlyConfigured, with `name`, unless `path` is a readable file."""
     try:

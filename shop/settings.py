@@ -20,6 +20,7 @@ from shop.environment import (
     read_database,
     read_days,
     read_fallbacks,
+    read_folder,
     read_list,
     read_port,
     read_seconds,
@@ -244,6 +245,8 @@ TWILIO_SENDER = read_text("TWILIO_SENDER", "")
 TWILIO_URL = read_url("TWILIO_URL", "https://api.twilio.com", ("http", "https"), "https://api.twilio.com")
 #: Days for which analytics keeps activity and visits. Fewer than the outbox keeps would make a rebuild differ.
 ANALYTICS_ACTIVITY_DAYS = read_days("ANALYTICS_ACTIVITY_DAYS", 90, least=31)
+#: Folder for the Parquet files of dropped days; empty: days are dropped without an archive.
+ANALYTICS_ARCHIVE_DIR = read_folder("ANALYTICS_ARCHIVE_DIR")
 #: Largest number of e-mails per hour to one address, and of SMS to one telephone number.
 LETTERS_PER_HOUR = read_count("LETTERS_PER_HOUR", 5)
 

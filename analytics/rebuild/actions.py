@@ -11,6 +11,7 @@ from django.utils import timezone
 from analytics.rebuild.build import rebuild
 from analytics.rebuild.choice import changing, drop_other, find_end_of_keeping, read_choice
 from analytics.rebuild.filler import Progress
+from analytics.rebuild.helper import start_helper
 from analytics.rebuild.plan import Plan, make_plan
 from analytics.rebuild.switch import switch_back
 from relay.operations.audit import demand_reason, name_actor
@@ -26,6 +27,18 @@ def add_actions(actions: Any) -> None:
     build = actions.add_parser("rebuild", help="build a second set of tables next to the current one, and switch to it")
     build.add_argument("--confirm", action="store_true", help="build and switch; without it, print what it would take")
     build.add_argument("--force", action="store_true", help="switch although sealed days differ")
+    build.add_argument(
+        "--keep-orders",
+        action="store_true",
+        help="copy the tables of orders and stock if some of their events are pruned, and compute activity again",
+    )
+    build.add_argument(
+        "--processes",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2: use two cores, for a shop that has them idle; default: %(default)s",
+    )
     back = actions.add_parser("switch-back", help="let readers read the former generation again")
     drop = actions.add_parser("drop-generation", help="delete the generation that is being built, or the former one")
     for action in (build, back, drop):
@@ -40,15 +53,23 @@ def run_rebuild(write: Write, options: dict[str, Any]) -> None:
     :raises SystemExit: with code 1, if sealed days differ.
     """
     if not options["confirm"]:
-        for line in describe_plan(make_plan()):
+        for line in describe_plan(make_plan(keep_orders=options["keep_orders"])):
             write(line)
         return
     os.nice(10)  # a web process that has work to do goes first
     prepare_for_batches()
     meter = Meter(write)
-    if not rebuild(
-        actor=options["actor"], reason=options["reason"], force=options["force"], report=write, note=meter.show
-    ):
+    with start_helper(options["processes"]) as helper:
+        is_done = rebuild(
+            actor=options["actor"],
+            reason=options["reason"],
+            force=options["force"],
+            keep_orders=options["keep_orders"],
+            helper=helper,
+            report=write,
+            note=meter.show,
+        )
+    if not is_done:
         raise SystemExit(1)
 
 
@@ -59,10 +80,22 @@ def describe_plan(plan: Plan) -> list[str]:
         speed = f"about {_tell(plan.seconds)} at {plan.rate:,.0f} events/s, and longer while orders come in"
     return [
         f"events    {plan.events:,}",
+        *_describe_sources(plan),
         f"duration  {speed}",
         f"disk      about {plan.megabytes:,.0f} MB until the former generation is deleted, a day after the switch",
         "nothing was changed: run it with --confirm --reason TEXT",
     ]
+
+
+def _describe_sources(plan: Plan) -> list[str]:
+    """Return a line for each source, if the outbox lacks events."""
+    lines = []
+    if plan.tables or plan.archive:
+        lines += [f"          {plan.outbox:,} from the outbox", f"          {plan.tables:,} activities from the tables"]
+        lines.append(f"          {plan.archive:,} activities from the archive")
+    if plan.kept:
+        lines.append(f"copied    the tables of orders and stock, because {plan.kept}")
+    return lines
 
 
 class Meter:
@@ -115,6 +148,8 @@ def describe_generations() -> tuple[dict[str, Any], list[str]]:
         "events": choice.events,
         "rate": choice.rate,
         "beat_at": choice.beat_at,
+        "is_restoring": choice.is_restoring,
+        "restored_day": choice.restored_day,
     }
     lines = [f"readers read the schema {choice.schema}"]
     if end:
@@ -123,6 +158,10 @@ def describe_generations() -> tuple[dict[str, Any], list[str]]:
         share = 100 * choice.position / max(choice.target, 1)
         beat = f"last progress at {choice.beat_at:%Y-%m-%d %H:%M:%S} UTC" if choice.beat_at else "no progress yet"
         lines.append(f"a generation is built in {choice.other}: {choice.events:,} events, {share:.0f} %, {beat}")
+        if choice.is_restoring:
+            lines.append(
+                f"activity that the outbox has no longer is restored up to {choice.restored_day or 'no day yet'}"
+            )
         lines.append("if its process has ended, run the rebuild again: it continues")
     return figures, lines
 

@@ -4,16 +4,17 @@ from collections.abc import Callable
 
 from analytics.facts.rows import READERS
 from analytics.models import GenerationChoice
+from analytics.rebuild.aside import add_aside, create_aside
 from analytics.rebuild.choice import begin, changing, name_other
 from analytics.rebuild.comparison import compare_sealed_days
-from analytics.rebuild.filler import Filler, Progress
+from analytics.rebuild.filler import FIRST, SESSION_STEPS, Filler, Progress, add_progress
+from analytics.rebuild.helper import Helper
+from analytics.rebuild.restoration import restore
 from analytics.rebuild.switch import switch
-from analytics.retention import drop_old_days
+from analytics.retention import drop_with_activity
 from analytics.sessions import compute_sessions
 from relay.operations.audit import demand_reason
 
-#: Steps of the walk between two computations of sessions.
-SESSION_STEPS = 10
 #: Comparisons before a difference counts: a late event may be on its way to the other generation.
 COMPARISONS = 3
 
@@ -23,6 +24,8 @@ def rebuild(
     actor: str,
     reason: str,
     force: bool = False,
+    keep_orders: bool = False,
+    helper: Helper | None = None,
     report: Callable[[str], None],
     note: Callable[[Progress], None],
 ) -> bool:
@@ -30,16 +33,20 @@ def rebuild(
 
     A rebuild that was interrupted continues. If sealed days differ, nothing is switched, unless `force`.
 
+    :param keep_orders: copy the tables of orders and stock if some of their events are pruned.
+    :param helper: the second process, if there are two.
     :param report: receives sentences about the state.
     :param note: receives the progress after each step.
-    :raises Refused: events are pruned, an event fails, a former generation is kept, or another process rebuilds.
+    :raises Refused: events can't be found, an event fails, a former generation is kept, or another process rebuilds.
     """
     demand_reason(reason)
     with changing():
-        choice = begin(sorted({event.topic for event in READERS}), actor=actor, reason=reason)
-        filler = Filler(name_other(choice))
-        report(f"{'continuing' if choice.position else 'building'} the generation in the schema {choice.other}")
-        fill(filler, choice, note)
+        topics = sorted({event.topic for event in READERS})
+        choice = begin(topics, actor=actor, reason=reason, keep_orders=keep_orders)
+        filler = Filler(name_other(choice), half=FIRST if helper else None)
+        report(f"{'continuing' if choice.events else 'building'} the generation in the schema {choice.other}")
+        restore(choice, report)
+        fill(filler, choice, note, helper)
         report(f"{choice.events + filler.catch_up()} events are applied; comparing the sealed days")
         if not is_equal(filler, report) and not force:
             report("readers keep the current generation. Run the rebuild with --force to switch anyway,")
@@ -51,15 +58,30 @@ def rebuild(
     return True
 
 
-def fill(filler: Filler, choice: GenerationChoice, note: Callable[[Progress], None]) -> None:
+def fill(
+    filler: Filler, choice: GenerationChoice, note: Callable[[Progress], None], helper: Helper | None = None
+) -> None:
     """Apply what the current generation has applied, and compute the visits."""
+    add_aside(choice.other)  # of an interrupted build with two processes
+    if helper:
+        create_aside(choice.other)
+        choice.second_position, choice.second_events = choice.position, 0
+        choice.save(update_fields=["second_position", "second_events"])
+        # Visits need all activities of their visitor and day, and the other generation may have some of them.
+        helper.start(with_visits=not choice.events)
     for number, progress in enumerate(filler.walk(choice), start=1):
         note(progress)
+        if helper:
+            helper.check()
         if number % SESSION_STEPS == 0:
             compute_sessions(filler.generation)
+    if helper:
+        helper.wait()
+        add_progress(choice)
+        add_aside(choice.other)
     filler.catch_up()
     compute_sessions(filler.generation)
-    drop_old_days()
+    drop_with_activity()
 
 
 def is_equal(filler: Filler, report: Callable[[str], None]) -> bool:

@@ -9,6 +9,10 @@ from django.utils import timezone
 
 from analytics.generation import CONSUMER, FIRST, NEXT, SCHEMAS, Generation, create_tables, drop_tables
 from analytics.models import GenerationChoice
+from analytics.rebuild.aside import drop_aside
+from analytics.rebuild.copies import copy_orders
+from analytics.rebuild.restoration import begin_restoration
+from analytics.rebuild.sources import demand_sources
 from relay.operations import Refused
 from relay.operations.audit import record_intervention
 from relay.operations.fence import fence_off_pruning
@@ -61,15 +65,15 @@ def changing() -> Iterator[None]:
                 last.execute("select pg_advisory_unlock(%s)", [_CHANGING])
 
 
-def begin(topics: list[str], *, actor: str, reason: str) -> GenerationChoice:
+def begin(topics: list[str], *, actor: str, reason: str, keep_orders: bool = False) -> GenerationChoice:
     """Create the other generation, or return the row of an interrupted build, which continues.
 
-    :raises Refused: a former generation is kept, or events are pruned.
+    :param keep_orders: copy the tables of orders and stock if some of their events are pruned.
+    :raises Refused: a former generation is kept, or events can't be found.
     """
     with transaction.atomic():
         fence_off_pruning()
         choice, _ = GenerationChoice.objects.get_or_create(id=1)
-        demand_events(topics)
         if choice.other and choice.switched_at:
             raise Refused(
                 f"the former generation is kept until {find_end_of_keeping(choice):%Y-%m-%d %H:%M} UTC for a switch"
@@ -77,36 +81,27 @@ def begin(topics: list[str], *, actor: str, reason: str) -> GenerationChoice:
             )
         if choice.other:
             return choice
+        lost = demand_sources(topics, keep_orders=keep_orders)
         choice.other = next(schema for schema in SCHEMAS if schema != choice.schema)
         create_tables(name_other(choice))
         choice.began_at, choice.actor, choice.reason, choice.switched_at = timezone.now(), actor, reason, None
         choice.position = choice.target = choice.events = 0
+        choice.is_restoring = False
+        if lost.is_activity:
+            begin_restoration(choice)
+        if lost.names:
+            copy_orders(choice, topics)
         choice.save()
-        record_intervention(
-            "rebuild", actor=actor, reason=reason, consumer=CONSUMER, before=choice.schema, after=choice.other
-        )
+        after = f"{choice.other}, orders and stock copied" if lost.names else choice.other
+        record_intervention("rebuild", actor=actor, reason=reason, consumer=CONSUMER, before=choice.schema, after=after)
     return choice
-
-
-def demand_events(topics: list[str]) -> None:
-    """Check that the outbox has every event of `topics`.
-
-    :raises Refused: some events are pruned.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("select coalesce(sum(floor), 0)::bigint from relay_stream where topic = any(%s)", [topics])
-        (pruned,) = cursor.fetchone()
-    if pruned:
-        raise Refused(
-            f"{pruned} events of {', '.join(topics)} are pruned from the outbox: a new generation would lack them."
-            " The current generation has them and stays"
-        )
 
 
 def drop_other(choice: GenerationChoice, *, actor: str, reason: str) -> None:
     """Delete the other generation: its tables and then its cursors."""
     other = name_other(choice)
     with transaction.atomic():
+        drop_aside()
         drop_tables(other)
         GenerationChoice.objects.update(other="", switched_at=None, position=0, target=0, events=0)
         record_intervention(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from analytics.archive.inventory import list_archived_days
 from analytics.checksum import SEALED, read_checksum, use_utc
 from analytics.facts.days import find_oldest_day
 from analytics.generation import TABLES, Generation, current
@@ -15,9 +16,10 @@ _SEALS = f"""
 select name, rows, checksum, restated_rows from {{schema}}.{TABLES["day_seal"]} where day = %s
 """  # noqa: S608 - our own names
 _COPY_SEALS = f"""
-update {{other}}.{TABLES["day_seal"]} o set rows = s.rows, checksum = s.checksum
+update {{other}}.{TABLES["day_seal"]} o
+set rows = s.rows, checksum = s.checksum, restated_at = s.restated_at, restated_rows = s.restated_rows
 from {{schema}}.{TABLES["day_seal"]} s
-where s.name = 'activity' and o.name = s.name and o.day = s.day and s.day < %s
+where s.name = 'activity' and o.name = s.name and o.day = s.day and (s.day < %s or s.day = any(%s))
 """  # noqa: S608 - our own names
 
 
@@ -47,11 +49,13 @@ def compare_sealed_days(other: Generation) -> tuple[int, list[Difference]]:
         seal_day(other, day)
     with connection.cursor() as cursor:
         # The activity of old days is dropped, so its seal can't be computed again.
-        cursor.execute(_COPY_SEALS.format(other=other.schema, schema=ours.schema), [find_oldest_day()])
-    return len(days), [difference for day in days for difference in _compare(day, ours, other)]
+        archived = sorted(list_archived_days())
+        cursor.execute(_COPY_SEALS.format(other=other.schema, schema=ours.schema), [find_oldest_day(), archived])
+    dropped = {day for day in days if day < find_oldest_day()} | {*archived}
+    return len(days), [found for day in days for found in _compare(day, ours, other, is_dropped=day in dropped)]
 
 
-def _compare(day: date, ours: Generation, other: Generation) -> list[Difference]:
+def _compare(day: date, ours: Generation, other: Generation, *, is_dropped: bool) -> list[Difference]:
     """Return the differences of `day`. A restated seal is out of date, so the rows of both are read."""
     found = []
     with transaction.atomic(), connection.cursor() as cursor:
@@ -61,7 +65,7 @@ def _compare(day: date, ours: Generation, other: Generation) -> list[Difference]
         cursor.execute(_SEALS.format(schema=other.schema), [day])
         built = {name: (rows, int(total)) for name, rows, total, _ in cursor.fetchall()}
         for name in SEALED:
-            if name not in sealed or (name == "activity" and day < find_oldest_day()):
+            if name not in sealed or (name == "activity" and is_dropped):
                 continue
             rows, total, restated = sealed[name]
             expected = _read_rows(cursor, name, ours, day) if restated else (rows, total)

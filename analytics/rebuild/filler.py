@@ -28,6 +28,10 @@ from relay.partitions import read_position
 STEP, BUSY_STEP = 4000, 1000
 #: While at least this number of events arrives per second, a pause of PAUSE times its duration follows each step.
 BUSY_RATE, PAUSE = 3.0, 2.0
+#: Two processes share the keys by a bit of their hash: the keys of the first and of the second process.
+FIRST, SECOND = 0, 1
+#: Steps of the walk between two computations of sessions.
+SESSION_STEPS = 10
 #: Keys whose cursors differ that one step catches up.
 KEYS = 1000
 
@@ -37,6 +41,7 @@ select o.topic, o.key, o.sequence, o.type, o.body, o.traceparent from relay_outb
 cross join lateral (select last from relay_cursor
                     where consumer = %(consumer)s and topic = o.topic and key = o.key offset 0) c
 where o.position > %(after)s and o.position <= %(until)s and o.topic = any(%(topics)s) and o.sequence <= c.last
+  and (%(half)s::int is null or o.key_hash & 1 = %(half)s::int)
   and (o.topic, o.key) not in (select topic, key from relay_intervention
                                where action = 'skip' and consumer = %(consumer)s)
 order by o.position
@@ -91,32 +96,37 @@ class Progress:
 
 
 class Filler:
-    """Fills `generation`. Every method may be repeated after an interruption."""
+    """Fills `generation`. Every method may be repeated after an interruption.
 
-    def __init__(self, generation: Generation) -> None:
+    :param half: of two processes, the keys that this one walks through; None: all keys.
+    """
+
+    def __init__(self, generation: Generation, *, half: int | None = None) -> None:
         self.generation = generation
+        self.half = half
         self.consumer = declare_consumer(generation)
         self.consumer.breaker = FirstFailure(self.consumer)
-        self._values: dict[str, Any] = {"consumer": CONSUMER, "next": generation.consumer}
+        self._values: dict[str, Any] = {"consumer": CONSUMER, "next": generation.consumer, "half": half}
         self._values["topics"] = self.consumer.topics
 
     def walk(self, choice: GenerationChoice) -> Iterator[Progress]:
         """Apply the events of the outbox by position, from the stored one on, and yield the progress of each step."""
         began, start, done = time.monotonic(), max(choice.position, find_first_position() - 1), 0
-        choice.position, seen, is_busy = start, read_position(), False
-        while choice.position < seen:
+        at, seen, is_busy, events = start, read_position(), False, choice.events
+        while at < seen:
             step_began = time.monotonic()
-            until = min(choice.position + (BUSY_STEP if is_busy else STEP), seen)
-            done += self.apply_stretch(choice.position, until)
-            took, before, seen = time.monotonic() - step_began, seen, read_position()
+            until = min(at + (BUSY_STEP if is_busy else STEP), seen)
+            done += self.apply_stretch(at, until)
+            took, before, seen, at = time.monotonic() - step_began, seen, read_position(), until
             is_busy = (seen - before) / took >= BUSY_RATE
-            choice.events, choice.position, choice.target = choice.events + self._take_count(), until, seen
+            events += self._take_count()
+            choice.events, choice.position, choice.target = events, at, seen
             seconds = time.monotonic() - began
             choice.rate = done / seconds
-            per_second = (until - start) / seconds - (seen - before) / took
-            left = (seen - until) / per_second if per_second > 0 else None
-            save_progress(choice)
-            yield Progress(choice.events, until, seen, choice.rate, left)
+            save_progress(choice, self.half, seconds)
+            per_second = (choice.position - start) / seconds - (seen - before) / took
+            left = (seen - choice.position) / per_second if per_second > 0 else None
+            yield Progress(choice.events, choice.position, seen, choice.rate, left)
             if is_busy:
                 time.sleep(PAUSE * took)
 
@@ -164,10 +174,28 @@ class Filler:
         self.consumer.apply(self.consumer.arrange(arrivals))
 
 
-def save_progress(choice: GenerationChoice) -> None:
-    """Store how far the walk is, so that pages show it, and a killed build continues near this position."""
+def save_progress(choice: GenerationChoice, half: int | None, seconds: float) -> None:
+    """Store how far the walk is, so that pages show it, and a killed build continues near this position.
+
+    The first of two processes adds the progress of the second one, and stores the position of the slower one.
+    """
     choice.beat_at = timezone.now()
+    if half == SECOND:
+        GenerationChoice.objects.update(second_position=choice.position, second_events=choice.events)
+        return
+    if half == FIRST:
+        choice.second_events = 0
+        add_progress(choice)
+        choice.position = min(choice.position, choice.second_position)
+        choice.rate += choice.second_events / seconds
     choice.save(update_fields=["position", "target", "events", "rate", "beat_at"])
+
+
+def add_progress(choice: GenerationChoice) -> None:
+    """Add the events that the second process has applied since the last call to the events of the first one."""
+    known = choice.second_events
+    choice.refresh_from_db(fields=["second_position", "second_events"])
+    choice.events += choice.second_events - known
 
 
 def skip(arrival: Arrival) -> Arrival:

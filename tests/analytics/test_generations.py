@@ -179,7 +179,7 @@ def test_pruning_waits_for_a_generation_that_is_built_and_a_rebuild_needs_all_ev
     with pytest.raises(CommandError, match="only one generation"):
         run("switch-back", *REASON)
     with connection.cursor() as cursor:
-        cursor.execute("update relay_stream set floor = 1 where topic = 'shop.activity'")
+        cursor.execute("update relay_stream set floor = 1 where topic = 'shop.orders'")
     for arguments in ([], ["--confirm", *REASON]):
         with pytest.raises(CommandError, match="are pruned from the outbox"):
             run("rebuild", *arguments)

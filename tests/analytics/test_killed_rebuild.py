@@ -12,12 +12,13 @@ from io import StringIO
 from itertools import count
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from analytics.generation import FIRST, SCHEMAS, Generation, current, drop_tables
 from analytics.models import GenerationChoice
 from analytics.rebuild import filler
+from analytics.rebuild.aside import exists
 from analytics.recount.comparison import recount
 from analytics.sessions import compute_sessions
 from relay.process import failpoint
@@ -36,6 +37,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(filler, "BUSY_STEP", 60)
     monkeypatch.setattr(filler, "PAUSE", 0.0)
     yield
+    failpoint.hook = None
     for schema in SCHEMAS[1:]:
         drop_tables(Generation("", schema))
 
@@ -82,3 +84,29 @@ def test_a_rebuild_that_is_killed_at_any_point_continues_while_the_consumer_goes
     assert current().schema == SCHEMAS[1]
     compute_sessions()
     assert recount().differences == []
+
+
+def test_two_processes_share_the_keys_and_a_build_whose_second_process_was_killed_continues() -> None:
+    events, main, passed = iter(Traffic(SEED, visits=80).events), os.getpid(), count()
+    publish_all([next(events) for _ in range(300)])
+    Replica().deliver()
+
+    def die(label: str) -> None:
+        if os.getpid() != main and label == "consumer.committed" and next(passed) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    rebuild = ["rebuild", "--confirm", "--reason", "a new column", "--processes", "2"]
+    failpoint.hook = die
+    with pytest.raises(CommandError, match="second process of the rebuild ended with the code -9"):
+        call_command("analytics", *rebuild, stdout=StringIO())
+    assert current() == FIRST
+    failpoint.hook = None
+    publish_all(events)
+    Replica().deliver()
+    out = StringIO()
+    call_command("analytics", *rebuild, stdout=out)
+    choice = GenerationChoice.objects.get()
+    assert current().schema == SCHEMAS[1] and 0 < choice.second_events < choice.events, out.getvalue()
+    compute_sessions()
+    assert recount().differences == []
+    assert not exists()

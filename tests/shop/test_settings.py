@@ -57,6 +57,7 @@ def read_settings(**variables: str) -> dict[str, Any]:
         ("CELERY_BROKER_URL", "amqp://me:hunter2@host", "redis://"),
         ("PAYMENT_GATEWAY", "cash", "'cash'"),
         ("GATEWAY_READ_SECONDS", "0", "'0'"),
+        ("ANALYTICS_ARCHIVE_DIR", "var/archive", "'var/archive' is not an absolute path"),
         ("PAYMENT_HOLD_DAYS", "1", "'1' is not a number of days: give a number from 2 to 365"),
         ("PAYMENT_HOLD_DAYS", "a week", "'a week'"),
         ("EMAIL_URL", "pigeon://me:hunter2@host", "smtp"),

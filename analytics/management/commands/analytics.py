@@ -5,16 +5,19 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from analytics.archive.inventory import describe_archive, find_problems, list_files
 from analytics.checksum import read_checksums
 from analytics.completeness import read_completeness
+from analytics.generation import current
 from analytics.rebuild import actions as generations
 from analytics.recount.comparison import recount
+from analytics.retention import drop_old_days, list_old_days
 from analytics.seal import seal_days
 from relay.operations import Refused
 
 
 class Command(BaseCommand):
-    help = "Show how complete the numbers of analytics are, or their checksums; recount, seal or rebuild them."
+    help = "Show how complete the numbers of analytics are, or their checksums; recount, seal, archive or rebuild them."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,6 +28,11 @@ class Command(BaseCommand):
         checksum = actions.add_parser("checksum", help="show the rows and the checksum of each table and day")
         checksum.add_argument("--day", help="only this day (UTC), for example 2026-05-04")
         actions.add_parser("recount", help="compute everything again from the outbox; exit 1 if anything differs")
+        archive = actions.add_parser("archive", help="list the Parquet files of days whose activity was dropped")
+        archive.add_argument("--verify", action="store_true", help="read all files; exit 1 if one is missing or wrong")
+        archive.add_argument(
+            "--write", action="store_true", help="archive and drop old days now; a task does it hourly"
+        )
         actions.add_parser("seal", help="store the checksums of past days that are complete")
         generations.add_actions(actions)
         for action in actions.choices.values():
@@ -32,7 +40,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         """Run the action."""
-        run = {"complete": self._complete, "checksum": self._checksum, "recount": self._recount, "seal": self._seal}
+        run = {
+            "complete": self._complete,
+            "checksum": self._checksum,
+            "recount": self._recount,
+            "seal": self._seal,
+            "archive": self._archive,
+        }
         change = {
             "rebuild": generations.run_rebuild,
             "switch-back": generations.run_switch_back,
@@ -86,6 +100,20 @@ class Command(BaseCommand):
         days = seal_days()
         lines = [f"sealed {day}" for day in days] or ["no day to seal"]
         self._print(options, [{"day": day} for day in days], lines)
+
+    def _archive(self, options: dict[str, Any]) -> None:
+        dropped = drop_old_days() if options["write"] else []
+        files, days = list_files(), list_old_days()
+        problems = {one.pk: text for one, text in find_problems(files)} if options["verify"] else {}
+        names = ("day", "part", "file", "rows", "checksum", "bytes")
+        rows = [{name: getattr(one, name) for name in names} | {"problem": problems.get(one.pk)} for one in files]
+        lines = [f"{one.day}  {one.rows:>10}  {one.checksum:>32}  {one.bytes:>12}  {one.file}" for one in files]
+        lines += [f"dropped {day}" for day in dropped]
+        self._print(options, rows, [*lines, *describe_archive(files, days, current().schema)])
+        if problems:
+            raise CommandError("\n".join([f"{len(problems)} of {len(files)} files are wrong:", *problems.values()]))
+        if options["verify"] and not options["json"]:
+            self.stdout.write(f"verified: {len(files)} files have the rows and checksums that were archived")
 
 
 def _named(one: Any) -> Any:

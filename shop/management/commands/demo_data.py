@@ -24,7 +24,7 @@ class Command(BaseCommand):
         "Fill analytics with an invented history of visits, orders, declines, stock-outs and refunds, for"
         " /control/sales/. The events pass through the handlers of analytics only: the shop's orders, stock, payments"
         " and messages are not changed, and `verify` still finds no difference. Refused in production. `manage.py"
-        " reset` deletes the history; a rebuild of analytics deletes it, too."
+        " reset` deletes the history; a rebuild of analytics keeps it with --keep-orders."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

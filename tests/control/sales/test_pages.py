@@ -1,7 +1,7 @@
 """The sales pages: who may look, what they show with and without figures, the rows behind, CSV, and the API."""
 
 import csv
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from unittest.mock import patch
 from uuid import uuid4
 
@@ -89,6 +89,8 @@ def test_while_analytics_catches_up_the_page_names_the_time_and_the_end(finance:
         late=40,
         restated=0,
         visits_waiting=0,
+        archived_until=date(2026, 2, 3),
+        overdue_days=2,
     )
     now = until + timedelta(minutes=8)
     described = {"drain_seconds": {"analytics": 24.0}}
@@ -104,6 +106,7 @@ def test_while_analytics_catches_up_the_page_names_the_time_and_the_end(finance:
     assert "caught up at about <strong>10:38:29 UTC</strong>" in page
     assert "1 with 3 events" in page
     assert "at least 2" in page
+    assert "2026-02-03" in page and "2 old days of activity should have been dropped" in page
 
 
 def test_a_minute_that_came_later_shows_what_was_known_then(finance: Client) -> None:
