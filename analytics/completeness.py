@@ -95,7 +95,7 @@ def read_completeness(*, since: datetime, generation: Generation | None = None) 
     chosen = generation or current()
     topics = sorted({event.topic for event in READERS})
     values: dict[str, Any] = {"consumer": chosen.consumer, "topics": topics, "since": since, "late": LATE}
-    now = _read_now()  # first: a transaction that ends meanwhile is then found by the search
+    now = read_now()  # first: a transaction that ends meanwhile is then found by the search
     with use_indexes() as cursor:
         waiting = _find_first(cursor, values)
     with connection.cursor() as cursor:
@@ -107,7 +107,8 @@ def read_completeness(*, since: datetime, generation: Generation | None = None) 
         return Completeness(since, now, waiting is not None, *cursor.fetchone())
 
 
-def _read_now() -> datetime:
+def read_now() -> datetime:
+    """Return the time before which no open transaction can add an event."""
     with connection.cursor() as cursor:
         cursor.execute("select pg_stat_clear_snapshot()")  # else a transaction sees its first look again
         cursor.execute(_NOW)

@@ -1,7 +1,10 @@
 """The periodic tasks of analytics."""
 
 from celery import shared_task
+from django.conf import settings
 
+from analytics.flink import tables
+from analytics.generation import FLINK
 from analytics.rebuild.choice import drop_former
 from analytics.retention import drop_old_days
 from analytics.seal import seal_days
@@ -12,6 +15,8 @@ from analytics.sessions import compute_sessions
 def compute_touched_sessions() -> None:
     """Compute the sessions of visitors with new activities."""
     compute_sessions()
+    if settings.ANALYTICS == "flink" and tables.exist():
+        compute_sessions(FLINK)
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -25,3 +30,4 @@ def drop_old_facts() -> None:
     """Drop the days of activity that are older than the retention, and a former generation after its day."""
     drop_old_days()
     drop_former()
+    tables.drop_old_days()
