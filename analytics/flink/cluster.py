@@ -72,7 +72,7 @@ def _find_cause(stacktrace: str) -> str:
 
 def _get(url: str, path: str) -> Any:
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}{path}", timeout=_SECONDS) as response:  # noqa: S310 - a setting
+        with urllib.request.urlopen(f"{url.rstrip('/')}{path}", timeout=_SECONDS) as response:
             return json.load(response)
     except (OSError, ValueError) as error:
         raise FlinkUnavailable(f"Flink does not answer at {url}: {error}") from error

@@ -13,8 +13,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from analytics.completeness import read_now
-from analytics.facts.rows import READERS
+from analytics.completeness import list_topics, read_now
 from analytics.flink.cluster import Job
 from analytics.flink.script import GROUP
 from relay.consumer.tail import Spot, Tail
@@ -22,7 +21,7 @@ from relay.consumer.watermarks import use_indexes
 from relay.operations import cluster
 from relay.partitions import read_low_watermark
 
-TOPICS = sorted({event.topic for event in READERS})
+TOPICS = list_topics()
 #: Marks that wait to be reached. While more wait, the oldest ones stay.
 MOST_MARKS = 600
 #: Completed checkpoints of a job before its offsets count: earlier ones may be of the job before.

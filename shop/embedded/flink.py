@@ -41,6 +41,15 @@ appender.console.layout.pattern = %-5p %c{1} %m%n%throwable{12}
 logger.kafka.name = org.apache.flink.kafka
 logger.kafka.level = error
 """
+# Loggers that warn at each start about things that are so by design.
+_LOUD = (
+    *("core.plugin", "runtime.webmonitor.WebMonitorUtils", "runtime.security.token", "runtime.metrics.util"),
+    *("table.gateway.workflow", "runtime.metrics", "metrics"),
+)
+_LOG += "".join(
+    f"logger.{number}.name = org.apache.flink.{name}\nlogger.{number}.level = error\n"
+    for number, name in enumerate(_LOUD)
+)
 #: What the job needs anywhere: also docker-compose.yml has these settings.
 COMMON: dict[str, Any] = {
     "taskmanager.numberOfTaskSlots": 1,

@@ -78,7 +78,7 @@ class JarSet:
         return [folder / _file_name(jar) for jar in sorted(pinned)]
 
     def _fetch(self, pinned: dict[str, str]) -> None:
-        """Download into a temporary folder, check each sum, and then rename the temporary folder to the cache folder."""
+        """Download into a temporary folder, check each sum, and then rename that folder to the cache folder."""
         parent = self.folder.parent
         print(f"downloading {self.title} ({len(pinned)} jars, {self.megabytes} MB) into {parent}", flush=True)
         unfinished = Path(tempfile.mkdtemp(prefix="fetching-", dir=parent))
