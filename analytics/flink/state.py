@@ -20,7 +20,7 @@ MEANINGS = {
     "starting": "The job starts. Its tables are empty or not complete yet.",
     "running": "The job runs, and its tables are complete.",
     "catching up": "The job reads events that it has not read yet. Missing times fill from left to right.",
-    "recovering": "Flink repairs the job after a failure or a restart. Figures after the time “complete until” go back for a while.",
+    "recovering": "Flink returns to its last checkpoint. Figures after “complete until” go back for a while.",
     "failed": "The job has ended. Read the error, correct the cause, and start the part flink-jobs again.",
     "away": "Flink does not answer. Check the parts flink-jobs and flink-tasks.",
     "unknown": "Nobody watches the job. Start the part flinkwatch.",

@@ -44,7 +44,7 @@ logger.kafka.level = error
 # Loggers that warn at each start about things that are so by design.
 _LOUD = (
     *("core.plugin", "runtime.webmonitor.WebMonitorUtils", "runtime.security.token", "runtime.metrics.util"),
-    *("table.gateway.workflow", "runtime.metrics", "metrics"),
+    *("table.workflow", "table.gateway", "runtime.metrics", "metrics"),
 )
 _LOG += "".join(
     f"logger.{number}.name = org.apache.flink.{name}\nlogger.{number}.level = error\n"

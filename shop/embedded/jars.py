@@ -77,6 +77,10 @@ class JarSet:
             )
         return [folder / _file_name(jar) for jar in sorted(pinned)]
 
+    def provide_named(self) -> dict[str, Path]:
+        """Return the paths of the jars by their origin, like `provide`."""
+        return dict(zip(sorted(self.read_pinned()), self.provide(), strict=True))
+
     def _fetch(self, pinned: dict[str, str]) -> None:
         """Download into a temporary folder, check each sum, and then rename that folder to the cache folder."""
         parent = self.folder.parent

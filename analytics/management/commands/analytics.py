@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from analytics.checksum import read_checksums
 from analytics.completeness import read_completeness
+from analytics.flink.comparison import find_differences
 from analytics.rebuild import actions as generations
 from analytics.recount.comparison import recount
 from analytics.seal import seal_days
@@ -26,13 +27,17 @@ class Command(BaseCommand):
         checksum.add_argument("--day", help="only this day (UTC), for example 2026-05-04")
         actions.add_parser("recount", help="compute everything again from the outbox; exit 1 if anything differs")
         actions.add_parser("seal", help="store the checksums of past days that are complete")
+        actions.add_parser("compare", help="compare Flink's tables with the consumer's; exit 1 if anything differs")
         generations.add_actions(actions)
         for action in actions.choices.values():
             action.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         """Run the action."""
-        run = {"complete": self._complete, "checksum": self._checksum, "recount": self._recount, "seal": self._seal}
+        run = {
+            **{"complete": self._complete, "checksum": self._checksum, "recount": self._recount},
+            **{"seal": self._seal, "compare": self._compare},
+        }
         change = {
             "rebuild": generations.run_rebuild,
             "switch-back": generations.run_switch_back,
@@ -86,6 +91,12 @@ class Command(BaseCommand):
         days = seal_days()
         lines = [f"sealed {day}" for day in days] or ["no day to seal"]
         self._print(options, [{"day": day} for day in days], lines)
+
+    def _compare(self, options: dict[str, Any]) -> None:
+        differences = find_differences()
+        self._print(options, [{"differences": differences}], differences or ["no difference found"])
+        if differences:
+            raise SystemExit(1)
 
 
 def _named(one: Any) -> Any:
