@@ -146,16 +146,19 @@ def run_apart(run: Callable[[], object]) -> int:
     return pid
 
 
-def measure_delay() -> list[float]:
-    """Return the seconds from the commit of each view until its row is readable."""
+def measure_delay(
+    commands: tuple[str, ...] = ("run_relay", "consume_analytics"), schema: str = "public"
+) -> list[float]:
+    """Return the seconds from the commit of each view until its row in `schema` is readable, while `commands` run."""
     from django.core.management import call_command
     from django.db import connection
 
     from shop.activity.recording import publish_alone
     from shop.events import ProductViewed
 
-    children = [run_apart(partial(call_command, name)) for name in ("run_relay", "consume_analytics")]
+    children = [run_apart(partial(call_command, name)) for name in commands]
     committed: dict[str, float] = {}
+    find = f"select event_id::text from {schema}.analytics_activity where event_id = any(%s::uuid[])"  # noqa: S608
     lock, ended = threading.Lock(), threading.Event()
 
     def write() -> None:
@@ -175,7 +178,7 @@ def measure_delay() -> list[float]:
         with lock:
             wanted = list(committed)
         with connection.cursor() as cursor:
-            cursor.execute("select event_id::text from analytics_activity where event_id = any(%s::uuid[])", [wanted])
+            cursor.execute(find, [wanted])
             found, now = [event_id for (event_id,) in cursor.fetchall()], time.monotonic()
         with lock:
             delays += [now - committed.pop(event_id) for event_id in found]

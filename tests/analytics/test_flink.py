@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -20,6 +21,7 @@ from analytics.flink.state import NEVER, describe_job, read_flink_completeness
 from analytics.flink.watch import Watcher
 from analytics.generation import FLINK, FLINK_TABLES, TABLES, reading
 from analytics.models import FlinkJob
+from analytics.panels.reading import forget
 from analytics.recount.expected import KINDS
 from analytics.sessions import compute_sessions
 from relay.operations import cluster
@@ -181,3 +183,26 @@ def test_an_address_where_no_flink_answers_is_named() -> None:
 def test_a_mark_is_reached_when_all_its_partitions_are() -> None:
     mark = Mark(AT, AT, {SPOT: 3, ("shop.orders", 1): 0})
     assert not mark.is_reached({SPOT: 2}) and mark.is_reached({SPOT: 3})
+
+
+@pytest.mark.usefixtures("flink_tables")
+def test_the_sales_pages_say_that_the_figures_are_flinks_and_what_it_does(
+    settings: Settings, admin_client: Client
+) -> None:
+    settings.ANALYTICS = settings.ANALYTICS_PAGES = "flink"
+
+    def show(span: str = "day") -> str:
+        forget()
+        return admin_client.get(f"/control/sales/?span={span}").content.decode()
+
+    for span in ("hour", "day", "month"):
+        assert "? Not complete yet" in show(span)
+    now = timezone.now()
+    job = FlinkJob.objects.create(state="recovering", began_at=now, until=now, seen_at=now, detail="it was killed")
+    page = show()
+    assert "◐ Recovering: complete until" in page
+    assert "These figures are from Flink" in page and "it was killed" in page
+    job.state = "running"
+    job.save()
+    assert "● Complete until" in show()
+    forget()
