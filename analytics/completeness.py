@@ -110,7 +110,7 @@ def count_aside(
 ) -> tuple[int, int, int, int, int, int, int]:
     """Return the last seven figures of Completeness. `touched` is the schema with the visits that wait."""
     chosen = generation or current()
-    values = {"consumer": chosen.consumer, "topics": list_topics(), "since": since, "late": LATE}
+    values: dict[str, Any] = {"consumer": chosen.consumer, "topics": list_topics(), "since": since, "late": LATE}
     with connection.cursor() as cursor:
         cursor.execute(_ASIDE.format(schema=chosen.schema, touched=touched or chosen.schema), values)
         counts: tuple[int, int, int, int, int, int, int] = cursor.fetchone()

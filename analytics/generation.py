@@ -82,7 +82,7 @@ def reading(generation: Generation | None = None) -> Iterator[CursorWrapper]:
     """Yield a database cursor in a transaction. SQL and models of the block read the tables of `generation`.
 
     :param generation: default: the tables that settings.ANALYTICS_PAGES chooses: Flink's, or the current generation.
-        The tables that Flink does not compute are then those of the current generation.
+        The current generation has the tables that Flink does not compute.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         schema = (generation or current()).schema

@@ -59,7 +59,7 @@ BROKERS = int(read_choice("BROKERS", "1", ("1", "3")))
 EMBEDDED = read_choice("EMBEDDED", "system", ("system", "wheels"))
 #: "flink": Flink computes the tables of analytics, too, in a schema of its own.
 ANALYTICS = read_choice("ANALYTICS", "consumer", ("consumer", "flink"))
-#: Whose tables the sales pages read.
+#: The tables that the sales pages read.
 ANALYTICS_PAGES = read_choice("ANALYTICS_PAGES", "consumer", ("consumer", "flink"))
 if ANALYTICS_PAGES == "flink" != ANALYTICS:
     raise ImproperlyConfigured("ANALYTICS_PAGES=flink needs ANALYTICS=flink: without it, Flink computes nothing")

@@ -24,7 +24,6 @@ CREATE TEMPORARY TABLE record (
     topic STRING METADATA VIRTUAL,
     headers MAP<STRING, BYTES> METADATA VIRTUAL,
     event_id AS DECODE(headers['ce_id'], 'UTF-8'),
-    subject AS DECODE(headers['ce_subject'], 'UTF-8'),
     sequence_number AS CAST(DECODE(headers['ce_sequence'], 'UTF-8') AS BIGINT),
     happened_at AS CAST(REPLACE(SUBSTRING(DECODE(headers['ce_time'], 'UTF-8'), 1, 26), 'T', ' ') AS TIMESTAMP(6)),
     kind AS CASE REGEXP_REPLACE(DECODE(headers['ce_type'], 'UTF-8'), '[.]v[0-9]+$$', '')
@@ -50,15 +49,12 @@ CREATE TEMPORARY TABLE record (
     'json.ignore-parse-errors' = 'false'
 );
 
--- Each event once. The relay repeats events, but keeps the order of each key, so an event is new if its sequence
--- number is above all earlier ones of its key. The state is a number for each key, not an id for each event.
+-- Each event once: the relay repeats events. After Kafka has lost records, a republished event comes behind later ones
+-- of its key, so its sequence number can't tell whether it is new.
 CREATE TEMPORARY VIEW event AS
 SELECT * FROM (
-    SELECT *, LAG(highest) OVER (PARTITION BY topic, subject ORDER BY read_at) AS known FROM (
-        SELECT *, MAX(sequence_number) OVER (PARTITION BY topic, subject ORDER BY read_at
-                                             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS highest
-        FROM record WHERE kind IS NOT NULL))
-WHERE known IS NULL OR sequence_number > known;
+    SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY read_at) AS copy FROM record WHERE kind IS NOT NULL)
+WHERE copy = 1;
 
 CREATE TEMPORARY VIEW placed_line AS
 SELECT order_id, happened_at, currency, line.sku AS sku, line.quantity AS quantity, line.unit_price AS unit_price
@@ -79,13 +75,24 @@ FROM (
            happened_at, missing FROM shortage)
 GROUP BY order_id, sku;
 
--- A change of a product between sold out and available. The order is that of the product's stream.
+-- The stock of a product in the order of its stream. The partition by the event's id above does not keep this order when
+-- several tasks work, so repeated events are found by their sequence number here.
+CREATE TEMPORARY VIEW stock_event AS
+SELECT * FROM (
+    SELECT *, LAG(highest) OVER (PARTITION BY sku ORDER BY read_at) AS known FROM (
+        SELECT sku, happened_at, read_at, kind, available, sequence_number,
+               MAX(sequence_number) OVER (PARTITION BY sku ORDER BY read_at
+                                          ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS highest
+        FROM record WHERE kind IN ('low', 'back')))
+WHERE known IS NULL OR sequence_number > known;
+
+-- A change of a product between sold out and available.
 CREATE TEMPORARY VIEW stock_change AS
 SELECT *, LAST_VALUE(CASE WHEN is_out THEN happened_at END)
           OVER (PARTITION BY sku ORDER BY read_at ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS began_at
 FROM (
     SELECT *, LAG(is_out) OVER (PARTITION BY sku ORDER BY read_at) AS was_out FROM (
-        SELECT sku, happened_at, read_at, kind = 'low' AS is_out FROM event
+        SELECT sku, happened_at, read_at, kind = 'low' AS is_out FROM stock_event
         WHERE kind = 'back' OR (kind = 'low' AND available <= 0)))
 WHERE (is_out AND (was_out IS NULL OR NOT was_out)) OR (NOT is_out AND was_out);
 

@@ -15,7 +15,7 @@ from analytics.models import FlinkJob
 STALE = timedelta(seconds=15)
 #: `until` before the job has reached a first mark.
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-#: What each state means for staff.
+#: The meaning of each state for staff.
 MEANINGS = {
     "starting": "The job starts. Its tables are empty or not complete yet.",
     "running": "The job runs, and its tables are complete.",
@@ -49,7 +49,7 @@ def describe_job() -> dict[str, Any]:
 def read_flink_completeness(*, since: datetime) -> Completeness:
     """Return how complete Flink's tables are; `until` is NEVER before the job has reached a first mark.
 
-    Flink parks no keys. Late and restated events are those of the consumer, which knows the times of arrival.
+    Flink parks no keys. The consumer, which knows the times of arrival, counts late and restated events.
     """
     row, state = FlinkJob.objects.first(), describe_job()["state"]
     until = row.until if row and row.until else NEVER

@@ -50,7 +50,7 @@ _LOG += "".join(
     f"logger.{number}.name = org.apache.flink.{name}\nlogger.{number}.level = error\n"
     for number, name in enumerate(_LOUD)
 )
-#: What the job needs anywhere: also docker-compose.yml has these settings.
+#: Settings of the job. docker-compose.yml has the same ones.
 COMMON: dict[str, Any] = {
     "taskmanager.numberOfTaskSlots": 1,
     "parallelism.default": 1,

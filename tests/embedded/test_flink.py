@@ -143,6 +143,10 @@ def test_flink_has_the_consumers_facts_also_after_its_processes_were_killed(flin
     assert {row["table"] for row in rows} == {
         *("order_fact", "order_line_fact", "activity", "minute", "product_hour", "session", "sold_out")
     }
+    for topic in ("shop.orders", "shop.activity", "shop.stock"):  # every event comes again, as after a loss
+        again = ("--topic", topic, "--since", "2020-01-01T00:00Z", "--reason", "a test", "--wait", "60")
+        done = shop.manage("relay_republish", *again)
+        assert done.returncode == 0, done.stderr
     before = read_job(shop)
     for part, seed in (("flink-tasks", 10), ("flink-jobs", 20)):
         run(shop, f"publish_traffic(range({seed}, {seed + 2}), 40)")
