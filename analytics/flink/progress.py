@@ -1,8 +1,8 @@
 """How far the job is: the time before which every event is in the tables, from Kafka's offsets.
 
-Flink commits its offsets after a checkpoint, and a checkpoint ends after all rows before it are in PostgreSQL. A mark
+Flink commits its offsets after a checkpoint, and a checkpoint ends after all rows before it are in PostgreSQL. A target
 has a time and Kafka's ends at that time: once the committed offsets have reached these ends, every event before the
-mark's time is in the tables. After a failure Flink returns to its last checkpoint, so a mark that was reached stays
+target's time is in the tables. After a failure Flink returns to its last checkpoint, so a target that was reached stays
 true, although later figures go back for a while.
 """
 
@@ -22,8 +22,8 @@ from relay.operations import cluster
 from relay.partitions import read_low_watermark
 
 TOPICS = list_topics()
-#: Marks that wait to be reached. While more wait, the oldest ones stay.
-MOST_MARKS = 600
+#: Targets that wait to be reached. While more wait, the oldest ones stay.
+MOST_TARGETS = 600
 #: Completed checkpoints of a job before its offsets count: earlier ones may be of the job before.
 FIRST_CHECKPOINTS = 2
 # The time of the oldest event that is not in Kafka; refused rows, and rows behind them, are counted as refused keys.
@@ -36,7 +36,7 @@ where position > %(low)s and published_at is null and topic = any(%(topics)s) an
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Target:
     """Every event that occurred before `until` is in Kafka below `ends`. `at` is when this was read."""
 
     at: datetime
@@ -49,7 +49,7 @@ class Mark:
 
 
 class Progress:
-    """Marks of the last minutes, and the newest one that the job has reached."""
+    """Targets of the last minutes, and the newest one that the job has reached."""
 
     def __init__(self) -> None:
         """Connect to Kafka.
@@ -57,7 +57,7 @@ class Progress:
         :raises BrokerUnavailable: no broker answered, or a topic is missing.
         """
         self._tail = Tail(TOPICS, client_id="flinkwatch")
-        self._marks = deque[Mark]()
+        self._targets = deque[Target]()
         #: Records that are not in the tables for certain.
         self.waiting = 0
 
@@ -65,8 +65,8 @@ class Progress:
         """Close the connection to Kafka."""
         self._tail.close()
 
-    def set_mark(self) -> Mark:
-        """Read the ends of all topics, and return the mark of this moment. The order of the three steps matters."""
+    def set_target(self) -> Target:
+        """Read the ends of all topics, and return the target of this moment. The order of the three steps matters."""
         until = read_now()
         with use_indexes() as cursor:
             cursor.execute(_UNPUBLISHED, {"low": read_low_watermark(), "topics": TOPICS})
@@ -76,19 +76,19 @@ class Progress:
             (at,) = cursor.fetchone()
         # A partition without records has nothing to apply, also if it had some before the retention.
         ends = {spot: 0 if first == end else end for spot, (first, end) in self._tail.read_bounds().items()}
-        mark = Mark(at, min(until, unpublished or until), ends)
-        if len(self._marks) < MOST_MARKS:
-            self._marks.append(mark)
-        return mark
+        target = Target(at, min(until, unpublished or until), ends)
+        if len(self._targets) < MOST_TARGETS:
+            self._targets.append(target)
+        return target
 
-    def follow(self, job: Job) -> Mark | None:
-        """Return the newest mark that `job` has reached since the last call, or None."""
+    def follow(self, job: Job) -> Target | None:
+        """Return the newest target that `job` has reached since the last call, or None."""
         committed = cluster.read_committed([GROUP]).get(GROUP, {})
-        mark = self._marks[-1] if self._marks else None
-        self.waiting = sum(max(0, end - committed.get(spot, 0)) for spot, end in mark.ends.items()) if mark else 0
+        target = self._targets[-1] if self._targets else None
+        self.waiting = sum(max(0, end - committed.get(spot, 0)) for spot, end in target.ends.items()) if target else 0
         if job.checkpoints < FIRST_CHECKPOINTS or job.checkpoint_at is None:
             return None
         reached = None
-        while self._marks and self._marks[0].is_reached(committed) and self._marks[0].at <= job.checkpoint_at:
-            reached = self._marks.popleft()
+        while self._targets and self._targets[0].is_reached(committed) and self._targets[0].at <= job.checkpoint_at:
+            reached = self._targets.popleft()
         return reached

@@ -13,7 +13,7 @@ from analytics.models import FlinkJob
 
 #: A row that is older than this says nothing about now.
 STALE = timedelta(seconds=15)
-#: `until` before the job has reached a first mark.
+#: `until` before the job has reached a first target.
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 #: The meaning of each state for staff.
 MEANINGS = {
@@ -47,7 +47,7 @@ def describe_job() -> dict[str, Any]:
 
 
 def read_flink_completeness(*, since: datetime) -> Completeness:
-    """Return how complete Flink's tables are; `until` is NEVER before the job has reached a first mark.
+    """Return how complete Flink's tables are; `until` is NEVER before the job has reached a first target.
 
     Flink parks no keys. The consumer, which knows the times of arrival, counts late and restated events.
     """

@@ -6,10 +6,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from analytics.flink.cluster import FlinkUnavailable, Job, read_job
-from analytics.flink.progress import Mark, Progress
+from analytics.flink.progress import Target, Progress
 from analytics.models import FlinkJob
 
-#: The job is catching up if the newest reached mark is older than this.
+#: The job is catching up if the newest reached target is older than this.
 BEHIND = timedelta(seconds=15)
 
 
@@ -19,8 +19,8 @@ class Watcher:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._known: Job | None = None
-        #: The mark that the job must reach after a failure before its figures are exact again.
-        self._repair: Mark | None = None
+        #: The target that the job must reach after a failure before its figures are exact again.
+        self._repair: Target | None = None
         self._until: datetime | None = None
 
     def look(self) -> FlinkJob:
@@ -33,9 +33,9 @@ class Watcher:
             job = read_job(settings.FLINK_URL)
         except FlinkUnavailable as error:
             return self._store(stored, "away" if stored.until or self._known else "starting", str(error))
-        mark = self._progress.set_mark()
+        target = self._progress.set_target()
         if self._has_failed(job, stored):
-            self._repair = mark
+            self._repair = target
         self._known = job
         reached = self._progress.follow(job)
         if reached:

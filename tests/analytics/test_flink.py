@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 from analytics.flink import tables, watch
 from analytics.flink.cluster import FlinkUnavailable, Job, read_job
 from analytics.flink.comparison import find_differences
-from analytics.flink.progress import Mark, Progress
+from analytics.flink.progress import Target, Progress
 from analytics.flink.script import describe_kafka, write_script
 from analytics.flink.state import NEVER, describe_job, read_flink_completeness
 from analytics.flink.watch import Watcher
@@ -124,7 +124,7 @@ class Script:
         monkeypatch.setattr(cluster, "read_committed", lambda groups: {groups[0]: {SPOT: self.committed}})
         monkeypatch.setattr(Progress, "__init__", lambda progress: None)
         self.progress = Progress()
-        self.progress._marks, self.progress.waiting = deque(), 0
+        self.progress._targets, self.progress.waiting = deque(), 0
         monkeypatch.setattr(self.progress, "_tail", self, raising=False)
         self.watcher = Watcher(self.progress)
 
@@ -143,7 +143,7 @@ class Script:
 
 
 def make_job(state: str = "RUNNING", *, checkpoints: int = 2, restarts: int = 0, error: str = "") -> Job:
-    """Return a job whose last checkpoint began after all marks."""
+    """Return a job whose last checkpoint began after all targets."""
     return Job("a1", state, restarts, checkpoints, timezone.now() + timedelta(hours=1), error)
 
 
@@ -180,9 +180,9 @@ def test_an_address_where_no_flink_answers_is_named() -> None:
         read_job("http://127.0.0.1:1")
 
 
-def test_a_mark_is_reached_when_all_its_partitions_are() -> None:
-    mark = Mark(AT, AT, {SPOT: 3, ("shop.orders", 1): 0})
-    assert not mark.is_reached({SPOT: 2}) and mark.is_reached({SPOT: 3})
+def test_a_target_is_reached_when_all_its_partitions_are() -> None:
+    target = Target(AT, AT, {SPOT: 3, ("shop.orders", 1): 0})
+    assert not target.is_reached({SPOT: 2}) and target.is_reached({SPOT: 3})
 
 
 @pytest.mark.usefixtures("flink_tables")
