@@ -6,7 +6,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from analytics.flink.cluster import FlinkUnavailable, Job, read_job
-from analytics.flink.progress import Target, Progress
+from analytics.flink.progress import Progress, Target
 from analytics.models import FlinkJob
 
 #: The job is catching up if the newest reached target is older than this.

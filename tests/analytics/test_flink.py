@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 from analytics.flink import tables, watch
 from analytics.flink.cluster import FlinkUnavailable, Job, read_job
 from analytics.flink.comparison import find_differences
-from analytics.flink.progress import Target, Progress
+from analytics.flink.progress import Progress, Target
 from analytics.flink.script import describe_kafka, write_script
 from analytics.flink.state import NEVER, describe_job, read_flink_completeness
 from analytics.flink.watch import Watcher
