@@ -4,9 +4,12 @@ import re
 import uuid
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -25,6 +28,7 @@ from analytics.panels.reading import forget
 from analytics.recount.expected import KINDS
 from analytics.sessions import compute_sessions
 from relay.operations import cluster
+from shop.embedded.jars import JarSet
 from shop.management.commands.status import tell_flink
 
 AT = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
@@ -206,3 +210,33 @@ def test_the_sales_pages_say_that_the_figures_are_flinks_and_what_it_does(
     job.save()
     assert "● Complete until" in show()
     forget()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_flink_of_your_own_gets_the_job_its_jars_and_tables_and_continues_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jars = {"org.example:sink:1.0": tmp_path / "sink-1.0.jar", "pypi:x:1:lib/core.jar": tmp_path / "core.jar"}
+    for path in jars.values():
+        path.touch()
+    monkeypatch.setattr(JarSet, "provide_named", lambda jar_set: jars)
+
+    def prepare() -> str:
+        said = StringIO()
+        call_command("prepare_flink", str(tmp_path / "flink"), str(tmp_path / "jars"), stdout=said)
+        return said.getvalue()
+
+    assert "begins with Kafka's first record" in prepare()
+    assert [path.name for path in (tmp_path / "jars").iterdir()] == ["sink-1.0.jar"]
+    assert "EXECUTE STATEMENT SET" in (tmp_path / "flink" / "job.sql").read_text()
+    write_activity(AT, uuid.uuid4(), uuid.uuid4())
+    (checkpoints,) = (tmp_path / "flink" / "checkpoints").iterdir()
+    (checkpoints / "a1" / "chk-7").mkdir(parents=True)
+    (checkpoints / "a1" / "chk-7" / "_metadata").touch()
+    assert "continues from" in prepare()
+    assert count("activity") == 1
+    monkeypatch.setattr("shop.embedded.flink.find_fingerprint", lambda: "changed")
+    assert "begins with Kafka's first record" in prepare()  # the state is of another job
+    assert count("activity") == 0 and not checkpoints.exists()
+    with connection.cursor() as cursor:
+        cursor.execute(f"drop schema {FLINK.schema} cascade")
