@@ -9,6 +9,8 @@ SET 'table.local-time-zone' = 'UTC';
 SET 'table.exec.mini-batch.enabled' = 'true';
 SET 'table.exec.mini-batch.allow-latency' = '500 ms';
 SET 'table.exec.mini-batch.size' = '5000';
+-- Without this, each table would read and compare all events by itself.
+SET 'table.optimizer.reuse-optimize-block-with-digest-enabled' = 'true';
 -- An activity has the key of its event, which the view `event` contains once. Nothing must be materialised for it.
 SET 'table.exec.sink.require-on-conflict' = 'false';
 SET 'table.exec.sink.upsert-materialize' = 'none';

@@ -91,7 +91,8 @@ def exec_job_manager() -> None:
 
     :raises CannotStart: the jars are unusable.
     """
-    java = _find_command("-Xmx320m", "-XX:MaxMetaspaceSize=192m")
+    # Without the second compiler a start takes half the processor time. The task manager works longer and needs it.
+    java = _find_command("-Xmx320m", "-XX:MaxMetaspaceSize=192m", "-XX:TieredStopAtLevel=1")
     checkpoints, newest = prepare_job(FOLDER)
     conf = write_conf("jobs", {"execution.checkpointing.dir": checkpoints.as_uri()})
     recovery = ["-D", f"execution.state-recovery.path={newest.as_uri()}"] if newest else []
@@ -170,7 +171,7 @@ def _find_command(*limits: str) -> list[str]:
     return [
         str(find_java()),
         *limits,
-        *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Duser.timezone=UTC"),
+        *("-XX:+UseSerialGC", "-Duser.timezone=UTC"),
         *(f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTED),
         *(f"--add-opens={name}=ALL-UNNAMED" for name in opened),
         *("-cp", os.pathsep.join(map(str, jars))),
