@@ -6,7 +6,7 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt
 COPY . .
-RUN install --directory --owner shop --group shop /app/var
+RUN install --directory --owner shop --group shop /app/var /flink /flink-jars
 
 # manage.py is executable and /app is on the path, so that the commands are the same as outside the image.
 ENV PATH=/app:$PATH PYTHONUNBUFFERED=1 VAR_DIR=/app/var

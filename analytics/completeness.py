@@ -61,7 +61,7 @@ select (select count(*) from relay_cursor where consumer = %(consumer)s and park
         where arrived >= %(since)s and arrived - minute > %(late)s),
        (select coalesce(sum(restated_rows), 0)::bigint from {schema}.analytics_dayseal
         where name = 'minute' and restated_at >= %(since)s),
-       (select count(*) from {schema}.analytics_touched),
+       (select count(*) from {touched}.analytics_touched),
        (select max(day) from analytics_archivedday where dropped_at is not null),
        (select count(*) from pg_inherits join pg_class c on c.oid = inhrelid
         where inhparent = to_regclass('{schema}.analytics_activity')
@@ -103,22 +103,38 @@ class Completeness:
 def read_completeness(*, since: datetime, generation: Generation | None = None) -> Completeness:
     """Return how complete the tables of `generation` are; `since` bounds the counts of past problems."""
     chosen = generation or current()
-    topics = sorted({event.topic for event in READERS})
-    values: dict[str, Any] = {"consumer": chosen.consumer, "topics": topics, "since": since, "late": LATE}
-    values["oldest"] = find_oldest_day()
-    now = _read_now()  # first: a transaction that ends meanwhile is then found by the search
+    values: dict[str, Any] = {"consumer": chosen.consumer, "topics": list_topics()}
+    now = read_now()  # first: a transaction that ends meanwhile is then found by the search
     with use_indexes() as cursor:
         waiting = _find_first(cursor, values)
-    with connection.cursor() as cursor:
-        if waiting is not None:
+    if waiting is not None:
+        with connection.cursor() as cursor:
             cursor.execute(_EARLIER, values | {"position": waiting[0], "at": waiting[1]})
             (earlier,) = cursor.fetchone()
             now = min(moment for moment in (now, waiting[1], earlier) if moment is not None)
-        cursor.execute(_ASIDE.format(schema=chosen.schema), values)
-        return Completeness(since, now, waiting is not None, *cursor.fetchone())
+    return Completeness(since, now, waiting is not None, *count_aside(since=since, generation=chosen))
 
 
-def _read_now() -> datetime:
+def count_aside(
+    *, since: datetime, generation: Generation | None = None, touched: str = ""
+) -> tuple[int, int, int, int, int, int, int, date | None, int]:
+    """Return the last nine figures of Completeness. `touched` is the schema with the visits that wait."""
+    chosen = generation or current()
+    values: dict[str, Any] = {"consumer": chosen.consumer, "topics": list_topics(), "since": since, "late": LATE}
+    values["oldest"] = find_oldest_day()
+    with connection.cursor() as cursor:
+        cursor.execute(_ASIDE.format(schema=chosen.schema, touched=touched or chosen.schema), values)
+        counts: tuple[int, int, int, int, int, int, int, date | None, int] = cursor.fetchone()
+    return counts
+
+
+def list_topics() -> list[str]:
+    """Return the topics that analytics reads."""
+    return sorted({event.topic for event in READERS})
+
+
+def read_now() -> datetime:
+    """Return the time before which no open transaction can add an event."""
     with connection.cursor() as cursor:
         cursor.execute("select pg_stat_clear_snapshot()")  # else a transaction sees its first look again
         cursor.execute(_NOW)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
@@ -52,6 +53,12 @@ class Generation:
 
 #: The generation that migrations create, in the schema whose tables migrations change.
 FIRST = Generation(CONSUMER, SCHEMAS[0])
+#: The tables that Flink computes, if ANALYTICS=flink. They are no generation that takes turns, and have no cursors.
+FLINK = Generation("analytics_flink", "analytics_flink")
+FLINK_TABLES = (
+    *("order_fact", "order_line_fact", "activity", "minute", "product_hour", "session", "session_day", "sold_out"),
+    "touched",
+)
 
 
 def current() -> Generation:
@@ -71,11 +78,14 @@ def lock_current(cursor: CursorWrapper) -> None:
 def reading(generation: Generation | None = None) -> Iterator[CursorWrapper]:
     """Yield a database cursor in a transaction. SQL and models of the block read the tables of `generation`.
 
-    :param generation: default: the current one.
+    :param generation: default: the tables that settings.ANALYTICS_PAGES chooses: Flink's, or the current generation.
+        The current generation has the tables that Flink does not compute.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_BEGIN_READING)
         schema = generation.schema if generation else cursor.fetchone()[0] or FIRST.schema
+        if generation is None and settings.ANALYTICS_PAGES == "flink":
+            schema = f"{FLINK.schema}, {schema}"
         if schema != FIRST.schema:
             cursor.execute("select set_config('search_path', %s, true)", [f"{schema}, public"])
         yield cursor

@@ -1,7 +1,10 @@
 """The periodic tasks of analytics."""
 
 from celery import shared_task
+from django.conf import settings
 
+from analytics.flink import tables
+from analytics.generation import FLINK
 from analytics.rebuild.choice import drop_former
 from analytics.retention import drop_old_days
 from analytics.seal import seal_days
@@ -12,6 +15,8 @@ from analytics.sessions import compute_sessions, sum_days
 def compute_touched_sessions() -> None:
     """Compute the sessions of visitors with new activities."""
     compute_sessions()
+    if settings.ANALYTICS == "flink" and tables.exist():
+        compute_sessions(FLINK)
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -19,6 +24,8 @@ def seal_complete_days() -> None:
     """Store the checksums of past days that are complete, and the sums of the visits of past days."""
     seal_days()
     sum_days()
+    if settings.ANALYTICS == "flink" and tables.exist():
+        sum_days(FLINK)
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -26,3 +33,4 @@ def drop_old_facts() -> None:
     """Drop a former generation after its day, and the days of activity that are older than the retention."""
     drop_former()
     drop_old_days()
+    tables.drop_old_days()

@@ -131,6 +131,7 @@ def run_apart(command: str) -> int:
     return pid
 
 
+<<<<<<< HEAD
 def publish_view(number: int) -> str:
     """Publish and commit a view of a product, and return the id of the event."""
     from shop.activity.recording import publish_alone
@@ -157,7 +158,21 @@ def measure_delay() -> list[float]:
     children = [run_apart(command) for command in ("run_relay", "consume_analytics")]
     connect_as("granian")
     wait_until(partial(find_readable, [publish_view(0)]), "the consumer does not apply views", every=0.05)
+=======
+def measure_delay(
+    commands: tuple[str, ...] = ("run_relay", "consume_analytics"), schema: str = "public"
+) -> list[float]:
+    """Return the seconds from the commit of each view until its row in `schema` is readable, while `commands` run."""
+    from django.core.management import call_command
+    from django.db import connection
+
+    from shop.activity.recording import publish_alone
+    from shop.events import ProductViewed
+
+    children = [run_apart(partial(call_command, name)) for name in commands]
+>>>>>>> flink
     committed: dict[str, float] = {}
+    find = f"select event_id::text from {schema}.analytics_activity where event_id = any(%s::uuid[])"  # noqa: S608
     lock, ended = threading.Lock(), threading.Event()
 
     def write() -> None:
@@ -175,7 +190,13 @@ def measure_delay() -> list[float]:
     while not ended.is_set() or committed:
         with lock:
             wanted = list(committed)
+<<<<<<< HEAD
         found, now = find_readable(wanted), time.monotonic()
+=======
+        with connection.cursor() as cursor:
+            cursor.execute(find, [wanted])
+            found, now = [event_id for (event_id,) in cursor.fetchall()], time.monotonic()
+>>>>>>> flink
         with lock:
             delays += [now - committed.pop(event_id) for event_id in found]
         time.sleep(0.01)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.templatetags.static import static
 
@@ -57,6 +58,15 @@ LIVE_PORT = read_port("LIVE_PORT", PARTS_PORT + 7)  # live updates of pages
 SANDBOX_PORT = read_port("SANDBOX_PORT", PARTS_PORT + 11)  # the simulated payment gateway
 BROKERS = int(read_choice("BROKERS", "1", ("1", "3")))
 EMBEDDED = read_choice("EMBEDDED", "system", ("system", "wheels"))
+#: "flink": Flink computes the tables of analytics, too, in a schema of its own.
+ANALYTICS = read_choice("ANALYTICS", "consumer", ("consumer", "flink"))
+#: The tables that the sales pages read.
+ANALYTICS_PAGES = read_choice("ANALYTICS_PAGES", "consumer", ("consumer", "flink"))
+if ANALYTICS_PAGES == "flink" != ANALYTICS:
+    raise ImproperlyConfigured("ANALYTICS_PAGES=flink needs ANALYTICS=flink: without it, Flink computes nothing")
+FLINK_PORT = read_port("FLINK_PORT", PARTS_PORT + 12)  # Flink's REST API
+FLINK_RPC_PORT = read_port("FLINK_RPC_PORT", PARTS_PORT + 13)  # for Flink's own processes
+FLINK_URL = read_url("FLINK_URL", f"http://127.0.0.1:{FLINK_PORT}", ("http", "https"), "http://flink-jobs:8081")
 
 #: Parts whose address the environment gives. `manage.py up` does not start these parts.
 OUTSIDE_PARTS = {
@@ -66,6 +76,7 @@ OUTSIDE_PARTS = {
         ("kafka", "KAFKA_BOOTSTRAP_SERVERS"),
         ("valkey", "CELERY_BROKER_URL"),
         ("gateway", "SANDBOX_URL"),
+        ("flink", "FLINK_URL"),
     ]
     if read_text(variable, "")
 }

@@ -9,8 +9,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import Error, connection
 
+from analytics.flink.state import describe_job
 from notifications.models import Message
 from payments.models import Payment
 from relay.consumer.canary import read_canary_ages
@@ -36,7 +38,7 @@ MOST_COUNTED = 10_000
 
 Figures = dict[str, Any]
 #: Sections that every sample reads. The others change slowly, and incomplete samples repeat them.
-QUICK = ("arrivals", "outbox", "consumers", "processes")
+QUICK = ("arrivals", "outbox", "consumers", "processes", "flink")
 
 
 def read_figures(before: Figures | None = None, *, complete: bool = True) -> Figures:
@@ -74,6 +76,7 @@ def read_sections(before: Figures | None, *, complete: bool) -> Figures:
         "waiting": read_waiting,
         "interventions": read_interventions,
         "ledger": read_ledger,
+        **({"flink": describe_job} if settings.ANALYTICS == "flink" else {}),
     }
     return {
         name: before[name] if before and not complete and name not in QUICK else read_section(name, read)

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
+
 from relay.heartbeat import STALE_AFTER_SECONDS
 from shop.control.ledger.summary import describe_findings
 
@@ -11,7 +13,7 @@ LATE_SECONDS = 10.0
 #: The beginning of the error of a process that waits for Kafka.
 NO_KAFKA = "BrokerUnavailable"
 #: Processes that must run.
-PROCESSES = (
+PROCESSES: tuple[str, ...] = (
     "live",
     "relay",
     "orders",
@@ -21,7 +23,10 @@ PROCESSES = (
     "analytics",
     "bought_together",
     "celery",
+    *(("flinkwatch",) if settings.ANALYTICS == "flink" else ()),
 )
+#: The state of a finding about Flink's job by the job's state. A job that starts or runs has none.
+_FLINK = {"catching up": "late", "recovering": "late", "failed": "down", "away": "down"}
 
 
 class Finding(NamedTuple):
@@ -37,6 +42,10 @@ def judge(figures: dict[str, Any], at: datetime) -> list[Finding]:
     found = [*_judge_sections(figures), *_judge_kafka(figures), *_judge_processes(figures, at), *_judge_outbox(figures)]
     for name, consumer in (figures["consumers"] or {}).items():
         found += _judge_consumer(figures, name, consumer, {finding.part for finding in found})
+    flink = figures.get("flink")
+    if flink and flink["state"] in _FLINK:
+        error = f" {flink['detail']}" if flink["detail"] else ""
+        found.append(Finding("flink", _FLINK[flink["state"]], f"flink: {flink['meaning']}{error}"))
     found += [
         Finding(
             "postgres",

@@ -8,6 +8,7 @@ import psutil
 from django.conf import settings
 from django.db import connection
 
+from analytics.flink.cluster import find_newest
 from relay.operations import cluster
 from shop.embedded import kafka, postgres
 from shop.embedded.certificates import CredentialsUnavailable
@@ -106,6 +107,7 @@ def check_outside_parts() -> None:
         "kafka": ("KAFKA_BOOTSTRAP_SERVERS", cluster.check_access),
         "valkey": ("CELERY_BROKER_URL", _check_broker),
         "gateway": ("SANDBOX_URL", _check_gateway),
+        "flink": ("FLINK_URL", _check_flink),
     }
     for part in sorted(settings.OUTSIDE_PARTS):
         variable, check = checks[part]
@@ -128,6 +130,11 @@ def _check_broker() -> None:
 
     with Connection(settings.CELERY_BROKER_URL, connect_timeout=3) as connection:  # type: ignore[no-untyped-call]
         connection.ensure_connection(max_retries=1, interval_start=0.2)
+
+
+def _check_flink() -> None:
+    if settings.ANALYTICS == "flink":
+        find_newest(settings.FLINK_URL)
 
 
 def _check_gateway() -> None:

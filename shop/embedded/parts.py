@@ -16,8 +16,8 @@ from importlib import import_module
 import psutil
 from django.conf import settings
 
-from shop.embedded import kafka, postgres, setup, valkey
-from shop.embedded.kafka_jars import are_there
+from shop.embedded import flink, kafka, postgres, setup, valkey
+from shop.embedded.jars import FLINK, KAFKA
 from shop.environment import describe_session
 
 CONSUMERS = ("orders", "inventory", "payments", "notifications", "analytics", "bought_together")
@@ -36,6 +36,8 @@ _PROGRAMS = (
     "celery.worker.consumer",
     "kombu.transport.redis",
 )
+#: The command of the part that follows Flink's job; only with ANALYTICS=flink.
+WATCH_FLINK = "manage.py watch_flink"
 WEB_WORKERS = 2
 # Per worker. A client that sends a body slowly occupies a thread. The seats of shop/wsgi.py limit the work in Django.
 WEB_THREADS = 1000
@@ -122,6 +124,8 @@ def list_parts() -> list[Part]:
                 stop_stage=1 if name == "gateway" else 0,
             )
         )
+    if settings.ANALYTICS == "flink":
+        parts += _list_flink()
     if settings.LAB:
         parts.append(Part("lab", partial(run_command, "manage.py lab work"), after=("database", "topics", "catalogue")))
     elsewhere = settings.OUTSIDE_PARTS | (set() if settings.SANDBOX_IS_USED else {"gateway"})
@@ -145,7 +149,7 @@ def _list_outside_parts(brokers: list[str]) -> list[Part]:
                 name,
                 partial(kafka.exec_broker, index, ("relay", "live", *CONSUMERS)),
                 stop_stage=1,
-                ready_seconds=120 if are_there() else 900,  # 900 s leave time for the download of the jars
+                ready_seconds=120 if KAFKA.are_there() else 900,  # 900 s leave time for the download of the jars
                 ports={
                     "KAFKA_PORT": settings.KAFKA_PORT + index,
                     "KAFKA_CONTROLLER_PORT": settings.KAFKA_CONTROLLER_PORT + index,
@@ -159,6 +163,21 @@ def _list_outside_parts(brokers: list[str]) -> list[Part]:
             stop_stage=2,
             ports={"VALKEY_PORT": settings.VALKEY_PORT},
         ),
+    ]
+
+
+def _list_flink() -> list[Part]:
+    seconds = 120 if FLINK.are_there() else 1800
+    return [
+        Part(
+            "flink-jobs",
+            flink.exec_job_manager,
+            after=("database", "topics"),
+            ready_seconds=seconds,
+            ports={"FLINK_PORT": settings.FLINK_PORT, "FLINK_RPC_PORT": settings.FLINK_RPC_PORT},
+        ),
+        Part("flink-tasks", flink.exec_task_manager, after=("database", "topics"), ready_seconds=seconds),
+        Part("flinkwatch", partial(run_command, WATCH_FLINK), after=("flink-jobs",), ready_seconds=seconds),
     ]
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from shop.embedded import postgres, run_files
 from shop.embedded.processes import ProcessRecord
 
-_OURS = ("postgres", "kafka", "valkey", "log", "run", "static", "secure")
+_OURS = ("postgres", "kafka", "valkey", "flink", "log", "run", "static", "secure")
 
 
 def remove_data() -> list[Path]:

@@ -4,10 +4,13 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from shop.embedded.parts import list_commands
+from shop.embedded.flink import COMMON
+from shop.embedded.jars import FLINK
+from shop.embedded.parts import WATCH_FLINK, list_commands
 from tests.embedded.compose import COMPOSE, interpolate, read_services
 from tests.shop.environment import SAFE, manage, read_documented_variables
 
@@ -22,7 +25,21 @@ def services() -> dict[str, Any]:
 def test_it_runs_the_supervisors_processes_by_the_same_commands(services: dict[str, Any]) -> None:
     ours = {name: service["command"] for name, service in services.items() if service["image"] == "shop"}
     assert (ours.pop("settings"), ours.pop("setup")) == ("manage.py check", "manage.py set_up")
+    assert (ours.pop("flink-setup"), ours.pop("flinkwatch")) == (
+        "manage.py prepare_flink /flink /flink-jars",
+        WATCH_FLINK,
+    )
     assert ours == list_commands("0.0.0.0:8000", "0.0.0.0:8100", "0.0.0.0:8200")
+
+
+def test_flink_runs_on_request_with_the_same_settings(services: dict[str, Any]) -> None:
+    names = {name for name, service in services.items() if "flink" in service.get("profiles", [])}
+    assert names == {"flink-setup", "flink-jobs", "flink-tasks", "flinkwatch"}
+    for name in ("flink-jobs", "flink-tasks"):
+        given = yaml.safe_load(services[name]["environment"]["FLINK_PROPERTIES"])
+        assert {key: given.get(key) for key in COMMON} == COMMON
+    version = next(jar for jar in FLINK.read_pinned() if "flink-dist" in jar).split(":")[2]
+    assert services["flink-jobs"]["image"] == f"flink:{version}-java17"
 
 
 def test_every_record_is_kept_by_three_brokers_and_acknowledged_by_two(services: dict[str, Any]) -> None:
@@ -38,7 +55,7 @@ def test_every_record_is_kept_by_three_brokers_and_acknowledged_by_two(services:
 
 
 def test_everything_is_watched_and_restarted(services: dict[str, Any]) -> None:
-    jobs = {"settings": "no", "setup": "on-failure"}
+    jobs = {"settings": "no", "setup": "on-failure", "flink-setup": "on-failure"}
     for name, service in services.items():
         assert service["restart"] == jobs.get(name, "unless-stopped")
         assert name in jobs or "test" in service["healthcheck"], name

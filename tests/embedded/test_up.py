@@ -162,11 +162,11 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_jars_that_were_tampered_with_are_never_run(port: int, tmp_path: Path) -> None:
-    from shop.embedded import kafka_jars
+    from shop.embedded.jars import KAFKA
 
     os.environ["XDG_CACHE_HOME"], before = str(tmp_path), os.environ.get("XDG_CACHE_HOME")
     try:
-        kafka_jars._name_folder().mkdir(parents=True)
+        KAFKA.folder.mkdir(parents=True)
         with pytest.raises(AssertionError, match="SHA-256") as refusal:
             RunningShop(port, tmp_path / "var", only=("kafka",)).start(60)
     finally:

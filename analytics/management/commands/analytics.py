@@ -8,6 +8,7 @@ from django.utils import timezone
 from analytics.archive.inventory import describe_archive, find_problems, list_files
 from analytics.checksum import read_checksums
 from analytics.completeness import read_completeness
+from analytics.flink.comparison import find_differences
 from analytics.generation import current
 from analytics.rebuild import actions as generations
 from analytics.recount.comparison import recount
@@ -34,6 +35,7 @@ class Command(BaseCommand):
             "--write", action="store_true", help="archive and drop old days now; a task does it hourly"
         )
         actions.add_parser("seal", help="store the checksums of past days that are complete")
+        actions.add_parser("compare", help="compare Flink's tables with the consumer's; exit 1 if anything differs")
         generations.add_actions(actions)
         for action in actions.choices.values():
             action.add_argument("--json", action="store_true", help="print JSON")
@@ -41,11 +43,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         """Run the action."""
         run = {
-            "complete": self._complete,
-            "checksum": self._checksum,
-            "recount": self._recount,
-            "seal": self._seal,
-            "archive": self._archive,
+            **{"complete": self._complete, "checksum": self._checksum, "recount": self._recount},
+            **{"seal": self._seal, "archive": self._archive, "compare": self._compare},
         }
         change = {
             "rebuild": generations.run_rebuild,
@@ -114,6 +113,12 @@ class Command(BaseCommand):
             raise CommandError("\n".join([f"{len(problems)} of {len(files)} files are wrong:", *problems.values()]))
         if options["verify"] and not options["json"]:
             self.stdout.write(f"verified: {len(files)} files have the rows and checksums that were archived")
+
+    def _compare(self, options: dict[str, Any]) -> None:
+        differences = find_differences()
+        self._print(options, [{"differences": differences}], differences or ["no difference found"])
+        if differences:
+            raise SystemExit(1)
 
 
 def _named(one: Any) -> Any:

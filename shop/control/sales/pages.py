@@ -4,6 +4,7 @@ import csv
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -11,6 +12,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from analytics.completeness import Completeness
+from analytics.flink.state import NEVER, describe_job
 from analytics.panels.catalogue import PANELS, Panel
 from analytics.panels.completion import read_complete
 from analytics.panels.facts import FACTS, LAST_PAGE, read_facts
@@ -83,15 +85,19 @@ def describe_period(period: Period, complete: Completeness) -> dict[str, Any]:
     behind = timezone.now() - complete.until
     sample, age = read_newest()
     drain = describe(sample, age)["drain_seconds"].get("analytics") if sample else None
+    flink = describe_job() if settings.ANALYTICS_PAGES == "flink" else None
     return {
         "period": period,
         "span": period.span,
         "spans": [(name, words) for name, (words, *_) in SPANS.items()],
         "complete": complete,
-        "until": show_clock(complete.until),
+        "until": show_clock(complete.until) if complete.until != NEVER else None,
+        "flink": flink,
         "is_behind": complete.is_waiting and behind > BEHIND,
         "behind_seconds": behind.total_seconds(),
-        "ready_at": show_clock(timezone.now() + timedelta(seconds=drain)) if drain is not None else None,
+        "ready_at": show_clock(timezone.now() + timedelta(seconds=drain))
+        if drain is not None and flink is None
+        else None,
         "zone": timezone.get_current_timezone_name(),
     }
 

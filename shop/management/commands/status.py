@@ -10,6 +10,7 @@ from django.db import Error, connection
 from kombu.utils.url import parse_url
 from redis import Redis, RedisError
 
+from analytics.flink.state import describe_job
 from relay.consumer.canary import read_canary_ages
 from relay.consumer.lag import read_lag
 from relay.consumer.origin import count_unexplained
@@ -56,6 +57,8 @@ class Command(BaseCommand):
             canary = "no canary yet" if state["canary_seconds"] is None else f"canary {state['canary_seconds']:.1f} s"
             paused = self.style.WARNING(f", paused: {state['paused']}") if state["paused"] else ""
             self.stdout.write(f"{name:<14} {line}{canary}{paused}")
+        if flink := status.get("flink"):
+            self.stdout.write(tell_flink(flink))
 
 
 def read_status() -> dict[str, Any]:
@@ -80,7 +83,16 @@ def read_status() -> dict[str, Any]:
         "fallbacks": {p.process: p.fallback for p in running if p.fallback and p.tried_age < STALE_AFTER_SECONDS},
         "outbox": outbox,
         "consumers": consumers,
+        **({"flink": describe_job()} if settings.ANALYTICS == "flink" and database["up"] else {}),
     }
+
+
+def tell_flink(job: dict[str, Any]) -> str:
+    """Return the line about Flink's job."""
+    until = job.get("until") or "not known yet"
+    figures = f"complete until {until}, waiting: {job.get('waiting', 0)}, restarts: {job.get('restarts', 0)}"
+    error = f" ({job['detail']})" if job["detail"] else ""
+    return f"{'flink':<14} {job['state']}: {figures}, pages read the tables of {job['pages']}{error}"
 
 
 def read_addresses() -> dict[str, str]:
