@@ -69,6 +69,10 @@ select (select count(*) from relay_cursor where consumer = %(consumer)s and park
 """
 
 
+#: The last nine figures of Completeness.
+Aside = tuple[int, int, int, int, int, int, int, date | None, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Completeness:
     """The figures that each panel shows next to its numbers.
@@ -96,8 +100,8 @@ class Completeness:
     late: int
     restated: int
     visits_waiting: int
-    archived_until: date | None = None
-    overdue_days: int = 0
+    archived_until: date | None
+    overdue_days: int
 
 
 def read_completeness(*, since: datetime, generation: Generation | None = None) -> Completeness:
@@ -115,16 +119,14 @@ def read_completeness(*, since: datetime, generation: Generation | None = None) 
     return Completeness(since, now, waiting is not None, *count_aside(since=since, generation=chosen))
 
 
-def count_aside(
-    *, since: datetime, generation: Generation | None = None, touched: str = ""
-) -> tuple[int, int, int, int, int, int, int, date | None, int]:
+def count_aside(*, since: datetime, generation: Generation | None = None, touched: str = "") -> Aside:
     """Return the last nine figures of Completeness. `touched` is the schema with the visits that wait."""
     chosen = generation or current()
     values: dict[str, Any] = {"consumer": chosen.consumer, "topics": list_topics(), "since": since, "late": LATE}
     values["oldest"] = find_oldest_day()
     with connection.cursor() as cursor:
         cursor.execute(_ASIDE.format(schema=chosen.schema, touched=touched or chosen.schema), values)
-        counts: tuple[int, int, int, int, int, int, int, date | None, int] = cursor.fetchone()
+        counts: Aside = cursor.fetchone()
     return counts
 
 

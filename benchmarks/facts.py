@@ -15,6 +15,7 @@ import signal
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -115,23 +116,28 @@ def measure_rebuild(processes: int) -> float:
     return choice.events / seconds
 
 
-def run_apart(command: str) -> int:
-    """Run `manage.py command` in a forked process and return its id."""
-    from django.core.management import call_command
+def run_apart(run: Callable[[], object]) -> int:
+    """Run `run` in a forked process and return its id."""
     from django.db import connection
 
     connection.close()
     pid = os.fork()
     if pid == 0:
         try:
-            connect_as("manage.py", command)
-            call_command(command)
+            run()
         finally:
             os._exit(0)
     return pid
 
 
-<<<<<<< HEAD
+def run_command(command: str) -> None:
+    """Run `manage.py command` with its own name and options of the database connection."""
+    from django.core.management import call_command
+
+    connect_as("manage.py", command)
+    call_command(command)
+
+
 def publish_view(number: int) -> str:
     """Publish and commit a view of a product, and return the id of the event."""
     from shop.activity.recording import publish_alone
@@ -142,37 +148,26 @@ def publish_view(number: int) -> str:
     return str(event.event_id)
 
 
-def find_readable(event_ids: list[str]) -> list[str]:
-    """Return the ids of the events whose activity is readable."""
+def find_readable(event_ids: list[str], schema: str) -> list[str]:
+    """Return the ids of the events whose activity is readable in `schema`."""
     from django.db import connection
 
+    find = f"select event_id::text from {schema}.analytics_activity where event_id = any(%s::uuid[])"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute("select event_id::text from analytics_activity where event_id = any(%s::uuid[])", [event_ids])
+        cursor.execute(find, [event_ids])
         return [event_id for (event_id,) in cursor.fetchall()]
 
 
-def measure_delay() -> list[float]:
-    """Return the seconds from the commit of each view until its row is readable."""
-    from django.db import connection
-
-    children = [run_apart(command) for command in ("run_relay", "consume_analytics")]
-    connect_as("granian")
-    wait_until(partial(find_readable, [publish_view(0)]), "the consumer does not apply views", every=0.05)
-=======
 def measure_delay(
     commands: tuple[str, ...] = ("run_relay", "consume_analytics"), schema: str = "public"
 ) -> list[float]:
     """Return the seconds from the commit of each view until its row in `schema` is readable, while `commands` run."""
-    from django.core.management import call_command
     from django.db import connection
 
-    from shop.activity.recording import publish_alone
-    from shop.events import ProductViewed
-
-    children = [run_apart(partial(call_command, name)) for name in commands]
->>>>>>> flink
+    children = [run_apart(partial(run_command, name)) for name in commands]
+    connect_as("granian")
+    wait_until(partial(find_readable, [publish_view(0)], schema), "no view is readable", every=0.05)
     committed: dict[str, float] = {}
-    find = f"select event_id::text from {schema}.analytics_activity where event_id = any(%s::uuid[])"  # noqa: S608
     lock, ended = threading.Lock(), threading.Event()
 
     def write() -> None:
@@ -190,13 +185,7 @@ def measure_delay(
     while not ended.is_set() or committed:
         with lock:
             wanted = list(committed)
-<<<<<<< HEAD
-        found, now = find_readable(wanted), time.monotonic()
-=======
-        with connection.cursor() as cursor:
-            cursor.execute(find, [wanted])
-            found, now = [event_id for (event_id,) in cursor.fetchall()], time.monotonic()
->>>>>>> flink
+        found, now = find_readable(wanted, schema), time.monotonic()
         with lock:
             delays += [now - committed.pop(event_id) for event_id in found]
         time.sleep(0.01)

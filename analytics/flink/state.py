@@ -53,5 +53,20 @@ def read_flink_completeness(*, since: datetime) -> Completeness:
     """
     row, state = FlinkJob.objects.first(), describe_job()["state"]
     until = row.until if row and row.until else NEVER
-    _, _, *others = count_aside(since=since, touched=FLINK.schema if exist() else "")
-    return Completeness(since, until, state != "running" or bool(row and row.waiting), 0, 0, *others)
+    _, _, refused, not_recorded, late, restated, waiting, archived, overdue = count_aside(
+        since=since, touched=FLINK.schema if exist() else ""
+    )
+    return Completeness(
+        since=since,
+        until=until,
+        is_waiting=state != "running" or bool(row and row.waiting),
+        parked_keys=0,
+        parked_events=0,
+        refused_keys=refused,
+        not_recorded=not_recorded,
+        late=late,
+        restated=restated,
+        visits_waiting=waiting,
+        archived_until=archived,
+        overdue_days=overdue,
+    )

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from analytics.facts.days import ensure_days, name_partition
+from analytics.facts.days import name_partition, prepare_days
 from analytics.generation import BY_DAY, TABLES, list_partitions
 
 SCHEMA = "analytics_aside"
@@ -86,7 +86,7 @@ def _list_days(cursor: CursorWrapper) -> list[tuple[str, date]]:
 def _move_day(cursor: CursorWrapper, schema: str, name: str, day: date) -> None:
     table, partition = TABLES[name], f"{SCHEMA}.{name_partition(TABLES[name], day)}"
     cursor.execute(f"set local statement_timeout = '10min'; lock table {partition} in access exclusive mode")
-    ensure_days(cursor, schema, table, [day])
+    prepare_days(cursor, schema, table, [day])
     cursor.execute(f"insert into {schema}.{table} select * from {partition}; drop table {partition}")
 
 
