@@ -28,7 +28,7 @@ COUNTS = ("sessions", "visited", "with_order", "viewed", "cart", "checkout", "or
 
 
 class Migration(migrations.Migration):
-    dependencies = [("analytics", "0020_generations")]
+    dependencies = [("analytics", "0021_archive")]
     operations = [
         migrations.RunSQL(CREATE, "drop function analytics_share_current()"),
         migrations.AddIndex(

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("analytics", "0020_generations"),
+        ("analytics", "0022_session_day"),
     ]
 
     operations = [
