@@ -3,9 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
-from analytics.generation import reading
 from shop.lab import runs
 from shop.lab.switches import read_switches
 
@@ -29,6 +28,10 @@ select count(*), count(o.id), count(distinct o.id), count(*) filter (where o.tot
 from lab.request r left join orders_order o on o.id = r.order_id
 left join analytics_orderfact s on s.order_id = r.order_id
 where r.run = %s and r.shop = 'ours' and r.outcome = 'ok'
+"""
+# Analytics may have switched to a second generation, which is in another schema.
+_READ_CURRENT = """
+select set_config('search_path', schema || ', public', true) from public.analytics_generationchoice
 """
 _SEED = """
 select (select count(*) from lab_seed.placed where run = %(run)s),
@@ -64,7 +67,8 @@ class Sums:
 
 def read_sums(run_id: int) -> dict[str, Sums]:
     """Return the sums of each shop, with what the databases of both shops know about these orders."""
-    with reading() as cursor:  # analytics may have switched to a second generation
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_READ_CURRENT)
         cursor.execute(_SUMS, [run_id])
         found = {shop: Sums(*row) for shop, *row in cursor.fetchall()}
         if "ours" in found:
