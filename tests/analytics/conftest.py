@@ -88,3 +88,9 @@ Add = Callable[..., None]
 @pytest.fixture
 def order_id() -> uuid.UUID:
     return uuid.uuid4()
+
+
+@pytest.fixture(autouse=True)
+def priority_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the priority of the tests' process: a rebuild lowers the one of its process for good."""
+    monkeypatch.setattr("os.nice", lambda by: by)
