@@ -1,7 +1,6 @@
 """The periodic tasks of analytics."""
 
 from celery import shared_task
-from django.conf import settings
 
 from analytics.flink import tables
 from analytics.generation import FLINK
@@ -15,7 +14,7 @@ from analytics.sessions import compute_sessions, sum_days
 def compute_touched_sessions() -> None:
     """Compute the sessions of visitors with new activities."""
     compute_sessions()
-    if settings.ANALYTICS == "flink" and tables.exist():
+    if tables.are_in_use():
         compute_sessions(FLINK)
 
 
@@ -24,7 +23,7 @@ def seal_complete_days() -> None:
     """Store the checksums of past days that are complete, and the sums of the visits of past days."""
     seal_days()
     sum_days()
-    if settings.ANALYTICS == "flink" and tables.exist():
+    if tables.are_in_use():
         sum_days(FLINK)
 
 
@@ -32,5 +31,5 @@ def seal_complete_days() -> None:
 def drop_old_facts() -> None:
     """Drop a former generation after its day, and the days of activity that are older than the retention."""
     drop_former()
-    drop_old_days()
     tables.drop_old_days()
+    drop_old_days()  # last: a day that can't be archived raises an error

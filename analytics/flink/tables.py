@@ -5,7 +5,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 from analytics.facts.days import find_oldest_day, name_partition
 from analytics.generation import FLINK, FLINK_TABLES, TABLES, list_partitions
@@ -34,12 +33,13 @@ _DELETE_ACTIVITY = "delete from {schema}.analytics_activity where at < %s::times
 def exist() -> bool:
     """Return whether the schema exists."""
     with connection.cursor() as cursor:
-        return _exist(cursor)
+        cursor.execute("select exists (select from pg_namespace where nspname = %s)", [FLINK.schema])
+        return bool(cursor.fetchone()[0])
 
 
-def _exist(cursor: CursorWrapper) -> bool:
-    cursor.execute("select exists (select from pg_namespace where nspname = %s)", [FLINK.schema])
-    return bool(cursor.fetchone()[0])
+def are_in_use() -> bool:
+    """Return whether the shop runs with Flink and the tables exist."""
+    return settings.ANALYTICS == "flink" and exist()
 
 
 def find_fingerprint() -> str:
@@ -65,7 +65,7 @@ def create_tables() -> None:
 
 def drop_old_days() -> None:
     """Delete activity and visits that are older than the retention."""
-    if settings.ANALYTICS != "flink" or not exist():
+    if not are_in_use():
         return
     oldest = find_oldest_day()
     with connection.cursor() as cursor:

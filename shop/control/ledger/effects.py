@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from analytics.generation import reading
+from analytics.generation import current, reading
 from relay.consumer.watermarks import use_indexes
 from shop.control.ledger.models import LedgerCheck, LedgerDifference
 from shop.control.ledger.rows import Outcome, select_rows, select_windows
@@ -63,7 +63,8 @@ def compare_again(checks: Sequence[LedgerCheck], topics: Sequence[str], traces: 
 
 def _compare_rows(consumer: str, selected: str, values: dict[str, Any], traces: Iterable[Trace]) -> Outcome:
     statement = _COMPARE.format(selected=selected, counts=_make_counts(consumer, traces))
-    with reading(), use_indexes() as cursor:  # the facts of analytics are in the current generation
+    # The consumer's facts are in the current generation, also if pages read the tables of Flink.
+    with reading(current()), use_indexes() as cursor:
         cursor.execute(statement, values | {"consumer": consumer})
         found: dict[str, tuple[int, Any]] = {result: (count, rows) for result, count, rows in cursor.fetchall()}
     numbers = {result: count for result, (count, _) in found.items()}

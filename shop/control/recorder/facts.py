@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from analytics.generation import reading
+from analytics.generation import current, reading
 from analytics.models import OrderFact
 from inventory.models import Backorder, Movement
 from notifications.models import Message
@@ -94,7 +94,7 @@ def read_facts(order: Order) -> Facts:
 
 def read_fact(order: Order) -> OrderFact | None:
     """Return the order's row in the current generation of analytics."""
-    with reading():
+    with reading(current()):  # the facts of the consumer, also if pages read the tables of Flink
         return OrderFact.objects.filter(pk=order.pk).first()
 
 
