@@ -1,17 +1,18 @@
 """The predicted time until a consumer has no backlog.
 
-A backlog of n events drains in n / (mu - lambda) seconds, see shop.control.rates. Two things are learned from former
-outages (shop.control.outages.lessons). The backlog of a saga's step causes further events for the same consumer: for
-each waiting event it applies `follow` events. And a process needs some seconds to start and to join its group.
+A backlog of n events drains in n / (mu - lambda) seconds, see shop.control.rates. Former outages of similar size teach
+the start and mu of an outage (shop.control.outages.lessons); without one, mu is measured while a backlog drains. The
+backlog of a saga's step causes further events for the same consumer: for each waiting event it applies `follow` events.
+
+After the return, the course of the drain corrects the prediction, the more the further the drain is.
 """
 
 import statistics
 from typing import Any, NamedTuple
 
-Figures = dict[str, Any]
+from shop.control.outages.lessons import find_drains, find_follow
 
-#: With this number of measurements, less one, only the current drain counts.
-ENOUGH = 4
+Figures = dict[str, Any]
 
 
 class Prediction(NamedTuple):
@@ -35,28 +36,61 @@ class Capacity(NamedTuple):
     high: float
 
 
-class Load(NamedTuple):
-    """The work of a consumer: seconds to wait, events, and further events per second."""
+class Drain(NamedTuple):
+    """The work of a consumer in events, its rate of arrival in events per second, and the seconds until it begins."""
 
-    start: float
     work: float
     rate: float
+    start: float = 0.0
+
+    def predict(self, mu: float) -> float | None:
+        """Return the seconds of the drain with the capacity `mu`, or None if it never ends."""
+        return None if mu <= self.rate else self.start + self.work / (mu - self.rate)
+
+
+class Course(NamedTuple):
+    """A drain that has begun: the seconds since the return, the applied and the waiting events, and `half`.
+
+    `half` is the share of the time in which the first half of the events is applied.
+    """
+
+    elapsed: float
+    applied: float
+    waiting: float
+    half: float
+
+    def correct(self, drain: Drain, mu: float) -> float | None:
+        """Return the seconds from now to the end of `drain`: as predicted before, and as its course suggests.
+
+        The weight of the course is the share of the events or of the time that is over, whichever is larger.
+        """
+        before = drain.predict(mu)
+        if before is None:
+            return None
+        share = min(1.0, self.applied / (drain.work + drain.rate * before)) if drain.work else 1.0
+        weight = min(1.0, max(share, self.elapsed / before))
+        time = 2 * share * self.half if share < 0.5 else self.half + (2 * share - 1) * (1 - self.half)
+        suggested = drain.start + max(0.0, self.elapsed - drain.start) / time if share > 0 else before
+        return max(self.waiting / mu, (1 - weight) * before + weight * suggested - self.elapsed)
 
 
 def find_capacity(figures: Figures, name: str) -> Capacity | None:
-    """Return the measured capacity of consumer `name`, or the one of its former outages; None if it is unknown.
-
-    During a drain the machine may be busier or calmer than before, so new measurements count more than old ones.
-    """
-    known = (figures.get("capacities") or {}).get(name) or []
-    known = known or (figures.get("lessons") or {}).get(name, {}).get("capacities") or []
+    """Return the capacity of consumer `name` in former drains, or the measured one, or None if it is unknown."""
+    similar = find_drains(figures, name, find_backlog(figures, name))
+    known = [drain["capacity"] for drain in similar] or (figures.get("capacities") or {}).get(name)
     if not known:
         return None
     deciles = statistics.quantiles(known, n=10, method="inclusive") if len(known) > 1 else [known[0]] * 9
-    recent = (figures.get("recent") or {}).get(name) or []
-    share = min(1.0, (1 + len(recent)) / ENOUGH) if recent else 0.0
-    factor = 1 + share * (statistics.median(recent or known) / deciles[4] - 1)
-    return Capacity(factor * deciles[0], factor * deciles[4], factor * deciles[8])
+    return Capacity(deciles[0], deciles[4], deciles[8])
+
+
+def find_backlog(figures: Figures, name: str) -> float:
+    """Return the waiting events of consumer `name`: those at its return while it drains, otherwise those now."""
+    outage = (figures.get("outages") or {}).get(name)
+    if outage and outage["returned_at"] is not None:
+        return float(outage["waiting"])
+    consumer = (figures.get("consumers") or {}).get(name)
+    return float(consumer["lag"] - consumer["parked_events"]) if consumer else 0.0
 
 
 def predict(figures: Figures, name: str, at: float) -> Prediction | None:
@@ -64,34 +98,40 @@ def predict(figures: Figures, name: str, at: float) -> Prediction | None:
 
     :param at: the time of the sample, in seconds.
     """
-    capacity, load = find_capacity(figures, name), find_load(figures, name, at)
-    if capacity is None or load is None:
+    capacity, drain = find_capacity(figures, name), find_drain(figures, name)
+    if capacity is None or drain is None:
         return None
-    seconds, slow, fast = (_drain(load, mu) for mu in (capacity.middle, capacity.low, capacity.high))
+    course = find_course(figures, name, at)
+    seconds, slow, fast = (
+        drain.predict(mu) if course is None else course.correct(drain, mu)
+        for mu in (capacity.middle, capacity.low, capacity.high)
+    )
     if seconds is None:
-        return Prediction(None, growth=load.rate - capacity.middle)
-    return Prediction(seconds, fast, slow, per_minute=60 * load.rate / (capacity.middle - load.rate))
+        return Prediction(None, growth=drain.rate - capacity.middle)
+    return Prediction(seconds, fast, slow, per_minute=60 * drain.rate / (capacity.middle - drain.rate))
 
 
-def _drain(load: Load, mu: float) -> float | None:
-    return None if mu <= load.rate else load.start + max(0.0, load.work) / (mu - load.rate)
-
-
-def find_load(figures: Figures, name: str, at: float) -> Load | None:
-    """Return the load of consumer `name`, or None if its lag or its rate of arrival is unknown."""
-    consumer = (figures.get("consumers") or {}).get(name)
+def find_drain(figures: Figures, name: str) -> Drain | None:
+    """Return the work of consumer `name`, or None if its lag or its rate of arrival is unknown."""
     arriving = figures["rates"]["consumers"].get(name, {}).get("steady")
-    if not consumer or arriving is None:
+    if not (figures.get("consumers") or {}).get(name) or arriving is None:
         return None
-    waiting = consumer["lag"] - consumer["parked_events"]
-    outage = (figures.get("outages") or {}).get(name)
+    backlog, outage = find_backlog(figures, name), (figures.get("outages") or {}).get(name)
     if outage is None:
-        return Load(0.0, waiting, arriving)
-    lesson = (figures.get("lessons") or {}).get(name) or {}
-    follow, start = lesson.get("follow", 1.0), lesson.get("start", {}).get(outage["kind"], 0.0)
-    if outage["returned_at"] is None:
-        return Load(start, follow * waiting, follow * arriving)
-    elapsed = at - outage["returned_at"]
-    applied = outage["waiting"] + consumer["arrived"] - outage["arrived"] - consumer["lag"]
-    expected = follow * (outage["waiting"] + outage["arriving"] * elapsed) - applied
-    return Load(max(0.0, start - elapsed), max(waiting, expected), follow * outage["arriving"])
+        return Drain(backlog, arriving)
+    follow = find_follow(figures, name)
+    start = statistics.median([drain["start"] for drain in find_drains(figures, name, backlog)] or [0.0])
+    arriving = arriving if outage["returned_at"] is None else outage["arriving"]
+    return Drain(follow * backlog, follow * arriving, start)
+
+
+def find_course(figures: Figures, name: str, at: float) -> Course | None:
+    """Return the course of the drain of consumer `name`, or None if it does not drain after an outage."""
+    outage = (figures.get("outages") or {}).get(name)
+    if outage is None or outage["returned_at"] is None:
+        return None
+    consumer = figures["consumers"][name]
+    waiting = consumer["lag"] - consumer["parked_events"]
+    applied = outage["waiting"] + consumer["arrived"] - outage["arrived"] - waiting
+    halves = [drain["half"] for drain in find_drains(figures, name, outage["waiting"])]
+    return Course(at - outage["returned_at"], max(0.0, applied), waiting, statistics.median(halves or [0.5]))

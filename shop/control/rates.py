@@ -82,7 +82,7 @@ def learn_capacities(before: Figures | None, now: Figures, at: float) -> None:
     """Add the measured capacities by consumer to `now`, oldest first, and the beginnings of the next measurements.
 
     A measurement counts only if the consumer worked and had a backlog at both ends, and was not restarted: only then
-    it had work during the whole time. `recent` has the measurements of the current drain.
+    it had work during the whole time.
 
     :param at: the time of the sample, in seconds.
     """
@@ -90,8 +90,6 @@ def learn_capacities(before: Figures | None, now: Figures, at: float) -> None:
     spans: Figures = dict((before or {}).get("spans") or {}) if counts_on(before, now) else {}
     outages = (before or {}).get("outages") or {}
     away = {name for name, one in outages.items() if one["returned_at"] is None}
-    known = (before or {}).get("recent") or {}
-    recent = {name: known.get(name, []) for name in outages if name not in away}
     for name, consumer in (now["consumers"] or {}).items():
         begun, new = spans.get(name), None if name in away else _begin_span(now, name, consumer, at)
         if begun is None or new is None:
@@ -101,9 +99,7 @@ def learn_capacities(before: Figures | None, now: Figures, at: float) -> None:
             if seconds < 5 * SPAN_SECONDS and _has_worked(begun, new):
                 capacity = round((new["done"] - begun["done"]) / seconds, 2)
                 capacities[name] = [*capacities.get(name, []), capacity][-KEPT:]
-                if name in recent:
-                    recent[name] = [*recent[name], capacity][-KEPT:]
-    now["capacities"], now["spans"], now["recent"] = capacities, spans, recent
+    now["capacities"], now["spans"] = capacities, spans
 
 
 def _begin_span(now: Figures, name: str, consumer: Figures, at: float) -> Figures | None:

@@ -1,20 +1,30 @@
 """Lessons of former outages, which make the next prediction better.
 
 `follow` is the number of events that a consumer applies for each event of its backlog. Inventory applies OrderPlaced,
-the saga confirms the order, and inventory then applies OrderConfirmed: two events for each waiting one. `start` is the
-time that its return took besides the work, for example the start of the process and its entry into the group.
+the saga confirms the order, and inventory then applies OrderConfirmed: two events for each waiting one. Each drain
+teaches its start, its capacity and its course. `start` is the time until the consumer applies events. `capacity` is the
+mean rate of the whole drain: at first a returned consumer has the machine for itself, later the other consumers work on
+the events that it caused. `half` is the share of the drain's time in which it applied the first half of the events.
 """
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
-from shop.control.models import Outage
+from shop.control.models import Outage, Point
+from shop.control.rates import LEAST_EVENTS
 
 #: Outages that count: the newest ones with at least LEAST_WAITING events.
-NEWEST, LEAST_WAITING = 3, 200
+NEWEST, LEAST_WAITING = 6, 200
 #: Limits of the lessons, so that one strange outage does not spoil the predictions.
-MOST_FOLLOW, MOST_START = 5.0, 30.0
+MOST_FOLLOW, MOST_START, LEAST_HALF = 5.0, 30.0, 0.1
+#: A prediction uses the newest drains whose size differs at most by this factor, at most MOST_USED of them. If there
+#: is none, it uses those of the most similar size.
+SIMILAR_FACTOR, MOST_USED = 3.0, 3
+
+Lesson = dict[str, Any]
 
 
 def learn(before: Mapping[str, Any] | None, figures: dict[str, Any], drained: Iterable[str]) -> None:
@@ -32,26 +42,35 @@ def find_follow(figures: Mapping[str, Any] | None, name: str) -> float:
     return follow
 
 
-def draw_lesson(name: str) -> dict[str, Any]:
+def find_drains(figures: Mapping[str, Any], name: str, waiting: float) -> list[Lesson]:
+    """Return the former drains of consumer `name` that teach most about a backlog of `waiting` events, newest first.
+
+    Longer drains are slower: the machine also works on the events that they cause. So similar sizes come first.
+    """
+    drains = ((figures.get("lessons") or {}).get(name) or {}).get("drains") or []
+    if not drains:
+        return []
+    size = max(waiting, LEAST_WAITING)
+    if not any(is_similar(drain["waiting"], size) for drain in drains):
+        size = min((drain["waiting"] for drain in drains), key=lambda known: abs(math.log(known / size)))
+    return [drain for drain in drains if is_similar(drain["waiting"], size)][:MOST_USED]
+
+
+def is_similar(size: float, other: float) -> bool:
+    """Return whether two backlogs differ at most by SIMILAR_FACTOR."""
+    return max(size, other) <= SIMILAR_FACTOR * min(size, other)
+
+
+def draw_lesson(name: str) -> Lesson:
     """Return what the newest outages of consumer `name` teach; an empty dictionary if there was none."""
     rows = Outage.objects.filter(consumer=name, waiting__gte=LEAST_WAITING).exclude(drained_at=None)
     known = list(rows.exclude(work=None).order_by("-began_at")[:NEWEST])
     if not known:
         return {}
-    follow = statistics.median(measure_follow(row) for row in known)
-    starts: dict[str, list[float]] = {}
-    for row in known:
-        starts.setdefault(row.kind, []).append(measure_start(row, follow))
     return {
-        "capacities": [capacity for row in known if (capacity := measure_capacity(row)) > 0],
-        "follow": round(follow, 3),
-        "start": {kind: statistics.median(seconds) for kind, seconds in starts.items()},
+        "follow": round(statistics.median(measure_follow(row) for row in known), 3),
+        "drains": [measure_drain(row) for row in known],
     }
-
-
-def measure_capacity(outage: Outage) -> float:
-    """Return the measured capacity, or the mean rate of a drain that was too short for a measurement."""
-    return outage.capacity or (outage.work or 0) / max(1.0, outage.drain_seconds or 0.0)
 
 
 def measure_follow(outage: Outage) -> float:
@@ -60,8 +79,36 @@ def measure_follow(outage: Outage) -> float:
     return min(MOST_FOLLOW, max(1.0, (outage.work or 0) / max(expected, 1.0)))
 
 
-def measure_start(outage: Outage, follow: float) -> float:
-    """Return the seconds of the return that the work does not explain; at least 0."""
-    surplus = measure_capacity(outage) - follow * outage.arriving
-    seconds = (outage.drain_seconds or 0.0) - (follow * outage.waiting / surplus if surplus > 0 else 0.0)
-    return round(min(MOST_START, max(0.0, seconds)), 3)
+def measure_drain(outage: Outage) -> Lesson:
+    """Return the size, the start, the capacity and the course of a drain. Without points it counts as even."""
+    work, seconds = outage.work or 0, max(outage.drain_seconds or 0.0, 0.1)
+    course = [(0.0, 0), *read_course(outage), (seconds, work)]
+    started = max(at for at, applied in course if applied <= LEAST_EVENTS)
+    start = min(MOST_START, started, seconds - 0.1)
+    half = (find_time(course, work / 2) - start) / (seconds - start)
+    return {
+        "waiting": outage.waiting,
+        "start": round(start, 2),
+        "capacity": round(work / (seconds - start), 2),
+        "half": round(min(1 - LEAST_HALF, max(LEAST_HALF, half)), 3),
+    }
+
+
+def read_course(outage: Outage) -> list[tuple[float, int]]:
+    """Return the applied events by the time since the return, in seconds."""
+    assert outage.returned_at is not None
+    points = Point.objects.filter(consumer=outage.consumer, at__gt=outage.returned_at, at__lt=outage.drained_at)
+    known = outage.waiting - outage.arrived
+    return [
+        ((point.at - outage.returned_at).total_seconds(), known + point.arrived - point.waiting)
+        for point in points.exclude(arrived=None).order_by("period")
+        if point.arrived is not None
+    ]
+
+
+def find_time(course: list[tuple[float, int]], wanted: float) -> float:
+    """Return the time at which `wanted` events had been applied, between two points."""
+    for (first, fewer), (last, more) in pairwise(course):
+        if more >= wanted:
+            return last if more <= fewer else first + (last - first) * max(0.0, wanted - fewer) / (more - fewer)
+    return course[-1][0]

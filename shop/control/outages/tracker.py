@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from relay.heartbeat import STALE_AFTER_SECONDS
 from relay.models import Intervention
 from shop.control.models import Outage, Point
-from shop.control.outages.lessons import find_follow
-from shop.control.prediction import find_capacity, predict
+from shop.control.outages.lessons import LEAST_WAITING, find_follow, measure_drain
+from shop.control.prediction import predict
 from shop.control.rates import counts_on
 
 Figures = dict[str, Any]
@@ -122,10 +122,9 @@ def _follow_return(outage: Outage, before: Figures | None, figures: Figures, at:
     name = outage.consumer
     drained_at = _find_drained(outage, before, figures, at)
     if drained_at is not None:
-        capacity = find_capacity(figures, name)
         outage.drained_at, outage.ended_at = max(drained_at, outage.returned_at), at
         outage.work = outage.waiting + _count_arrived(figures, name) - outage.arrived - _count_waiting(figures, name)
-        outage.capacity = capacity.middle if capacity and figures["recent"].get(name) else None
+        outage.capacity = measure_drain(outage)["capacity"] if outage.waiting >= LEAST_WAITING else None
         outage.save()
         return True
     elapsed = (at - outage.returned_at).total_seconds()

@@ -3,9 +3,14 @@
 import pytest
 
 from shop.control.outages.description import describe_prediction
+from shop.control.outages.lessons import find_drains
+from shop.control.prediction import Course, Drain
 from tests.control.outages.simulation import Simulation
 
 pytestmark = pytest.mark.django_db
+
+#: Waiting events and capacities of former drains, newest first.
+SIZES = [(2_000, 1400), (2_500, 1300), (3_000, 1200), (24_000, 1000), (2_600, 1100)]
 
 
 def let_out(shop: Simulation, seconds: float) -> None:
@@ -41,9 +46,10 @@ def test_while_the_consumer_is_away_the_page_says_what_each_minute_adds(monkeypa
     shop.run(30)
     now = shop.figures
     assert describe_prediction(now, "inventory").startswith("Unknown until the first backlog")
-    let_out(shop, 60)
-    shop.finish_outage()
-    shop.run(60)
+    for _outage in range(2):
+        let_out(shop, 60)
+        shop.finish_outage()
+        shop.run(60)
     shop.stop()
     shop.run(120)
     now = shop.figures
@@ -56,6 +62,27 @@ def test_while_the_consumer_is_away_the_page_says_what_each_minute_adds(monkeypa
     assert prediction["per_minute"] == pytest.approx(60 * 40 / 260, rel=0.25)
     assert describe_prediction(now, "inventory").startswith("If it came back now:")
     assert "Each further minute adds" in describe_prediction(now, "inventory")
+
+
+def test_a_drain_of_similar_size_teaches_more_than_newer_ones() -> None:
+    drains = [{"waiting": waiting, "start": 0.5, "capacity": mu, "half": 0.5} for waiting, mu in SIZES]
+    figures = {"lessons": {"inventory": {"follow": 1.0, "drains": drains}}}
+    assert [drain["capacity"] for drain in find_drains(figures, "inventory", 20_000)] == [1000]
+    assert [drain["capacity"] for drain in find_drains(figures, "inventory", 3_000)] == [1400, 1300, 1200]
+    assert [drain["capacity"] for drain in find_drains(figures, "inventory", 900_000)] == [1000]
+    assert find_drains({}, "inventory", 900) == []
+
+
+def test_the_course_of_a_drain_corrects_its_prediction() -> None:
+    drain = Drain(work=10_000, rate=0.0, start=1.0)
+    assert drain.predict(500) == 21
+    assert Course(elapsed=1.0, applied=0, waiting=10_000, half=0.5).correct(drain, 500) == pytest.approx(20)
+    as_expected = Course(elapsed=11.0, applied=5_000, waiting=5_000, half=0.5)
+    assert as_expected.correct(drain, 500) == pytest.approx(10)
+    late = Course(elapsed=31.0, applied=5_000, waiting=5_000, half=0.5)
+    assert late.correct(drain, 500) == pytest.approx(30), "half of the events took 30 s: the course alone counts"
+    first_half_is_quick = Course(elapsed=5.0, applied=5_000, waiting=5_000, half=0.2)
+    assert first_half_is_quick.correct(drain, 500) == pytest.approx(16), "a quick first half was expected"
 
 
 def test_a_backlog_that_exceeds_the_capacity_grows(monkeypatch: pytest.MonkeyPatch) -> None:
