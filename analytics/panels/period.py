@@ -41,7 +41,7 @@ class Period:
 def choose_period(span: str, now: datetime) -> Period:
     """Return the period of `span` whose last bucket contains `now`.
 
-    :raises KeyError: there is no such span.
+    :raises KeyError: no span has this name.
     """
     _, length, bucket, _ = SPANS[span]
     since_midnight = now.astimezone(UTC) - now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -62,7 +62,8 @@ class Course(NamedTuple):
     def correct(self, drain: Drain, mu: float) -> float | None:
         """Return the seconds from now to the end of `drain`: as predicted before, and as its course suggests.
 
-        The weight of the course is the share of the events or of the time that is over, whichever is larger.
+        The weight of the course is the larger one of two shares: of the events that are applied, and of the predicted
+        time that is over.
         """
         before = drain.predict(mu)
         if before is None:

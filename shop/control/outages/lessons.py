@@ -20,8 +20,8 @@ from shop.control.rates import LEAST_EVENTS
 NEWEST, LEAST_WAITING = 6, 200
 #: Limits of the lessons, so that one strange outage does not spoil the predictions.
 MOST_FOLLOW, MOST_START, LEAST_HALF = 5.0, 30.0, 0.1
-#: A prediction uses the newest drains whose size differs at most by this factor, at most MOST_USED of them. If there
-#: is none, it uses those of the most similar size.
+#: A prediction uses the newest drains whose size differs at most by this factor, at most MOST_USED. Without any, it uses
+#: drains of the most similar size.
 SIMILAR_FACTOR, MOST_USED = 3.0, 3
 
 Lesson = dict[str, Any]
@@ -45,7 +45,7 @@ def find_follow(figures: Mapping[str, Any] | None, name: str) -> float:
 def find_drains(figures: Mapping[str, Any], name: str, waiting: float) -> list[Lesson]:
     """Return the former drains of consumer `name` that teach most about a backlog of `waiting` events, newest first.
 
-    Longer drains are slower: the machine also works on the events that they cause. So similar sizes come first.
+    Longer drains are slower: the machine also works on the events that they cause. Therefore similar sizes come first.
     """
     drains = ((figures.get("lessons") or {}).get(name) or {}).get("drains") or []
     if not drains:
