@@ -20,8 +20,8 @@ from shop.control.rates import LEAST_EVENTS
 NEWEST, LEAST_WAITING = 6, 200
 #: Limits of the lessons, so that one strange outage does not spoil the predictions.
 MOST_FOLLOW, MOST_START, LEAST_HALF = 5.0, 30.0, 0.1
-#: A prediction uses the newest drains whose size differs at most by this factor, at most MOST_USED. Without any, it uses
-#: drains of the most similar size.
+#: A prediction uses the newest drains whose size differs at most by this factor, at most MOST_USED. Without
+#: any, it uses drains of the most similar size.
 SIMILAR_FACTOR, MOST_USED = 3.0, 3
 
 Lesson = dict[str, Any]
