@@ -97,10 +97,13 @@ def find_backlog(figures: Figures, name: str) -> float:
 def predict(figures: Figures, name: str, at: float) -> Prediction | None:
     """Return the prediction for consumer `name` if it works from now on, or None if its capacity is unknown.
 
+    The first outage has no prediction: only a whole drain shows how much further work each waiting event causes.
+
     :param at: the time of the sample, in seconds.
     """
     capacity, drain = find_capacity(figures, name), find_drain(figures, name)
-    if capacity is None or drain is None:
+    is_first = name in (figures.get("outages") or {}) and not find_drains(figures, name, 0)
+    if capacity is None or drain is None or is_first:
         return None
     course = find_course(figures, name, at)
     seconds, slow, fast = (

@@ -15,6 +15,8 @@ def describe_prediction(now: dict[str, Any], name: str) -> str:
     outage = now.get("outages", {}).get(name)
     waiting = consumer["lag"] - consumer["parked_events"]
     is_away = bool(outage and outage["returned_at"] is None)
+    if prediction is None and outage:
+        return "Unknown in the first outage: its whole drain teaches the capacity."
     if prediction is None:
         return "Unknown until the first backlog: the capacity is measured while a consumer catches up."
     if prediction["seconds"] is None:

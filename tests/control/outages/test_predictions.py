@@ -27,8 +27,9 @@ def test_outages_of_one_and_ten_minutes_are_predicted_after_a_first_one(
     shop.run(60)
     assert shop.figures["predictions"] == {}, "nothing is predicted while the capacity is unknown"
     let_out(shop, 60)
+    assert describe_prediction(shop.figures, "inventory").startswith("Unknown in the first outage")
     first = shop.finish_outage()
-    assert (first.predicted_away, first.score_away) == (None, None)
+    assert (first.predicted_away, first.predicted_back) == (None, None)
     for seconds in (60, 600):
         shop.run(60)
         let_out(shop, seconds)
