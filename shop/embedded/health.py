@@ -28,7 +28,7 @@ def watch() -> None:
     probes = _list_probes()
     while True:
         began = time.monotonic()
-        states = {name: row["state"] for name, row in run_files.read_parts().items()}
+        states = _read_states()
         alive = {name for name, state in states.items() if state in ("starting", "running")}
         answering = [name for name in alive & probes.keys() if probes[name]()]
         ages = _read_ages() if alive - probes.keys() else {}
@@ -36,7 +36,18 @@ def watch() -> None:
             json.dumps({"began": began, "answering": answering, "ages": ages}),
             flush=True,
         )
-        time.sleep(_PAUSE_SECONDS if "starting" in states.values() else _LONG_PAUSE_SECONDS)
+        _pause(_PAUSE_SECONDS if "starting" in states.values() else _LONG_PAUSE_SECONDS, states)
+
+
+def _read_states() -> dict[str, str]:
+    return {name: row["state"] for name, row in run_files.read_parts().items()}
+
+
+def _pause(seconds: float, states: dict[str, str]) -> None:
+    """Wait for `seconds`, or until `states` are no longer those of the parts: a part may have started."""
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at and _read_states() == states:
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _list_probes() -> dict[str, Callable[[], bool]]:
