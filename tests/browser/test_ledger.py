@@ -5,9 +5,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from shop.embedded.processes import wait_until
 from tests.browser.conftest import OpenPage
 from tests.client import Customer, make_order
+from tests.control.samples import wait_for_sample
 from tests.faults.counting import connect
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
@@ -39,7 +39,7 @@ def test_the_ledger_shows_calm_a_removed_effect_and_the_verification(
         ledger, code = read_ledger(running_shop)
         return code == 0 and bool(ledger.get("committed")) and ledger["in_flight"] == 0
 
-    assert wait_until(is_balanced, seconds=90)
+    assert wait_for_sample(running_shop, is_balanced, seconds=90)
     page, small = open_page(), open_page(viewport={"width": 360, "height": 800})
     log_in(page)
     expect(page.get_by_role("heading", level=1)).to_have_text("● Nothing is lost, nothing is doubled")

@@ -1,6 +1,5 @@
 """The overview of the running shop: who may look, and what it says in calm and in an outage."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from shop.control.models import Sample
 from shop.control.sampler import delete_old_samples, take_sample
 from shop.embedded.processes import wait_until
 from tests.client import Customer, make_order
+from tests.control.samples import read_now, wait_for_sample
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
 
@@ -89,14 +89,6 @@ def test_the_start_page_of_the_admin_shows_the_verdict_to_those_who_may_look(
     assert "/control/" not in page
 
 
-def read_now(shop: RunningShop) -> dict[str, object]:
-    """Return the newest figures of the running shop, with their verdict."""
-    shown = shop.manage("control", "--json")
-    assert shown.returncode == 0, shown.stderr
-    result: dict[str, object] = json.loads(shown.stdout)
-    return result
-
-
 @contextmanager
 def stopped(shop: RunningShop, part: str) -> Iterator[None]:
     shop.part_stop(part)
@@ -112,18 +104,20 @@ def test_an_outage_is_named_with_what_waits_and_ends_by_itself(running_shop: Run
         customer.place(make_order((find_sku(running_shop), 1)))
 
         def is_named() -> bool:
-            texts = [finding["text"] for finding in read_now(running_shop)["findings"]]  # type: ignore[attr-defined]
+            texts = [finding["text"] for finding in read_now(running_shop)["findings"]]
             return any(text.startswith("inventory is down since") and "wait" in text for text in texts)
 
-        assert wait_until(is_named, seconds=60)
-    assert wait_until(lambda: read_now(running_shop)["well"] is True, seconds=60)
+        assert wait_for_sample(running_shop, is_named, seconds=60)
+    assert wait_for_sample(running_shop, lambda: read_now(running_shop)["well"] is True, seconds=60)
 
 
 def test_kafka_away_is_one_finding_and_customers_still_order(running_shop: RunningShop) -> None:
     with stopped(running_shop, "kafka"):
         assert Customer(running_shop.base_url).place(make_order((find_sku(running_shop), 1))).status == 201
-        assert wait_until(lambda: read_now(running_shop)["states"].get("kafka") == "down", seconds=60)  # type: ignore[attr-defined]
-    assert wait_until(lambda: read_now(running_shop)["well"] is True, seconds=90)
+        assert wait_for_sample(
+            running_shop, lambda: read_now(running_shop)["states"].get("kafka") == "down", seconds=60
+        )
+    assert wait_for_sample(running_shop, lambda: read_now(running_shop)["well"] is True, seconds=90)
 
 
 def test_samples_are_taken_while_the_shop_runs(running_shop: RunningShop) -> None:

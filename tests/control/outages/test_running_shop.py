@@ -1,12 +1,10 @@
 """A short outage in the running shop: it is stored with its drain, and the order of a customer says why it waits."""
 
-import json
-from typing import Any
-
 import psycopg
 
 from shop.embedded.processes import wait_until
 from tests.client import Customer, make_order
+from tests.control.samples import read_now, wait_for_sample
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
 
@@ -14,16 +12,10 @@ from tests.running_shop import RunningShop
 PLACED, MANY = 40, 10
 
 
-def read_now(shop: RunningShop) -> Any:
-    shown = shop.manage("control", "--json")
-    assert shown.returncode == 0, shown.stderr
-    return json.loads(shown.stdout)
-
-
 def test_a_pause_is_an_outage_that_ends_drained_with_every_order_answered(running_shop: RunningShop) -> None:
     customer = Customer(running_shop.base_url)
     sku = find_sku(running_shop)
-    assert wait_until(lambda: read_now(running_shop)["outages"] == {}, seconds=60)
+    assert wait_for_sample(running_shop, lambda: read_now(running_shop)["outages"] == {}, seconds=60)
     paused = running_shop.manage("relay_pause", "inventory", "--reason", "a test of outages")
     assert paused.returncode == 0, paused.stderr
     try:
@@ -34,7 +26,7 @@ def test_a_pause_is_an_outage_that_ends_drained_with_every_order_answered(runnin
             consumer = now["consumers"]["inventory"]
             return "inventory" in now["outages"] and consumer["lag"] >= MANY and consumer["behind_seconds"] >= 16
 
-        assert wait_until(is_counted, seconds=90)
+        assert wait_for_sample(running_shop, is_counted, seconds=90)
         placed.append(customer.place(make_order((sku, 1))))
         order = customer.read(placed[-1])
         assert order["waiting"]["part"] == "inventory"
