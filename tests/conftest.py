@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ OWN_SHOPS = {"embedded", "faults", "runbooks"}
 PAGES = {"browser", "control", "lab", "live"}
 # Failed assertions of these helpers show their values, like those of tests.
 pytest.register_assert_rewrite("tests.faults.counting")
+#: The parts that other tests use.
+PARTS = ("postgres", "kafka", "valkey")
 #: The whole shop, if this process has started it. Later groups then use its PostgreSQL, Kafka and Valkey.
 STARTED: list[RunningShop] = []
 
@@ -79,6 +82,18 @@ def rank_group(item: pytest.Item) -> int:
     return 0 if group.startswith("whole shop") else 1 if not group.startswith("parts ") else 2
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """After the last test of this process that needs the whole shop, stop the parts that later groups do not use."""
+    if STARTED and "PYTEST_XDIST_WORKER" in os.environ and not find_group(item).startswith("whole shop"):
+        stop_unused_parts()
+
+
+@cache
+def stop_unused_parts() -> None:
+    """Stop the processes of the whole shop except PARTS: idle ones use a tenth of a processor while other tests run."""
+    STARTED[0].stop_all_except(*PARTS)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Escape what UTF-8 cannot encode in captured output: pytest-xdist sends reports between processes as UTF-8."""
@@ -122,9 +137,7 @@ def parts(request: pytest.FixtureRequest) -> Iterator[RunningShop]:
     if needs_whole_shop(request.session):
         yield request.getfixturevalue("running_shop")
         return
-    shop = RunningShop(
-        port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), only=("postgres", "kafka", "valkey")
-    )
+    shop = RunningShop(port=int(os.environ["PORT"]), var_dir=Path(os.environ["VAR_DIR"]), only=PARTS)
     shop.end_leftovers()
     shop.start(timeout=240)
     yield shop

@@ -143,6 +143,16 @@ class RunningShop:
         parts: dict[str, dict[str, Any]] = json.loads((self.var_dir / "run" / "parts.json").read_text())
         return parts
 
+    def stop_all_except(self, *names: str) -> None:
+        """Stop all parts except `names` at once, and wait until they have stopped."""
+        others = self.list_parts().keys() - {*names}
+        for name in others:
+            (self.var_dir / "run" / "stopped" / name).touch()
+        deadline = time.monotonic() + 60
+        while running := [name for name in others if self.list_parts()[name]["state"] != "stopped"]:
+            assert time.monotonic() < deadline, f"these parts have not stopped: {', '.join(running)}"
+            time.sleep(0.1)
+
     def part_stop(self, name: str) -> None:
         """Stop a part and wait until it has stopped."""
         self._part("stop", name)
