@@ -22,9 +22,13 @@ NOT_TRUNCATED = {
     "audit_staffaction": "staffaction_not_truncated",
     "relay_intervention": "intervention_not_truncated",
 }
-# Cheap tests run first, then tests that kill services of the shared shop. Last are the groups with own shops, the
-# longest group first: the process that is done first runs the next one.
+# Cheap tests run first, then tests that kill services of the shared shop. Last are the tests with own shops.
 ORDER = ["relay", "flows", "browser", "faults", "embedded"]
+#: The groups of `make test` that take longest, in the order in which they begin.
+LONGEST = [
+    *("whole shop", "whole shop of pages", "test_three_brokers", "parts faults", "parts relay"),
+    *("test_secure_shop", "parts control", "test_new_secret_key"),
+]
 # Folders whose modules start shops of their own, except tests that use `running_shop` or `parts`.
 OWN_SHOPS = {"embedded", "faults", "runbooks"}
 #: Folders whose tests of a whole shop are mainly about its pages.
@@ -77,9 +81,9 @@ def find_group(item: pytest.Item) -> str:
 
 
 def rank_group(item: pytest.Item) -> int:
-    """Return the place of a test's group: groups with long waits begin first, and groups with parts fill the time."""
+    """Return the place of a test's group: the longest groups begin first, and the others fill the remaining time."""
     group = find_group(item)
-    return 0 if group.startswith("whole shop") else 1 if not group.startswith("parts ") else 2
+    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
