@@ -1,7 +1,6 @@
 """A malformed message in the shop's topics parks its key with a reason and stops no other key."""
 
 import json
-import time
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -9,7 +8,9 @@ import pytest
 from kafka import KafkaProducer
 
 from relay.process.connection import read_connection
+from shop.embedded.processes import wait_until
 from tests.client import Customer, make_order
+from tests.faults.counting import connect
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
 
@@ -33,16 +34,10 @@ def send_raw(shop: RunningShop, key: bytes | None, value: bytes, headers: Header
 
 def wait_for_parked(shop: RunningShop, key: str, reason: str) -> None:
     """Wait until each consumer of the topic has parked `key`, with a reason that contains `reason`."""
-    code = (
-        "from relay.models import ParkedKey; import json; "
-        f"print(json.dumps(list(ParkedKey.objects.filter(key={key!r}).exclude(parked_at=None)"
-        ".values_list('consumer', 'reason'))))"
-    )
-    deadline = time.monotonic() + 20
-    parked: dict[str, str] = {}
-    while len(parked) < len(CONSUMERS) and time.monotonic() < deadline:
-        parked = dict(json.loads(shop.manage("shell", "--no-imports", "-c", code).stdout))
-        time.sleep(0.2)
+    query = "select consumer, reason from relay_cursor where key = %s and parked_at is not null"
+    with connect(shop) as database:
+        wait_until(lambda: len(database.execute(query, [key]).fetchall()) >= len(CONSUMERS), seconds=20)
+        parked: dict[str, str] = dict(database.execute(query, [key]).fetchall())
     assert sorted(parked) == CONSUMERS
     assert all(reason in found for found in parked.values()), parked
 

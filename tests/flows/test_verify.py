@@ -17,9 +17,9 @@ from tests.running_shop import RunningShop
 Connection = psycopg.Connection[Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def order(running_shop: RunningShop) -> dict[str, Any]:
-    """Return a confirmed order in a shop without differences."""
+    """Return a confirmed order in a shop without differences. Each test removes the error that it has created."""
     customer = Customer(running_shop.base_url)
     placed = customer.place(make_order((find_sku(running_shop), 2)))
     confirmed: dict[str, Any] = customer.wait_for(placed, "confirmed")
