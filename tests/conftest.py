@@ -1,5 +1,6 @@
 """Fixtures for all tests. One running shop serves all tests; its PostgreSQL also contains Django's test database."""
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 from functools import cache
@@ -62,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=rank_group)
         for item in items:
             item._id = item.id.parse(f"{item.nodeid}@{find_group(item)}")
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the collected tests from garbage collection, here and in the processes that tests fork."""
+    gc.collect()
+    gc.freeze()
 
 
 def find_group(item: pytest.Item) -> str:

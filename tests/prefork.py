@@ -7,6 +7,7 @@ read no settings; the child reads the settings.
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -94,6 +95,7 @@ def serve() -> None:
         assert not settings.configured, "a library has read the settings"
     else:
         django.setup()
+    gc.freeze()  # the children do not look at these objects
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
