@@ -15,13 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.plugin import choose_port
+
 
 @pytest.fixture(scope="module")
 def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start localstripe and yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = choose_port(7500)  # not a port that the system gives to connections of other processes
     folder: Path = tmp_path_factory.mktemp("localstripe")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
