@@ -3,6 +3,7 @@
 `list_commands` lists the Python processes. docker-compose.yml contains the same commands, and a test compares the two.
 """
 
+import gc
 import multiprocessing
 import resource
 import signal
@@ -219,7 +220,10 @@ def run_command(command: str) -> None:
 
 
 def import_programs() -> None:
-    """Import the modules that the Python processes need, so that each process inherits them by the fork."""
+    """Import the modules that the Python processes need, so that each process inherits them by the fork.
+
+    The garbage collectors of the processes skip these objects and do not copy their pages.
+    """
     from django.urls import get_resolver
 
     from relay.consumer.registry import all_consumers
@@ -229,3 +233,5 @@ def import_programs() -> None:
     with suppress(ImportError):  # the consumer's own process reports the error
         all_consumers()
     get_resolver().url_patterns  # noqa: B018 - a cached property
+    gc.collect()
+    gc.freeze()
