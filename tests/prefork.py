@@ -20,6 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 #: Libraries of the shop that can be imported before the settings.
 _LIBRARIES = (
@@ -63,6 +65,10 @@ class Prefork:
             answer = self._process.stdout.readline()
             assert answer, "the preloaded process has ended unexpectedly"
             return subprocess.CompletedProcess(arguments, json.loads(answer), output.read(), errors.read())
+
+    def find_children(self) -> list[psutil.Process]:
+        """Return the process of the current command, or nothing if no command runs."""
+        return psutil.Process(self._process.pid).children()
 
     def close(self) -> None:
         """End the process."""

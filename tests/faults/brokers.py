@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -16,7 +15,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.plugin import choose_port
-from tests.running_shop import BASE_DIR, RunningShop
+from tests.prefork import Prefork
+from tests.running_shop import RunningShop
 
 BROKERS = ["kafka-1", "kafka-2", "kafka-3"]
 TOPIC = "shop.orders"
@@ -113,15 +113,49 @@ class Cluster:
             self.wait_until_in_sync()
 
 
+class Member:
+    """A process of `command` that is killed and restarted. It is forked from a process that has loaded Django."""
+
+    def __init__(self, shop: RunningShop, command: str) -> None:
+        self._shop = shop
+        self._command = command
+        self._prefork = Prefork(shop.environment)
+        self._executor = ThreadPoolExecutor(1)
+        self.start()
+
+    def start(self) -> None:
+        """Start the process."""
+        self._ended = self._executor.submit(self._run)
+
+    def send(self, signum: signal.Signals) -> None:
+        """Send `signum` to the process."""
+        wait_until(lambda: bool(self._prefork.find_children()), f"{self._command} runs", 20)
+        self._prefork.find_children()[0].send_signal(signum)
+
+    def wait(self) -> None:
+        """Wait until the process has ended."""
+        self._ended.result(20)
+
+    def close(self) -> None:
+        """Wait until the process has ended, and end the process that has loaded Django."""
+        self.wait()
+        self._prefork.close()
+        self._executor.shutdown()
+
+    def _run(self) -> None:
+        result = self._prefork.run(self._command, timeout=1200)
+        with self._shop.screen.open("a") as screen:
+            screen.write(result.stdout + result.stderr)
+
+
 class Crowd:
     """Processes of `commands`. One of them is killed and restarted about every `every_seconds`."""
 
     def __init__(self, shop: RunningShop, commands: list[str], random: Random, *, every_seconds: float) -> None:
         self.kills = 0
-        self._shop = shop
         self._random = random
         self._every = every_seconds
-        self._processes = [(command, self._start(command)) for command in commands]
+        self._members = [Member(shop, command) for command in commands]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._kill_and_restart)
 
@@ -132,28 +166,15 @@ class Crowd:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
-        running = [process for _, process in self._processes]
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait(20)
+        for member in self._members:
+            member.send(signal.SIGTERM)
+        for member in self._members:
+            member.close()
 
     def _kill_and_restart(self) -> None:
         while not self._stopping.wait(self._random.uniform(0.5, 1.5) * self._every):
-            index = self._random.randrange(len(self._processes))
-            command, process = self._processes[index]
-            process.kill()
-            process.wait()
+            member = self._random.choice(self._members)
+            member.send(signal.SIGKILL)
+            member.wait()
             self.kills += 1
-            self._processes[index] = (command, self._start(command))
-
-    def _start(self, command: str) -> subprocess.Popen[bytes]:
-        with self._shop.screen.open("ab") as screen:
-            return subprocess.Popen(
-                [sys.executable, "manage.py", command],
-                cwd=BASE_DIR,
-                env=self._shop.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=screen,
-                stderr=subprocess.STDOUT,
-            )
+            member.start()
