@@ -21,6 +21,7 @@ from analytics.models.kinds import ACTIVITIES, MILESTONES, Kind
 from analytics.models.orders import OrderFact, OrderLineFact
 from analytics.models.pairs import ProductPair
 from analytics.models.stock import SoldOut
+from analytics.models.sums import DurationDay, MinuteDay, OrderDay, ProductDay
 from analytics.models.visits import Activity, Session, SessionDay, Touched
 
 __all__ = [
@@ -30,13 +31,17 @@ __all__ = [
     "ArchivedDay",
     "Arrival",
     "DaySeal",
+    "DurationDay",
     "FlinkJob",
     "GenerationChoice",
     "Kind",
     "LoadedHistory",
     "Minute",
+    "MinuteDay",
+    "OrderDay",
     "OrderFact",
     "OrderLineFact",
+    "ProductDay",
     "ProductHour",
     "ProductPair",
     "Session",
