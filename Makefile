@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH ?= whole checkout pages hot_product relay latency relays publish consumer healing streams control growth backlog outages predictions payments verify
+BENCH ?= whole checkout pages hot_product relay latency relays publish consumer healing streams control growth backlog outages predictions payments verify facts sales rebuild
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes
 
 .PHONY: help up reset test test-secure test-long simulate faults bench lab check package requirements

@@ -16,6 +16,10 @@ from django.db.backends.utils import CursorWrapper
 TABLES = {
     "order_fact": "analytics_orderfact",
     "order_line_fact": "analytics_orderlinefact",
+    "order_day": "analytics_orderday",
+    "duration_day": "analytics_durationday",
+    "minute_day": "analytics_minuteday",
+    "product_day": "analytics_productday",
     "activity": "analytics_activity",
     "minute": "analytics_minute",
     "product_hour": "analytics_producthour",
@@ -26,6 +30,8 @@ TABLES = {
     "day_seal": "analytics_dayseal",
     "touched": "analytics_touched",
 }
+#: Tables with sums of finished days. `analytics.sums` stores them.
+SUM_TABLES = ("order_day", "duration_day", "minute_day", "product_day")
 #: Tables with a partition per day, and the column that decides.
 BY_DAY = {"activity": "at", "session": "day"}
 #: The names of the cursors: of the consumer, which writes the current generation, and of the other generation.
@@ -45,10 +51,14 @@ select ({_CURRENT}), set_config('enable_seqscan', 'on', true), set_config('work_
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The name of the cursors, and the schema with the tables."""
+    """The name of the cursors, and the schema with the tables.
+
+    `home` is the schema with the partitions of BY_DAY, if these tables are views in `schema`.
+    """
 
     consumer: str
     schema: str
+    home: str = ""
 
 
 #: The generation that migrations create, in the schema whose tables migrations change.
@@ -57,7 +67,7 @@ FIRST = Generation(CONSUMER, SCHEMAS[0])
 FLINK = Generation("analytics_flink", "analytics_flink")
 FLINK_TABLES = (
     *("order_fact", "order_line_fact", "activity", "minute", "product_hour", "session", "session_day", "sold_out"),
-    "touched",
+    *(*SUM_TABLES, "touched"),
 )
 
 

@@ -98,14 +98,13 @@ def compute_sessions(generation: Generation | None = None) -> int:
 
     Returns 0 at once while another process computes.
     """
-    schema = (generation or current()).schema
-    computed = 0
-    while chunk := _compute_chunk(schema):
+    chosen, computed = generation or current(), 0
+    while chunk := _compute_chunk(chosen.schema, chosen.home or chosen.schema):
         computed += chunk
     return computed
 
 
-def _compute_chunk(schema: str) -> int:
+def _compute_chunk(schema: str, home: str) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         if not _take_lock(cursor, schema):
             return 0
@@ -113,7 +112,7 @@ def _compute_chunk(schema: str) -> int:
         taken = cursor.fetchall()
         if taken:
             pairs = split_columns(("visitors", "days"), sorted(set(taken)))
-            prepare_days(cursor, schema, "analytics_session", {day for _, day in taken})
+            prepare_days(cursor, home, "analytics_session", {day for _, day in taken})
             # Each statement sees the activities that were committed before it began.
             cursor.execute(_DELETE.format(schema=schema), pairs | {"oldest": str(find_oldest_day())})
             cursor.execute(_WRITE.format(schema=schema), pairs)

@@ -8,6 +8,7 @@ from analytics.rebuild.choice import drop_former
 from analytics.retention import drop_old_days
 from analytics.seal import seal_days
 from analytics.sessions import compute_sessions, sum_days
+from analytics.sums import sum_past_days
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -20,9 +21,10 @@ def compute_touched_sessions() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def seal_complete_days() -> None:
-    """Store the checksums of past days that are complete, and the sums of the visits of past days."""
+    """Store the checksums of past days that are complete, and the sums of past days."""
     seal_days()
     sum_days()
+    sum_past_days()
     if tables.are_in_use():
         sum_days(FLINK)
 

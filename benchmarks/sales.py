@@ -77,15 +77,18 @@ def fill(orders: int) -> None:
 
     from analytics.facts.days import prepare_days
     from analytics.sessions import sum_days
+    from analytics.sums import sum_past_days
 
     days = [timezone.now() - timedelta(days=day) for day in range(-1, 32)]
     with transaction.atomic(), connection.cursor() as cursor:
         prepare_days(cursor, "public", "analytics_session", days)
         prepare_days(cursor, "public", "analytics_activity", days)
     with connection.cursor() as cursor:
+        cursor.execute("set statement_timeout = '10min'")
         for statement in _FILL.split(";\n")[:-1]:
             cursor.execute(statement, {"orders": orders} if "%(orders)s" in statement else None)
     sum_days()  # as the hourly task does
+    sum_past_days()
     with connection.cursor() as cursor:
         cursor.execute("vacuum analyze")
 

@@ -80,11 +80,16 @@ class WholeShop:
 
         :raises AssertionError: the command failed.
         """
-        command = [self._python, "manage.py", *arguments]
-        done = subprocess.run(
-            command, cwd=self._tree, env=self._environment, capture_output=True, text=True, timeout=900, check=False
+        process = self.begin(*arguments)
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, f"manage.py {' '.join(arguments)}: {output}"
+
+    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start `manage.py` with `arguments` in the checkout, without waiting for its end."""
+        command, pipe = [self._python, "manage.py", *arguments], subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=self._tree, env=self._environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
         )
-        assert done.returncode == 0, f"manage.py {' '.join(arguments)}: {done.stdout}{done.stderr}"
 
     def read_number(self, statement: str, values: Any = ()) -> float:
         """Return the single value that `statement` returns."""

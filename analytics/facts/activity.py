@@ -27,4 +27,4 @@ def _list_values(rows: Rows) -> dict[str, str]:
 
 
 #: The activities of visitors, whose days must have a partition.
-ACTIVITIES = Part(_WRITE, _list_values)
+ACTIVITIES = Part(_WRITE, _list_values, "")

@@ -11,10 +11,13 @@ class Part(NamedTuple):
     """The common table expressions that write some tables of `{schema}`, and the function that returns their values.
 
     The function returns an empty dict if a batch has nothing for these tables. The names of all parts differ.
+
+    `times` selects a time of each changed row, of which the day matters; empty if no sums depend on these tables.
     """
 
     expressions: str
     list_values: Callable[[Rows], dict[str, str]]
+    times: str
 
 
 def split_columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, str]:

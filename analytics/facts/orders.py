@@ -39,7 +39,8 @@ order_written as (
             as placed (order_id, currency, discount, shipping, tax, total, units, nth_order, first_order_month,
                        first_this_month, channel)) happened
     group by order_id order by order_id
-    on conflict (order_id) do update set {", ".join(_MERGED)}, refunded = f.refunded + excluded.refunded)
+    on conflict (order_id) do update set {", ".join(_MERGED)}, refunded = f.refunded + excluded.refunded
+    returning placed_at)
 """  # noqa: S608 - our own names
 _STEP = ("step_order", "step_kind", "step_at", "step_reason", "step_amount")
 _PLACED = (
@@ -55,4 +56,4 @@ def _list_values(rows: Rows) -> dict[str, str]:
 
 
 #: The steps of orders, and what OrderPlaced says about them.
-ORDERS = Part(_WRITE, _list_values)
+ORDERS = Part(_WRITE, _list_values, "select placed_at from order_written")

@@ -51,7 +51,8 @@ hour_written as (
     select hour, sku, currency, {", ".join(f"sum({name})" for name in _ADDED)} from added
     group by hour, sku, currency order by hour, sku, currency
     on conflict (hour, sku, currency) do update set
-        {", ".join(f"{name} = f.{name} + excluded.{name}" for name in _ADDED)})
+        {", ".join(f"{name} = f.{name} + excluded.{name}" for name in _ADDED)}
+    returning hour)
 """  # noqa: S608 - our own names
 _WRITE_MINUTES = """
 counted as materialized (
@@ -88,6 +89,6 @@ def _list_minutes(rows: Rows) -> dict[str, str]:
 
 
 #: The lines of orders and the shortages, and the counts of both and of views by hour and SKU.
-PRODUCTS = Part(_WRITE_PRODUCTS, _list_products)
+PRODUCTS = Part(_WRITE_PRODUCTS, _list_products, "select hour from hour_written")
 #: The counts by minute and kind, and by minute and minute of arrival. Every event has them.
-MINUTES = Part(_WRITE_MINUTES, _list_minutes)
+MINUTES = Part(_WRITE_MINUTES, _list_minutes, "select minute from counted")

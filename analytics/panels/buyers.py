@@ -36,8 +36,7 @@ def read_buyers(period: Period, complete: Completeness) -> list[Row]:
     """Return orders and amounts of new and returning buyers by currency."""
     groups = defaultdict[tuple[str, str], list[Row]](list)
     for row in read_placed(period):
-        buyer = "unknown" if row["is_unknown"] else "new" if row["is_first"] else "returning"
-        groups[row["currency"] or "", buyer].append(row)
+        groups[row["currency"], row["buyer"]].append(row)
     return [
         {"buyer": buyer, "currency": currency, "orders": add_up(rows, "placed"), "amount": add_amounts(rows)}
         for (currency, buyer), rows in sorted(groups.items(), key=lambda item: item[0])

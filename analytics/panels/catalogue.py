@@ -86,8 +86,9 @@ PANELS = {
             "durations",
             "Time to confirm, pay and ship",
             "Seconds from the order to each step, for the orders placed in the period that have reached it. Half of"
-            " them took at most p50; 95 and 99 of 100 took at most p95 and p99. Waiting: orders that have not reached"
-            " the step and are not cancelled; they are not part of the percentiles.",
+            " them took at most p50; 95 and 99 of 100 took at most p95 and p99. Values are rounded to three digits, and"
+            " below ten seconds to hundredths. Waiting: orders that have not reached the step and are not cancelled;"
+            " they are not part of the percentiles.",
             {
                 **{"step": "Step", "orders": "Orders", "p50": "p50", "p95": "p95", "p99": "p99"},
                 **{"waiting": "Waiting"},

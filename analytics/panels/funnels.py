@@ -2,18 +2,12 @@
 
 from analytics.completeness import Completeness
 from analytics.panels.period import Period
-from analytics.panels.placed import read_placed
-from analytics.panels.reading import Row, add_up, fetch
+from analytics.panels.placed import find_percentile, read_placed
+from analytics.panels.placed import read_durations as read_seconds
+from analytics.panels.reading import Row, add_up
 from analytics.panels.visits import read_sums
+from analytics.sums import STEPS
 
-_STEPS = ("confirmed", "captured", "shipped")
-_DURATIONS = ", ".join(
-    f"count({step}_at) as {step}_orders, count(*) filter (where {step}_at is null and cancelled_at is null)"
-    f" as {step}_waiting, percentile_cont(array[0.5, 0.95, 0.99]) within group"
-    f" (order by date_part('epoch', {step}_at - placed_at)) as {step}_percentiles"
-    for step in _STEPS
-)
-_DURATIONS = f"select {_DURATIONS} from analytics_orderfact where placed_at >= %(begin)s and placed_at < %(end)s"  # noqa: S608
 VISIT_STEPS = {
     **{"visited": "Visits", "viewed": "Viewed a product", "cart": "Filled the cart"},
     **{"checkout": "Opened the checkout", "ordered": "Ordered"},
@@ -60,9 +54,9 @@ def read_orders(period: Period, complete: Completeness) -> list[Row]:
 
 def read_durations(period: Period, complete: Completeness) -> list[Row]:
     """Return percentiles of the seconds from the order to each step, and the orders that still wait."""
-    found, rows = fetch(_DURATIONS, period.as_values())[0], []
-    for step in _STEPS:
-        p50, p95, p99 = found[f"{step}_percentiles"] or (None, None, None)
-        row = {"step": step, "orders": found[f"{step}_orders"], "p50": p50, "p95": p95, "p99": p99}
-        rows.append({**row, "waiting": found[f"{step}_waiting"]})
+    placed, durations, rows = read_placed(period), read_seconds(period), list[Row]()
+    for step in STEPS:
+        p50, p95, p99 = (find_percentile(durations[step], share) for share in (0.5, 0.95, 0.99))
+        row = {"step": step, "orders": durations[step].total(), "p50": p50, "p95": p95, "p99": p99}
+        rows.append({**row, "waiting": add_up(placed, f"{step}_waiting")})
     return rows

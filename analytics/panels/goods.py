@@ -1,27 +1,28 @@
 """Products: the most sold ones, the rising ones, and those that were sold out."""
 
+from collections import Counter, defaultdict
+from typing import Any
+
 from analytics.completeness import Completeness
+from analytics.panels.days import STRETCHES, read_rows
 from analytics.panels.pace import read_first
 from analytics.panels.period import Period
-from analytics.panels.reading import Row, fetch, remember
+from analytics.panels.reading import Row, fetch
 
 #: Products of a list.
 MOST = 12
-#: Seconds in which both lists of a page share what was read.
-KEPT = 2
 #: A rising product has sold at least this number of pieces.
 FEWEST_RISING = 5
-_SOLD = """
-select sku, currency, sum(ordered_units) filter (where hour >= %(begin)s)::bigint as units,
-       sum(ordered_amount) filter (where hour >= %(begin)s)::bigint as amount,
-       coalesce(sum(ordered_units) filter (where hour < %(begin)s), 0)::bigint as units_before
-from analytics_producthour where hour >= %(before)s and hour < %(end)s and currency <> ''
-group by 1, 2
+_STORED = """
+select sku, currency, day >= %(now)s as is_now, sum(views)::bigint as views, sum(units)::bigint as units,
+       sum(amount)::bigint as amount
+from analytics_productday where day = any(%(days)s) group by 1, 2, 3
 """
-_VIEWS = """
-select sku, sum(views)::bigint as views from analytics_producthour
-where hour >= %(begin)s and hour < %(end)s and currency = '' group by 1
-"""
+_READ = f"""
+select sku, currency, hour >= %(now)s as is_now, sum(views)::bigint as views, sum(ordered_units)::bigint as units,
+       sum(ordered_amount)::bigint as amount
+from {STRETCHES.format(table="analytics_producthour", at="hour")} group by 1, 2, 3
+"""  # noqa: S608 - our own names
 _STOCKOUTS = """
 select s.sku, s.began_at, s.ended_at, v.views, l.currency, l.missing, l.lost
 from analytics_soldout s
@@ -41,22 +42,24 @@ order by s.began_at desc, s.sku, l.currency limit 200
 
 
 def _read_sold(period: Period) -> list[Row]:
-    """Return the pieces and amounts by product, read once for both lists of a page."""
-    return remember(("sold", period.begin, period.end), KEPT, lambda: _read(period))
-
-
-def _read(period: Period) -> list[Row]:
     """Return the pieces and amounts by product. Hours are whole, so the first hour may begin before the period."""
     begin = period.begin.replace(minute=0, second=0, microsecond=0)
-    values = {"begin": begin, "end": period.end, "before": begin - (period.end - begin)}
-    views = {row["sku"]: row["views"] for row in fetch(_VIEWS, values)}
-    first = read_first()
-    is_known = first is not None and first <= values["before"]  # otherwise nobody knows what was sold before
-    rows = [row for row in fetch(_SOLD, values) if row["units"]]
-    for row in rows:
-        row["views"] = views.get(row["sku"], 0)
-        row["units_before"] = row["units_before"] if is_known else None
-        row["change"] = row["units"] / row["units_before"] - 1 if row["units_before"] else None
+    both, first = Period(period.span, begin - (period.end - begin), period.end, period.bucket), read_first()
+    is_known = first is not None and first <= both.begin  # otherwise nobody knows what was sold before
+    views, now, before = Counter[str](), defaultdict[Any, Counter[str]](Counter), Counter[Any]()
+    for row in read_rows("sold", both, _STORED, _READ, now=begin):
+        key = row["sku"], row["currency"]
+        if not row["is_now"]:
+            before[key] += row["units"]
+        elif not row["currency"]:
+            views[row["sku"]] += row["views"]
+        elif row["units"]:
+            now[key].update(units=row["units"], amount=row["amount"])
+    rows = []
+    for (sku, currency), sums in now.items():
+        units_before = before[sku, currency] if is_known else None
+        found: Row = {"sku": sku, "currency": currency, **sums, "views": views[sku], "units_before": units_before}
+        rows.append({**found, "change": sums["units"] / units_before - 1 if units_before else None})
     return rows
 
 

@@ -4,17 +4,10 @@ from collections import Counter, defaultdict
 
 from analytics.completeness import Completeness
 from analytics.models import Kind
+from analytics.panels.pace import read_counts
 from analytics.panels.period import Period
 from analytics.panels.placed import add_amounts, read_placed
-from analytics.panels.reading import Row, add_up, fetch
-
-_REFUNDS = """
-select currency, coalesce(sum(count) filter (where kind = %(refunded)s), 0)::bigint as refunds,
-       coalesce(sum(amount) filter (where kind = %(refunded)s), 0)::bigint as refunded,
-       coalesce(sum(amount) filter (where kind = %(captured)s), 0)::bigint as captured
-from analytics_minute where kind = any(%(kinds)s) and minute >= %(begin)s and minute < %(end)s
-group by currency order by currency
-"""
+from analytics.panels.reading import Row, add_up
 
 
 def read_declines(period: Period, complete: Completeness) -> list[Row]:
@@ -22,8 +15,8 @@ def read_declines(period: Period, complete: Completeness) -> list[Row]:
     placed = read_placed(period)
     orders, decided = Counter[str](), add_up(placed, "decided")
     for row in placed:
-        if row["is_declined"]:
-            orders[_name(row["decline_reason"])] += row["placed"]
+        if row["decline"]:
+            orders[row["decline"]] += row["placed"]
     found = sorted(orders.items(), key=lambda item: (-item[1], item[0]))
     return [{"reason": reason, "orders": count, "share": count / decided} for reason, count in found]
 
@@ -32,8 +25,8 @@ def read_cancellations(period: Period, complete: Completeness) -> list[Row]:
     """Return the cancelled orders by reason and currency."""
     groups = defaultdict[tuple[str, str], list[Row]](list)
     for row in read_placed(period):
-        if row["is_cancelled"]:
-            groups[_name(row["reason"]), row["currency"] or ""].append(row)
+        if row["cancellation"]:
+            groups[row["cancellation"], row["currency"]].append(row)
     found = [
         {"reason": reason, "currency": currency, "orders": add_up(rows, "placed"), "amount": add_amounts(rows)}
         for (reason, currency), rows in groups.items()
@@ -41,12 +34,16 @@ def read_cancellations(period: Period, complete: Completeness) -> list[Row]:
     return sorted(found, key=lambda row: (-row["orders"], row["reason"], row["currency"]))
 
 
-def _name(reason: str | None) -> str:
-    return "unknown" if reason is None else reason
-
-
 def read_refunds(period: Period, complete: Completeness) -> list[Row]:
     """Return the refunds by currency, next to the captured amounts of the same time."""
-    kinds = {"refunded": Kind.REFUNDED.value, "captured": Kind.CAPTURED.value}
-    rows = fetch(_REFUNDS, {**period.as_values(), **kinds, "kinds": list(kinds.values())})
-    return [{**row, "share": row["refunded"] / row["captured"] if row["captured"] else None} for row in rows]
+    found: dict[str, Row] = {}
+    for row in sorted(read_counts(period), key=lambda one: one["currency"]):
+        if row["kind"] != Kind.PLACED:
+            sums = found.setdefault(
+                row["currency"], {"currency": row["currency"], "refunds": 0, "refunded": 0, "captured": 0}
+            )
+            sums[row["kind"]] += row["amount"]
+            sums["refunds"] += row["count"] if row["kind"] == Kind.REFUNDED else 0
+    return [
+        {**sums, "share": sums["refunded"] / sums["captured"] if sums["captured"] else None} for sums in found.values()
+    ]

@@ -5,19 +5,22 @@ from datetime import datetime, timedelta
 
 from analytics.completeness import Completeness
 from analytics.models import Kind
+from analytics.panels.days import STRETCHES, read_rows
 from analytics.panels.period import WEEK, Period
 from analytics.panels.reading import Row, add_up, fetch
 from analytics.panels.visits import read_sums
 
-_BUCKETS = """
-select date_bin(%(bucket)s, minute, %(begin)s) as begin, currency, sum(count)::bigint as count,
+#: Kinds whose counts panels show.
+KINDS = [Kind.PLACED.value, Kind.CAPTURED.value, Kind.REFUNDED.value]
+_STORED = """
+select day::timestamp at time zone 'UTC' as begin, kind, currency, count, amount
+from analytics_minuteday where day = any(%(days)s) and kind = any(%(kinds)s)
+"""
+_READ = f"""
+select date_bin(%(bucket)s, minute, %(begin)s) as begin, kind, currency, sum(count)::bigint as count,
        sum(amount)::bigint as amount
-from analytics_minute where kind = %(kind)s and minute >= %(begin)s and minute < %(end)s group by 1, 2
-"""
-_SUMS = """
-select kind, currency, sum(count)::bigint as count, sum(amount)::bigint as amount from analytics_minute
-where kind = any(%(kinds)s) and minute >= %(begin)s and minute < %(end)s group by 1, 2
-"""
+from {STRETCHES.format(table="analytics_minute", at="minute")} and kind = any(%(kinds)s) group by 1, 2, 3
+"""  # noqa: S608 - our own names
 _NOW = "select count(distinct visitor) as visitors from analytics_activity where at >= %(since)s and at <= %(now)s"
 _FIRST = "select min(minute) as first from analytics_minute"
 _ARRIVED = """
@@ -34,10 +37,16 @@ def read_first() -> datetime | None:
     return first
 
 
-def read_counts(period: Period, kind: Kind) -> dict[tuple[datetime, str], tuple[int, int]]:
-    """Return the count and the amount of `kind` by bucket and currency."""
-    found = fetch(_BUCKETS, {**period.as_values(), "kind": kind.value})
-    return {(row["begin"], row["currency"]): (row["count"], row["amount"]) for row in found}
+def read_counts(period: Period) -> list[Row]:
+    """Return the count and the amount of each of KINDS by bucket and currency, read once for three panels."""
+    values = {"kinds": KINDS, "bucket": period.bucket, "begin": period.begin}
+    return read_rows("counts", period, _STORED, _READ, **values)
+
+
+def count_placed(period: Period) -> dict[tuple[datetime, str], tuple[int, int]]:
+    """Return the count and the amount of placed orders by bucket and currency."""
+    rows = (row for row in read_counts(period) if row["kind"] == Kind.PLACED)
+    return {(row["begin"], row["currency"]): (row["count"], row["amount"]) for row in rows}
 
 
 def read_pace(period: Period, complete: Completeness) -> list[Row]:
@@ -48,7 +57,7 @@ def read_pace(period: Period, complete: Completeness) -> list[Row]:
     """
     shift = WEEK if period.span != "month" else 4 * WEEK
     before = Period(period.span, period.begin - shift, period.end - shift, period.bucket)
-    now, then = read_counts(period, Kind.PLACED), read_counts(before, Kind.PLACED)
+    now, then = count_placed(period), count_placed(before)
     first, rows = read_first(), list[Row]()
     for currency in sorted({key[1] for key in now} | {key[1] for key in then}):
         for begin in period.list_buckets():
@@ -82,14 +91,13 @@ def read_headline(period: Period, complete: Completeness) -> list[Row]:
 
 def read_figures(period: Period, until: datetime) -> dict[tuple[str, str], float | None]:
     """Return the headline figures of one period by name and currency."""
-    kinds = [Kind.PLACED.value, Kind.CAPTURED.value, Kind.REFUNDED.value]
-    sums: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-    for row in fetch(_SUMS, {**period.as_values(), "kinds": kinds}):
-        sums[row["currency"]][row["kind"]] = (row["count"], row["amount"])
+    sums: dict[str, dict[str, tuple[int, int]]] = defaultdict(lambda: dict.fromkeys(KINDS, (0, 0)))
+    for row in read_counts(period):
+        count, amount = sums[row["currency"]][row["kind"]]
+        sums[row["currency"]][row["kind"]] = (count + row["count"], amount + row["amount"])
     figures: dict[tuple[str, str], float | None] = {("orders", ""): None}
     for currency, by_kind in sums.items():
-        count, gross = by_kind.get(Kind.PLACED.value, (0, 0))
-        captured, refunded = (by_kind.get(kind.value, (0, 0))[1] for kind in (Kind.CAPTURED, Kind.REFUNDED))
+        (count, gross), (_, captured), (_, refunded) = (by_kind[kind] for kind in KINDS)
         figures["orders", ""] = (figures["orders", ""] or 0) + count
         figures["gross", currency] = gross
         figures["net", currency] = captured - refunded

@@ -1,21 +1,19 @@
-"""The tables of the second process of a rebuild. They are added to the other generation at the end.
+"""The counts of the second process of a rebuild. They are added to the other generation at the end.
 
 Two processes that add to the same minutes and hours would wait for each other in every transaction. The second process
-therefore writes counts, activity and visits to tables of its own. Tables with a row per order or SKU are views of the
-tables of the other generation: the processes have different keys, so they never write the same row.
+therefore counts in tables of its own. Tables with a row per order, SKU, activity or visit are views of the tables of
+the other generation: the processes have different keys, so they never write the same row.
 """
 # ruff: noqa: S608 - our own names
-
-from datetime import date, datetime
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from analytics.facts.days import name_partition, prepare_days
-from analytics.generation import BY_DAY, TABLES, list_partitions
+from analytics.generation import TABLES
 
 SCHEMA = "analytics_aside"
-_VIEWS = ("order_fact", "order_line_fact", "sold_out", "day_seal")
+#: The tables that the second process has for itself; all others are views.
+_TABLES = ("minute", "product_hour", "arrival", "touched")
 #: The keys of tables whose other columns are added.
 _COUNTS = {"minute": ("minute", "kind", "currency"), "product_hour": ("hour", "sku", "currency")}
 _COLUMNS = """
@@ -29,11 +27,10 @@ def create_aside(schema: str) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"create schema {SCHEMA}")
         for name, table in TABLES.items():
-            if name in _VIEWS:
+            if name in _TABLES:
+                cursor.execute(f"create table {SCHEMA}.{table} (like {schema}.{table} including all)")
+            else:
                 cursor.execute(f"create view {SCHEMA}.{table} as select * from {schema}.{table}")
-                continue
-            by_day = f"partition by range ({BY_DAY[name]})" if name in BY_DAY else ""
-            cursor.execute(f"create table {SCHEMA}.{table} (like {schema}.{table} including all) {by_day}")
 
 
 def exists() -> bool:
@@ -50,44 +47,18 @@ def drop_aside() -> None:
 
 
 def add_aside(schema: str) -> None:
-    """Add the rows of the tables to the generation in `schema`, and drop them. Do nothing if they do not exist.
-
-    Each day moves in a transaction, then all other rows in one. An interruption between transactions loses nothing.
-    """
+    """Add the rows of the tables to the generation in `schema`, and drop them. Do nothing if they do not exist."""
     if not exists():
         return
-    with connection.cursor() as cursor:
-        days = _list_days(cursor)
-    for name, day in days:
-        with transaction.atomic(), connection.cursor() as cursor:
-            _move_day(cursor, schema, name, day)
     with transaction.atomic(), connection.cursor() as cursor:
         # The second process of a killed rebuild may still run for a moment. It can't write after this lock.
-        names = ", ".join(f"{SCHEMA}.{table}" for name, table in TABLES.items() if name not in _VIEWS)
+        names = ", ".join(f"{SCHEMA}.{TABLES[name]}" for name in _TABLES)
         cursor.execute(f"set local statement_timeout = '10min'; lock table {names} in access exclusive mode")
-        for name, day in _list_days(cursor):
-            _move_day(cursor, schema, name, day)
         for name in _COUNTS:
             _add_counts(cursor, schema, name)
         touched = TABLES["touched"]
         cursor.execute(f"insert into {schema}.{touched} (visitor, day) select visitor, day from {SCHEMA}.{touched}")
         cursor.execute(f"drop schema {SCHEMA} cascade")
-
-
-def _list_days(cursor: CursorWrapper) -> list[tuple[str, date]]:
-    """Return the tables with partitions, each with its days."""
-    return [
-        (name, datetime.strptime(partition[-8:], "%Y%m%d").date())  # noqa: DTZ007 - a day has no time zone
-        for name in BY_DAY
-        for partition in list_partitions(cursor, SCHEMA, TABLES[name])
-    ]
-
-
-def _move_day(cursor: CursorWrapper, schema: str, name: str, day: date) -> None:
-    table, partition = TABLES[name], f"{SCHEMA}.{name_partition(TABLES[name], day)}"
-    cursor.execute(f"set local statement_timeout = '10min'; lock table {partition} in access exclusive mode")
-    prepare_days(cursor, schema, table, [day])
-    cursor.execute(f"insert into {schema}.{table} select * from {partition}; drop table {partition}")
 
 
 def _add_counts(cursor: CursorWrapper, schema: str, name: str) -> None:

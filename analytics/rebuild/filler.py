@@ -104,6 +104,7 @@ class Filler:
     def __init__(self, generation: Generation, *, half: int | None = None) -> None:
         self.generation = generation
         self.half = half
+        self._step = STEP if half is None else 2 * STEP  # of the events of each step, the other process applies a half
         self.consumer = declare_consumer(generation)
         self.consumer.breaker = FirstFailure(self.consumer)
         self._values: dict[str, Any] = {"consumer": CONSUMER, "next": generation.consumer, "half": half}
@@ -115,7 +116,7 @@ class Filler:
         at, seen, is_busy, events = start, read_position(), False, choice.events
         while at < seen:
             step_began = time.monotonic()
-            until = min(at + (BUSY_STEP if is_busy else STEP), seen)
+            until = min(at + (BUSY_STEP if is_busy else self._step), seen)
             done += self.apply_stretch(at, until)
             took, before, seen, at = time.monotonic() - step_began, seen, read_position(), until
             is_busy = (seen - before) / took >= BUSY_RATE

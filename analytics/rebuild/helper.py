@@ -103,8 +103,8 @@ def start_helper(processes: int) -> Iterator[Helper | None]:
 
 def walk(parent: int, *, with_visits: bool) -> None:
     """Apply the events of the second half of the keys, and compute their visits. End with the process `parent`."""
-    choice, filler = GenerationChoice.objects.get(), Filler(Generation(NEXT, SCHEMA), half=SECOND)
-    choice.events = 0
+    choice = GenerationChoice.objects.get()
+    filler, choice.events = Filler(Generation(NEXT, SCHEMA, home=choice.other), half=SECOND), 0
     for number, _ in enumerate(filler.walk(choice), start=1):
         if os.getppid() != parent:
             return

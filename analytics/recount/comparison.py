@@ -14,6 +14,7 @@ from analytics.facts.days import find_oldest_day
 from analytics.facts.rows import READERS
 from analytics.generation import TABLES, Generation, current
 from analytics.recount.expected import EVENTS, EXPECTED, LINES
+from analytics.sums import SUMS
 
 #: Differences that one table reports in detail.
 MOST = 20
@@ -27,6 +28,10 @@ KEYS = {
     "session": "day, visitor, began_at",
     "session_day": "day, currency",
     "sold_out": "sku, began_at",
+    "order_day": "day, currency, buyer, decline, cancellation",
+    "duration_day": "day, step, seconds",
+    "minute_day": "day, kind, currency",
+    "product_day": "day, sku, currency",
 }
 # Pruned events are in the tables and no longer in the outbox. An order or SKU with a pruned event is skipped. Counts
 # and activities before the oldest row of the outbox are skipped: an event occurs before its row is created. Activity
@@ -64,6 +69,7 @@ _SKIPPED = {
     # Some days have no sums, and days that were dropped have no sessions.
     "session_day": "day >= %(oldest)s::date and day in (select day from {schema}.analytics_sessionday)",
     "sold_out": "began_at >= %(since)s and not exists (select from recount_pruned p where p.key = x.sku)",
+    **dict.fromkeys(SUMS, "day in (select day from {schema}.analytics_minuteday)"),
 }
 
 

@@ -1,9 +1,11 @@
 """SQL that computes the tables from the rows of the outbox. It shares nothing with the handlers.
 
-The sums of days are computed from the sessions, which are compared themselves.
+The sums of days are computed from the tables that they sum up, which are compared themselves.
 """
 # ruff: noqa: S608 - our own names
 
+from analytics import sums
+from analytics.generation import TABLES
 from analytics.sessions import SUMS
 
 # The applied events of one consumer, with the fields that the tables need. `offset 0` parses each body once. Events
@@ -14,7 +16,7 @@ select split_part(o.type, '.', 1) as event, o.topic, o.key, o.sequence, o.event_
        b ->> 'currency' as currency, coalesce(b ->> 'total', b ->> 'amount')::bigint as amount,
        (b ->> 'units')::int as units, (b ->> 'quantity')::int as quantity, (b ->> 'available')::int as available,
        b ->> 'reason' as reason, b ->> 'sku' as sku, (b ->> 'visitor')::uuid as visitor,
-       (b ->> 'order_id')::uuid as order_id, case when o.type ~ '^(OrderPlaced|StockRejected)' then b end as body
+       (b ->> 'order_id')::uuid as order_id, case when b ?| '{lines,shortages}' then b end as body
 from relay_outbox o
 join relay_cursor c on c.consumer = %(consumer)s and c.topic = o.topic and c.key = o.key and c.last >= o.sequence
 cross join lateral (select o.body::jsonb as b offset 0) parsed
@@ -84,7 +86,7 @@ select event_id, at, visitor, kind, coalesce(sku, '') as sku,
 from recount_event join {_KINDS} using (event) where visitor is not null
 """
 _MINUTES = f"""
-select date_trunc('minute', at, 'UTC') as minute, kind, coalesce(currency, '') as currency, count(*) as count,
+select date_bin('1 minute', at, 'epoch') as minute, kind, coalesce(currency, '') as currency, count(*) as count,
        coalesce(sum(coalesce(pieces, units, quantity)), 0)::bigint as units,
        coalesce(sum(amount), 0)::bigint as amount
 from recount_event join {_KINDS} using (event)
@@ -93,7 +95,7 @@ left join (select order_id, 'OrderPlaced' as event, sum(quantity) as pieces from
 group by 1, 2, 3
 """
 _HOURS = """
-select date_trunc('hour', at, 'UTC') as hour, sku, currency,
+select date_bin('1 hour', at, 'epoch') as hour, sku, currency,
        sum(views)::bigint as views, sum(carts)::bigint as carts,
        sum(ordered)::bigint as ordered_units, sum(ordered * price)::bigint as ordered_amount,
        sum(confirmed)::bigint as confirmed_units, sum(confirmed * price)::bigint as confirmed_amount,
@@ -113,25 +115,21 @@ from (
     from recount_shortage s join recount_line l using (order_id, sku)) counted
 group by 1, 2, 3
 """
-# A session begins at an activity without another one in the 30 minutes before.
+# Each activity is a range of 30 minutes, and ranges that touch are one visit.
 _SESSIONS = """
 with activity as (
     select *, (at at time zone 'UTC')::date as day from recount_event where visitor is not null),
-moment as (select distinct day, visitor, at from activity),
-beginning as (
-    select * from (
-        select *, count(*) over (partition by day, visitor order by at
-                                 range between interval '30 minutes' preceding and current row) as near from moment) m
-    where near = 1),
 visit as (
-    select a.*, max(b.at) over (partition by a.day, a.visitor order by a.at) as began_at
-    from activity a left join beginning b on b.day = a.day and b.visitor = a.visitor and b.at = a.at),
+    select a.*, lower(span) as began_at
+    from activity a join (
+        select day, visitor, unnest(range_agg(tstzrange(at, at + interval '30 minutes', '[]'))) as span
+        from activity group by day, visitor) merged using (day, visitor)
+    where a.at <@ span),
 cart as (
     select day, visitor, began_at, sum(quantity)::int as units from (
-        select day, visitor, began_at, quantity,
-               row_number() over (partition by day, visitor, began_at, sku order by at desc, event_id desc) as nth
-        from visit where event = 'CartChanged') line
-    where nth = 1 group by 1, 2, 3),
+        select distinct on (day, visitor, began_at, sku) day, visitor, began_at, quantity
+        from visit where event = 'CartChanged' order by day, visitor, began_at, sku, at desc, event_id desc) line
+    group by 1, 2, 3),
 checkout as (
     select distinct on (day, visitor, began_at) day, visitor, began_at, amount, currency from visit
     where event = 'CheckoutStarted' order by day, visitor, began_at, at desc, event_id desc),
@@ -169,4 +167,12 @@ EXPECTED = {
         keys="day, currency", is_over="true", sessions="{schema}.analytics_session", chosen="true"
     ),
     "sold_out": _SOLD_OUT,
+    **{
+        name: one.compose(
+            f"({one.at} at time zone 'UTC')::date",
+            f"(select * from {{schema}}.{TABLES[one.table]} where ({one.at} at time zone 'UTC')::date in"
+            " (select day from {schema}.analytics_minuteday)) source",
+        )
+        for name, one in sums.SUMS.items()
+    },
 }

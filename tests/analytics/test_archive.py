@@ -11,14 +11,13 @@ import sys
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import duckdb
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -30,12 +29,12 @@ from analytics.facts.days import find_oldest_day
 from analytics.models import Activity, ArchivedDay
 from analytics.retention import drop_old_days
 from analytics.seal import seal_days
-from analytics.sessions import compute_sessions
 from relay import Event
 from relay.process import failpoint
 from shop.events import CartChanged, CheckoutCompleted, CheckoutStarted, ProductViewed
 from tests.analytics.conftest import add
-from tests.analytics.replicas import Replica, publish_all
+from tests.analytics.replicas import run_analytics as run
+from tests.analytics.replicas import take_part
 
 VISITORS = [uuid4(), uuid4()]
 ORDER = uuid4()
@@ -64,11 +63,9 @@ def visit(at: datetime, visitor: UUID, order: UUID) -> list[Event]:
     ]
 
 
-def take_part(*events: Event) -> None:
+def seal(*events: Event) -> None:
     """Publish `events`, let analytics apply them, and seal their days."""
-    publish_all(events)
-    Replica().deliver()
-    compute_sessions()
+    take_part(events)
     seal_days()
 
 
@@ -79,18 +76,12 @@ def ask(folder: Path, sql: str) -> list[Any]:
         return database.execute(sql.format(files=f"'{folder}/activity-*.parquet'")).fetchall()
 
 
-def run(*arguments: str) -> str:
-    out = StringIO()
-    call_command("analytics", *arguments, stdout=out)
-    return out.getvalue()
-
-
 @pytest.mark.django_db
 def test_a_day_is_in_a_file_without_visitors_and_orders_and_late_events_are_a_second_part(
     folder: Path, old: datetime, settings: Settings
 ) -> None:
     first = visit(old, VISITORS[0], ORDER)
-    take_part(*first, *visit(old, VISITORS[1], uuid4()), *visit(timezone.now(), uuid4(), ORDER))
+    seal(*first, *visit(old, VISITORS[1], uuid4()), *visit(timezone.now(), uuid4(), ORDER))
     stored = set(Activity.objects.filter(at__date=old.date()).values_list("event_id", "at", "kind", "sku", "quantity"))
     assert "1 day from" in run("archive") and drop_old_days() == [old.date()]
     assert Activity.objects.count() == 4 and Activity.objects.earliest("at").at > old
@@ -109,7 +100,7 @@ def test_a_day_is_in_a_file_without_visitors_and_orders_and_late_events_are_a_se
         assert secret.bytes not in content and str(secret).encode() not in content
     assert str(old.date()) in run("complete")
 
-    take_part(late := ProductViewed(occurred_at=old, visitor=VISITORS[0], sku="POT"))
+    seal(late := ProductViewed(occurred_at=old, visitor=VISITORS[0], sku="POT"))
     add(first[0])  # a row that the first part has is not archived twice
     (folder / one.file).rename(folder / "elsewhere")
     with pytest.raises(NotArchived, match=f"{one.file} is missing"):
@@ -132,7 +123,7 @@ def test_a_day_is_in_a_file_without_visitors_and_orders_and_late_events_are_a_se
 def test_a_day_that_cannot_be_archived_is_kept_and_the_error_names_the_reason(
     folder: Path, old: datetime, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_part(*visit(old, VISITORS[0], ORDER))
+    seal(*visit(old, VISITORS[0], ORDER))
     name = f"activity-{old.date()}.parquet"
 
     def demand(match: str) -> None:
@@ -194,19 +185,19 @@ def test_a_process_that_is_killed_at_any_step_loses_no_row(folder: Path, old: da
     expected = set()
     for number, death in enumerate(DEATHS):
         at = old - timedelta(days=number)
-        take_part(*(events := visit(at, VISITORS[0], ORDER)))
+        seal(*(events := visit(at, VISITORS[0], ORDER)))
         expected |= {event.event_id for event in events}
         archive_and_die(death)
         assert (folder / f"activity-{at.date()}.parquet").exists() == (death in DEATHS[3:])
         assert Activity.objects.filter(at__date=at.date()).count() == (0 if death == "dropped" else 4)
         late = ProductViewed(occurred_at=at, visitor=VISITORS[1], sku="POT")  # between crash and continuation
-        take_part(late)
+        seal(late)
         expected.add(late.event_id)
 
     def arrive(label: str) -> None:
         is_old = label == "archive.recorded" and ArchivedDay.objects.filter(day=old.date()).exists()
         if is_old and len(expected) < 5 * len(DEATHS) + 2:  # twice, while the day is archived
-            take_part(late := ProductViewed(occurred_at=old, visitor=VISITORS[1], sku="POT"))
+            seal(late := ProductViewed(occurred_at=old, visitor=VISITORS[1], sku="POT"))
             expected.add(late.event_id)
 
     failpoint.hook = arrive

@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from analytics.archive.folder import NotArchived
 from analytics.flink import tables, watch
 from analytics.flink.cluster import FlinkUnavailable, Job, read_job
 from analytics.flink.comparison import find_differences
@@ -22,11 +23,12 @@ from analytics.flink.progress import Progress, Target
 from analytics.flink.script import describe_kafka, write_script
 from analytics.flink.state import NEVER, describe_job, read_flink_completeness
 from analytics.flink.watch import Watcher
-from analytics.generation import FLINK, FLINK_TABLES, TABLES, reading
+from analytics.generation import FLINK, FLINK_TABLES, SUM_TABLES, TABLES, reading
 from analytics.models import FlinkJob
 from analytics.panels.reading import forget
 from analytics.recount.expected import KINDS
 from analytics.sessions import compute_sessions
+from analytics.tasks import drop_old_facts
 from relay.operations import cluster
 from shop.embedded.jars import JarSet
 from shop.management.commands.status import tell_flink
@@ -44,7 +46,7 @@ def test_the_script_reads_the_same_events_as_the_consumer_and_forgets_nothing(se
     assert "table.exec.state.ttl" not in script
     assert not re.search(r"\b(TUMBLE|HOP|SESSION|WATERMARK)\b", script)
     for name in FLINK_TABLES:
-        if name not in ("session", "session_day", "touched"):  # the shop computes these
+        if name not in ("session", "session_day", "touched", *SUM_TABLES):  # the shop computes these, or nobody
             assert f"{FLINK.schema}.{TABLES[name]}'" in script
 
 
@@ -81,7 +83,9 @@ def count(table: str) -> int:
 
 
 @pytest.mark.usefixtures("flink_tables")
-def test_visits_follow_the_activity_that_flink_writes_and_old_days_are_dropped(settings: Settings) -> None:
+def test_visits_follow_the_activity_that_flink_writes_and_old_days_are_dropped(
+    settings: Settings, tmp_path: Path
+) -> None:
     visitor, event_id = uuid.uuid4(), uuid.uuid4()
     write_activity(AT, visitor, event_id)
     write_activity(AT + timedelta(hours=1), visitor, uuid.uuid4())
@@ -96,7 +100,9 @@ def test_visits_follow_the_activity_that_flink_writes_and_old_days_are_dropped(s
     tables.drop_old_days()
     assert (count("activity"), count("session")) == (2, 2)
     settings.ANALYTICS_ACTIVITY_DAYS = 31
-    tables.drop_old_days()
+    settings.ANALYTICS_ARCHIVE_DIR = str(tmp_path / "missing")
+    with pytest.raises(NotArchived, match="missing"):
+        drop_old_facts()  # the consumer's days are kept, Flink's are not
     assert (count("activity"), count("session")) == (0, 0)
 
 

@@ -23,26 +23,14 @@ from analytics.sessions import compute_sessions
 from relay.models import Intervention
 from relay.operations.prune import collect_keys, count_behind
 from relay.partitions import list_partitions
-from tests.analytics.replicas import Replica, publish_all
+from tests.analytics.replicas import Replica, publish_all, take_part
+from tests.analytics.replicas import run_analytics as run
 from tests.analytics.traffic import Traffic
 
 pytestmark = pytest.mark.django_db
 SEED = int(os.environ["SEED"])
 SECOND = SCHEMAS[1]
 REASON = ["--reason", "a column was wrong"]
-
-
-def run(*arguments: str) -> str:
-    """Run `manage.py analytics` and return its output."""
-    out = StringIO()
-    call_command("analytics", *arguments, stdout=out)
-    return out.getvalue()
-
-
-def take_part(events: list[Any]) -> None:
-    """Publish `events`, and let the consumer apply them."""
-    publish_all(events)
-    Replica().deliver()
 
 
 def read_all() -> list[Any]:

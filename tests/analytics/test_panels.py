@@ -1,22 +1,26 @@
 """The rows of the panels: by event time, per currency, and unknown where nothing is known."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from analytics.completeness import Completeness
-from analytics.models import Session, SessionDay
+from analytics.models import DurationDay, OrderDay, OrderFact, Session, SessionDay
 from analytics.panels.catalogue import PANELS
 from analytics.panels.facts import FACTS, read_facts
 from analytics.panels.period import SPANS, choose_period
 from analytics.panels.reading import Row, forget
+from analytics.recount.comparison import recount
 from analytics.sessions import compute_sessions, sum_days
+from analytics.sums import sum_past_days
 from shop import events
 from shop.events import Shortage
-from tests.analytics.conftest import add, cancelled, confirmed, paid, placed
+from tests.analytics.conftest import CONTACT, add, cancelled, confirmed, paid, placed
 
 NOW = datetime(2026, 5, 4, 12, 7, 30, tzinfo=UTC)
 M = timedelta(minutes=1)
@@ -114,6 +118,51 @@ def test_stored_sums_of_finished_days_equal_the_visits_until_a_late_activity_arr
     visit(NOW - timedelta(days=2))
     assert [row["carts"] for row in read_all()[3]] == [6]
     assert not SessionDay.objects.filter(day=NOW - timedelta(days=2)).exists()
+
+
+def test_stored_sums_of_days_equal_the_facts_until_a_later_event_arrives() -> None:
+    def read_all() -> list[list[Row]]:
+        forget()
+        return [read(name, span) for name in PANELS if name != "arrivals" for span in ("day", "month")]
+
+    for number, days in enumerate((0, 0.5, 1, 2, 2, 3, 29, 31)):
+        at = NOW - timedelta(days=days, hours=1)
+        placed_one = order(at, currency="EUR" if number % 2 else "NOK", nth_order=1 + number % 3)
+        add(confirmed(at + timedelta(seconds=7.123 * number), placed_one, 1, 1000))
+        if number % 3 == 0:
+            add(paid(events.PaymentDeclined, at + M, placed_one, 1000, reason="expired_card"))
+            add(cancelled(at + 2 * M, placed_one, 1, 1000))
+    before, day = read_all(), (NOW - timedelta(days=3)).date()
+    assert day in sum_past_days(now=NOW) and OrderDay.objects.filter(day=day).count() == 1
+    OrderFact.objects.filter(placed_at__date=day).update(confirmed_at=None)  # the sums are read, not the orders
+    assert read_all() == before
+    assert [text for text in recount().differences if text.startswith("order_day")], "the sums are out of date"
+    changed = OrderFact.objects.get(placed_at__date=day)
+    add(confirmed(NOW, changed.order_id, 1, 1000), events.OrderShipped(
+        occurred_at=NOW, order_id=changed.order_id, number="N1", contact_id=CONTACT
+    ))  # fmt: skip
+    assert not OrderDay.objects.filter(day=day).exists() and not DurationDay.objects.filter(day=day).exists()
+    after = read_all()
+    assert [row["count"] for row in read("orders", "month")] == [7, 0, 7, 0, 1, 0] and after != before
+    assert sum_past_days(now=NOW) and read_all() == after
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_step_that_is_written_while_its_day_is_summed_up_deletes_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    placed_one = order(NOW - timedelta(days=2))
+
+    def sum_and_close() -> None:
+        sum_past_days(now=NOW)
+        connection.close()
+
+    def sum_meanwhile(*_: object) -> None:
+        with ThreadPoolExecutor(1) as other:
+            other.submit(sum_and_close).result()
+        assert OrderDay.objects.exists()
+
+    monkeypatch.setattr("analytics.facts.consumer.write_stock", sum_meanwhile)
+    add(confirmed(NOW, placed_one, 1, 1000))
+    assert not OrderDay.objects.filter(day=(NOW - timedelta(days=2)).date()).exists()
 
 
 def test_orders_by_steps_reasons_and_durations() -> None:

@@ -3,13 +3,11 @@
 import os
 from collections.abc import Iterator
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -24,7 +22,8 @@ from analytics.seal import seal_days
 from analytics.sessions import compute_sessions
 from relay.process import failpoint
 from shop.events import ActivityEvent, ProductViewed
-from tests.analytics.replicas import Replica, publish_all
+from tests.analytics.replicas import run_analytics as run
+from tests.analytics.replicas import take_part
 from tests.analytics.traffic import MIDNIGHT, Traffic
 
 pytestmark = pytest.mark.django_db
@@ -53,18 +52,6 @@ def shop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(filler, "PAUSE", 0.0)
     yield
     failpoint.hook = None
-
-
-def run(*arguments: str) -> str:
-    out = StringIO()
-    call_command("analytics", *arguments, stdout=out)
-    return out.getvalue()
-
-
-def take_part(events: list[Any]) -> None:
-    publish_all(events)
-    Replica().deliver()
-    compute_sessions()
 
 
 def prune(topics: list[str]) -> None:

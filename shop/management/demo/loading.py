@@ -17,6 +17,7 @@ from analytics.generation import TABLES
 from analytics.models import Activity, LoadedHistory, OrderFact
 from analytics.seal import seal_days
 from analytics.sessions import compute_sessions, count_touched, sum_days
+from analytics.sums import sum_past_days
 from relay import Event
 from relay.arrays import split_into_chunks
 from relay.publisher.canary import CanarySent
@@ -87,6 +88,7 @@ def finish(calendar: Calendar) -> None:
     while count_touched():
         compute_sessions()  # returns at once while a worker of the shop computes
     sum_days()
+    sum_past_days()
     with connection.cursor() as cursor:
         cursor.execute("analyze " + ", ".join(TABLES.values()))
     seal_days()

@@ -7,12 +7,17 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from pytest_django.fixtures import Settings
 
+from analytics.flink import tables
 from orders.models import Order
 from relay.models import Cursor, Outbox, Stream
 from relay.operations.audit import record_intervention
 from relay.operations.pause import pause
 from shop.audit.record import record_action
+from shop.control.ledger.effects import compare_again
+from shop.control.ledger.models import LedgerCheck, LedgerWindow
+from shop.control.ledger.traces import TRACES
 from tests.control.recorder.conftest import WORK, LogIn
 
 pytestmark = pytest.mark.django_db
@@ -170,3 +175,14 @@ def walk(node: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a node of a plan and all nodes below it."""
     below = [inner for child in node.get("Plans", []) for inner in walk(child)]
     return [node, *below]
+
+
+def test_with_flinks_pages_the_record_and_the_ledger_read_the_facts_of_the_consumer(
+    order: Order, log_in: LogIn, settings: Settings
+) -> None:
+    tables.create_tables()  # empty: Flink has not caught up yet
+    settings.ANALYTICS = settings.ANALYTICS_PAGES = "flink"
+    assert "analytics #1 analytics: placed at" in read(log_in(*WORK), order)
+    check = LedgerCheck(window=LedgerWindow(after=0, until=2**62), part="analytics")
+    outcome = compare_again([check], ["shop.orders"], TRACES)
+    assert (outcome.effects, outcome.differences) == (2, {})
