@@ -35,7 +35,6 @@ BATCH_RECORDS, CHUNK = 4000, 500
 BATCH_BYTES = 16 * 1024 * 1024
 # Without a backlog, work takes at most this share of the time, unless the pause would exceed this number of paces.
 BUSY_SHARE, LONGEST_PACE = 0.15, 2
-RETRY_EVERY_SECONDS = 1.0
 # Time for retries in one round. A staged redrive of many keys then ends soon, and new events wait little longer.
 RETRY_SECONDS = 0.5
 
@@ -58,7 +57,6 @@ class Receiver:
         # Batches that were polled ahead, arrived during a pause, or opened the circuit breaker.
         self._pending: deque[Batch] = deque()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="poll")
-        self._retry_at = 0.0
         self._sweep = Sweep(consumer)
 
     @property
@@ -174,15 +172,15 @@ class Receiver:
 
     def _redrive(self, stopping: threading.Event) -> None:
         """Catch up with parked keys that are due, for RETRY_SECONDS. After a transient error, skip the others."""
-        now = time.monotonic()
-        if now < self._retry_at:
+        if not self._breaker.has_due_keys:
             return
-        self._retry_at = now + RETRY_EVERY_SECONDS
+        self._breaker.has_due_keys = False  # until the breaker's next look
+        until = time.monotonic() + RETRY_SECONDS
         try:
             while not stopping.is_set() and (keys := take_parked(self._consumer.name)):
                 for key in keys:
                     self._consumer.catch_up(key)
-                if time.monotonic() >= now + RETRY_SECONDS:
+                if time.monotonic() >= until:
                     break
         except TRANSIENT as error:
             Backoff(stopping, pulse=self._pulse).pause(f"{self._consumer.name} cannot catch up", error)

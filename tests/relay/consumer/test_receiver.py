@@ -172,10 +172,11 @@ def test_a_parked_key_that_another_transaction_has_locked_is_retried_later(
         assert locked.wait(10)
         key = Cursor.objects.values_list("topic", "key").get()
         monkeypatch.setattr(receiver_module, "take_parked", lambda name: [key])
+        receiver._breaker.has_due_keys = True
         receiver._redrive(Event())
         may_end.set()
         holding.result()
     assert Cursor.objects.get().attempts == 1
-    receiver._retry_at = 0.0
+    receiver._breaker.has_due_keys = True
     receiver._redrive(Event())
     assert (Cursor.objects.get().parked_at, Cursor.objects.get().last) == (None, 3)
