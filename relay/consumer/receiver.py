@@ -19,7 +19,7 @@ from relay.consumer.canary import exclude_canaries, note_canaries
 from relay.consumer.consumer import Consumer, Run
 from relay.consumer.cursors import take_parked
 from relay.consumer.deliveries import Delivery, Place
-from relay.consumer.subscription import FEW_RECORDS, Subscription
+from relay.consumer.subscription import Subscription
 from relay.consumer.sweep import Sweep
 from relay.database.fitness import demand_fitness
 from relay.heartbeat import Pulse
@@ -34,7 +34,7 @@ BATCH_RECORDS, CHUNK = 4000, 500
 # Soft limit of a batch, exceeded by at most one chunk: two batches are in memory, and one is in a single statement.
 BATCH_BYTES = 16 * 1024 * 1024
 # Without a backlog, work takes at most this share of the time, unless the pause would exceed this number of paces.
-BUSY_SHARE, LONGEST_PACE = 0.15, 2
+BUSY_SHARE, LONGEST_PACE = 0.08, 2
 # Time for retries in one round. A staged redrive of many keys then ends soon, and new events wait little longer.
 RETRY_SECONDS = 0.5
 
@@ -102,7 +102,7 @@ class Receiver:
             self._redrive(stopping)
             if self._sweep.is_due:
                 self._heal(subscription.find_polled(), stopping)
-            if batch.deliveries and not self._pending and len(batch.deliveries) < FEW_RECORDS:
+            if batch.deliveries and not self._pending and len(batch.deliveries) < CHUNK:
                 self._keep_pace(began, stopping)
         else:
             self._add_pending(self._poll(subscription))
@@ -132,7 +132,7 @@ class Receiver:
 
     def _process_and_poll(self, batch: Batch, subscription: Subscription, stopping: threading.Event) -> None:
         """Apply `batch` and, if it is large, poll the next one meanwhile. Only one thread polls at a time."""
-        ahead = not self._pending and len(batch.deliveries) >= FEW_RECORDS
+        ahead = not self._pending and len(batch.deliveries) >= CHUNK
         polling: Future[Batch] | None = self._ahead.submit(self._poll, subscription) if ahead else None
         try:
             processed = self._process(batch, stopping)
