@@ -146,7 +146,7 @@ def read_now() -> datetime:
 
 def _find_first(cursor: CursorWrapper, values: dict[str, Any]) -> tuple[int, datetime] | None:
     """Return the position and the time of the unapplied event with the lowest position, or None."""
-    watermarks = read_watermarks(cursor, values["consumer"], values["topics"])
+    watermarks = read_watermarks(cursor, {values["consumer"]: values["topics"]})[values["consumer"]]
     cursor.execute(_FIRST, values | {"after": min(watermarks.values(), default=0)})
     row: tuple[int, datetime] | None = cursor.fetchone()
     return row

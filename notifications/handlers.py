@@ -19,7 +19,7 @@ from shop.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderShi
 from shop.workqueue.doorbell import ring
 
 # Letters are less urgent than pages, so a longer pace gives fewer and larger batches.
-consumer = Consumer("notifications", pace_ms=200)
+consumer = Consumer("notifications", pace_ms=300)
 Channel, Kind, Status = Message.Channel, Message.Kind, Message.Status
 logger = logging.getLogger(__name__)
 

@@ -35,18 +35,11 @@ app.conf.update(
     CELERY_DB_REUSE_MAX=sys.maxsize,
     beat_schedule_filename=str(settings.VAR_DIR / "celerybeat"),
     beat_schedule={
-        "settle-payments": {"task": "payments.tasks.settle_payments", "schedule": 5.0, "options": {"expires": 5}},
+        "tend-queues": {"task": "shop.tasks.tend_queues", "schedule": 5.0, "options": {"expires": 5}},
         "reconcile-payments": {
             "task": "payments.tasks.reconcile_payments",
             "schedule": 3600.0,
             "options": {"expires": 600},
-        },
-        "send-messages": {"task": "notifications.tasks.send_messages", "schedule": 5.0, "options": {"expires": 5}},
-        "tend-backorders": {"task": "inventory.tasks.tend_backorders", "schedule": 5.0, "options": {"expires": 5}},
-        "compute-sessions": {
-            "task": "analytics.tasks.compute_touched_sessions",
-            "schedule": 5.0,
-            "options": {"expires": 5},
         },
         "seal-days": {"task": "analytics.tasks.seal_complete_days", "schedule": 3600.0},
         "drop-old-facts": {"task": "analytics.tasks.drop_old_facts", "schedule": 3600.0},
@@ -54,7 +47,6 @@ app.conf.update(
         "cancel-overdue-orders": {"task": "orders.tasks.cancel_overdue_orders", "schedule": 60.0},
         "forget-old-keys": {"task": "orders.tasks.forget_old_keys", "schedule": 3600.0},
         "forget-old-carts": {"task": "orders.tasks.forget_old_carts", "schedule": 3600.0},
-        "heartbeat": {"task": "shop.tasks.beat_heart", "schedule": 5.0, "options": {"expires": 5}},
         "end-old-log-ins": {"task": "shop.tasks.end_old_log_ins", "schedule": 3600.0},
         "forget-payment-tokens": {"task": "shop.tasks.forget_payment_tokens", "schedule": 3600.0},
         "forget-old-samples": {"task": "shop.tasks.forget_old_samples", "schedule": 3600.0},

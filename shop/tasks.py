@@ -1,11 +1,16 @@
-"""Periodic tasks of the whole shop: the heartbeat of beat and worker, and the maintenance of the outbox and log-ins."""
+"""Periodic tasks of the whole shop: the look at all queues, and the maintenance of the outbox and log-ins."""
 
+import logging
 from contextlib import suppress
 
 from celery import shared_task
 from celery.signals import beat_init, worker_ready
 from django.db import connection
 
+from analytics.tasks import compute_touched_sessions
+from inventory.tasks import tend_backorders
+from notifications.tasks import send_messages
+from payments.tasks import settle_payments
 from relay.conf import configuration
 from relay.heartbeat import beat
 from relay.operations import Refused
@@ -18,11 +23,24 @@ from shop.control.ledger.verification import request
 from shop.control.sampler import delete_old_samples
 from shop.vault import tokens
 
+logger = logging.getLogger(__name__)
+
+#: The work of every five seconds. The last two may keep the thread while rows are due.
+QUEUES = (tend_backorders, compute_touched_sessions, settle_payments, send_messages)
+
 
 @shared_task  # type: ignore[untyped-decorator]
-def beat_heart() -> None:
-    """Record a heartbeat, which shows that both beat and a worker run."""
+def tend_queues() -> None:
+    """Record a heartbeat, which shows that both beat and a worker run, then process what is due in each queue.
+
+    One task for all queues, because sending and receiving a task costs more than a look at an empty queue.
+    """
     beat("celery")
+    for tend in QUEUES:
+        try:
+            tend()
+        except Exception:
+            logger.exception("a queue could not be processed", extra={"queue": tend.name})
 
 
 @shared_task  # type: ignore[untyped-decorator]

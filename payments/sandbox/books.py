@@ -63,7 +63,8 @@ def open_books() -> Iterator[Connection]:
     address = (parameters["dbname"], parameters.get("host"), parameters.get("port"))
     try:
         books = _take_idle(address) or psycopg.connect(
-            **{**parameters, "application_name": "sandbox gateway", "options": _OPTIONS},
+            # Planning the statement of a capture takes longer than running it.
+            **{**parameters, "application_name": "sandbox gateway", "options": _OPTIONS, "prepare_threshold": 3},
             autocommit=True,
         )
         try:

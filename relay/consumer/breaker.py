@@ -37,8 +37,11 @@ update relay_consumerstate set paused_at = null, paused_by = '', reason = '', re
 where consumer = %s and paused_by = %s
 """
 _LOOK = """
-select paused_by, reason, resume_at <= clock_timestamp() from relay_consumerstate
-where consumer = %s and paused_at is not null
+select coalesce(state.paused_by, ''), coalesce(state.reason, ''), coalesce(state.resume_at <= clock_timestamp(), false),
+       exists (select from relay_cursor c where c.consumer = named.consumer and c.parked_at is not null
+                                            and c.next_try_at <= clock_timestamp())
+from (select %s::text as consumer) named
+left join relay_consumerstate state on state.consumer = named.consumer and state.paused_at is not null
 """
 _HAS_RETRIES = """
 select exists (select from relay_cursor
@@ -66,6 +69,8 @@ class Breaker:
         self._pause = SHORTEST_SECONDS
         self._look_at = 0.0
         self._running: bool | None = None  # None: this process has not read the consumer's state yet
+        #: Whether the last look has found a parked key whose retry is due. The Receiver resets it.
+        self.has_due_keys = False
 
     def succeed(self, keys: Sequence[Key]) -> None:
         """Record that an event of each of `keys` was applied."""
@@ -114,7 +119,7 @@ class Breaker:
         """Return who paused the consumer and why, or "". First try to end a pause whose `resume_at` has passed."""
         with connection.cursor() as cursor:
             cursor.execute(_LOOK, [self._consumer.name])
-            paused_by, reason, due = cursor.fetchone() or ("", "", False)
+            paused_by, reason, due, self.has_due_keys = cursor.fetchone()
         new = self._running is None
         if (paused_by == NAME and (due or new) and self._probe(reason)) or (paused_by != NAME and due):
             with connection.cursor() as cursor:

@@ -1,50 +1,67 @@
-"""The lag of a consumer: events in the outbox that it has not applied.
+"""The lag of consumers: events in the outbox that they have not applied.
 
-The cost does not grow with the number of applied events: the count starts at the position up to which the consumer has
+The cost does not grow with the number of applied events: the count starts at the position up to which a consumer has
 applied everything, stored for each consumer and topic. The cost does not grow with a large backlog either: above SPAN
 positions the backlog is estimated from a sample.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
+from relay.arrays import to_array
 from relay.consumer.consumer import Consumer
-from relay.consumer.watermarks import raise_watermarks, read_watermarks, use_indexes
+from relay.consumer.watermarks import Watermarks, raise_watermarks, read_watermarks, use_indexes
 from relay.partitions import read_low_watermark, read_position
 
 # Positions that one query counts exactly. Beyond the first unapplied events, STRETCHES samples of LENGTH positions.
 SPAN = 50_000
 STRETCHES, LENGTH = 100, 200
 
+# Scan the outbox once for several consumers, and look up one cursor for all events of a key: most keys are complete.
 _WAITING = """
-select o.topic, count(*), count(distinct o.key),
-       extract(epoch from clock_timestamp() - min(o.created_at))::float8, min(o.position)
-from generate_series(%(after)s::bigint, %(until)s - 1, %(every)s) as start cross join lateral (
-    select topic, key, sequence, position, created_at from relay_outbox
-    where position > start and position <= least(start + %(length)s, %(until)s)
-    offset 0) o  -- keeps the scan by position: any other plan reads all rows
-join unnest(%(topics)s::text[], %(positions)s::bigint[]) as watermark (topic, position)
-    on o.topic = watermark.topic and o.position > watermark.position
-left join lateral (select last, parked_at from relay_cursor
-                   where consumer = %(consumer)s and topic = o.topic and key = o.key
-                   offset 0) c on true  -- keeps the lookup by key: a join may scan the whole table for each row
-where c.parked_at is null
-  and o.sequence > coalesce(c.last, (select floor from relay_stream s where s.topic = o.topic and s.key = o.key), 0)
-group by o.topic
+with event as materialized (
+    select o.* from generate_series(%(after)s::bigint, %(until)s - 1, %(every)s) as start cross join lateral (
+        select topic, key, sequence, position, created_at from relay_outbox
+        where position > start and position <= least(start + %(length)s, %(until)s)
+        offset 0) o),  -- keeps the scan by position: any other plan reads all rows
+stream as materialized (
+    select topic, key, max(sequence) as newest, array_agg(sequence) as sequences, array_agg(position) as positions,
+           array_agg(created_at) as times
+    from event group by topic, key),
+behind as (
+    select read.consumer, read.position as watermark, stream.*, applied.last
+    from unnest(%(consumers)s::text[], %(topics)s::text[], %(positions)s::bigint[]) as read (consumer, topic, position)
+    join stream using (topic)
+    left join lateral (select last, parked_at from relay_cursor
+                       where consumer = read.consumer and topic = stream.topic and key = stream.key
+                       offset 0) c on true  -- keeps the lookup by key: a join may scan the whole table for each row
+    cross join lateral (select coalesce(
+        c.last, (select floor from relay_stream s where s.topic = stream.topic and s.key = stream.key), 0
+    ) as last) applied
+    where c.parked_at is null and stream.newest > applied.last)
+select consumer, topic, count(*), count(distinct key),
+       extract(epoch from clock_timestamp() - min(created_at))::float8, min(position)
+from behind cross join lateral unnest(sequences, positions, times) as e (sequence, position, created_at)
+where sequence > last and position > watermark
+group by consumer, topic
 """
 # Count parked keys separately, so that they do not hold back the watermark.
 _PARKED = """
-select count(*), coalesce(sum(s.last - c.last), 0)::bigint, count(s.last),
+select c.consumer, count(*), coalesce(sum(s.last - c.last), 0)::bigint, count(s.last),
        coalesce(extract(epoch from clock_timestamp() - min(o.created_at)), 0)::float8
-from relay_cursor c
-left join relay_stream s on s.topic = c.topic and s.key = c.key and s.last > c.last and s.topic = any(%(topics)s)
+from unnest(%(names)s::text[]) as named (consumer) cross join lateral (
+    select consumer, topic, key, last from relay_cursor
+    where consumer = named.consumer and parked_at is not null offset 0) c
+left join relay_stream s on s.topic = c.topic and s.key = c.key and s.last > c.last and exists (
+    select from unnest(%(consumers)s::text[], %(topics)s::text[]) as read (consumer, topic)
+    where read.consumer = c.consumer and read.topic = s.topic)
 left join relay_outbox o on o.topic = s.topic and o.key = s.key and o.sequence = c.last + 1
-where c.consumer = %(consumer)s and c.parked_at is not null
+group by c.consumer
 """
 
 
@@ -75,61 +92,133 @@ class _Waiting(NamedTuple):
     first: int
 
 
+class _Parked(NamedTuple):
+    """The parked keys of a consumer and their unapplied events; `keys_behind` is the number of keys with some."""
+
+    keys: int = 0
+    events: int = 0
+    keys_behind: int = 0
+    oldest_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Count:
+    """The count of a consumer up to the position `looked`: its unapplied events by topic."""
+
+    looked: int
+    waiting: dict[str, _Waiting]
+
+
 def read_lag(consumer: Consumer, *, seconds: float = inf) -> Lag:
-    """Return the lag of `consumer`, and store the positions up to which it has applied everything.
+    """Return the lag of `consumer`. See :func:`read_lags`."""
+    return read_lags([consumer], seconds=seconds)[consumer.name]
+
+
+def read_lags(consumers: Sequence[Consumer], *, seconds: float = inf) -> dict[str, Lag]:
+    """Return the lag of each consumer by name, and store the positions up to which they have applied everything.
 
     After `seconds` without finding an unapplied event, estimate the remainder; the next call continues from there.
     """
     deadline = time.monotonic() + seconds
-    topics, low_watermark, last = consumer.topics, read_low_watermark(), read_position()
+    low_watermark, last = read_low_watermark(), read_position()
     with use_indexes() as cursor:
-        watermarks = read_watermarks(cursor, consumer.name, topics)
-        values: dict[str, Any] = {"consumer": consumer.name, "topics": topics}
-        values["positions"] = [watermarks[topic] for topic in topics]
-        waiting, looked = dict[str, _Waiting](), min(watermarks.values(), default=last)
-        while looked < last:
-            after, looked = looked, min(looked + SPAN, last)
-            waiting = _count_waiting(cursor, values, after, looked, every=SPAN, length=SPAN)
-            if waiting or time.monotonic() > deadline:
-                break
-        events, keys = _add_up(waiting)
-        if looked < last:
-            events, keys = _estimate(cursor, values, looked, last, events, keys)
-        cursor.execute(_PARKED, values)
-        parked, parked_events, parked_keys, oldest = cursor.fetchone()
-    behind = max((topic.oldest_seconds for topic in waiting.values()), default=0.0)
-    ends = {topic: waiting[topic].first - 1 if topic in waiting else looked for topic in topics}
-    raise_watermarks(consumer.name, watermarks, {topic: min(low_watermark, end) for topic, end in ends.items()})
+        watermarks = read_watermarks(cursor, {consumer.name: consumer.topics for consumer in consumers})
+        counts = _count(cursor, watermarks, last, deadline)
+        sums = {name: _add_up(count.waiting) for name, count in counts.items()}
+        for name, count in counts.items():
+            if count.looked < last:
+                sums[name] = _estimate(cursor, watermarks, name, count.looked, last, sums[name])
+        cursor.execute(_PARKED, _name_watermarks(watermarks))
+        parked = {name: _Parked(*row) for name, *row in cursor.fetchall()}
+    ends = {name: _find_ends(counts[name], its, low_watermark) for name, its in watermarks.items()}
+    raise_watermarks(watermarks, ends)
+    return {
+        name: _describe(count, sums[name], parked.get(name, _Parked()), exact=count.looked >= last)
+        for name, count in counts.items()
+    }
+
+
+def _describe(count: _Count, waiting: tuple[int, int], parked: _Parked, *, exact: bool) -> Lag:
+    behind = max((topic.oldest_seconds for topic in count.waiting.values()), default=0.0)
     return Lag(
-        events=events + parked_events,
-        keys=keys + parked_keys,
-        parked=parked,
-        parked_events=parked_events,
-        oldest_seconds=max(oldest, behind),
-        exact=looked >= last,
+        events=waiting[0] + parked.events,
+        keys=waiting[1] + parked.keys_behind,
+        parked=parked.keys,
+        parked_events=parked.events,
+        oldest_seconds=max(parked.oldest_seconds, behind),
+        exact=exact,
         behind_seconds=behind,
     )
 
 
+def _find_ends(count: _Count, topics: Mapping[str, int], low_watermark: int) -> dict[str, int]:
+    """Return, by topic, the position up to which everything is published and applied."""
+    ends = {topic: count.waiting[topic].first - 1 if topic in count.waiting else count.looked for topic in topics}
+    return {topic: min(low_watermark, end) for topic, end in ends.items()}
+
+
+def _count(cursor: CursorWrapper, watermarks: Watermarks, last: int, deadline: float) -> dict[str, _Count]:
+    """Count from the lowest watermark of each consumer, SPAN positions at a time, until unapplied events are found."""
+    counts = {name: _Count(min(its.values(), default=last), {}) for name, its in watermarks.items()}
+    while pending := [name for name, count in counts.items() if count.looked < last and not count.waiting]:
+        for names in _join_near(pending, counts, last):
+            after = min(counts[name].looked for name in names)
+            until = min(after + SPAN, last)
+            found = _count_waiting(cursor, watermarks, names, after, until, every=SPAN, length=SPAN)
+            counts |= {name: _Count(until, found.get(name, {})) for name in names}
+        if time.monotonic() > deadline:
+            break
+    return counts
+
+
+def _join_near(pending: Sequence[str], counts: Mapping[str, _Count], last: int) -> list[list[str]]:
+    """Return groups of the `pending` consumers for one scan each: those within SPAN of the end share one."""
+    near = [name for name in pending if last - counts[name].looked <= SPAN]
+    return [*([near] if near else []), *([name] for name in pending if name not in near)]
+
+
 def _estimate(
-    cursor: CursorWrapper, values: dict[str, Any], looked: int, last: int, events: int, keys: int
+    cursor: CursorWrapper, watermarks: Watermarks, name: str, looked: int, last: int, known: tuple[int, int]
 ) -> tuple[int, int]:
-    """Return estimates of all unapplied events and keys, at least 1, from the counts up to position `looked`."""
+    """Return estimates of all unapplied events and keys, at least 1. `known` counts those up to position `looked`."""
+    events, keys = known
     every = ceil((last - looked) / STRETCHES)
     length = min(every, LENGTH)
-    seen, keys_seen = _add_up(_count_waiting(cursor, values, looked, last, every=every, length=length))
+    found = _count_waiting(cursor, watermarks, [name], looked, last, every=every, length=length)
+    seen, keys_seen = _add_up(found.get(name, {}))
     sample = sum(min(length, last - start) for start in range(looked, last, every))
     about = max(1, events + seen * (last - looked) // sample)
     return about, max(1, round(about * (keys + keys_seen) / max(1, events + seen)))
 
 
 def _count_waiting(
-    cursor: CursorWrapper, values: dict[str, Any], after: int, until: int, *, every: int, length: int
-) -> dict[str, _Waiting]:
-    """Count the unapplied events of each topic in (after, until], in stretches of `length` that start `every` apart."""
+    cursor: CursorWrapper,
+    watermarks: Watermarks,
+    names: Sequence[str],
+    after: int,
+    until: int,
+    *,
+    every: int,
+    length: int,
+) -> dict[str, dict[str, _Waiting]]:
+    """Count the unapplied events of the consumers `names` by consumer and topic.
+
+    Counts in (after, until], in stretches of `length` that start `every` apart.
+    """
+    values = _name_watermarks({name: watermarks[name] for name in names})
     cursor.execute(_WAITING, values | {"after": after, "until": until, "every": every, "length": length})
-    return {topic: _Waiting(*row) for topic, *row in cursor.fetchall()}
+    found: dict[str, dict[str, _Waiting]] = {}
+    for consumer, topic, *row in cursor.fetchall():
+        found.setdefault(consumer, {})[topic] = _Waiting(*row)
+    return found
 
 
 def _add_up(waiting: Mapping[str, _Waiting]) -> tuple[int, int]:
     return sum(topic.events for topic in waiting.values()), sum(topic.keys for topic in waiting.values())
+
+
+def _name_watermarks(watermarks: Watermarks) -> dict[str, Any]:
+    rows = [(name, topic, position) for name, its in watermarks.items() for topic, position in its.items()]
+    columns = ([row[n] for row in rows] for n in range(3))
+    values = dict(zip(("consumers", "topics", "positions"), map(to_array, columns), strict=True))
+    return values | {"names": to_array(watermarks)}

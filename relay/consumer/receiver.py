@@ -19,7 +19,7 @@ from relay.consumer.canary import exclude_canaries, note_canaries
 from relay.consumer.consumer import Consumer, Run
 from relay.consumer.cursors import take_parked
 from relay.consumer.deliveries import Delivery, Place
-from relay.consumer.subscription import FEW_RECORDS, Subscription
+from relay.consumer.subscription import Subscription
 from relay.consumer.sweep import Sweep
 from relay.database.fitness import demand_fitness
 from relay.heartbeat import Pulse
@@ -34,8 +34,7 @@ BATCH_RECORDS, CHUNK = 4000, 500
 # Soft limit of a batch, exceeded by at most one chunk: two batches are in memory, and one is in a single statement.
 BATCH_BYTES = 16 * 1024 * 1024
 # Without a backlog, work takes at most this share of the time, unless the pause would exceed this number of paces.
-BUSY_SHARE, LONGEST_PACE = 0.15, 2
-RETRY_EVERY_SECONDS = 1.0
+BUSY_SHARE, LONGEST_PACE = 0.08, 2
 # Time for retries in one round. A staged redrive of many keys then ends soon, and new events wait little longer.
 RETRY_SECONDS = 0.5
 
@@ -58,7 +57,6 @@ class Receiver:
         # Batches that were polled ahead, arrived during a pause, or opened the circuit breaker.
         self._pending: deque[Batch] = deque()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="poll")
-        self._retry_at = 0.0
         self._sweep = Sweep(consumer)
 
     @property
@@ -104,7 +102,7 @@ class Receiver:
             self._redrive(stopping)
             if self._sweep.is_due:
                 self._heal(subscription.find_polled(), stopping)
-            if batch.deliveries and not self._pending and len(batch.deliveries) < FEW_RECORDS:
+            if batch.deliveries and not self._pending and len(batch.deliveries) < CHUNK:
                 self._keep_pace(began, stopping)
         else:
             self._add_pending(self._poll(subscription))
@@ -134,7 +132,7 @@ class Receiver:
 
     def _process_and_poll(self, batch: Batch, subscription: Subscription, stopping: threading.Event) -> None:
         """Apply `batch` and, if it is large, poll the next one meanwhile. Only one thread polls at a time."""
-        ahead = not self._pending and len(batch.deliveries) >= FEW_RECORDS
+        ahead = not self._pending and len(batch.deliveries) >= CHUNK
         polling: Future[Batch] | None = self._ahead.submit(self._poll, subscription) if ahead else None
         try:
             processed = self._process(batch, stopping)
@@ -174,15 +172,15 @@ class Receiver:
 
     def _redrive(self, stopping: threading.Event) -> None:
         """Catch up with parked keys that are due, for RETRY_SECONDS. After a transient error, skip the others."""
-        now = time.monotonic()
-        if now < self._retry_at:
+        if not self._breaker.has_due_keys:
             return
-        self._retry_at = now + RETRY_EVERY_SECONDS
+        self._breaker.has_due_keys = False  # until the breaker's next look
+        until = time.monotonic() + RETRY_SECONDS
         try:
             while not stopping.is_set() and (keys := take_parked(self._consumer.name)):
                 for key in keys:
                     self._consumer.catch_up(key)
-                if time.monotonic() >= now + RETRY_SECONDS:
+                if time.monotonic() >= until:
                     break
         except TRANSIENT as error:
             Backoff(stopping, pulse=self._pulse).pause(f"{self._consumer.name} cannot catch up", error)

@@ -110,15 +110,16 @@ class Sweep:
                 extra={"consumer": self._consumer.name, "events": len(keys), "first": "/".join(keys[0])},
             )
             self._consumer.apply(self._consumer.arrange(page.lost))
-        if self._note(walk, page) and page.more:
-            self._walk = walk
+        is_current = self._note(walk, page)
+        if page.more:
+            self._walk = walk if is_current else None  # begin again at the watermarks that another process has written
             self._due_at = time.monotonic() + (0.0 if page.lost else PAGE_SECONDS)
         return len(page.lost)
 
     def _begin(self) -> _Walk:
         low_watermark = read_low_watermark()  # first: all rows up to this position are visible to the pages
         with use_indexes() as cursor:
-            watermarks = read_watermarks(cursor, self._consumer.name, self._consumer.topics)
+            watermarks = read_watermarks(cursor, {self._consumer.name: self._consumer.topics})[self._consumer.name]
         return _Walk(min(watermarks.values(), default=0), low_watermark, watermarks)
 
     def _note(self, walk: _Walk, page: Page) -> bool:
@@ -128,8 +129,9 @@ class Sweep:
             return True
         walk.is_clean = page.first is None
         clean = min(walk.low_watermark, page.end if page.first is None else page.first - 1)
-        raised = raise_watermarks(self._consumer.name, walk.watermarks, dict.fromkeys(walk.watermarks, clean))
-        walk.watermarks = raised or {}
+        name = self._consumer.name
+        raised = raise_watermarks({name: walk.watermarks}, {name: dict.fromkeys(walk.watermarks, clean)})
+        walk.watermarks = raised[name] if raised else {}
         return raised is not None
 
 

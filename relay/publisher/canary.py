@@ -38,8 +38,10 @@ class Canary:
 
     def tick(self) -> None:
         """Publish a canary if RELAY["CANARY_SECONDS"] have passed since the last one of any relay."""
+        if time.monotonic() < self._due:
+            return
         every = configuration().canary_seconds
-        if not every or time.monotonic() < self._due:
+        if not every:
             return
         with connection.cursor() as cursor:
             cursor.execute(_AGE_OF_NEWEST, KEY)

@@ -16,7 +16,7 @@ from analytics.flink.state import describe_job
 from notifications.models import Message
 from payments.models import Payment
 from relay.consumer.canary import read_canary_ages
-from relay.consumer.lag import read_lag
+from relay.consumer.lag import read_lags
 from relay.consumer.registry import all_consumers
 from relay.health.arrivals import count_arrivals
 from relay.health.backlog import read_unpublished
@@ -123,9 +123,10 @@ def read_consumers(arrivals: Figures | None) -> Figures:
     consumers = all_consumers()
     ages = read_canary_ages([consumer.name for consumer in consumers])
     pauses = {state.consumer: state for state in ConsumerState.objects.exclude(paused_at=None)}
+    lags = read_lags(consumers, seconds=QUESTION_SECONDS / 4)
     found: Figures = {}
     for consumer in consumers:
-        lag = read_lag(consumer, seconds=QUESTION_SECONDS / 4)
+        lag = lags[consumer.name]
         pause, age = pauses.get(consumer.name), ages.get(consumer.name)
         found[consumer.name] = {
             "lag": lag.events,

@@ -18,7 +18,7 @@ from shop.embedded.part_process import PartProcess
 from shop.embedded.parts import Part
 from shop.embedded.processes import ProcessRecord
 
-_ROUND_SECONDS = 0.1  # longest wait for output or signals
+_ROUND_SECONDS = 0.25  # longest wait for output or signals, and so for a stop file
 _SAME_SIGNAL_SECONDS = 1.0  # signals within this time count as one
 
 

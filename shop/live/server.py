@@ -9,7 +9,7 @@ from types import FrameType
 import uvicorn
 
 from relay.heartbeat import Pulse
-from shop.control.ledger.verification import run_requested
+from shop.control.ledger import verification
 from shop.control.parked.progress import advance_redrives
 from shop.control.sampler import SAMPLE_SECONDS, sample
 from shop.live.application import Application
@@ -20,11 +20,10 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for streams to end after SIGTERM, before their connections are closed.
 STOP_SECONDS = 3
-BEAT_SECONDS = 2.0
-#: Pauses between two steps of redrives, and between two looks for a redrive while none is active.
-REDRIVE_SECONDS, LOOK_SECONDS = 1.0, 3.0
-#: Pause between two looks for a requested verification.
-REQUEST_SECONDS = 3.0
+#: Seconds between two steps of redrives.
+REDRIVE_SECONDS = 1.0
+#: Seconds between two heartbeats, with a look for redrives and for a requested verification.
+LOOK_SECONDS = 2.5
 
 
 class Server(uvicorn.Server):
@@ -59,22 +58,12 @@ async def serve(host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     bookkeeper = Bookkeeper()
     bookkeeper.start()
-    works = (_beat(application), _sample(application), _redrive(application), _verify(application))
-    tasks = [loop.create_task(work) for work in works]
+    tasks = [loop.create_task(_sample(application)), loop.create_task(_keep_house(application))]
     await Server(config, application).serve()
     bookkeeper.stop()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _beat(application: Application) -> None:
-    """Store heartbeats."""
-    pulse = Pulse("live")
-    while True:
-        with suppress(DatabaseUnavailable):
-            await application.database.run(pulse.beat)
-        await asyncio.sleep(BEAT_SECONDS)
 
 
 async def _sample(application: Application) -> None:
@@ -89,20 +78,31 @@ async def _sample(application: Application) -> None:
         await asyncio.sleep(step - time.time() % step + 0.05)
 
 
-async def _redrive(application: Application) -> None:
-    """Continue the staged redrives. Several live processes do so in turns, because each redrive's row is locked."""
+async def _keep_house(application: Application) -> None:
+    """Store heartbeats, continue staged redrives, and run requested verifications.
+
+    One call looks for all of them, because a call costs more than its statements. Several live processes continue a
+    redrive in turns, because its row is locked.
+    """
+    pulse, running = Pulse("live"), None
+
+    def look(*, is_busy: bool) -> tuple[int, int | None]:
+        pulse.beat()
+        return advance_redrives(), None if is_busy else verification.take_requested()
+
     while True:
         active = 0
         try:
-            active = await application.database.run(advance_redrives)
+            is_busy = running is not None and not running.done()
+            active, requested = await application.database.run(look, is_busy=is_busy)
+            if requested is not None:
+                running = asyncio.create_task(_verify(application, requested))
         except DatabaseUnavailable as error:
-            logger.warning("redrives wait", extra={"error": str(error)})
+            logger.warning("redrives and verifications wait", extra={"error": str(error)})
         await asyncio.sleep(REDRIVE_SECONDS if active else LOOK_SECONDS)
 
 
-async def _verify(application: Application) -> None:
-    """Run the full verifications that staff or the schedule request."""
-    while True:
-        with suppress(DatabaseUnavailable):
-            await run_requested(application.database)
-        await asyncio.sleep(REQUEST_SECONDS)
+async def _verify(application: Application, number: int) -> None:
+    """Run a verification. If the database is away, another look takes the verification later."""
+    with suppress(DatabaseUnavailable):
+        await verification.run(application.database, number)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 #: Seconds between two polls of a worker.
 PACE_SECONDS = 0.05
 #: A poll that found this number of rows or more is followed by the next poll without a pause.
-MANY_ROWS = 20
+MANY_ROWS = 50
 #: Seconds that a worker polls an empty queue. More than the doorbell's QUIET_AFTER_RING_SECONDS.
 LINGER_SECONDS = 2.0
 #: Seconds of work after which a worker releases its thread to other tasks.

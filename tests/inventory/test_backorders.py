@@ -19,6 +19,7 @@ from inventory.tasks import tend_backorders as tend_backorders_task
 from inventory.verification import find_backorders_in_flight, find_stock_differences
 from shop.celery import app
 from shop.events import OrderCancelled, OrderConfirmed, OrderPlaced
+from shop.tasks import QUEUES
 from tests.inventory.conftest import Orders, make_confirmed, make_placed
 
 pytestmark = pytest.mark.django_db
@@ -196,7 +197,8 @@ def test_batches_without_backorders_need_no_further_statement(orders: Orders) ->
 
 def test_celery_beat_tends_backorders() -> None:
     scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
-    assert "inventory.tasks.tend_backorders" in scheduled
+    assert "shop.tasks.tend_queues" in scheduled
+    assert tend_backorders_task in QUEUES
 
 
 @pytest.mark.parametrize(

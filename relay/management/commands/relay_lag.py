@@ -1,6 +1,6 @@
 from typing import Any
 
-from relay.consumer.lag import read_lag
+from relay.consumer.lag import read_lags
 from relay.consumer.registry import all_consumers
 from relay.health.backlog import read_unpublished
 from relay.management.operation import Operation, format_age
@@ -12,7 +12,7 @@ class Command(Operation):
     def operate(self, **options: Any) -> None:
         """Read and print the lag."""
         unpublished = read_unpublished()
-        lags = {consumer.name: read_lag(consumer) for consumer in all_consumers()}
+        lags = read_lags(all_consumers())
         lines = [
             f"outbox: {unpublished.rows} unpublished, the oldest {format_age(unpublished.oldest_seconds)} old; "
             f"{unpublished.refused} refused",

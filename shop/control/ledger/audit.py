@@ -1,7 +1,7 @@
 """The audit: windows are compared again as a whole for a short time in each round, the recent windows first.
 
 A row that is removed or repeated after its window was compared is found this way. In a quiet shop the audit reaches all
-windows within a minute; in a busy one it reaches the recent ones, and the full verification finds the others.
+windows within a minute; in a busy one it reaches some of the recent ones, and the full verification finds the others.
 """
 
 import time
@@ -21,7 +21,7 @@ from shop.control.ledger.traces import Trace
 #: Windows that were cut in this time are recent.
 RECENT = timedelta(minutes=15)
 #: A check is not repeated earlier than this.
-PAUSE = timedelta(seconds=40)
+PAUSE = timedelta(seconds=30)
 #: Checks and rows that one statement compares. Planning it costs as much as hundreds of rows.
 CHOSEN, MOST_ROWS = 50, 2000
 

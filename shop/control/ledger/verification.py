@@ -60,11 +60,8 @@ def request(*, by: str, reason: str) -> Verification:
     return requested
 
 
-async def run_requested(database: Runner) -> bool:
-    """Run the next requested verification and store its report. Return False if none is requested."""
-    number = await database.run(_take)
-    if number is None:
-        return False
+async def run(database: Runner, number: int) -> None:
+    """Run the verification `number` and store its report."""
     command = [
         "nice",
         "-n",
@@ -90,7 +87,6 @@ async def run_requested(database: Runner) -> bool:
     finally:
         with suppress(ProcessLookupError):
             process.kill()
-    return True
 
 
 async def _follow(process: asyncio.subprocess.Process, database: Runner, number: int) -> str:
@@ -108,7 +104,8 @@ async def _read(process: asyncio.subprocess.Process) -> str:
     return (await process.stdout.read()).decode(errors="replace")
 
 
-def _take() -> int | None:
+def take_requested() -> int | None:
+    """Take the requested verification and return its number, or return None if no process has to run one."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [SILENCE_SECONDS])
         row = cursor.fetchone()

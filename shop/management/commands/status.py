@@ -12,7 +12,7 @@ from redis import Redis, RedisError
 
 from analytics.flink.state import describe_job
 from relay.consumer.canary import read_canary_ages
-from relay.consumer.lag import read_lag
+from relay.consumer.lag import read_lags
 from relay.consumer.origin import count_unexplained
 from relay.consumer.registry import all_consumers
 from relay.health.backlog import read_unpublished
@@ -132,7 +132,7 @@ def read_outbox() -> dict[str, Any]:
 
 def read_consumers() -> dict[str, Any]:
     """Return for each consumer: its lag, its parked keys, the age of its newest canary and the reason of a pause."""
-    lags = {consumer.name: read_lag(consumer) for consumer in all_consumers()}
+    lags = read_lags(all_consumers())
     canaries = read_canary_ages(list(lags))
     paused = {s.consumer: f"{s.reason} ({s.paused_by})" for s in ConsumerState.objects.exclude(paused_at=None)}
     consumers: dict[str, Any] = {}

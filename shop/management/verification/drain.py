@@ -6,7 +6,7 @@ from collections.abc import Callable
 from inventory.verification import find_backorders_in_flight
 from notifications.verification import find_messages_in_flight
 from payments.reconciliation.comparison import find_money_in_flight
-from relay.consumer.lag import read_lag
+from relay.consumer.lag import read_lags
 from relay.consumer.registry import all_consumers
 from relay.health.backlog import read_unpublished
 
@@ -16,7 +16,7 @@ POLL_SECONDS = 0.5
 def read_in_flight() -> dict[str, int]:
     """Return the number of unfinished items by kind, without the kinds that have none."""
     counts = {"unpublished_rows": read_unpublished().rows}
-    counts |= {f"events_for_{consumer.name}": read_lag(consumer).events for consumer in all_consumers()}
+    counts |= {f"events_for_{name}": lag.events for name, lag in read_lags(all_consumers()).items()}
     counts["gateway_calls"] = find_money_in_flight()
     counts["backorders"] = find_backorders_in_flight()
     counts["messages"] = find_messages_in_flight()

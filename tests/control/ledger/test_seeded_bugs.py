@@ -3,6 +3,7 @@
 A run of the harness without a bug, with its crashes and repeats, has no difference.
 """
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -50,6 +51,7 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shop.control.ledger.checks.SHORTEST_SECONDS", 0)
     monkeypatch.setattr("shop.control.ledger.checks.LONGEST_SECONDS", 0)
     monkeypatch.setattr("shop.control.ledger.audit.PAUSE", timedelta(0))
+    monkeypatch.setattr("shop.control.ledger.round.AUDIT_SHARE", math.inf)
 
 
 def make_ledger(topic: str) -> Ledger:

@@ -6,10 +6,13 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from relay.consumer.lag import Lag, read_lag
+from relay import Consumer
+from relay.consumer.lag import Lag, read_lag, read_lags
 from relay.health.backlog import read_unpublished
 from relay.models import Outbox, Settled
+from tests.relay.events import BookLent
 from tests.relay.operated import operate, operated, set_low_watermark
 from tests.relay.readers import Readers, deliver, lend
 
@@ -61,6 +64,18 @@ def test_a_very_large_lag_is_estimated_from_a_sample(operated: Readers, monkeypa
     assert 1 <= read_lag(operated.consumer).events <= 6, "what is applied is walked through until something waits"
     operated.consumer.process(deliver(books[-1]))
     assert read_lag(operated.consumer) == Lag(events=0, keys=0, parked=0, parked_events=0)
+
+
+def test_the_lags_of_several_consumers_come_from_one_scan_of_the_outbox(readers: Readers) -> None:
+    late = Consumer("late")
+    late.on(BookLent)(lambda event: None)
+    for _ in range(3):
+        readers.consumer.process(lend(uuid4(), "Ada", "Bob"))
+    lend(uuid4(), "Cleo")
+    with CaptureQueriesContext(connection) as statements:
+        lags = read_lags([readers.consumer, late])
+    assert {name: (lag.events, lag.keys) for name, lag in lags.items()} == {"readers": (1, 1), "late": (7, 4)}
+    assert sum("generate_series" in statement["sql"] for statement in statements) == 1
 
 
 def test_a_count_that_takes_too_long_continues_at_the_next_call(

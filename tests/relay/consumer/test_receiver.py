@@ -18,7 +18,6 @@ from relay.consumer import receiver as receiver_module
 from relay.consumer.arrivals import read_delivery
 from relay.consumer.deliveries import Delivery, Place
 from relay.consumer.receiver import CHUNK, Batch, Receiver
-from relay.consumer.subscription import FEW_RECORDS
 from relay.models import Cursor
 from tests.relay.events import BookLent, BookReturned
 from tests.relay.readers import Readers, lend
@@ -84,12 +83,12 @@ def test_only_a_large_batch_makes_the_receiver_poll_ahead(
     @consumer.on(BookLent, many=True)
     def handle(events: Sequence[BookLent]) -> None:
         deadline = time.monotonic() + 10
-        while len(events) == FEW_RECORDS and not shelf.waits and time.monotonic() < deadline:
+        while len(events) == CHUNK and not shelf.waits and time.monotonic() < deadline:
             time.sleep(0.005)
         polled.append(bool(shelf.waits))
 
-    monkeypatch.setattr(consumer_module, "MIN_BATCH", FEW_RECORDS)  # one call for all events
-    for records in (FEW_RECORDS, FEW_RECORDS - 1):
+    monkeypatch.setattr(consumer_module, "MIN_BATCH", CHUNK)  # one call for all events
+    for records in (CHUNK, CHUNK - 1):
         shelf = Shelf([])
         deliveries = [delivery for _ in range(records) for delivery in lend(uuid4(), "Ada")]
         batch = Batch(deliveries, consumer.arrange(map(read_delivery, deliveries)))
@@ -131,7 +130,7 @@ class Pauses(Event):
         return self.is_set()
 
 
-@pytest.mark.parametrize(("records", "paced"), [(1, True), (FEW_RECORDS, False)])
+@pytest.mark.parametrize(("records", "paced"), [(1, True), (CHUNK, False)])
 def test_rounds_keep_their_pace_while_few_events_arrive(settings: Settings, records: int, paced: bool) -> None:
     settings.RELAY = {**settings.RELAY, "FOREIGN_TOPICS": ["test.library"]}  # the outbox does not have these events
     stopping, pauses = Event(), Pauses()
@@ -172,10 +171,11 @@ def test_a_parked_key_that_another_transaction_has_locked_is_retried_later(
         assert locked.wait(10)
         key = Cursor.objects.values_list("topic", "key").get()
         monkeypatch.setattr(receiver_module, "take_parked", lambda name: [key])
+        receiver._breaker.has_due_keys = True
         receiver._redrive(Event())
         may_end.set()
         holding.result()
     assert Cursor.objects.get().attempts == 1
-    receiver._retry_at = 0.0
+    receiver._breaker.has_due_keys = True
     receiver._redrive(Event())
     assert (Cursor.objects.get().parked_at, Cursor.objects.get().last) == (None, 3)
