@@ -39,15 +39,16 @@ select {{day}} as day, coalesce(currency, '') as currency,
 from {{orders}} group by 1, 2, 3, 4, 5
 """
 # Three digits, and hundredths below ten seconds: sums of rounded values stay small, and percentiles remain useful.
+# `unnest` in the list of columns makes the rows of the steps without a nested loop, which verify must not use.
 DURATIONS = f"""
-select {{day}} as day, step,
+select day, step,
        case when taken < 10 then round(taken * 100) / 100 when taken < 100 then round(taken * 10) / 10
             when taken < 1e3 then round(taken) when taken < 1e4 then round(taken / 10) * 10
             when taken < 1e5 then round(taken / 100) * 100 else round(taken / 1000) * 1000 end as seconds,
        count(*) as orders
-from {{orders}} cross join lateral (
-    values {", ".join(f"('{step}', date_part('epoch', {step}_at - placed_at))" for step in STEPS)})
-    as passed (step, taken)
+from (select {{day}} as day, unnest(array[{", ".join(f"'{step}'" for step in STEPS)}]) as step,
+             unnest(array[{", ".join(f"date_part('epoch', {step}_at - placed_at)" for step in STEPS)}]) as taken
+      from {{orders}}) as passed
 where taken is not null group by 1, 2, 3
 """
 MINUTES = """
