@@ -19,8 +19,8 @@ from relay.consumer.watermarks import Watermarks, raise_watermarks, read_waterma
 from relay.partitions import read_low_watermark, read_position
 
 # Positions that one query counts exactly. Beyond the first unapplied events, STRETCHES samples of LENGTH positions.
-SPAN = 50_000
-STRETCHES, LENGTH = 100, 200
+SPAN = 5_000
+STRETCHES, LENGTH = 100, 50
 
 # Scan the outbox once for several consumers, and look up one cursor for all events of a key: most keys are complete.
 _WAITING = """
@@ -33,7 +33,7 @@ stream as materialized (
     select topic, key, max(sequence) as newest, array_agg(sequence) as sequences, array_agg(position) as positions,
            array_agg(created_at) as times
     from event group by topic, key),
-behind as (
+behind as materialized (  -- looks up the cursors before it lists events
     select read.consumer, read.position as watermark, stream.*, applied.last
     from unnest(%(consumers)s::text[], %(topics)s::text[], %(positions)s::bigint[]) as read (consumer, topic, position)
     join stream using (topic)

@@ -39,7 +39,8 @@ update relay_settled s set position = held.raised from held where s.consumer = h
 # A hash join over all cursors or streams costs a second for each 100,000 keys.
 _ROW_BY_ROW = """
 set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
-set local enable_material = off; set local max_parallel_workers_per_gather = 0; set local jit = off
+set local enable_material = off; set local max_parallel_workers_per_gather = 0; set local jit = off;
+set local work_mem = '32MB'
 """
 
 
