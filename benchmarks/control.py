@@ -43,11 +43,12 @@ def fill(shop: RunningShop, orders: int) -> None:
     from django.db import connection
 
     from inventory.models import Stock
-    from inventory.services import receive_stock
+    from inventory.services import LARGEST_RECEIPT, receive_stock
 
     skus = list(Stock.objects.exclude(on_hand=0).values_list("sku", flat=True))
     for sku in skus:
-        receive_stock(sku, 10 * orders, "benchmark")
+        for _receipt in range(10):
+            receive_stock(sku, min(orders, LARGEST_RECEIPT), "benchmark")
     take_every_way(shop, skus, SOLD_OUT, FIRST, stopped=lambda: None)
     with connection.cursor() as cursor:
         cursor.execute("alter system set autovacuum = off")
