@@ -42,7 +42,7 @@ behind as materialized (  -- looks up the cursors before it lists events
                        offset 0) c on true  -- keeps the lookup by key: a join may scan the whole table for each row
     cross join lateral (select coalesce(
         c.last, (select floor from relay_stream s where s.topic = stream.topic and s.key = stream.key), 0
-    ) as last) applied
+    ) as last offset 0) applied  -- keeps one lookup of the floor: a planner that inlines it looks it up twice
     where c.parked_at is null and stream.newest > applied.last)
 select consumer, topic, count(*), count(distinct key),
        extract(epoch from clock_timestamp() - min(created_at))::float8, min(position)

@@ -101,7 +101,7 @@ def read_course(outage: Outage) -> list[tuple[float, int]]:
     known = outage.waiting - outage.arrived
     return [
         ((point.at - outage.returned_at).total_seconds(), known + point.arrived - point.waiting)
-        for point in points.exclude(arrived=None).order_by("period")
+        for point in points.order_by("period")
         if point.arrived is not None
     ]
 
