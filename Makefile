@@ -37,7 +37,7 @@ simulate: $(VENV)/installed-dev ## simulate 100,000 runs of orders, stock and mo
 faults: $(VENV)/installed-dev ## inject all faults at all points with three brokers, about 25 minutes (SEED=...)
 	@FAULTS=all $(BIN)/python -m pytest tests/faults
 
-bench: $(VENV)/installed-dev ## run all benchmarks, about an hour; BENCH="relay latency" selects some
+bench: $(VENV)/installed-dev ## run all benchmarks, more than an hour; BENCH="relay latency" selects some
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json || exit 1; done
 
 lab: $(VENV)/installed-dev ## compare with the synchronous shop in nine scenarios, at most 15 minutes; the report is var/lab/report.html
