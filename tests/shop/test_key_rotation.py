@@ -139,9 +139,9 @@ def serve_gateway_with(keys: list[str]) -> Iterator[str]:
         "SECRET_KEY_FALLBACKS": ",".join(keys[1:]),
     }
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(
-        [*command, "--no-log", "payments.sandbox.wsgi:application"], cwd=django_settings.BASE_DIR, env=environment
-    ) as process:
+    # A worker may hang while it stops (issue 875 of Granian).
+    command += ["--no-log", "--workers-kill-timeout", "5", "payments.sandbox.wsgi:application"]
+    with subprocess.Popen(command, cwd=django_settings.BASE_DIR, env=environment) as process:
         try:
             wait_until_served(f"http://127.0.0.1:{port}/healthz", process)
             yield f"http://127.0.0.1:{port}"

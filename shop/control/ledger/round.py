@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 READ_SECONDS, COMPARE_SECONDS, AUDIT_SECONDS = 1.0, 0.5, 0.1
 #: Share of the time that repetitions take. One of a window of a busy shop takes 0.1 s.
 AUDIT_SHARE = 0.005
+#: Longest pause between repetitions. On a machine without free time, one may take a second.
+AUDIT_PAUSE_SECONDS = 20.0
 #: Open checks of a part that one round compares at most.
 MOST_CHECKS = 8
 
@@ -84,11 +86,11 @@ class Ledger:
         return problem
 
     def _repeat_checks(self) -> None:
-        """Repeat some closed checks, unless repetitions have taken more than AUDIT_SHARE of the time."""
+        """Repeat some closed checks, after a pause that keeps repetitions below AUDIT_SHARE of the time."""
         began = time.monotonic()
         if began >= self._audit_at:
             audit.repeat_checks(self.parts, self.traces, seconds=AUDIT_SECONDS)
-            self._audit_at = began + (time.monotonic() - began) / AUDIT_SHARE
+            self._audit_at = began + min((time.monotonic() - began) / AUDIT_SHARE, AUDIT_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Forget everything that is not stored. After a restore of the database it would be wrong."""
