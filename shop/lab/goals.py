@@ -10,8 +10,10 @@ from shop.lab.seed.shop import WORKERS
 P95_MS, DRAIN_SECONDS = 100, 120
 #: Seconds of the synchronous shop for one order, and the tolerance of what arithmetic says.
 SEED_SECONDS, TOLERANCE = 6.0, 0.05
-#: A prediction is scored only if the drain took this long: samples are five seconds apart.
+#: A prediction is scored only if the drain took this long: the second one is made five seconds after the return.
 SCORED_SECONDS = 10.0
+#: When the control room predicts a drain, and the tolerances.
+PREDICTIONS = {"away": ("while the consumer is off", 0.2), "back": ("5 s after its return", 0.1)}
 
 
 def find_goals(run: Run, plan: Plan, found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -24,11 +26,7 @@ def find_goals(run: Run, plan: Plan, found: dict[str, Any]) -> list[dict[str, An
         goals.append(
             _goal(f"drained within {DRAIN_SECONDS} s", f"{drain['seconds']:g} s", drain["seconds"] <= DRAIN_SECONDS)
         )
-        if drain["predicted"] is not None and (real := drain["seconds"] - drain["start_seconds"]) >= SCORED_SECONDS:
-            off = abs(drain["predicted"] - real) / real
-            goals.append(
-                _goal("drain predicted within 10 %", f"{drain['predicted']:.0f} s, real {real:.0f} s", off <= 0.1)
-            )
+        goals += judge_predictions(drain["predictions"] or {})
     if seed and run.scenario == "calm" and seed["p50"]:
         seconds = seed["p50"] * run.factor
         goals.append(
@@ -79,6 +77,19 @@ def _judge_ours(plan: Plan, ours: dict[str, Any]) -> list[dict[str, Any]]:
     if not plan.last_rate and not plan.is_flash and ours["p95"] is not None:
         found.append(_goal(f"p95 below {P95_MS} ms", f"{ours['p95'] * 1000:.0f} ms", ours["p95"] * 1000 < P95_MS))
     return found if not plan.last_rate else found[1:]
+
+
+def judge_predictions(drain: dict[str, float | None]) -> list[dict[str, Any]]:
+    """Return a goal for each prediction. There is none before an outage has taught the control room."""
+    actual, found = drain.get("actual"), []
+    if actual is None or actual < SCORED_SECONDS:
+        return []
+    for name, (when, tolerance) in PREDICTIONS.items():
+        if (predicted := drain[name]) is not None:
+            text = f"drain predicted within {tolerance:.0%} {when}"
+            off = abs(predicted - actual)
+            found.append(_goal(text, f"{predicted:.1f} s, actual {actual:.1f} s", off <= tolerance * actual))
+    return found
 
 
 def is_near(found: float, wanted: float) -> bool:

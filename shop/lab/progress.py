@@ -30,11 +30,10 @@ class Progress:
     known_before: int = 0
     drained_at: float | None = None
     running_at: float | None = None
-    predicted: float | None = None
     most_waiting: int = 0
 
     def note(self, now: float, waiting: dict[str, int], switches: list[Switch], rate: float) -> None:
-        """Note when our shop has caught up after the last switch, and what the control room has predicted."""
+        """Note when our shop has caught up after the last switch."""
         ours = waiting.get("ours", 0)
         self.most_waiting = max(self.most_waiting, ours)
         off = [switch for switch in switches if switch.off_at]
@@ -42,7 +41,6 @@ class Progress:
             return
         if any(switch.on_at is None for switch in off):
             self.drained_at = self.running_at = None
-            self.predicted = predict(off[-1].part)
         elif all(switch.running_at for switch in off):
             self.running_at = self.running_at if self.running_at is not None else now
             if self.drained_at is None and ours <= USUAL_SECONDS * rate:
@@ -78,16 +76,6 @@ class Progress:
         if not missing and self.caught_up_at is None:
             self.caught_up_at = now
         return not missing
-
-
-def predict(part: str) -> float | None:
-    """Return the seconds that the control room predicts for the consumer `part`, if it came back now."""
-    from shop.control.pages import read_newest
-
-    sample, _ = read_newest()
-    predictions = (sample.figures or {}).get("predictions", {}) if sample else {}
-    seconds: float | None = predictions.get(part, {}).get("seconds")
-    return seconds
 
 
 def read_number(statement: str, run_id: int) -> int:

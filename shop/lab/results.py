@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -15,12 +16,12 @@ from shop.lab.goals import SEED_SECONDS, find_goals
 from shop.lab.progress import Progress, read_number
 from shop.lab.scenarios import PIECES, Plan
 from shop.lab.seed.queue import simulate
-from shop.lab.switches import read_switches
+from shop.lab.switches import Switch, read_switches
 
 #: Times of one order in a window of `read_capacity`.
 SPANS = 5
-#: Longest wait until nothing is in flight.
-VERIFY_SECONDS = 120
+#: Longest wait until nothing is in flight, and until the control room has noted the end of a drain.
+VERIFY_SECONDS, OUTAGE_SECONDS = 120, 15
 
 
 def find_result(run: runs.Run, plan: Plan, progress: Progress) -> dict[str, Any]:
@@ -65,16 +66,36 @@ def read_ledger() -> Any:
 
 
 def describe_drain(run: runs.Run, progress: Progress) -> dict[str, Any] | None:
-    """Return how long our shop needed after the last switch, in real seconds."""
-    ends = [switch.ends for switch in read_switches(run.id) if switch.off_at]
-    if not ends or progress.drained_at is None:
+    """Return how long our shop needed after the last switch, in real seconds, and what the control room predicted."""
+    switches = [switch for switch in read_switches(run.id) if switch.off_at]
+    if not switches or progress.drained_at is None:
         return None
+    last = max(switches, key=lambda switch: switch.ends)
     return {
-        "seconds": round(progress.drained_at - max(ends), 1),
-        "start_seconds": round((progress.running_at or max(ends)) - max(ends), 1),
-        "predicted": progress.predicted,
+        "seconds": round(progress.drained_at - last.ends, 1),
+        "start_seconds": round((progress.running_at or last.ends) - last.ends, 1),
         "most_waiting": progress.most_waiting,
+        "predictions": read_predictions(last),
     }
+
+
+def read_predictions(switch: Switch) -> dict[str, float | None] | None:
+    """Return the predicted and the actual drain of a consumer by the control room's clock, or None without an outage.
+
+    The clock runs from the consumer's return until nothing waits for it. `away` was predicted while it was off, `back`
+    five seconds after its return; both are None until an earlier outage has taught the control room.
+    """
+    from shop.control.models import Outage
+
+    deadline = time.monotonic() + OUTAGE_SECONDS
+    while True:
+        outage = Outage.objects.filter(consumer=switch.part, returned_at__gte=switch.on_at).order_by("began_at").last()
+        if outage is None:
+            return None
+        if outage.ended_at or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    return {"away": outage.predicted_away, "back": outage.predicted_back, "actual": outage.drain_seconds}
 
 
 def describe_queue(run: runs.Run, sums: dict[str, Sums]) -> dict[str, Any]:
