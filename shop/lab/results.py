@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import Q
 
 from shop.lab import runs
 from shop.lab.figures import Sums, read_seconds, read_sums
@@ -88,8 +89,10 @@ def read_predictions(switch: Switch) -> dict[str, float | None] | None:
     from shop.control.models import Outage
 
     deadline = time.monotonic() + OUTAGE_SECONDS
+    # The supervisor may start the consumer before the lab notes that it is on.
+    not_before = Q(ended_at=None) | Q(ended_at__gt=switch.on_at)
     while True:
-        outage = Outage.objects.filter(consumer=switch.part, returned_at__gte=switch.on_at).order_by("began_at").last()
+        outage = Outage.objects.filter(not_before, consumer=switch.part).order_by("began_at").last()
         if outage is None:
             return None
         if outage.ended_at or time.monotonic() > deadline:
