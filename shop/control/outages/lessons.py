@@ -83,8 +83,7 @@ def measure_drain(outage: Outage) -> Lesson:
     """Return the size, the start, the capacity and the course of a drain. Without points it counts as even."""
     work, seconds = outage.work or 0, max(outage.drain_seconds or 0.0, 0.1)
     course = [(0.0, 0), *read_course(outage), (seconds, work)]
-    started = max(at for at, applied in course if applied <= LEAST_EVENTS)
-    start = min(MOST_START, started, seconds - 0.1)
+    start = min(MOST_START, find_start(course), seconds - 0.1)
     half = (find_time(course, work / 2) - start) / (seconds - start)
     return {
         "waiting": outage.waiting,
@@ -92,6 +91,16 @@ def measure_drain(outage: Outage) -> Lesson:
         "capacity": round(work / (seconds - start), 2),
         "half": round(min(1 - LEAST_HALF, max(LEAST_HALF, half)), 3),
     }
+
+
+def find_start(course: list[tuple[float, int]]) -> float:
+    """Return the time of the first applied event, from the rate between the two points that follow."""
+    idle = max(number for number, (_, applied) in enumerate(course) if applied <= LEAST_EVENTS)
+    following = course[idle + 1 : idle + 3]
+    if len(following) < 2:
+        return course[idle][0]
+    (first, fewer), (last, more) = following
+    return max(course[idle][0], first - (last - first) * fewer / max(1, more - fewer))
 
 
 def read_course(outage: Outage) -> list[tuple[float, int]]:

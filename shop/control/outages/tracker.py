@@ -1,24 +1,22 @@
-"""Outages as rows: each begins when its consumer is down or paused and events wait, and ends when nothing waits after
-the return.
+"""Outages as rows: each begins when its consumer is down or paused and events wait, and ends when it has drained after
+its return.
 
 The sampler calls this for each sample. All state is in the rows, so that any process may take the next sample.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from relay.heartbeat import STALE_AFTER_SECONDS
 from relay.models import Intervention
 from shop.control.models import Outage, Point
+from shop.control.outages.drains import find_end
 from shop.control.outages.lessons import LEAST_WAITING, find_follow, measure_drain
 from shop.control.prediction import predict
 from shop.control.rates import counts_on
 
 Figures = dict[str, Any]
 
-#: A consumer has drained when at most this number of events waits, or the events of DRAINED_SECONDS.
-DRAINED_EVENTS, DRAINED_SECONDS = 10, 1.0
 #: Seconds after the return at which the second prediction is stored.
 SOON_SECONDS = 5.0
 
@@ -120,10 +118,11 @@ def _follow_return(outage: Outage, before: Figures | None, figures: Figures, at:
     assert outage.returned_at is not None
     _update_most(outage, figures)
     name = outage.consumer
-    drained_at = _find_drained(outage, before, figures, at)
-    if drained_at is not None:
-        outage.drained_at, outage.ended_at = max(drained_at, outage.returned_at), at
-        outage.work = outage.waiting + _count_arrived(figures, name) - outage.arrived - _count_waiting(figures, name)
+    now = Point(at=at, waiting=_count_waiting(figures, name), arrived=figures["consumers"][name]["arrived"])
+    end = find_end(outage, now, find_follow(before, name))
+    if end is not None:
+        outage.drained_at, outage.ended_at = max(end.at, outage.returned_at), at
+        outage.work = outage.waiting + (end.point.arrived or 0) - outage.arrived - end.point.waiting
         outage.capacity = measure_drain(outage)["capacity"] if outage.waiting >= LEAST_WAITING else None
         outage.save()
         return True
@@ -168,17 +167,3 @@ def find_return(outage: Outage, before: Figures | None, figures: Figures, at: da
 def _count_arrived(figures: Figures, name: str) -> int:
     arrived: int | None = figures["consumers"][name]["arrived"]
     return arrived or 0
-
-
-def _find_drained(outage: Outage, before: Mapping[str, Any] | None, figures: Figures, at: datetime) -> datetime | None:
-    """Return the time at which the consumer had drained, between the previous sample and this one, or None."""
-    name = outage.consumer
-    limit = max(DRAINED_EVENTS, DRAINED_SECONDS * find_follow(before, name) * outage.arriving)
-    waiting = _count_waiting(figures, name)
-    if waiting > limit:
-        return None
-    point = Point.objects.filter(consumer=name).order_by("-period").first()
-    if point is None or point.waiting <= limit:
-        return at
-    share = (point.waiting - limit) / (point.waiting - waiting)
-    return point.at + share * (at - point.at)

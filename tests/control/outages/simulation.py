@@ -24,16 +24,24 @@ class Simulation:
     """The consumer "inventory" with `orders` per second, and the capacity `mu` in events per second."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, *, orders: float, mu: float, seed: int, start: float = 3.0
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        orders: float,
+        mu: float,
+        seed: int,
+        start: float = 3.0,
+        saga: float = math.inf,
     ) -> None:
-        """Start calm. `start` is the mean time that a restart takes."""
+        """Start calm. `start` is the mean time that a restart takes, `saga` the most second events per second."""
         self._random = random.Random(seed)
         self.orders, self._mu, self._start = orders, mu, start
         self._queue: deque[bool] = deque()  # whether the event causes a second one
         self._later: deque[float] = deque()
         self.now = BEGIN
         self._arrived = self._applied = 0
-        self._spare = 0.0
+        self._spare = self._confirms = 0.0
+        self._saga = saga
         self._works_at: float | None = BEGIN
         self._process, self._started = 1, BEGIN
         self._beaten_at, self._beaten = BEGIN, 0
@@ -72,7 +80,9 @@ class Simulation:
         for _order in range(self._draw(self.orders * TICK)):
             self._queue.append(True)
             self._arrived += 1
-        while self._later and self._later[0] <= self.now:
+        self._confirms = min(self._confirms, 1.0) + self._random.uniform(0.5, 1.5) * self._saga * TICK
+        while self._later and self._later[0] <= self.now and self._confirms >= 1:
+            self._confirms -= 1
             self._later.popleft()
             self._queue.append(False)
             self._arrived += 1

@@ -42,6 +42,32 @@ def test_outages_of_one_and_ten_minutes_are_predicted_after_a_first_one(
         assert outage.score_back >= 90, (outage.predicted_back, outage.drain_seconds)
 
 
+def test_a_drain_lasts_until_the_follow_ups_of_the_backlog_have_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inventory applies its backlog in 6 s, and then waits for the confirmations, which other consumers cause."""
+    shop = Simulation(monkeypatch, orders=20, mu=2000, seed=7, saga=500)
+    shop.run(60)
+    for number in range(2):
+        let_out(shop, 600)
+        outage = shop.finish_outage()
+        assert outage.drain_seconds == pytest.approx(3 + 12_000 / (500 - 20), rel=0.1)
+        assert outage.work == pytest.approx(2 * 12_000, rel=0.1)
+        if number:
+            assert outage.score_away is not None
+            assert outage.score_back is not None
+            assert outage.score_away >= 80, (outage.predicted_away, outage.drain_seconds)
+            assert outage.score_back >= 90, (outage.predicted_back, outage.drain_seconds)
+        shop.run(60)
+
+
+def test_a_drain_ends_although_more_orders_arrive_than_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Simulation(monkeypatch, orders=20, mu=2000, seed=8)
+    shop.run(60)
+    let_out(shop, 60)
+    shop.orders = 200
+    outage = shop.finish_outage()
+    assert outage.drain_seconds == pytest.approx(5, abs=3)
+
+
 def test_while_the_consumer_is_away_the_page_says_what_each_minute_adds(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = Simulation(monkeypatch, orders=20, mu=300, seed=4)
     shop.run(30)
