@@ -81,7 +81,7 @@ class Customer:
         url = f"{self.base_url}/api/v1/orders/{placed.body['id']}/"
         return call("GET", url, headers={"X-Order-Token": placed.body["access_token"]}).body
 
-    def wait_for(self, placed: Answer, *statuses: str, seconds: float = 30) -> Any:
+    def wait_for(self, placed: Answer, *statuses: str, seconds: float = 60) -> Any:
         """Read an order until it has one of `statuses`, and return it.
 
         :raises AssertionError: the order has another status after `seconds`.

@@ -22,6 +22,8 @@ from typing import Any
 
 import psutil
 
+from tests.processes import kill_family
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 #: Libraries of the shop that can be imported before the settings.
 _LIBRARIES = (
@@ -71,10 +73,13 @@ class Prefork:
         return psutil.Process(self._process.pid).children()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process. Kill it with the current command if the command does not end within 10 seconds."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
-        self._process.wait(10)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            kill_family(self._process)
         self._process.stdout.close()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.prefork import Prefork, run_manage
+from tests.processes import kill_family
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _LAST_LINES = 40
@@ -88,7 +89,7 @@ class RunningShop:
     def stop(
         self, timeout: float = 60, *, signum: signal.Signals = signal.SIGTERM, in_haste: bool = False
     ) -> int | None:
-        """Stop the shop with `signum` and return the exit code. Kill the supervisor after `timeout` seconds.
+        """Stop the shop with `signum` and return the exit code. Kill it with all parts after `timeout` seconds.
 
         With `in_haste` send the signal twice, after which the supervisor kills the remaining parts.
         """
@@ -106,7 +107,7 @@ class RunningShop:
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.kill_supervisor()
+            kill_family(self._process)
             raise
         finally:
             self._process = None

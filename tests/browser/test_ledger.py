@@ -12,6 +12,14 @@ from tests.faults.counting import connect
 from tests.flows.test_life_of_an_order import find_sku
 from tests.running_shop import RunningShop
 
+#: Makes the checks of analytics that contain an order's events the oldest ones.
+MAKE_OLDEST = """
+update control_ledgercheck set audited_at = audited_at - interval '1 day' where part = 'analytics' and window_id in (
+    select w.id from control_ledgerwindow w join relay_outbox o on o.position > w.after and o.position <= w.until
+    where o.key = %s
+)
+"""
+
 
 def log_in(page: Page) -> None:
     page.goto("/admin/login/?next=/control/ledger/")
@@ -50,8 +58,8 @@ def test_the_ledger_shows_calm_a_removed_effect_and_the_verification(
         assert row
         change = "update analytics_orderfact set placed_at = %s where order_id = %s"
         db.execute(change, [None, placed.body["id"]])
-        # The ledger repeats a check after 40 s.
-        db.execute("update control_ledgercheck set audited_at = audited_at - interval '1 minute'")
+        # The ledger repeats the oldest check first. On a busy machine a repetition of all checks takes minutes.
+        db.execute(MAKE_OLDEST, [placed.body["id"]])
         try:
             # The page follows without a reload.
             expect(page.get_by_role("heading", level=1)).to_have_text("1 lost, 0 doubled", timeout=90_000)

@@ -31,6 +31,7 @@ from tests.embedded.slow_clients import (
 )
 from tests.faults.counting import connect
 from tests.plugin import choose_port
+from tests.processes import end_process
 from tests.running_shop import BASE_DIR, RunningShop
 
 CADDY = Path(sys.executable).with_name("caddy")
@@ -61,8 +62,7 @@ def running_caddy(folder: Path, web: str, site: str = "http://") -> Iterator[tup
         assert wait_until(lambda: listens(ports[0]), seconds=20), (folder / "caddy.log").read_text()
         yield ports
     finally:
-        process.terminate()
-        process.wait(20)
+        end_process(process)
 
 
 def listens(port: int) -> bool:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -129,18 +129,20 @@ class Member:
 
     def send(self, signum: signal.Signals) -> None:
         """Send `signum` to the process."""
-        wait_until(lambda: bool(self._prefork.find_children()), f"{self._command} runs", 20)
+        wait_until(lambda: bool(self._prefork.find_children()), f"{self._command} runs", 60)
         self._prefork.find_children()[0].send_signal(signum)
 
     def wait(self) -> None:
         """Wait until the process has ended."""
-        self._ended.result(20)
+        self._ended.result(60)
 
     def close(self) -> None:
         """Wait until the process has ended, and end the process that has loaded Django."""
-        self.wait()
-        self._prefork.close()
-        self._executor.shutdown()
+        try:
+            self.wait()
+        finally:
+            self._prefork.close()
+            self._executor.shutdown()
 
     def _run(self) -> None:
         result = self._prefork.run(self._command, timeout=1200)
@@ -166,10 +168,11 @@ class Crowd:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
-        for member in self._members:
-            member.send(signal.SIGTERM)
-        for member in self._members:
-            member.close()
+        with ExitStack() as ends:
+            for member in self._members:
+                ends.callback(member.close)
+            for member in self._members:
+                member.send(signal.SIGTERM)
 
     def _kill_and_restart(self) -> None:
         while not self._stopping.wait(self._random.uniform(0.5, 1.5) * self._every):

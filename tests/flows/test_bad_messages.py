@@ -36,7 +36,7 @@ def wait_for_parked(shop: RunningShop, key: str, reason: str) -> None:
     """Wait until each consumer of the topic has parked `key`, with a reason that contains `reason`."""
     query = "select consumer, reason from relay_cursor where key = %s and parked_at is not null"
     with connect(shop) as database:
-        wait_until(lambda: len(database.execute(query, [key]).fetchall()) >= len(CONSUMERS), seconds=20)
+        wait_until(lambda: len(database.execute(query, [key]).fetchall()) >= len(CONSUMERS), seconds=60)
         parked: dict[str, str] = dict(database.execute(query, [key]).fetchall())
     assert sorted(parked) == CONSUMERS
     assert all(reason in found for found in parked.values()), parked

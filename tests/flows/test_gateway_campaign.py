@@ -32,7 +32,7 @@ FATES = ("keep", "keep", "cancel at once", "cancel")
 #: Tokens whose first call never succeeds, even if the gateway is not killed.
 REPEATED = set(TOKENS) - {"tok_ok", "tok_slow", *DECLINED}
 #: Seconds of a pause after failed calls. Without the limit, the sample waits two minutes for one payment.
-PAUSE_SECONDS = 8
+PAUSE_SECONDS = 2
 _SHORTEN = """
 update payments_payment set due_at = now() + make_interval(secs => %s)
 where wanted <> 'nothing' and claimed_until is null and due_at > now() + make_interval(secs => %s + 1)

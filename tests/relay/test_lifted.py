@@ -25,6 +25,7 @@ from packaging.requirements import Requirement
 
 import relay
 from relay.conf import Configuration
+from tests.processes import end_process
 
 BASE_DIR = Path(settings.BASE_DIR)
 PAGE = (BASE_DIR / "docs" / "relay.md").read_text()
@@ -248,9 +249,7 @@ def test_the_page_makes_a_project_that_works(project: Project) -> None:
         while project.count_loans() < 3 and time.monotonic() < deadline:
             time.sleep(0.1)
     finally:
-        for process in processes:
-            process.terminate()
-        outputs = [process.communicate(timeout=30)[0] for process in processes]
+        outputs = [end_process(process, seconds=60) for process in processes]
     assert project.count_loans() == 3, "\n".join(outputs)
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert "OK" in project.run("manage.py", "test")

@@ -30,6 +30,7 @@ from shop.environment import derive_keys
 from shop.web.order_access import opens_order, sign_order
 from tests.catalogue.conftest import ADDRESS, cart, mug, read_key, tent  # noqa: F401 - fixtures
 from tests.orders.conftest import MakeBody, make_body, products  # noqa: F401 - fixtures
+from tests.processes import end_process
 
 pytestmark = pytest.mark.django_db
 OLD, NEW = "old-" * 16, "new-" * 16
@@ -146,7 +147,7 @@ def serve_gateway_with(keys: list[str]) -> Iterator[str]:
             wait_until_served(f"http://127.0.0.1:{port}/healthz", process)
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.terminate()
+            end_process(process)
 
 
 def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:

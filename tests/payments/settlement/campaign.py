@@ -34,6 +34,13 @@ class GatewayProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.kills = 0
 
+    def __enter__(self) -> "GatewayProcess":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def start(self) -> None:
         """Start the gateway and wait until it answers.
 
@@ -53,7 +60,7 @@ class GatewayProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self._answers():
             assert self._process.poll() is None and time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.05)

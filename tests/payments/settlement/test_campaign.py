@@ -39,22 +39,25 @@ def test_ledger_equals_payments_however_often_the_gateway_dies(
     monkeypatch.setattr(decisions, "ARRIVES_WITHIN", timedelta(seconds=5))
     gateway = GatewayProcess(tmp_path / "gateway.log")
     settings.SANDBOX_URL, settings.GATEWAY_READ_SECONDS = gateway.url, READ_SECONDS
-    gateway.start()
-    deaths = random.Random(chance.random())
-    began = time.monotonic()
-    with repeat(settle, settle, pause=0.02), repeat(lambda: disturb(gateway, deaths, most=orders // 10)):
-        waiting = [place(token, amount=100 + n) for n, token in enumerate(choose_tokens(orders, chance))]
-        fates = {payment.pk: chance.choice(["keep", "keep", "part", "cancel at once", "cancel"]) for payment in waiting}
-        while waiting:
-            waiting = [payment for payment in waiting if not meet_fate(payment, fates, chance, confirmed, cancelled)]
-            assert time.monotonic() - began < 600, f"{len(waiting)} payments are not finished"
-        wait_until_nothing_is_wanted(began + 600)
-    gateway.kill()
-    print(f"{orders} orders, {gateway.kills - 1} kills, {time.monotonic() - began:.1f} s; {count_states()}")
-    assert gateway.kills > 1
-    gateway.start()
-    assert list(find_money_differences()) == []
-    gateway.kill()
+    with gateway:
+        deaths = random.Random(chance.random())
+        began = time.monotonic()
+        with repeat(settle, settle, pause=0.02), repeat(lambda: disturb(gateway, deaths, most=orders // 10)):
+            waiting = [place(token, amount=100 + n) for n, token in enumerate(choose_tokens(orders, chance))]
+            fates = {
+                payment.pk: chance.choice(["keep", "keep", "part", "cancel at once", "cancel"]) for payment in waiting
+            }
+            while waiting:
+                waiting = [
+                    payment for payment in waiting if not meet_fate(payment, fates, chance, confirmed, cancelled)
+                ]
+                assert time.monotonic() - began < 600, f"{len(waiting)} payments are not finished"
+            wait_until_nothing_is_wanted(began + 600)
+        gateway.kill()
+        print(f"{orders} orders, {gateway.kills - 1} kills, {time.monotonic() - began:.1f} s; {count_states()}")
+        assert gateway.kills > 1
+        gateway.start()
+        assert list(find_money_differences()) == []
     assert_nothing_moved_twice()
     assert_fates_were_met(fates)
 
