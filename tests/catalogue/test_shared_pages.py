@@ -150,12 +150,12 @@ def test_uncommitted_changes_are_not_shown_until_the_commit(client: Client, mug:
         with transaction.atomic():
             Product.objects.update(price=1500)
             changed.set()
-            commit.wait(5)
+            commit.wait(60)
         connections.close_all()
 
     thread = threading.Thread(target=change)
     thread.start()
-    changed.wait(5)
+    changed.wait(60)
     time.sleep(0.6)  # the page must be read while the change is not committed
     assert "€14.00" in read(client, "/p/MUG/")
     commit.set()
@@ -190,7 +190,7 @@ def test_changes_at_the_same_moment_do_not_deadlock(fill_shelf: FillShelf) -> No
             for _ in range(10):
                 with transaction.atomic():
                     Product.objects.filter(sku=order[0]).update(price=1)
-                    barrier.wait(5)
+                    barrier.wait(60)
                     Product.objects.filter(sku=order[1]).update(price=2)
         finally:
             connections.close_all()
@@ -239,12 +239,12 @@ def test_a_view_that_can_not_be_recorded_at_once_does_not_hold_up_the_page(clien
         with transaction.atomic():
             execute("select from relay_stream for update")
             locked.set()
-            release.wait(5)
+            release.wait(60)
         connections.close_all()
 
     thread = threading.Thread(target=lock)
     thread.start()
-    assert locked.wait(5)
+    assert locked.wait(60)
     began = time.monotonic()
     read(client, "/p/MUG/")
     assert 0.15 < time.monotonic() - began < 1

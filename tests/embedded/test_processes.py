@@ -102,7 +102,7 @@ def test_a_child_that_nobody_recorded_never_runs(tmp_path: Path) -> None:
 def start_session() -> tuple[subprocess.Popen[bytes], float]:
     """Start a process that leads a session with two children, and return it with its time of birth."""
     leader = subprocess.Popen(["sh", "-c", "sleep 300 & sleep 300"], start_new_session=True)
-    assert wait_until(lambda: len(psutil.Process(leader.pid).children()) == 2, seconds=5)
+    assert wait_until(lambda: len(psutil.Process(leader.pid).children()) == 2, seconds=30)
     return leader, psutil.Process(leader.pid).create_time()
 
 

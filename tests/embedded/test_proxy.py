@@ -59,7 +59,7 @@ def running_caddy(folder: Path, web: str, site: str = "http://") -> Iterator[tup
     with (folder / "caddy.log").open("wb") as log:
         process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=log)
     try:
-        assert wait_until(lambda: listens(ports[0]), seconds=20), (folder / "caddy.log").read_text()
+        assert wait_until(lambda: listens(ports[0]), seconds=60), (folder / "caddy.log").read_text()
         yield ports
     finally:
         end_process(process)
@@ -214,7 +214,7 @@ def test_forwarding_headers_are_replaced_and_underscores_dropped(echo: str, tmp_
 def test_tls_ends_at_the_proxy(echo: str, tmp_path: Path) -> None:
     with running_caddy(tmp_path, echo, "https://localhost") as (port, tls_port):
         root = tmp_path / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        assert wait_until(lambda: root.exists() and has_certificate(tls_port, root), seconds=20)
+        assert wait_until(lambda: root.exists() and has_certificate(tls_port, root), seconds=60)
         trusting = ssl.create_default_context(cafile=str(root))
         client = HTTPSConnection("localhost", tls_port, timeout=PATIENCE, context=trusting)
         client.request("GET", "/", headers={"X-Forwarded-Proto": "http"})

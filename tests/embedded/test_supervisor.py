@@ -34,8 +34,8 @@ def job(word): return Part(word, lambda: note(word), is_job=True)
 def switch():
     state = lambda: run_files.read_parts()["sleeper"]["state"]
     run_files.stop_until("sleeper", time.time() + 2)
-    print("off", wait_until(lambda: state() == "stopped", seconds=20))
-    print("on", wait_until(lambda: state() == "starting", seconds=20), run_files.read_stopped())
+    print("off", wait_until(lambda: state() == "stopped", seconds=30))
+    print("on", wait_until(lambda: state() == "starting", seconds=30), run_files.read_stopped())
     stop()
 def stop(): os.kill(os.getppid(), signal.SIGTERM); time.sleep(60)
 

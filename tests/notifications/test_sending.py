@@ -112,7 +112,7 @@ def test_two_workers_send_a_message_once(shopper: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(EmailBackend, "send_messages", lambda backend, letters: calls.append(letters))
 
     def send_in_thread() -> None:
-        gate.wait(10)
+        gate.wait(60)
         try:
             send_messages()
         finally:

@@ -122,17 +122,17 @@ def test_an_order_cancelled_during_its_capture_is_refunded_after_the_answer(
 
     def capture_slowly(gateway: SandboxGateway, *args: Any) -> GatewayAnswer:
         called.set()
-        assert may_answer.wait(10)
+        assert may_answer.wait(60)
         return capture(gateway, *args)
 
     monkeypatch.setattr(SandboxGateway, "capture", capture_slowly)
     with ThreadPoolExecutor(1) as pool:
         worker = pool.submit(settle_in_thread)
-        assert called.wait(10)
+        assert called.wait(60)
         with transaction.atomic():
             follow_orders([cancelled(payment)])
         may_answer.set()
-        worker.result(timeout=10)
+        worker.result(timeout=60)
     wait_for_late_calls()
     settle_payments()
     payment.refresh_from_db()

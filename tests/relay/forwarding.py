@@ -37,7 +37,7 @@ def forward_all(forwarder: Forwarder, *, seconds: float = 15, quiet: float = 0.4
         time.sleep(0.001)
 
 
-def forward_until(forwarder: Forwarder, is_so: Callable[[], bool], *, seconds: float = 15) -> None:
+def forward_until(forwarder: Forwarder, is_so: Callable[[], bool], *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline
@@ -101,7 +101,7 @@ def send_to_kafka(deliveries: Sequence[Delivery]) -> None:
         message = Message(delivery.key.encode(), delivery.value, headers)
         sending = producer.send(delivery.topic, partition, [message], sent.set)
         producer.send_queued()
-        assert sent.wait(10) and sending.done and sending.error is None
+        assert sent.wait(60) and sending.done and sending.error is None
     producer.close()
 
 

@@ -62,7 +62,7 @@ def make_due() -> None:
 
 def wait_for_a_lock(working: Future[None]) -> None:
     """Wait until `working`, which runs on another thread, waits for a lock of this transaction, or has ended."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not working.done():
         assert time.monotonic() < deadline, "the other thread neither waits for a lock nor ends"
         with connection.cursor() as cursor:

@@ -245,7 +245,7 @@ def test_the_page_makes_a_project_that_works(project: Project) -> None:
     processes = [project.begin(*relay), project.begin(*consume)]
     try:
         project.run("manage.py", "shell", "-c", "\n".join([LEND_AND_LOOK, IMPORT_EVERYTHING, *SNIPPETS]))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while project.count_loans() < 3 and time.monotonic() < deadline:
             time.sleep(0.1)
     finally:

@@ -88,7 +88,7 @@ def test_a_request_that_waits_for_a_rolled_back_attempt_places_the_order(make_bo
             with transaction.atomic():
                 place_order(idempotency_key="k-1", request=make_body())
                 first_holds_the_key.set()
-                first_may_end.wait(10)
+                first_may_end.wait(60)
                 transaction.set_rollback(True)
         finally:
             connection.close()
@@ -101,7 +101,7 @@ def test_a_request_that_waits_for_a_rolled_back_attempt_places_the_order(make_bo
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(roll_back)
-        assert first_holds_the_key.wait(10)
+        assert first_holds_the_key.wait(60)
         second = pool.submit(place)
         wait_for_blocked_session()
         first_may_end.set()

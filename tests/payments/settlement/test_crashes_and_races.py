@@ -103,20 +103,20 @@ def test_a_cancellation_during_the_call_gives_the_money_back(
 
     def authorize_slowly(gateway: SandboxGateway, *args: Any) -> GatewayAnswer:
         called.set()
-        assert may_answer.wait(10)
+        assert may_answer.wait(60)
         return authorize(gateway, *args)
 
     authorize = SandboxGateway.authorize
     monkeypatch.setattr(SandboxGateway, "authorize", authorize_slowly)
     with ThreadPoolExecutor(1) as pool:
         worker = pool.submit(settle_in_thread)
-        assert called.wait(10)
+        assert called.wait(60)
         with transaction.atomic():
             follow_orders([cancelled(payment)])
         settle_payments()  # the cancellation rings, but the call in flight holds the claim
         assert books() == []
         may_answer.set()
-        worker.result(timeout=10)
+        worker.result(timeout=60)
     wait_for_late_calls()
     settle_payments()
     payment.refresh_from_db()
@@ -268,7 +268,7 @@ def test_a_ring_while_all_workers_are_busy_is_not_lost() -> None:
     def take() -> int:
         if len(due) == 3:  # the worker has just seen that nothing is due
             with ThreadPoolExecutor(1) as pool:
-                rings.append(pool.submit(shift.work, take).result(timeout=10))
+                rings.append(pool.submit(shift.work, take).result(timeout=60))
         return due.pop(0)
 
     assert shift.work(take)

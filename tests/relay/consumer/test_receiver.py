@@ -163,12 +163,12 @@ def test_a_parked_key_that_another_transaction_has_locked_is_retried_later(
         with transaction.atomic():
             Cursor.objects.select_for_update().get()
             locked.set()
-            may_end.wait(10)
+            may_end.wait(60)
         connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(hold_the_lock)
-        assert locked.wait(10)
+        assert locked.wait(60)
         key = Cursor.objects.values_list("topic", "key").get()
         monkeypatch.setattr(receiver_module, "take_parked", lambda name: [key])
         receiver._breaker.has_due_keys = True

@@ -63,11 +63,11 @@ def test_a_canary_goes_from_the_outbox_through_kafka_to_a_consumer(
     relay = in_background(Forwarder(name=f"relay-{uuid4()}").run)
     receiver = in_background(Receiver(consumer).run)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while Cursor.objects.filter(topic=topic, last__gte=3).count() < 1:
             assert time.monotonic() < deadline, "no canary has arrived"
             time.sleep(0.05)
-        assert 0 <= read_canary_ages([consumer.name])[consumer.name] < 20
+        assert 0 <= read_canary_ages([consumer.name])[consumer.name] < 60
         assert consumer.topics == ["test.library"], "lag and verification are about business events only"
     finally:
         for stopping, thread in (relay, receiver):

@@ -145,7 +145,7 @@ def test_transactions_that_hold_vacuum_back_are_named() -> None:
     thread = threading.Thread(target=hold)
     thread.start()
     try:
-        assert opened.wait(10)
+        assert opened.wait(60)
         whose = {"kind": "session", "application": "somebody's report", "state": "idle in transaction"}
         assert 0 <= find(scrape(), "relay_oldest_transaction_seconds", user="postgres", **whose) < 10
     finally:

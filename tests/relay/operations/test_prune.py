@@ -195,7 +195,7 @@ def test_publishing_does_not_wait_while_a_long_reader_locks_the_table(
     threads = [threading.Thread(target=target) for target in (read_for_long, sell)]
     for thread in threads:
         thread.start()
-    assert reading.wait(10)
+    assert reading.wait(60)
     try:
         with pytest.raises(CommandError, match="lock timeout"):
             operate("relay_prune")

@@ -143,7 +143,7 @@ def test_a_batch_in_flight_during_a_reset_is_counted_once(operated: Readers) -> 
             cursor.execute("update relay_consumerstate set reason = reason || %s", [event.reader])
         if event.reader == "Bob":
             handling.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
     def work(*words: str) -> None:
         operate(*words) if words else operated.consumer.process(batch)
@@ -160,7 +160,7 @@ def test_a_batch_in_flight_during_a_reset_is_counted_once(operated: Readers) -> 
         threading.Thread(target=work, args=("relay_replay", "readers", "--rebuild", "--reason", "x")),
     ]
     threads[0].start()
-    assert handling.wait(10)
+    assert handling.wait(60)
     threads[1].start()
     threads[1].join(0.5)
     assert threads[1].is_alive()  # waits for the batch

@@ -97,13 +97,13 @@ def test_a_key_is_locked_until_the_commit_and_other_keys_are_not() -> None:
             with transaction.atomic():
                 publish(BookLent(book=busy))
                 published.set()
-                may_commit.wait(10)
+                may_commit.wait(60)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(publish_slowly)
-        assert published.wait(10)
+        assert published.wait(60)
         with transaction.atomic():
             assert publish(BookLent(book=free)) == 1
         threading.Timer(0.3, may_commit.set).start()
@@ -174,7 +174,7 @@ def test_a_transaction_has_its_id_before_it_takes_a_position(way: str) -> None:
                 seen_waiting += waits_for == "relation"
             assert not publishing.done()
             assert number is not None
-        publishing.result(timeout=10)
+        publishing.result(timeout=60)
     assert Outbox.objects.exists()
 
 
