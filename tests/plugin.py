@@ -26,7 +26,7 @@ def is_free(port: int) -> bool:
 
 # Each worker process of pytest-xdist ("gw0", "gw1") has a separate shop.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300 + 100 * int(WORKER.removeprefix("gw"))
+FIRST = crc32(str(Path(__file__).resolve()).encode()) % 300 + 60 * int(WORKER.removeprefix("gw"))
 
 
 def choose_port(lowest: int) -> int:
