@@ -22,8 +22,8 @@ demo-data: $(VENV)/installed ## fill analytics of the running shop with an inven
 reset: $(VENV)/installed ## delete all data and logs below var/
 	@$(BIN)/python manage.py reset
 
-test: $(VENV)/installed-dev ## run the tests with the real parts in three processes, with samples of the long tests
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+test: $(VENV)/installed-dev ## run the tests with the real parts in four processes, with samples of the long tests
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 test-secure: $(VENV)/installed-dev ## run the tests of orders through the shop with SECURE=1: passwords, TLS and access rules
 	@SECURE=1 $(BIN)/python -m pytest tests/flows
