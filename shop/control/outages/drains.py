@@ -14,8 +14,9 @@ from shop.control.outages.models import Outage, Point
 
 #: Few events are at most this number, or the events of one second.
 FEW_EVENTS = 10
-#: The rate of arrival is usual up to this multiple of the rate before the return, and up to FEW_EVENTS per second.
-USUAL_FACTOR = 3.0
+#: The rate of arrival is usual up to this multiple of the rate before the return, and up to FEW_EVENTS per second. It
+#: includes the follow-ups of new events: one for each in inventory.
+USUAL_FACTOR = 6.0
 #: The rate must be usual for this time. Without it, a drain ends after MOST_SECONDS with few events: the rate may have
 #: grown for another reason.
 CALM_SECONDS, MOST_SECONDS = 3.0, 30.0
@@ -38,7 +39,7 @@ def find_end(outage: Outage, now: Point, follow: float) -> End | None:
     if now.waiting > few:
         return None
     points = [*_read_points(outage, now.at), now]
-    usual = max(FEW_EVENTS, USUAL_FACTOR * follow * outage.arriving)
+    usual = max(FEW_EVENTS, USUAL_FACTOR * outage.arriving)
     low = max((number for number, point in enumerate(points) if point.waiting > few), default=0)
     busy = [measure_arrivals(before, point) > usual for before, point in pairwise(points)]
     last = max((number for number, is_busy in enumerate(busy, 1) if is_busy), default=0)
