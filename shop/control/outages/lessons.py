@@ -22,7 +22,7 @@ NEWEST, LEAST_WAITING = 6, 200
 MOST_FOLLOW, MOST_START, LEAST_HALF = 5.0, 30.0, 0.1
 #: A prediction uses the newest drains whose size differs at most by this factor, at most MOST_USED. Without
 #: any, it uses drains of the most similar size.
-SIMILAR_FACTOR, MOST_USED = 3.0, 3
+SIMILAR_FACTOR, MOST_USED = 1.5, 3
 
 Lesson = dict[str, Any]
 
