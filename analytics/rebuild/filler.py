@@ -25,9 +25,11 @@ from relay.operations import Refused
 from relay.partitions import read_position
 
 #: Positions of the outbox that one step reads: without other traffic, and while events arrive.
-STEP, BUSY_STEP = 4000, 1000
+STEP, BUSY_STEP = 4000, 250
 #: While at least this number of events arrives per second, a pause of PAUSE times its duration follows each step.
 BUSY_RATE, PAUSE = 3.0, 2.0
+#: The rate of the arriving events is measured over at least this time, in seconds.
+RATE_SECONDS = 1.0
 #: Two processes share the keys by a bit of their hash: the keys of the first and of the second process.
 FIRST, SECOND = 0, 1
 #: Steps of the walk between two computations of sessions.
@@ -45,6 +47,11 @@ where o.position > %(after)s and o.position <= %(until)s and o.topic = any(%(top
   and (o.topic, o.key) not in (select topic, key from relay_intervention
                                where action = 'skip' and consumer = %(consumer)s)
 order by o.position
+"""
+# The number of events of the last seconds, at most 1,000.
+_NEWEST = """
+select count(*) from (select created_at from relay_outbox order by position desc limit 1000) newest
+where created_at > statement_timestamp() - make_interval(secs => %s)
 """
 _DIFFERENCES = """
 select a.topic, a.key, coalesce(b.last, 0), a.last from relay_cursor a
@@ -95,6 +102,27 @@ class Progress:
     seconds: float | None
 
 
+class Arrivals:
+    """The rate of the events that arrive in the outbox.
+
+    :param position: the highest position of the outbox.
+    """
+
+    def __init__(self, position: int) -> None:
+        self._position, self._since = position, time.monotonic()
+        with connection.cursor() as cursor:
+            cursor.execute(_NEWEST, [RATE_SECONDS])
+            #: Events per second.
+            self.rate = cursor.fetchone()[0] / RATE_SECONDS
+
+    def note(self, position: int) -> None:
+        """Note the new highest `position`."""
+        seconds = time.monotonic() - self._since
+        if seconds >= RATE_SECONDS:
+            self.rate = (position - self._position) / seconds
+            self._position, self._since = position, time.monotonic()
+
+
 class Filler:
     """Fills `generation`. Every method may be repeated after an interruption.
 
@@ -113,19 +141,20 @@ class Filler:
     def walk(self, choice: GenerationChoice) -> Iterator[Progress]:
         """Apply the events of the outbox by position, from the stored one on, and yield the progress of each step."""
         began, start, done = time.monotonic(), max(choice.position, find_first_position() - 1), 0
-        at, seen, is_busy, events = start, read_position(), False, choice.events
+        at, seen, events = start, read_position(), choice.events
+        arrivals = Arrivals(seen)
         while at < seen:
-            step_began = time.monotonic()
+            step_began, is_busy = time.monotonic(), arrivals.rate >= BUSY_RATE
             until = min(at + (BUSY_STEP if is_busy else self._step), seen)
             done += self.apply_stretch(at, until)
-            took, before, seen, at = time.monotonic() - step_began, seen, read_position(), until
-            is_busy = (seen - before) / took >= BUSY_RATE
+            took, seen, at = time.monotonic() - step_began, read_position(), until
+            arrivals.note(seen)
             events += self._take_count()
             choice.events, choice.position, choice.target = events, at, seen
             seconds = time.monotonic() - began
             choice.rate = done / seconds
             save_progress(choice, self.half, seconds)
-            per_second = (choice.position - start) / seconds - (seen - before) / took
+            per_second = (choice.position - start) / seconds - arrivals.rate
             left = (seen - choice.position) / per_second if per_second > 0 else None
             yield Progress(choice.events, choice.position, seen, choice.rate, left)
             if is_busy:
