@@ -34,7 +34,7 @@ def test_events_of_the_last_second_make_the_outbox_busy_and_older_events_do_not(
 
 def test_the_rate_is_measured_over_at_least_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(filler.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     arrivals = Arrivals(1000)
     now = 100.9
     arrivals.note(1050)
